@@ -1,0 +1,212 @@
+"""The data that travels along the main path: case, trajectories, video, tracks, score.
+
+Shape legend: N objects (or points), T frames, C channels, H height, W width.
+Coordinates are `(x, y)` float pixels, origin top-left, pixel centres at integers;
+see `toraeval.geometry`, which owns every conversion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+ByteArray = npt.NDArray[np.uint8]
+
+
+class UserError(Exception):
+    """A problem the user can fix: one clear message, no traceback, exit code 2."""
+
+    exit_code = 2
+
+
+class MissingAsset(UserError):
+    """A dependency, weight file or external program is absent; exit code 3."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Paths of N objects over T moments on a stated canvas.
+
+    Attributes:
+        tracks_NT2: float64 `(x, y)` pixels of the canvas.
+        visible_NT: bool, False where the object is hidden or outside.
+        canvas: `(width, height)` in pixels.
+        fps: frames per second, or None when the source states none.
+        source: file or generator that the paths came from, for error messages and records.
+        names: one label per object, possibly empty strings.
+    """
+
+    tracks_NT2: FloatArray
+    visible_NT: BoolArray
+    canvas: tuple[int, int]
+    fps: float | None = None
+    source: str = ""
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        tracks = np.asarray(self.tracks_NT2, dtype=np.float64)
+        if tracks.ndim != 3 or tracks.shape[-1] != 2 or tracks.shape[0] < 1:
+            raise UserError(
+                f"{self.source or 'trajectories'}: expected an array (N, T, 2) with N >= 1, got {tracks.shape}"
+            )
+        if not np.isfinite(tracks).all():
+            raise UserError(f"{self.source or 'trajectories'}: coordinates must be finite numbers")
+        visible = np.asarray(self.visible_NT, dtype=bool)
+        if visible.shape != tracks.shape[:2]:
+            raise UserError(
+                f"{self.source or 'trajectories'}: visibility {visible.shape} does not match tracks {tracks.shape[:2]}"
+            )
+        object.__setattr__(self, "tracks_NT2", tracks)
+        object.__setattr__(self, "visible_NT", visible)
+
+    @property
+    def num_objects(self) -> int:
+        return int(self.tracks_NT2.shape[0])
+
+    @property
+    def num_frames(self) -> int:
+        return int(self.tracks_NT2.shape[1])
+
+    def to_canvas(self, width: int, height: int) -> Trajectories:
+        """Return the same paths in the pixels of another canvas (the only way to rescale)."""
+        from toraeval import geometry
+
+        return geometry.to_canvas(self, width, height)
+
+    def to_frames(self, frames: int, rule: str = "index") -> Trajectories:
+        """Return the same paths resampled to `frames` moments; `rule` is `index` or `arc_length`."""
+        from toraeval import geometry
+
+        return geometry.resample(self, frames, rule)
+
+
+@dataclass(frozen=True)
+class Video:
+    """Frames in memory, exactly as generated.
+
+    Attributes:
+        frames_TCHW: uint8 RGB; any strides (usually a transposed view of contiguous THWC memory).
+        fps: frames per second.
+        info: how the clip came to be, e.g. requested, generated and native frame counts,
+            long-video mode, seams, device, precision. JSON-serialisable.
+    """
+
+    frames_TCHW: ByteArray
+    fps: float
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        f = self.frames_TCHW
+        if f.ndim != 4 or f.shape[1] != 3 or f.dtype != np.uint8 or f.shape[0] < 1:
+            raise UserError(f"video: expected uint8 frames (T, 3, H, W) with T >= 1, got {f.dtype} {f.shape}")
+
+    @classmethod
+    def from_thwc(cls, frames_THWC: ByteArray, fps: float, info: Mapping[str, Any] | None = None) -> Video:
+        return cls(np.asarray(frames_THWC).transpose(0, 3, 1, 2), fps, dict(info or {}))
+
+    @property
+    def thwc(self) -> ByteArray:
+        """The frames as THWC (a view)."""
+        return self.frames_TCHW.transpose(0, 2, 3, 1)
+
+    @property
+    def num_frames(self) -> int:
+        return int(self.frames_TCHW.shape[0])
+
+    @property
+    def height(self) -> int:
+        return int(self.frames_TCHW.shape[2])
+
+    @property
+    def width(self) -> int:
+        return int(self.frames_TCHW.shape[3])
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The exact answer of a procedural case: the rendered clip and its object masks.
+
+    Attributes:
+        video: the ground-truth render.
+        masks_NTHW: bool visible pixels of each object, or None where the suite has none.
+    """
+
+    video: Video
+    masks_NTHW: BoolArray | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test case at one length and size.
+
+    Attributes:
+        id: stable name inside the suite, safe as a folder name; the same for every length.
+        suite: name and version of the suite, e.g. `shapes-v1`.
+        prompt: the caption as given.
+        trajectories: target paths, already on the `(width, height)` canvas with `frames` moments.
+        frames, height, width, fps: what is asked of the generator.
+        seed: case seed (the suite's own, not the sampling seed).
+        first_frame_HWC: uint8 first frame, or None for text-only cases.
+        tags: facts for grouping, e.g. path family, number of objects. JSON-serialisable.
+        reference: renders the ground truth on demand, or None where the suite has none.
+        content_hash: SHA-256 over everything above that a generator can see.
+    """
+
+    id: str
+    suite: str
+    prompt: str
+    trajectories: Trajectories
+    frames: int
+    height: int
+    width: int
+    fps: float
+    seed: int
+    first_frame_HWC: ByteArray | None = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    reference: Callable[[], Reference] | None = None
+    content_hash: str = ""
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """What a tracker saw.
+
+    Attributes:
+        tracks_NT2: float64 `(x, y)` pixels of the tracked video; finite everywhere
+            (a lost point keeps its last or predicted place and is marked not visible).
+        visible_NT: bool, the tracker's own belief.
+        confidence_NT: float in [0, 1], or None.
+        info: tracker name, version, weights hash, options. JSON-serialisable.
+    """
+
+    tracks_NT2: FloatArray
+    visible_NT: BoolArray
+    confidence_NT: FloatArray | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a metric says of one case.
+
+    Attributes:
+        metric: registry name.
+        version: version of the definition.
+        values: named numbers; a value that could not be computed is absent, never 0.
+        arrays: per-object per-frame arrays from which every mean can be derived again.
+        skipped: reason why the metric did not run, or None.
+    """
+
+    metric: str
+    version: str
+    values: Mapping[str, float] = field(default_factory=dict)
+    arrays: Mapping[str, FloatArray] = field(default_factory=dict)
+    skipped: str | None = None
