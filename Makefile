@@ -1,0 +1,67 @@
+# Every target makes the virtual environment by itself when it is missing or out of date.
+#   make bench                    the benchmark on the embedded models: tables, figures, contact sheets
+#   make bench ARGS="frames=16"   any override of the verb behind a target
+#   make PYTHON=python3.12 test   another interpreter (3.11 or newer)
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+# Two workers: more only compete for the same cores when each test already computes.
+PYTEST_ARGS ?= -n 2
+
+PY    := $(VENV)/bin/python
+PIP   := $(PY) -m pip --quiet --disable-pip-version-check
+STAMP := $(VENV)/.toraeval-ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup bench smoke test lint format figures train clean distclean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
+		awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@echo '  Options: ARGS="frames=16" PYTHON=python3.12 VENV=.venv PYTEST_ARGS="-n 2"'
+
+setup: $(STAMP)  ## Make .venv and install toraeval with its development tools
+
+bench: $(STAMP)  ## All models of the preset at 16, 64 and 128 frames: results/table1.*, figures
+	$(PY) -m toraeval bench $(ARGS)
+
+smoke: $(STAMP)  ## The whole path in seconds
+	$(PY) -m toraeval run preset=smoke $(ARGS)
+
+figures: $(STAMP)  ## Redraw tables and figures from stored results; computes nothing
+	$(PY) -m toraeval report $(ARGS)
+
+train: $(STAMP)  ## Train Tora nano, or go on where training stopped
+	$(PY) -m toraeval train model=tora size=nano $(ARGS)
+
+test: $(STAMP)  ## Run the tests (no network, no downloads, no GPU)
+	OMP_NUM_THREADS=1 $(PY) -m pytest $(PYTEST_ARGS) $(ARGS)
+
+lint: $(STAMP)  ## ruff, mypy and the import contracts
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: $(STAMP)  ## Let ruff sort imports and lay out the code
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+clean:  ## Remove caches and build leftovers; keeps .venv and results
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## clean, and remove the virtual environment too
+	rm -rf $(VENV)
+
+# torch goes in alone and pinned, so that no other requirement decides which build of it is installed.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "toraeval needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1);" \
+			"name another one: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PY) -m pip --version >/dev/null 2>&1 || { echo "Making $(VENV)" >&2; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing torch, then the rest (a few minutes, once)" >&2
+	@$(PIP) install -c constraints.txt torch
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,44 @@
+"""What pyproject.toml ships matches the folders, and the versions fit each other."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def folders_with_modules(folder: str, package: str) -> set[str]:
+    files = (ROOT / folder).rglob("*.py")
+    parents = {path.parent.relative_to(ROOT / folder) for path in files}
+    return {".".join((package, *parent.parts)) for parent in parents}
+
+
+def requirement_name(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+def test_every_package_is_shipped() -> None:
+    found = folders_with_modules("toraeval", "toraeval")
+    found |= folders_with_modules("baselines", "toraeval.baselines") | {"toraeval.conf"}
+    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == found
+
+
+def test_core_requires_nothing_that_needs_torchvision() -> None:
+    names = {requirement_name(r) for r in PYPROJECT["project"]["dependencies"]}
+    names |= {requirement_name(r) for r in PYPROJECT["project"]["optional-dependencies"]["dev"]}
+    assert names.isdisjoint({"torchvision", "lpips", "timm", "open-clip-torch", "torch-fidelity", "cd-fvd"})
+
+
+def test_constraints_pin_every_requirement_of_ci_with_torch_first() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert pins[0].startswith("torch==")
+    assert all("==" in pin for pin in pins)
+    assert not any("+" in pin for pin in pins), "a local version such as +cpu resolves on one machine only"
+    pinned = {requirement_name(pin) for pin in pins}
+    project = PYPROJECT["project"]
+    wanted = {requirement_name(r) for r in project["dependencies"] + project["optional-dependencies"]["dev"]}
+    assert wanted <= pinned
