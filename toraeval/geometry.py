@@ -1,0 +1,318 @@
+"""Every coordinate conversion, path resampling and frame alignment of the benchmark.
+
+Convention: `(x, y)` float pixels, origin top-left, x right, y down, **pixel centres at integers**. A canvas
+of width w covers x from -0.5 to w - 0.5, so a resize maps `x' = (x + 0.5) * W / w - 0.5`. Upstream projects
+use other rules; each has a converter here that carries its name, and nothing else rescales points.
+
+Shape legend: N objects, T moments or frames, P points of one object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from toraeval.types import BoolArray, FloatArray, Trajectories, UserError
+
+IntArray = npt.NDArray[np.int64]
+RESAMPLING_RULES = ("index", "arc_length", "pchip")
+TORA_CANVAS = 256
+DRAGNUWA_CANVAS = (576, 320)
+DRAGNUWA_FRAMES = 14
+
+
+# --- canvas -------------------------------------------------------------------------------------------------
+
+
+def scale_points(points: npt.ArrayLike, source: tuple[int, int], target: tuple[int, int]) -> FloatArray:
+    """Map points (..., 2) between canvases `(width, height)` with pixel centres at integers.
+
+    Returns:
+        float64 (..., 2) in pixels of `target`; the borders -0.5 and w - 0.5 map onto each other.
+
+    Raises:
+        UserError: a canvas side is below 1 pixel.
+    """
+    _check_canvas(source)
+    _check_canvas(target)
+    points = np.asarray(points, dtype=np.float64)
+    if tuple(source) == tuple(target):
+        return points.copy()
+    ratio = np.asarray(target, dtype=np.float64) / np.asarray(source, dtype=np.float64)
+    scaled: FloatArray = (points + 0.5) * ratio - 0.5
+    return scaled
+
+
+def to_canvas(trajectories: Trajectories, width: int, height: int) -> Trajectories:
+    """Return the same paths in pixels of a `width` x `height` canvas; visibility and time are unchanged."""
+    tracks = scale_points(trajectories.tracks_NT2, trajectories.canvas, (width, height))
+    return replace(trajectories, tracks_NT2=tracks, canvas=(int(width), int(height)))
+
+
+def inside_canvas(points: npt.ArrayLike, canvas: tuple[int, int]) -> BoolArray:
+    """Tell for points (..., 2) whether they lie on the canvas: -0.5 <= x <= w - 0.5, and y alike."""
+    points = np.asarray(points, dtype=np.float64)
+    upper = np.asarray(canvas, dtype=np.float64) - 0.5
+    inside: BoolArray = ((points >= -0.5) & (points <= upper)).all(axis=-1)
+    return inside
+
+
+@dataclass(frozen=True)
+class CoverCrop:
+    """Scale that covers the target and the centred crop after it, in pixels of the scaled image.
+
+    Attributes:
+        source: `(width, height)` before.
+        scaled: `(width, height)` of the resized image, each side at least the target's.
+        offset: `(left, top)` of the crop inside the resized image, whole pixels.
+        target: `(width, height)` after.
+    """
+
+    source: tuple[int, int]
+    scaled: tuple[int, int]
+    offset: tuple[int, int]
+    target: tuple[int, int]
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """`(left, top, right, bottom)` as Pillow's `crop` takes it."""
+        left, top = self.offset
+        return left, top, left + self.target[0], top + self.target[1]
+
+    def apply(self, points: npt.ArrayLike) -> FloatArray:
+        """Map points (..., 2) from source pixels to target pixels (they may end up outside)."""
+        moved: FloatArray = scale_points(points, self.source, self.scaled) - np.asarray(self.offset)
+        return moved
+
+
+def cover_crop(source: tuple[int, int], target: tuple[int, int]) -> CoverCrop:
+    """Plan the smallest uniform resize of `source` that covers `target`, then a centre crop."""
+    _check_canvas(source)
+    _check_canvas(target)
+    ratio = max(target[0] / source[0], target[1] / source[1])
+    scaled = (max(target[0], round(source[0] * ratio)), max(target[1], round(source[1] * ratio)))
+    offset = ((scaled[0] - target[0]) // 2, (scaled[1] - target[1]) // 2)
+    return CoverCrop(tuple(source), scaled, offset, tuple(target))
+
+
+def _check_canvas(canvas: tuple[int, int]) -> None:
+    if len(canvas) != 2 or min(canvas) < 1:
+        raise UserError(f"canvas: got {tuple(canvas)}; allowed are (width, height) of at least 1 pixel each")
+
+
+# --- time ---------------------------------------------------------------------------------------------------
+
+
+def resample(trajectories: Trajectories, frames: int, rule: str = "index") -> Trajectories:
+    """Return the same paths at `frames` moments; every length describes the same geometry.
+
+    Args:
+        trajectories: paths with n moments.
+        frames: number of moments wanted, at least 1 (1 keeps the start point).
+        rule: `index` is linear interpolation, uniform over the point index (a pause stays a pause);
+            `arc_length` is linear interpolation at constant speed along each path; `pchip` is DragNUWA's
+            monotone cubic over the point index, without overshoot.
+
+    Returns:
+        Trajectories whose first and last points equal the given ones exactly; visibility is that of the
+        nearest given moment (the earlier one when two are equally near). `fps` is kept: speed changes.
+
+    Raises:
+        UserError: `frames` is below 1 or the rule is unknown.
+    """
+    if frames < 1:
+        raise UserError(f"frames={frames}: allowed are whole numbers >= 1")
+    if rule not in RESAMPLING_RULES:
+        raise UserError(f"resampling rule={rule!r}: allowed are {', '.join(RESAMPLING_RULES)}")
+    tracks, visible = [], []
+    for points, seen in zip(trajectories.tracks_NT2, trajectories.visible_NT, strict=True):
+        resampled, positions = resample_points(points, frames, rule)
+        tracks.append(resampled)
+        visible.append(seen[np.ceil(positions - 0.5).astype(np.int64)])
+    return replace(trajectories, tracks_NT2=np.stack(tracks), visible_NT=np.stack(visible))
+
+
+def resample_points(
+    points_P2: npt.ArrayLike, frames: int, rule: str = "index"
+) -> tuple[FloatArray, FloatArray]:
+    """Resample one path (P, 2) to (`frames`, 2); also return the fractional index (`frames`,) of each."""
+    points = np.asarray(points_P2, dtype=np.float64)
+    count = len(points)
+    positions = np.linspace(0.0, count - 1.0, frames) if frames > 1 else np.zeros(1)
+    if rule == "arc_length":
+        lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+        if lengths[-1] > 0:
+            wanted = np.linspace(0.0, lengths[-1], frames) if frames > 1 else np.zeros(1)
+            positions = np.interp(wanted, lengths, np.arange(count, dtype=np.float64))
+    if rule == "pchip" and count > 1:
+        from scipy.interpolate import PchipInterpolator
+
+        curve = PchipInterpolator(np.arange(count), points, axis=0)
+        resampled = np.asarray(curve(positions), dtype=np.float64)
+    else:
+        before = np.minimum(np.floor(positions).astype(np.int64), max(count - 2, 0))
+        after = np.minimum(before + 1, count - 1)
+        fraction = (positions - before)[:, None]
+        resampled = points[before] + fraction * (points[after] - points[before])
+    resampled[0] = points[0]
+    if frames > 1:
+        # Interpolation may miss the end by one rounding; the path's end is part of its geometry.
+        resampled[-1] = points[-1]
+        positions[-1] = count - 1.0
+    return resampled, positions
+
+
+def extend(trajectories: Trajectories, frames: int) -> Trajectories:
+    """Hold the last point until `frames` moments are there, so that `cut` gives back the paths unchanged.
+
+    A model that can only make 4k+1 frames is conditioned on this: frames 0..n-1 keep their exact target.
+
+    Raises:
+        UserError: `frames` is below the number of moments.
+    """
+    missing = frames - trajectories.num_frames
+    if missing < 0:
+        raise UserError(
+            f"extend to {frames} frames: the trajectories have {trajectories.num_frames}; use cut"
+        )
+    tracks, visible = trajectories.tracks_NT2, trajectories.visible_NT
+    return replace(
+        trajectories,
+        tracks_NT2=np.concatenate([tracks, np.repeat(tracks[:, -1:], missing, axis=1)], axis=1),
+        visible_NT=np.concatenate([visible, np.repeat(visible[:, -1:], missing, axis=1)], axis=1),
+    )
+
+
+def cut(trajectories: Trajectories, frames: int) -> Trajectories:
+    """Keep the first `frames` moments.
+
+    Raises:
+        UserError: `frames` is outside 1..number of moments.
+    """
+    if not 1 <= frames <= trajectories.num_frames:
+        raise UserError(f"cut to {frames} frames: allowed are 1..{trajectories.num_frames}")
+    return replace(
+        trajectories,
+        tracks_NT2=trajectories.tracks_NT2[:, :frames],
+        visible_NT=trajectories.visible_NT[:, :frames],
+    )
+
+
+def native_frames(frames: int, stride: int = 4, first: int = 1) -> int:
+    """Return the smallest `first + k * stride` that is at least `frames`: 16 -> 17, 64 -> 65, 128 -> 129."""
+    if frames < 1:
+        raise UserError(f"frames={frames}: allowed are whole numbers >= 1")
+    return first + max(0, -(-(frames - first) // stride)) * stride
+
+
+def windows(frames: int, length: int, overlap: int = 1) -> list[tuple[int, int]]:
+    """Cut 0..frames into windows `(start, stop)` of at most `length` that share `overlap` frames.
+
+    An autoregressive model makes one window after another, starting from the frames it shares with the last.
+    16-frame windows with one shared frame reach 64 frames in five windows, the last one shorter.
+
+    Raises:
+        UserError: `overlap` is not in 0..length-1, or a count is below 1.
+    """
+    if frames < 1 or length < 1 or not 0 <= overlap < length:
+        raise UserError(
+            f"windows: got frames={frames}, length={length}, overlap={overlap}; allowed are 0 <= overlap < length"
+        )
+    spans = [(0, min(length, frames))]
+    while spans[-1][1] < frames:
+        start = spans[-1][1] - overlap
+        spans.append((start, min(start + length, frames)))
+    return spans
+
+
+# --- upstream conventions -----------------------------------------------------------------------------------
+
+
+def tora_pixels(points: npt.ArrayLike, width: int, height: int, canvas: int = TORA_CANVAS) -> IntArray:
+    """Scale as Tora does, `int(W * x / 256)`: truncation toward zero, no half-pixel term (int64).
+
+    Source: alibaba/Tora 9a23dce, `sat/utils/flow_utils.py::process_traj`.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    pixels: IntArray = np.trunc(points * np.array([width, height]) / canvas).astype(np.int64)
+    return pixels
+
+
+def tora_read_points(points_P2: npt.ArrayLike, frames: int) -> FloatArray:
+    """Thin a path as Tora's and MotionCtrl's file readers do: every `P // frames`-th point, then cut.
+
+    The tail of the path is lost whenever P > frames; the benchmark's own `resample` never does that.
+    Source: alibaba/Tora 9a23dce `sat/utils/flow_utils.py::read_points`, TencentARC/MotionCtrl 6242d55.
+    """
+    points = np.asarray(points_P2, dtype=np.float64)
+    if len(points) > frames:
+        points = points[:: len(points) // frames][:frames]
+    return points
+
+
+def tora_process_points(points_P2: npt.ArrayLike, frames: int) -> IntArray:
+    """Bring a path to `frames` whole-pixel points as Tora's and MotionCtrl's `process_points` do (int64).
+
+    Too many points: every `P // frames`-th, of which `frames` - 1 are kept, and the last. Too few: extra
+    points are inserted evenly, the first segments getting one more, and truncated toward zero.
+    Source: alibaba/Tora 9a23dce `sat/utils/flow_utils.py`, TencentARC/MotionCtrl 6242d55.
+
+    Raises:
+        UserError: fewer than two points (upstream answers with points outside its canvas and then crashes).
+    """
+    points = np.asarray(points_P2, dtype=np.float64)
+    count = len(points)
+    if count < 2:
+        raise UserError(f"Tora's point rule needs at least 2 points; got {count}")
+    if count >= frames:
+        kept = np.concatenate([points[:: count // frames][: frames - 1], points[-1:]])
+        return np.trunc(kept).astype(np.int64)
+    share, rest = divmod(frames - count, count - 1)
+    pieces: list[FloatArray] = []
+    for segment in range(count - 1):
+        extra = share + (segment < rest)
+        fraction = (np.arange(extra + 1) / (extra + 1))[:, None]
+        pieces.append(points[segment] + fraction * (points[segment + 1] - points[segment]))
+    pieces.append(points[-1:])
+    return np.trunc(np.concatenate(pieces)).astype(np.int64)
+
+
+def tora_path(points_P2: npt.ArrayLike, frames: int, width: int, height: int) -> IntArray:
+    """Path that Tora's own loader feeds its model: read, process, scale; int64 (`frames`, 2) pixels."""
+    return tora_pixels(tora_process_points(tora_read_points(points_P2, frames), frames), width, height)
+
+
+def motionctrl_path(points_P2: npt.ArrayLike, frames: int = 16) -> IntArray:
+    """Path that MotionCtrl's loader feeds its model: int64 (`frames`, 2) on its own 256 x 256 canvas."""
+    return tora_process_points(tora_read_points(points_P2, frames), frames)
+
+
+def dragnuwa_path(points_P2: npt.ArrayLike, frames: int = DRAGNUWA_FRAMES) -> FloatArray:
+    """Resample a drag as DragNUWA 1.5 does: monotone cubic over the index, float64 (`frames`, 2).
+
+    A single point (x, y) becomes the drag to (x + 1, y + 1). Source: bensonbs/DragNUWA-Fork 428bf91.
+    """
+    points = np.atleast_2d(np.asarray(points_P2, dtype=np.float64))
+    if len(points) == 1:
+        points = np.concatenate([points, points + 1.0])
+    return resample_points(points, frames, "pchip")[0]
+
+
+def cotracker_scale(points: npt.ArrayLike, source: tuple[int, int], target: tuple[int, int]) -> FloatArray:
+    """Scale points (..., 2) by (W - 1) / (w - 1), as co-tracker does: centres of corner pixels coincide."""
+    _check_canvas(source)
+    _check_canvas(target)
+    # A side of one pixel has no length between centres; its only centre is 0 anyway.
+    lengths = np.maximum(np.asarray(source) - 1.0, 1.0)
+    scaled: FloatArray = np.asarray(points, dtype=np.float64) * (np.asarray(target) - 1.0) / lengths
+    return scaled
+
+
+def tapnet_scale(points: npt.ArrayLike, source: tuple[int, int], target: tuple[int, int]) -> FloatArray:
+    """Scale points (..., 2) by W / w, as tapnet does: its pixel centres lie at half-integers."""
+    _check_canvas(source)
+    _check_canvas(target)
+    scaled: FloatArray = np.asarray(points, dtype=np.float64) * np.asarray(target) / np.asarray(source)
+    return scaled
