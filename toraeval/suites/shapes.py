@@ -1,0 +1,159 @@
+"""The `shapes` suite: procedural test cases whose truth (tracks, visibility, masks) is exact.
+
+The test set is fixed by `SUITE_VERSION`; its hash stands in every result. Seeds of the
+training, validation and test splits never meet (see `shapes_world.sample_scene`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from toraeval.suites.shapes_render import SceneRenderer
+from toraeval.suites.shapes_world import CANVAS, Scene, sample_scene
+from toraeval.types import Case, Reference, Trajectories, UserError, Video
+
+SUITE_VERSION = "1"
+FPS = 8.0
+
+# (scene index in the test split, number of objects, family of the first object, background drifts)
+_TEST_SET: tuple[tuple[int, int, str, bool], ...] = (
+    (0, 1, "line", False),
+    (1, 1, "curve", False),
+    (2, 1, "circle", False),
+    (3, 1, "wave", False),
+    (4, 1, "zigzag", False),
+    (5, 1, "spiral", False),
+    (6, 1, "figure_eight", False),
+    (7, 1, "stop_and_go", False),
+    (8, 1, "shake", False),
+    (9, 1, "line", True),
+    (10, 1, "wave", True),
+    (11, 2, "crossing", False),
+    (12, 2, "curve", False),
+    (13, 2, "crossing", True),
+    (14, 3, "zigzag", False),
+    (15, 3, "crossing", False),
+)
+
+
+class Shapes:
+    """Sixteen procedural cases: ten path families, one to three objects, occlusion, drifting backgrounds.
+
+    Args:
+        split: `test` (the published set), or `validation` / `train` for development.
+        count: number of cases for the other splits; the test set has its own.
+    """
+
+    name = "shapes"
+    version = SUITE_VERSION
+
+    def __init__(self, split: str = "test", count: int = 16) -> None:
+        if split not in ("test", "validation", "train"):
+            raise UserError(f"suite shapes: unknown split '{split}'; allowed: test, validation, train")
+        self.split, self.count = split, count
+
+    def _entries(self) -> list[tuple[str, Scene, int]]:
+        if self.split == "test":
+            return [
+                (f"{i:02d}_{family}_{n}obj" + ("_drift" if drift else ""), sample_scene("test", i, n, family, drift), i)
+                for i, n, family, drift in _TEST_SET
+            ]
+        return [(f"{self.split}_{i:05d}", sample_scene(self.split, i), i) for i in range(self.count)]
+
+    def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
+        """Build the cases at one length and size.
+
+        Args:
+            frames: number of frames, >= 2.
+            height, width: size in pixels, >= 64.
+            limit: keep only the first so many.
+
+        Raises:
+            UserError: for fewer than 2 frames or a size below 64.
+        """
+        if frames < 2:
+            raise UserError(f"suite shapes: frames={frames} is too few; a trajectory needs at least 2 frames")
+        if min(height, width) < 64:
+            raise UserError(f"suite shapes: size {width}x{height} is too small; allowed: 64 pixels and more per side")
+        return [_case(cid, scene, seed, frames, height, width) for cid, scene, seed in self._entries()[:limit]]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `list suites` shows: counts by objects and family, and the hash."""
+        scenes = [scene for _, scene, _ in self._entries()]
+        families = sorted({o.family for s in scenes for o in s.objects})
+        return {
+            "name": self.name,
+            "version": self.version,
+            "split": self.split,
+            "cases": len(scenes),
+            "single_object_cases": sum(len(s.objects) == 1 for s in scenes),
+            "drifting_backgrounds": sum(s.drift is not None for s in scenes),
+            "path_families": families,
+            "hash": self.fingerprint()["hash"],
+            "licence": "generated, Apache-2.0",
+        }
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return name, version, split and SHA-256 over every scene of the set."""
+        digest = hashlib.sha256()
+        for cid, scene, _ in self._entries():
+            digest.update(cid.encode())
+            digest.update(_scene_bytes(scene))
+        return {"suite": self.name, "version": self.version, "split": self.split, "hash": digest.hexdigest()}
+
+
+def _scene_bytes(scene: Scene) -> bytes:
+    # rounded to 1e-6 px so that the last bit of a maths library does not change the hash
+    head = [scene.caption, scene.background, scene.drift]
+    head += [[o.shape, o.colour, o.disc, round(o.radius, 6), o.family] for o in scene.objects]
+    tracks = np.round(scene.tracks(129) * 1e6).astype(np.int64)
+    grid = np.round(scene.grid_GG3 * 1e6).astype(np.int64)
+    return json.dumps(head).encode() + tracks.tobytes() + grid.tobytes()
+
+
+def _case(cid: str, scene: Scene, seed: int, frames: int, height: int, width: int) -> Case:
+    renderer = SceneRenderer(scene, frames, width, height)
+    trajectories = Trajectories(
+        tracks_NT2=renderer.tracks_NT2,
+        visible_NT=renderer.visible(),
+        canvas=(width, height),
+        fps=FPS,
+        source=f"shapes-v{SUITE_VERSION}/{cid}",
+        names=tuple(f"{o.colour} {o.shape}" for o in scene.objects),
+    )
+    first = renderer.frame(0)
+    digest = hashlib.sha256(_scene_bytes(scene))
+    digest.update(json.dumps([SUITE_VERSION, cid, frames, height, width]).encode() + first.tobytes())
+    return Case(
+        id=cid,
+        suite=f"shapes-v{SUITE_VERSION}",
+        prompt=scene.caption,
+        trajectories=trajectories,
+        frames=frames,
+        height=height,
+        width=width,
+        fps=FPS,
+        seed=seed,
+        first_frame_HWC=first,
+        tags={
+            "family": scene.objects[0].family,
+            "objects": len(scene.objects),
+            "drift": scene.drift or "none",
+            "canvas": CANVAS,
+        },
+        reference=_reference(renderer),
+        content_hash=digest.hexdigest(),
+    )
+
+
+def _reference(renderer: SceneRenderer) -> Callable[[], Reference]:
+    def build() -> Reference:
+        video = Video.from_thwc(renderer.render(), FPS, {"source": "render", "frames": renderer.frames})
+        return Reference(video, renderer.masks())
+
+    return build

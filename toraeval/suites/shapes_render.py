@@ -1,0 +1,150 @@
+"""Rendering of the `shapes` world: frames, visibility, masks and dense flow, all exact.
+
+Only the windows around the objects are drawn; the background is one smooth picture that
+is copied, or shifted by sub-pixel steps when it drifts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from toraeval.suites.shapes_world import BACKGROUNDS, CANVAS, COLOURS, DISC, DRIFT_PX, Scene, SceneObject
+from toraeval.types import BoolArray, ByteArray, FloatArray
+
+_PAD = int(DRIFT_PX) + 2  # canvas pixels of background kept beyond each border for drifting
+
+
+def _signed_distance(shape: str, dx: np.ndarray, dy: np.ndarray, radius: float) -> np.ndarray:
+    """Distance to the outline in pixels, negative inside; `dx` is a row, `dy` a column."""
+    if shape == "circle":
+        return np.sqrt(dx * dx + dy * dy) - radius
+    if shape == "square":
+        return np.maximum(np.abs(dx), np.abs(dy)) - np.float32(0.88 * radius)
+    if shape == "diamond":
+        return (np.abs(dx) + np.abs(dy) - np.float32(1.18 * radius)) * np.float32(0.70710678)
+    inner = np.float32(0.6 * radius)  # radius of the circle inside the triangle
+    sides = np.abs(dx) * np.float32(0.8660254) - dy * np.float32(0.5) - inner
+    return np.maximum(dy - inner, sides)
+
+
+def _window(obj: SceneObject, centre: FloatArray, scale: float, width: int, height: int) -> tuple[int, int, int, int]:
+    reach = 1.25 * obj.radius * scale + 2.0
+    x0, y0 = (int(max(0, np.floor(c - reach))) for c in centre)
+    x1 = int(min(width, np.ceil(centre[0] + reach) + 1))
+    y1 = int(min(height, np.ceil(centre[1] + reach) + 1))
+    return x0, y0, max(x0, x1), max(y0, y1)
+
+
+class SceneRenderer:
+    """Draws one scene at one size and length.
+
+    Args:
+        scene: what to draw.
+        frames: number of frames, >= 1.
+        width, height: size in pixels.
+    """
+
+    def __init__(self, scene: Scene, frames: int, width: int = CANVAS, height: int = CANVAS) -> None:
+        self.scene, self.frames, self.width, self.height = scene, frames, width, height
+        self.scale = min(width, height) / CANVAS
+        stretch = np.array([width / CANVAS, height / CANVAS])
+        # pixel centres sit at integers, so a resize maps x to (x + 0.5) * s - 0.5
+        self.tracks_NT2 = (scene.tracks(frames) + 0.5) * stretch - 0.5
+        self.offsets_T2 = scene.background_offsets(frames) * stretch
+        self._stretch = stretch
+        self._backdrop = self._draw_backdrop()
+
+    def _draw_backdrop(self) -> np.ndarray:
+        pad_x, pad_y = (int(np.ceil(_PAD * s)) for s in self._stretch)
+        size = (self.width + 2 * pad_x, self.height + 2 * pad_y)
+        grid = self.scene.grid_GG3.astype(np.float32)
+        return np.clip(cv2.resize(grid, size, interpolation=cv2.INTER_CUBIC), 0, 255)
+
+    def background(self, frame: int) -> ByteArray:
+        """Return the uint8 (H, W, 3) background of a frame."""
+        pad_x, pad_y = (int(np.ceil(_PAD * s)) for s in self._stretch)
+        shift = self.offsets_T2[frame]
+        if not shift.any():
+            crop = self._backdrop[pad_y : pad_y + self.height, pad_x : pad_x + self.width]
+            return np.asarray(np.rint(crop), dtype=np.uint8)
+        matrix = np.array([[1.0, 0.0, pad_x - shift[0]], [0.0, 1.0, pad_y - shift[1]]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        moved = cv2.warpAffine(self._backdrop, matrix, (self.width, self.height), flags=flags)
+        return np.asarray(np.rint(moved), dtype=np.uint8)
+
+    def window(self, index: int, frame: int) -> tuple[int, int, int, int]:
+        """Return (x0, y0, x1, y1), the half-open box that holds an object in a frame."""
+        return _window(self.scene.objects[index], self.tracks_NT2[index, frame], self.scale, self.width, self.height)
+
+    def coverage(self, index: int, frame: int) -> tuple[tuple[int, int, int, int], np.ndarray, np.ndarray]:
+        """Return the window of an object and its float32 coverage and disc coverage in [0, 1]."""
+        obj = self.scene.objects[index]
+        x0, y0, x1, y1 = box = self.window(index, frame)
+        centre = self.tracks_NT2[index, frame]
+        dx = (np.arange(x0, x1) - centre[0]).astype(np.float32)[None, :]
+        dy = (np.arange(y0, y1) - centre[1]).astype(np.float32)[:, None]
+        body = np.clip(0.5 - _signed_distance(obj.shape, dx, dy, obj.radius * self.scale), 0.0, 1.0)
+        disc = np.clip(0.5 - _signed_distance("circle", dx, dy, DISC * obj.radius * self.scale), 0.0, 1.0)
+        return box, body, disc
+
+    def frame(self, index: int, base: ByteArray | None = None) -> ByteArray:
+        """Return the uint8 (H, W, 3) picture of a frame; `base` is its background when known."""
+        out = np.array(self.background(index) if base is None else base)
+        for n, obj in enumerate(self.scene.objects):
+            (x0, y0, x1, y1), body, disc = self.coverage(n, index)
+            colour = np.array(COLOURS[obj.colour], np.float32)
+            inner = np.array(COLOURS[obj.disc], np.float32)
+            patch = out[y0:y1, x0:x1].astype(np.float32)
+            patch += body[..., None] * (colour - patch)
+            patch += disc[..., None] * (inner - patch)
+            out[y0:y1, x0:x1] = np.rint(patch)
+        return out
+
+    def render(self) -> ByteArray:
+        """Return the uint8 (T, H, W, 3) clip."""
+        still = None if self.scene.drift else self.background(0)
+        out = np.empty((self.frames, self.height, self.width, 3), np.uint8)
+        for t in range(self.frames):
+            out[t] = self.frame(t, still)
+        return out
+
+    def masks(self) -> BoolArray:
+        """Return bool (N, T, H, W): the visible pixels of each object (at least half covered)."""
+        out = np.zeros((len(self.scene.objects), self.frames, self.height, self.width), bool)
+        for t in range(self.frames):
+            for n in range(len(self.scene.objects)):
+                (x0, y0, x1, y1), body, _ = self.coverage(n, t)
+                solid = body >= 0.5
+                out[:n, t, y0:y1, x0:x1] &= ~solid
+                out[n, t, y0:y1, x0:x1] = solid
+        return out
+
+    def visible(self) -> BoolArray:
+        """Return bool (N, T): whether each object's centre is inside and not covered by a later object."""
+        tracks = self.tracks_NT2
+        out = (tracks >= -0.5).all(-1) & (tracks[..., 0] < self.width - 0.5) & (tracks[..., 1] < self.height - 0.5)
+        for n in range(len(self.scene.objects)):
+            for m in range(n + 1, len(self.scene.objects)):
+                obj = self.scene.objects[m]
+                delta = (tracks[n] - tracks[m]).astype(np.float32)
+                out[n] &= _signed_distance(obj.shape, delta[:, 0], delta[:, 1], obj.radius * self.scale) > 0
+        return np.asarray(out)
+
+    def dense_flow(self) -> Iterator[np.ndarray]:
+        """Yield float32 (H, W, 2) displacement from the frame before, at its source position; zero for frame 0."""
+        yield np.zeros((self.height, self.width, 2), np.float32)
+        for t in range(1, self.frames):
+            flow = np.empty((self.height, self.width, 2), np.float32)
+            flow[:] = (self.offsets_T2[t] - self.offsets_T2[t - 1]).astype(np.float32)
+            for n in range(len(self.scene.objects)):
+                (x0, y0, x1, y1), body, _ = self.coverage(n, t - 1)
+                flow[y0:y1, x0:x1][body >= 0.5] = self.tracks_NT2[n, t] - self.tracks_NT2[n, t - 1]
+            yield flow
+
+
+def base_colour(scene: Scene) -> tuple[int, int, int]:
+    """Return the nominal RGB of a scene's background."""
+    return BACKGROUNDS[scene.background]
