@@ -1,0 +1,108 @@
+"""Sizes and options of the Tora diffusion transformer, as plain dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+FUSERS = ("none", "adaptive_norm")
+FUSER_SITES = ("residual", "attention")
+
+
+@dataclass(frozen=True)
+class STDiTConfig:
+    """Shape of one STDiT3 network; the defaults of the optional parts leave the upstream behaviour.
+
+    Source: Open-Sora v1.2.0, `opensora/models/stdit/stdit3.py` (class STDiT3Config).
+
+    Raises:
+        ValueError: a width, head count, patch or fuser choice that cannot work.
+    """
+
+    depth: int = 28  # pairs of one spatial and one temporal block
+    hidden_size: int = 1152
+    num_heads: int = 16
+    mlp_ratio: float = 4.0
+    patch_size: tuple[int, int, int] = (1, 2, 2)  # (time, rows, columns) in latent cells
+    in_channels: int = 4
+    pred_sigma: bool = True  # upstream emits an unused second half of the channels
+    qk_norm: bool = True
+    caption_channels: int = 4096
+    model_max_length: int = 300
+    input_sq_size: int = 512  # pixel side at which the position scale is 1
+    latent_stride: int = 8  # pixels per latent cell, used when the pixel size is not given
+    cond_channels: int = 0  # extra input channels concatenated before the patch embedding
+    fuser: str = "none"
+    motion_channels: int = 128
+    fuser_site: str = "residual"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patch_size", tuple(self.patch_size))
+        if self.hidden_size % self.num_heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+        if self.hidden_size % 4:
+            raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of 4 (position embedding)")
+        if self.head_dim % 2:
+            raise ValueError(f"head width {self.head_dim} is odd; rotary embedding needs pairs")
+        if self.fuser not in FUSERS:
+            raise ValueError(f"fuser {self.fuser!r} is not one of {', '.join(FUSERS)}")
+        if self.fuser_site not in FUSER_SITES:
+            raise ValueError(f"fuser_site {self.fuser_site!r} is not one of {', '.join(FUSER_SITES)}")
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_heads
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the network output: twice the latent channels when `pred_sigma`."""
+        return self.in_channels * (2 if self.pred_sigma else 1)
+
+    @property
+    def mlp_hidden(self) -> int:
+        """Width of the hidden layer of each MLP."""
+        return int(self.hidden_size * self.mlp_ratio)
+
+    @classmethod
+    def from_upstream(cls, options: Mapping[str, Any]) -> STDiTConfig:
+        """Build from an Open-Sora config mapping, ignoring options that do not change the inference maths."""
+        ignored = {"input_size", "class_dropout_prob", "drop_path"}
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(options) - ignored - known)
+        if unknown:
+            raise ValueError(f"unknown STDiT option(s) {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        return cls(**{key: value for key, value in options.items() if key in known})
+
+
+def xl2(**changes: Any) -> STDiTConfig:
+    """Configuration of the published STDiT3-XL/2 (1.2 B parameters); keyword arguments override fields."""
+    return replace(STDiTConfig(), **changes)
+
+
+def nano(**changes: Any) -> STDiTConfig:
+    """Configuration of the embedded size on the 96-channel linear latents; keyword arguments override fields."""
+    base = STDiTConfig(
+        depth=4,
+        hidden_size=384,
+        num_heads=6,
+        in_channels=96,
+        pred_sigma=False,
+        caption_channels=128,
+        model_max_length=16,
+        latent_stride=32,
+        motion_channels=96,
+    )
+    return replace(base, **changes)
+
+
+def tiny(**changes: Any) -> STDiTConfig:
+    """Configuration of the test size: two block pairs of width 48; keyword arguments override fields."""
+    base = STDiTConfig(
+        depth=2, hidden_size=48, num_heads=4, caption_channels=32, model_max_length=8, motion_channels=16
+    )
+    return replace(base, **changes)
+
+
+SIZES = {"xl2": xl2, "nano": nano, "tiny": tiny}

@@ -1,0 +1,378 @@
+"""Spatial-temporal diffusion transformer (STDiT3) with a place for motion fusers before its temporal blocks.
+
+Re-implemented from the description of Open-Sora v1.2.0 (`opensora/models/stdit/stdit3.py`, Apache-2.0); state-dict
+keys and numbers are equal to upstream's. It differs in speed (tokens stay [B,T,S,C], modulation is broadcast per
+frame, attention runs through `scaled_dot_product_attention`) and in two optional inputs, `cond` and `motion`.
+
+Legend of the shape suffixes: B batch, T latent frames, S tokens per frame, L text tokens, C width, H heads,
+D head width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from toraeval.models.tora.config import STDiTConfig
+from toraeval.models.tora.embeddings import (
+    CaptionEmbedder,
+    Mlp,
+    RotaryEmbedding,
+    ScalarEmbedder,
+    SizeEmbedder,
+    position_table,
+    rotate,
+    tile_rows,
+)
+
+NORM_EPS = 1e-6
+DEFAULT_FPS = 24.0
+
+
+@dataclass(frozen=True)
+class TextContext:
+    """Captions made ready for cross-attention.
+
+    tokens_BLC: projected kept tokens, kept ones first; key_mask_BL: True where a token counts, None if all do;
+    keys_values: per block (spatial 0, temporal 0, spatial 1, ...) a pair [B,H,L,D], or None to project on the fly.
+    """
+
+    tokens_BLC: Tensor
+    key_mask_BL: Tensor | None
+    keys_values: tuple[tuple[Tensor, Tensor], ...] | None = None
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm over the head width, one weight vector for all heads, computed in float32."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise [..., D]."""
+        scale = torch.rsqrt(x.float().square().mean(-1, keepdim=True) + NORM_EPS)
+        return x * scale.to(x.dtype) * self.weight.to(x.dtype)
+
+
+def modulate(x_BTSC: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Layer norm without affine, then `* (1 + scale) + shift`; shift and scale are [B, T or 1, 1, C]."""
+    return torch.addcmul(shift, F.layer_norm(x_BTSC, x_BTSC.shape[-1:], eps=NORM_EPS), 1 + scale)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention within each frame, or along time at each token place."""
+
+    def __init__(self, config: STDiTConfig, temporal: bool) -> None:
+        super().__init__()
+        self.num_heads, self.temporal = config.num_heads, temporal
+        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.q_norm = RMSNorm(config.head_dim) if config.qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(config.head_dim) if config.qk_norm else nn.Identity()
+        self.proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, x_BTSC: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+        """Attend in [B,T,S,C]; `rope` tables [T,D] are used by temporal attention only."""
+        b, t, s, c = x_BTSC.shape
+        q, k, v = self.qkv(x_BTSC).view(b, t, s, 3, self.num_heads, -1).unbind(3)
+        q, k = self.q_norm(q), self.k_norm(k)
+        if not self.temporal:
+            q, k, v = (part.flatten(0, 1).transpose(1, 2) for part in (q, k, v))
+            out = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+            return self.proj(out.reshape(b, t, s, c))  # type: ignore[no-any-return]
+        cosines, sines = (table[:, None, None, :] for table in rope)
+        q, k = rotate(q, cosines, sines), rotate(k, cosines, sines)
+        q, k, v = (part.permute(0, 2, 3, 1, 4).flatten(0, 1) for part in (q, k, v))  # [B*S,H,T,D]
+        out = F.scaled_dot_product_attention(q, k, v).unflatten(0, (b, s)).permute(0, 3, 1, 2, 4)
+        return self.proj(out.reshape(b, t, s, c))  # type: ignore[no-any-return]
+
+
+class CrossAttention(nn.Module):
+    """All tokens of a clip attend to the kept caption tokens of that clip; no norm and no gate."""
+
+    def __init__(self, config: STDiTConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.q_linear = nn.Linear(config.hidden_size, config.hidden_size)
+        self.kv_linear = nn.Linear(config.hidden_size, 2 * config.hidden_size)
+        self.proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def keys_values(self, tokens_BLC: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [B,H,L,D] of projected caption tokens."""
+        b, length, _ = tokens_BLC.shape
+        k, v = self.kv_linear(tokens_BLC).view(b, length, 2, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        return k, v
+
+    def forward(self, x_BTSC: Tensor, keys_values: tuple[Tensor, Tensor], key_mask_BL: Tensor | None) -> Tensor:
+        """Attend from [B,T,S,C] to the caption."""
+        b, t, s, c = x_BTSC.shape
+        q = self.q_linear(x_BTSC).view(b, t * s, self.num_heads, -1).transpose(1, 2)
+        mask = None if key_mask_BL is None else key_mask_BL[:, None, None, :]
+        out = F.scaled_dot_product_attention(q, *keys_values, attn_mask=mask)
+        return self.proj(out.transpose(1, 2).reshape(b, t, s, c))  # type: ignore[no-any-return]
+
+
+class STDiTBlock(nn.Module):
+    """Modulated self-attention, caption cross-attention and modulated MLP."""
+
+    def __init__(self, config: STDiTConfig, temporal: bool) -> None:
+        super().__init__()
+        self.scale_shift_table = nn.Parameter(torch.randn(6, config.hidden_size) / config.hidden_size**0.5)
+        self.attn = SelfAttention(config, temporal)
+        self.cross_attn = CrossAttention(config)
+        self.mlp = Mlp(config.hidden_size, config.mlp_hidden, config.hidden_size)
+
+    def forward(
+        self,
+        x: Tensor,
+        t6: Tensor,
+        rope: tuple[Tensor, Tensor],
+        text: TextContext,
+        keys_values: tuple[Tensor, Tensor] | None = None,
+        fuser: nn.Module | None = None,
+        motion: Tensor | None = None,
+    ) -> Tensor:
+        """Update x [B,T,S,C]; t6 is [B, T or 1, 6, 1, C]; a fuser acts on the modulated attention input."""
+        table = self.scale_shift_table.to(t6.dtype)[:, None, :]
+        shift1, scale1, gate1, shift2, scale2, gate2 = (t6 + table).unbind(2)
+        if keys_values is None:
+            keys_values = self.cross_attn.keys_values(text.tokens_BLC)
+        attended = modulate(x, shift1, scale1)
+        if fuser is not None:
+            attended = fuser(attended, motion)
+        x = torch.addcmul(x, gate1, self.attn(attended, rope))
+        x = x + self.cross_attn(x, keys_values, text.key_mask_BL)
+        return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))
+
+
+class PatchEmbed(nn.Module):
+    """Non-overlapping patch embedding; stored as a Conv3d (key `proj`), computed as one matrix product."""
+
+    def __init__(self, config: STDiTConfig) -> None:
+        super().__init__()
+        patch = config.patch_size
+        self.proj = nn.Conv3d(config.in_channels + config.cond_channels, config.hidden_size, patch, stride=patch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B,C_in,T,H,W] (sizes multiples of the patch) to tokens [B,T',S,C], columns fastest."""
+        b, c, t, h, w = x.shape
+        pt, ph, pw = self.proj.kernel_size
+        x = x.view(b, c, t // pt, pt, h // ph, ph, w // pw, pw).permute(0, 2, 4, 6, 1, 3, 5, 7)
+        return F.linear(x.reshape(b, t // pt, -1, c * pt * ph * pw), self.proj.weight.flatten(1), self.proj.bias)
+
+
+class FinalLayer(nn.Module):
+    """Modulated norm and projection of each token to its patch of output channels."""
+
+    def __init__(self, config: STDiTConfig) -> None:
+        super().__init__()
+        pt, ph, pw = config.patch_size
+        self.scale_shift_table = nn.Parameter(torch.randn(2, config.hidden_size) / config.hidden_size**0.5)
+        self.linear = nn.Linear(config.hidden_size, pt * ph * pw * config.out_channels)
+
+    def forward(self, x: Tensor, t: Tensor, t0: Tensor | None, x_mask: Tensor | None) -> Tensor:
+        """Map x [B,T,S,C] to [B,T,S,patch*out]; t, t0 [B,C]; x_mask bool [B,T], False marks conditioning frames.
+
+        Conditioning frames are normalised and modulated twice, first with t and then with t0. That is an upstream
+        slip; it is kept because published numbers contain it. Their output is discarded by sampler and loss.
+        """
+        table = self.scale_shift_table.to(t.dtype)
+        shift, scale = (t[:, None] + table)[:, None, None].unbind(3)
+        out = modulate(x, shift, scale)
+        if x_mask is not None and t0 is not None:
+            shift, scale = (t0[:, None] + table)[:, None, None].unbind(3)
+            out = torch.where(x_mask[:, :, None, None], out, modulate(out, shift, scale))
+        return self.linear(out)  # type: ignore[no-any-return]
+
+
+class STDiT3(nn.Module):
+    """The denoiser: spatial and temporal blocks in turn, conditioned on time step, frame rate, text and motion."""
+
+    def __init__(self, config: STDiTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.checkpointing = False  # recompute each block in the backward pass to save memory
+        width = config.hidden_size
+        self.rope = RotaryEmbedding(config.head_dim)
+        self.x_embedder = PatchEmbed(config)
+        self.t_embedder = ScalarEmbedder(width)
+        self.fps_embedder = SizeEmbedder(width)
+        self.t_block = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
+        self.y_embedder = CaptionEmbedder(config.caption_channels, width, config.model_max_length)
+        self.spatial_blocks = nn.ModuleList(STDiTBlock(config, temporal=False) for _ in range(config.depth))
+        self.temporal_blocks = nn.ModuleList(STDiTBlock(config, temporal=True) for _ in range(config.depth))
+        self.final_layer = FinalLayer(config)
+        self._position_cache: dict[tuple[object, ...], Tensor] = {}
+        initialise(self)
+        self.fuser: nn.ModuleList | None = None
+        if config.fuser != "none":
+            from toraeval.models.tora.fuser import build_fuser
+
+            self.fuser = nn.ModuleList(build_fuser(config) for _ in range(config.depth))
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """Dtype of the residual stream: the autocast dtype where autocast is on, else that of the weights."""
+        weight = self.x_embedder.proj.weight
+        kind = weight.device.type
+        if kind != "meta" and torch.is_autocast_enabled(kind):
+            return torch.get_autocast_dtype(kind)
+        return weight.dtype
+
+    def precompute_text(self, y: Tensor, mask: Tensor | None = None, keys_values: bool = True) -> TextContext:
+        """Project captions once, for many forward passes.
+
+        Args:
+            y: caption features [B,1,L,caption_channels].
+            mask: [B',L], nonzero keeps a token; fewer rows than B are tiled, so under guidance the null caption is
+                cut to the prompt's own tokens, as upstream does.
+            keys_values: also project the keys and values of every block (for sampling; leave off in training).
+        """
+        tokens, key_mask = self.y_embedder(y.to(self.compute_dtype)).squeeze(1), None
+        if mask is not None:
+            kept = tile_rows(mask != 0, tokens.shape[0])
+            counts = kept.sum(1)
+            longest = int(counts.max())
+            if longest < kept.shape[1]:  # move the kept tokens to the front and cut the rest
+                order = kept.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :longest]
+                tokens = tokens.gather(1, order[:, :, None].expand(-1, -1, tokens.shape[2]))
+            if int(counts.min()) < longest:
+                key_mask = torch.arange(longest, device=tokens.device) < counts[:, None]
+        pairs = None
+        if keys_values:
+            blocks = [b for pair in zip(self.spatial_blocks, self.temporal_blocks, strict=True) for b in pair]
+            pairs = tuple(block.cross_attn.keys_values(tokens) for block in blocks)
+        return TextContext(tokens, key_mask, pairs)
+
+    def forward(
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        y: Tensor | None = None,
+        mask: Tensor | None = None,
+        x_mask: Tensor | None = None,
+        fps: Tensor | None = None,
+        height: Tensor | float | None = None,
+        width: Tensor | float | None = None,
+        cond: Tensor | None = None,
+        motion: Sequence[Tensor] | None = None,
+        text: TextContext | None = None,
+    ) -> Tensor:
+        """Predict [B,out_channels,T,H,W] in float32.
+
+        Args:
+            x: noisy latent [B,in_channels,T,H,W].
+            timestep: [B] on 0..1000, 1000 is pure noise.
+            y, mask: caption features [B,1,L,caption_channels] and token mask [B',L]; not needed with `text`.
+            x_mask: bool [B,T], False marks clean conditioning frames (treated as time step 0).
+            fps: frames per second [B'], tiled to B; 24 if not given, 120 for images.
+            height, width: pixel size; only the first element counts. Latent size times `latent_stride` if not given.
+            cond: extra input channels [B,cond_channels,T or 1,H,W].
+            motion: `depth` tensors [B,T,S,motion_channels] for the fusers; None skips them.
+            text: result of `precompute_text`.
+
+        Raises:
+            ValueError: neither y nor text is given, or cond or motion does not fit the configuration.
+        """
+        if text is None:
+            if y is None:
+                raise ValueError("STDiT3 needs caption features y or a precomputed text context; got neither")
+            text = self.precompute_text(y, mask, keys_values=False)
+        dtype, batch, frames = self.compute_dtype, x.shape[0], x.shape[2]
+        tokens, grid = self._embed_patches(x, cond, dtype)
+        tokens = tokens + self._positions(grid, x, height, width).to(dtype)
+        fps_value = fps if fps is not None else torch.full((1,), DEFAULT_FPS, device=x.device)
+        rate = self.fps_embedder(fps_value, batch)
+        t = (self.t_embedder(timestep) + rate).to(dtype)
+        t6 = self.t_block(t).view(batch, 1, 6, 1, -1)
+        t0 = None
+        if x_mask is not None:
+            x_mask = tile_rows(x_mask.bool(), batch)[:, :: self.config.patch_size[0]]
+            t0 = (self.t_embedder(torch.zeros_like(timestep)) + rate).to(dtype)
+            t6_clean = self.t_block(t0).view(batch, 1, 6, 1, -1)
+            t6 = torch.where(x_mask[:, :, None, None, None], t6, t6_clean)
+        tokens = self._run_blocks(tokens, t6, text, motion)
+        out = self.final_layer(tokens, t, t0, x_mask)
+        return self._unpatchify(out, grid)[:, :, :frames, : x.shape[3], : x.shape[4]].float()
+
+    def _embed_patches(
+        self, x: Tensor, cond: Tensor | None, dtype: torch.dtype
+    ) -> tuple[Tensor, tuple[int, int, int]]:
+        expected = self.config.cond_channels
+        given = 0 if cond is None else cond.shape[1]
+        if given != expected:
+            raise ValueError(f"cond has {given} channels; this configuration takes {expected}")
+        x = x.to(dtype)
+        if cond is not None:
+            x = torch.cat((x, cond.to(dtype).expand(-1, -1, x.shape[2], -1, -1)), dim=1)
+        missing = [-size % patch for size, patch in zip(x.shape[2:], self.config.patch_size, strict=True)]
+        if any(missing):
+            x = F.pad(x, (0, missing[2], 0, missing[1], 0, missing[0]))
+        t, h, w = (size // patch for size, patch in zip(x.shape[2:], self.config.patch_size, strict=True))
+        return self.x_embedder(x), (t, h, w)
+
+    def _positions(
+        self, grid: tuple[int, int, int], x: Tensor, height: Tensor | float | None, width: Tensor | float | None
+    ) -> Tensor:
+        stride = self.config.latent_stride
+        pixels_h = float(x.shape[3] * stride if height is None else torch.as_tensor(height).flatten()[0])
+        pixels_w = float(x.shape[4] * stride if width is None else torch.as_tensor(width).flatten()[0])
+        _, rows, columns = grid
+        key = (rows, columns, pixels_h, pixels_w, x.device)
+        if key not in self._position_cache:
+            scale = (pixels_h * pixels_w) ** 0.5 / self.config.input_sq_size
+            base = round((rows * columns) ** 0.5)
+            table = position_table(self.config.hidden_size, rows, columns, scale, base)
+            self._position_cache[key] = table[:, None].to(x.device)
+        return self._position_cache[key]
+
+    def _run_blocks(
+        self, x: Tensor, t6: Tensor, text: TextContext, motion: Sequence[Tensor] | None
+    ) -> Tensor:
+        depth = self.config.depth
+        if motion is not None and (self.fuser is None or len(motion) != depth):
+            raise ValueError(f"motion has {len(motion)} tensors; fuser {self.config.fuser!r} of depth {depth}")
+        rope = self.rope.tables(x.shape[1], x.dtype)
+        pairs = text.keys_values or (None,) * (2 * depth)
+        for i, (spatial, temporal) in enumerate(zip(self.spatial_blocks, self.temporal_blocks, strict=True)):
+            x = self._call(spatial, x, t6, rope, text, pairs[2 * i])
+            fuser = None if self.fuser is None or motion is None else self.fuser[i]
+            features = None if motion is None else motion[i]
+            if fuser is not None and self.config.fuser_site == "residual":
+                x, fuser = fuser(x, features), None
+            x = self._call(temporal, x, t6, rope, text, pairs[2 * i + 1], fuser, features)
+        return x
+
+    def _call(self, block: nn.Module, *args: object) -> Tensor:
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, *args, use_reentrant=False)  # type: ignore[no-any-return]
+        return block(*args)  # type: ignore[no-any-return]
+
+    def _unpatchify(self, x: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        (t, h, w), (pt, ph, pw) = grid, self.config.patch_size
+        x = x.view(x.shape[0], t, h, w, pt, ph, pw, self.config.out_channels)
+        return x.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(x.shape[0], -1, t * pt, h * ph, w * pw)
+
+
+@torch.no_grad()
+def initialise(model: STDiT3) -> None:
+    """Initialise for training from scratch as upstream does.
+
+    Linear weights are Xavier-uniform with zero biases; the frame-rate network adds nothing at first; temporal
+    blocks start as the identity because their output projections are zero (their gradients are not).
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+    nn.init.normal_(model.fps_embedder.mlp[0].weight, std=0.02)
+    nn.init.zeros_(model.fps_embedder.mlp[2].weight)
+    for block in model.temporal_blocks:
+        nn.init.zeros_(block.attn.proj.weight)
+        nn.init.zeros_(block.cross_attn.proj.weight)
+        nn.init.zeros_(block.mlp.fc2.weight)
