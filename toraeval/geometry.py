@@ -55,8 +55,7 @@ def inside_canvas(points: npt.ArrayLike, canvas: tuple[int, int]) -> BoolArray:
     """Tell for points (..., 2) whether they lie on the canvas: -0.5 <= x <= w - 0.5, and y alike."""
     points = np.asarray(points, dtype=np.float64)
     upper = np.asarray(canvas, dtype=np.float64) - 0.5
-    inside: BoolArray = ((points >= -0.5) & (points <= upper)).all(axis=-1)
-    return inside
+    return np.asarray(((points >= -0.5) & (points <= upper)).all(axis=-1), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def cover_crop(source: tuple[int, int], target: tuple[int, int]) -> CoverCrop:
     ratio = max(target[0] / source[0], target[1] / source[1])
     scaled = (max(target[0], round(source[0] * ratio)), max(target[1], round(source[1] * ratio)))
     offset = ((scaled[0] - target[0]) // 2, (scaled[1] - target[1]) // 2)
-    return CoverCrop(tuple(source), scaled, offset, tuple(target))
+    return CoverCrop((source[0], source[1]), scaled, offset, (target[0], target[1]))
 
 
 def _check_canvas(canvas: tuple[int, int]) -> None:
@@ -174,9 +173,7 @@ def extend(trajectories: Trajectories, frames: int) -> Trajectories:
     """
     missing = frames - trajectories.num_frames
     if missing < 0:
-        raise UserError(
-            f"extend to {frames} frames: the trajectories have {trajectories.num_frames}; use cut"
-        )
+        raise UserError(f"extend to {frames} frames: allowed are {trajectories.num_frames} or more")
     tracks, visible = trajectories.tracks_NT2, trajectories.visible_NT
     return replace(
         trajectories,
@@ -218,7 +215,7 @@ def windows(frames: int, length: int, overlap: int = 1) -> list[tuple[int, int]]
     """
     if frames < 1 or length < 1 or not 0 <= overlap < length:
         raise UserError(
-            f"windows: got frames={frames}, length={length}, overlap={overlap}; allowed are 0 <= overlap < length"
+            f"windows: got frames={frames}, length={length}, overlap={overlap}; allowed: overlap in 0..length-1"
         )
     spans = [(0, min(length, frames))]
     while spans[-1][1] < frames:
@@ -236,8 +233,7 @@ def tora_pixels(points: npt.ArrayLike, width: int, height: int, canvas: int = TO
     Source: alibaba/Tora 9a23dce, `sat/utils/flow_utils.py::process_traj`.
     """
     points = np.asarray(points, dtype=np.float64)
-    pixels: IntArray = np.trunc(points * np.array([width, height]) / canvas).astype(np.int64)
-    return pixels
+    return (points * np.array([width, height]) / canvas).astype(np.int64)
 
 
 def tora_read_points(points_P2: npt.ArrayLike, frames: int) -> FloatArray:
@@ -268,7 +264,7 @@ def tora_process_points(points_P2: npt.ArrayLike, frames: int) -> IntArray:
         raise UserError(f"Tora's point rule needs at least 2 points; got {count}")
     if count >= frames:
         kept = np.concatenate([points[:: count // frames][: frames - 1], points[-1:]])
-        return np.trunc(kept).astype(np.int64)
+        return kept.astype(np.int64)
     share, rest = divmod(frames - count, count - 1)
     pieces: list[FloatArray] = []
     for segment in range(count - 1):
@@ -276,7 +272,7 @@ def tora_process_points(points_P2: npt.ArrayLike, frames: int) -> IntArray:
         fraction = (np.arange(extra + 1) / (extra + 1))[:, None]
         pieces.append(points[segment] + fraction * (points[segment + 1] - points[segment]))
     pieces.append(points[-1:])
-    return np.trunc(np.concatenate(pieces)).astype(np.int64)
+    return np.concatenate(pieces).astype(np.int64)
 
 
 def tora_path(points_P2: npt.ArrayLike, frames: int, width: int, height: int) -> IntArray:
