@@ -1,0 +1,121 @@
+"""Bootstrap intervals and paired comparisons."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import bootstrap
+
+from toraeval.stats import BOOTSTRAP_SEED, bootstrap_band, bootstrap_mean, case_means, paired_difference
+from toraeval.types import UserError
+
+
+def values_of(numbers):
+    return {f"case-{i:03d}": float(x) for i, x in enumerate(numbers)}
+
+
+def test_interval_is_scipys_bca_of_the_case_means():
+    numbers = np.random.default_rng(1).gamma(2.0, 5.0, 20)
+    got = bootstrap_mean(values_of(numbers))
+    want = bootstrap(
+        (numbers,), np.mean, method="BCa", n_resamples=9999, rng=np.random.default_rng(BOOTSTRAP_SEED)
+    ).confidence_interval
+    assert (got.low, got.high) == (want.low, want.high)
+    assert (got.mean, got.cases, got.method, got.reason) == (pytest.approx(numbers.mean()), 20, "BCa", None)
+
+
+def test_interval_covers_the_true_mean_about_as_often_as_promised():
+    rng = np.random.default_rng(5)
+    hits = 0
+    for _ in range(60):
+        interval = bootstrap_mean(values_of(rng.normal(10, 3, 30)), level=0.9, resamples=400)
+        hits += interval.low <= 10 <= interval.high
+    assert 46 <= hits <= 60
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.permutations(range(9)))
+def test_order_of_arrival_changes_nothing(order):
+    numbers = values_of([3.0, 1.5, 8.25, 0.1, 2.2, 7.7, 5.5, 4.4, 9.1])
+    keys = list(numbers)
+    turned = {keys[i]: numbers[keys[i]] for i in order}
+    assert bootstrap_mean(turned, resamples=300) == bootstrap_mean(numbers, resamples=300)
+
+
+def test_seeds_are_averaged_inside_the_case_first():
+    several = {"a": [1.0, 3.0], "b": [4.0], "c": [5.0, 9.0, 10.0]}
+    assert case_means(several) == {"a": 2.0, "b": 4.0, "c": 8.0}
+    assert bootstrap_mean(several) == bootstrap_mean({"a": 2.0, "b": 4.0, "c": 8.0})
+
+
+def test_one_case_has_no_interval_and_says_why():
+    interval = bootstrap_mean({"only": 4.0})
+    assert interval.mean == 4.0
+    assert math.isnan(interval.low)
+    assert math.isnan(interval.high)
+    assert "one case" in interval.reason
+
+
+def test_no_case_has_no_mean():
+    interval = bootstrap_mean({"a": float("nan")})
+    assert interval.cases == 0
+    assert math.isnan(interval.mean)
+    assert "no case" in interval.reason
+
+
+def test_constant_values_give_a_degenerate_interval():
+    interval = bootstrap_mean({"a": 0.1, "b": 0.1, "c": 0.1})
+    assert (interval.mean, interval.low, interval.high) == (0.1, 0.1, 0.1)
+    assert interval.method == "constant"
+
+
+def test_nan_cases_are_left_out_and_infinite_ones_refused():
+    assert bootstrap_mean({"a": 1.0, "b": float("nan"), "c": 2.0}).cases == 2
+    with pytest.raises(UserError, match="case b"):
+        bootstrap_mean({"a": 1.0, "b": float("inf")})
+    with pytest.raises(UserError, match="level"):
+        bootstrap_mean({"a": 1.0}, level=95)
+
+
+def test_band_surrounds_the_mean_and_narrows_with_more_cases():
+    rng = np.random.default_rng(2)
+    curves = {f"c{i:03d}": np.linspace(1, 9, 16) + rng.normal(0, 1, 16) for i in range(64)}
+    mean, low, high = bootstrap_band(curves)
+    assert ((low <= mean) & (mean <= high)).all()
+    _, few_low, few_high = bootstrap_band(dict(list(curves.items())[:8]))
+    assert (high - low).mean() < (few_high - few_low).mean()
+    np.testing.assert_allclose(mean, np.mean(list(curves.values()), axis=0))
+
+
+def test_band_skips_what_is_not_scored():
+    mean, low, _ = bootstrap_band({"a": np.array([np.nan, 1.0, 2.0]), "b": np.array([np.nan, np.nan, 4.0])})
+    np.testing.assert_array_equal(mean, [np.nan, 1.0, 3.0])
+    np.testing.assert_array_equal(np.isnan(low), [True, True, False])
+    with pytest.raises(UserError, match="one length"):
+        bootstrap_band({"a": np.zeros(3), "b": np.zeros(4)})
+    with pytest.raises(UserError, match="at least one curve"):
+        bootstrap_band({})
+
+
+def test_pairing_finds_what_unpaired_intervals_hide():
+    rng = np.random.default_rng(3)
+    hard = rng.uniform(0, 100, 24)
+    a, b = values_of(hard), values_of(hard + rng.normal(1.0, 0.3, 24))
+    paired = paired_difference(a, b)
+    assert paired.difference.high < 0
+    assert bootstrap_mean(a).high > bootstrap_mean(b).low
+    assert (paired.a_lower + paired.b_lower + paired.ties) == 24
+    assert paired.effect < -1
+
+
+def test_pairing_uses_shared_cases_only_and_names_the_others():
+    paired = paired_difference(
+        {"a": 1.0, "b": 2.0, "x": 9.0}, {"a": 1.0, "b": 4.0, "y": 9.0, "x": float("nan")}
+    )
+    assert paired.difference.cases == 2
+    assert (paired.only_a, paired.only_b) == (("x",), ("y",))
+    assert (paired.a_lower, paired.b_lower, paired.ties) == (1, 0, 1)
+    with pytest.raises(UserError, match="no scored case"):
+        paired_difference({"a": 1.0}, {"b": 1.0})
