@@ -1,0 +1,61 @@
+"""What every tracker must offer, and the check of the points it is asked to follow."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from toraeval.types import FloatArray, Tracks, UserError, Video
+
+
+class Tracker(Protocol):
+    """Follows N points, given in frame 0, through a video.
+
+    Attributes:
+        name: registry name; two trackers whose numbers must not be mixed have two names.
+        version: version of the method; part of every track key.
+    """
+
+    name: str
+    version: str
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that can change the tracks; JSON-serialisable."""
+        ...
+
+    def track(self, video: Video, queries_N2: npt.ArrayLike) -> Tracks:
+        """Follow float `(x, y)` pixels of frame 0; pixel centres at integers.
+
+        Raises:
+            UserError: a query is not a finite point inside the frame.
+        """
+        ...
+
+
+def check_queries(video: Video, queries_N2: npt.ArrayLike) -> FloatArray:
+    """Return the queries as float64 (N, 2) after checking shape, finiteness and bounds.
+
+    Args:
+        video: the clip whose frame 0 holds the points.
+        queries_N2: `(x, y)` pixels, N >= 1.
+
+    Raises:
+        UserError: wrong shape, no point, a number that is not finite, or a point outside the frame.
+    """
+    queries = np.array(queries_N2, dtype=np.float64)
+    if queries.ndim != 2 or queries.shape[1] != 2 or len(queries) < 1:
+        raise UserError(f"tracker: queries must be an array (N, 2) of (x, y) with N >= 1, got {queries.shape}")
+    if not np.isfinite(queries).all():
+        bad = int(np.flatnonzero(~np.isfinite(queries).all(axis=1))[0])
+        raise UserError(f"tracker: query {bad} is {queries[bad].tolist()}; coordinates must be finite numbers")
+    limit = np.array([video.width, video.height]) - 0.5
+    outside = ((queries < -0.5) | (queries > limit)).any(axis=1)
+    if outside.any():
+        bad = int(np.flatnonzero(outside)[0])
+        raise UserError(
+            f"tracker: query {bad} at {queries[bad].tolist()} lies outside the "
+            f"{video.width}x{video.height} frame; x and y must be pixels of the tracked video"
+        )
+    return queries
