@@ -215,7 +215,7 @@ def windows(frames: int, length: int, overlap: int = 1) -> list[tuple[int, int]]
     """
     if frames < 1 or length < 1 or not 0 <= overlap < length:
         raise UserError(
-            f"windows: got frames={frames}, length={length}, overlap={overlap}; allowed: overlap in 0..length-1"
+            f"windows: frames={frames}, length={length}, overlap={overlap}; allowed: overlap in 0..length-1"
         )
     spans = [(0, min(length, frames))]
     while spans[-1][1] < frames:
@@ -233,7 +233,8 @@ def tora_pixels(points: npt.ArrayLike, width: int, height: int, canvas: int = TO
     Source: alibaba/Tora 9a23dce, `sat/utils/flow_utils.py::process_traj`.
     """
     points = np.asarray(points, dtype=np.float64)
-    return (points * np.array([width, height]) / canvas).astype(np.int64)
+    pixels: IntArray = (points * np.array([width, height]) / canvas).astype(np.int64)
+    return pixels
 
 
 def tora_read_points(points_P2: npt.ArrayLike, frames: int) -> FloatArray:

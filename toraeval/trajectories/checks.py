@@ -1,0 +1,167 @@
+"""The rules every trajectory file must keep, and error lines that say where one was broken."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from toraeval import geometry
+from toraeval.types import BoolArray, FloatArray, UserError
+
+MIN_POINTS = 2
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+def fail(path: Path | str, line: int | None, rule: str, got: Any, allowed: str) -> NoReturn:
+    """Raise the one-line UserError `file:line: rule; got ...; allowed ...`."""
+    shown = got if isinstance(got, str) else _short(got)
+    place = f"{path}:{line}" if line else str(path)
+    raise UserError(f"{place}: {rule}; got {shown}; allowed: {allowed}")
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def read_text(path: Path) -> str:
+    """Return the file's text (UTF-8, with or without byte-order mark).
+
+    Raises:
+        UserError: the file is absent, unreadable, empty or no text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such trajectory file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable as text: {error}") from error
+    if not text.strip():
+        fail(path, None, "the file is empty", f"{len(text)} characters", "one point a line, or JSON")
+    return text
+
+
+class JsonFile:
+    """A parsed JSON file that can name the line of each of its values."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.text = read_text(path)
+        try:
+            self.data: Any = json.loads(self.text)
+        except json.JSONDecodeError as error:
+            fail(path, error.lineno, "not valid JSON", error.msg, "JSON as in docs/trajectories.md")
+        except (RecursionError, ValueError) as error:
+            fail(path, None, "not valid JSON", str(error), "JSON as in docs/trajectories.md")
+
+    def fail(self, where: Sequence[str | int], rule: str, got: Any, allowed: str) -> NoReturn:
+        """Raise the one-line UserError for the value at `where`, a path of keys and indices."""
+        names = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in where).lstrip(".")
+        fail(self.path, self.line_of(where), f"{names}: {rule}" if names else rule, got, allowed)
+
+    def line_of(self, where: Sequence[str | int]) -> int:
+        """Return the line, from 1, on which the value at `where` starts; for a missing key, its container's."""
+        decoder = json.JSONDecoder()
+        position = self._skip(0)
+        for key in where:
+            found = self._enter(decoder, position, key)
+            if found is None:
+                break
+            position = found
+        return self.text.count("\n", 0, position) + 1
+
+    def _enter(self, decoder: json.JSONDecoder, position: int, key: str | int) -> int | None:
+        is_object = self.text[position] == "{"
+        if is_object == isinstance(key, int) or self.text[position] not in "{[":
+            return None
+        position = self._skip(position + 1)
+        index = 0
+        while self.text[position] not in "}]":
+            name: Any = index
+            if is_object:
+                name, position = decoder.raw_decode(self.text, position)
+                position = self._skip(self._skip(position) + 1)
+            if name == key:
+                return position
+            position = self._skip(decoder.raw_decode(self.text, position)[1])
+            position = self._skip(position + (self.text[position] == ","))
+            index += 1
+        return None
+
+    def _skip(self, position: int) -> int:
+        match = _SPACE.match(self.text, position)
+        return match.end() if match else position
+
+
+def json_number(
+    file: JsonFile, where: Sequence[str | int], value: Any, allowed: str = "a finite number"
+) -> float:
+    """Return a JSON number as float.
+
+    Raises:
+        UserError: it is no number (true and false are none) or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        file.fail(where, "not a number", value, allowed)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        file.fail(where, "not a finite number", str(number), allowed)
+    return number
+
+
+def json_point(file: JsonFile, where: Sequence[str | int], value: Any) -> tuple[float, float]:
+    """Return a JSON `[x, y]` as two floats.
+
+    Raises:
+        UserError: it is no list of exactly two finite numbers.
+    """
+    if not isinstance(value, list) or len(value) != 2:
+        file.fail(where, "a point must be a pair", value, "[x, y]")
+    return json_number(file, [*where, 0], value[0]), json_number(file, [*where, 1], value[1])
+
+
+def outside_point(points_P2: FloatArray, visible_P: BoolArray, canvas: tuple[int, int]) -> int | None:
+    """Return the index of the first visible point outside the canvas, or None."""
+    bad = visible_P & ~geometry.inside_canvas(points_P2, canvas)
+    return int(np.flatnonzero(bad)[0]) if bad.any() else None
+
+
+def canvas_rule(canvas: tuple[int, int]) -> str:
+    """Say which coordinates a canvas allows."""
+    width, height = canvas
+    return f"x in -0.5..{width - 0.5:g} and y in -0.5..{height - 0.5:g} on the {width}x{height} canvas"
+
+
+def check_canvas(source: str, canvas: Any) -> tuple[int, int]:
+    """Return a canvas as two whole numbers.
+
+    Raises:
+        UserError: it is not (width, height) in whole pixels, each from 1 to 65536.
+    """
+    sides = list(canvas) if isinstance(canvas, Sequence | np.ndarray) and not isinstance(canvas, str) else []
+    good = len(sides) == 2 and all(
+        isinstance(side, int | np.integer) and not isinstance(side, bool) and 1 <= side <= 65536
+        for side in sides
+    )
+    if not good:
+        fail(source, None, "wrong canvas", canvas, "[width, height] in whole pixels, 1..65536 each")
+    return int(sides[0]), int(sides[1])
+
+
+def fill_hidden(points_P2: FloatArray, known_P: BoolArray) -> FloatArray:
+    """Fill unknown points by linear interpolation over the index, holding the first and last known ones."""
+    index = np.arange(len(points_P2))
+    filled = points_P2.copy()
+    for axis in range(2):
+        filled[:, axis] = np.interp(index, index[known_P], points_P2[known_P, axis])
+    filled[known_P] = points_P2[known_P]
+    return filled

@@ -1,0 +1,271 @@
+"""The benchmark's own trajectory format: JSON with canvas, paths, visibility, prompt and first frame.
+
+Documented in docs/trajectories.md. One file holds one case, or several under "cases".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toraeval.trajectories.checks import (
+    MIN_POINTS,
+    JsonFile,
+    canvas_rule,
+    fill_hidden,
+    json_number,
+    json_point,
+    outside_point,
+)
+from toraeval.types import BoolArray, FloatArray, Trajectories, UserError
+
+FORMAT = "toraeval-trajectories"
+VERSION = 1
+_SHARED_KEYS = ("canvas", "fps")
+_CASE_KEYS = ("id", "canvas", "fps", "points", "visible", "names", "prompt", "first_frame")
+
+
+@dataclass(frozen=True)
+class NativeCase:
+    """One case of a native file.
+
+    Attributes:
+        id: name given in the file, or the file's stem.
+        trajectories: paths on the canvas that the file states.
+        prompt: caption, or an empty string.
+        first_frame: image file, resolved against the folder of the JSON file, or None.
+    """
+
+    id: str
+    trajectories: Trajectories
+    prompt: str = ""
+    first_frame: Path | None = None
+
+
+def read_native(path: str | os.PathLike[str]) -> list[NativeCase]:
+    """Read a native file.
+
+    Returns:
+        One entry per case, in file order.
+
+    Raises:
+        UserError: the file breaks a rule of docs/trajectories.md; the line names file, line and rule.
+    """
+    return parse_native(JsonFile(Path(path)))
+
+
+def parse_native(file: JsonFile) -> list[NativeCase]:
+    """Check and convert an already parsed native file; see `read_native`."""
+    data = file.data
+    if not isinstance(data, dict):
+        file.fail([], "the file must be a JSON object", type(data).__name__, f'{{"format": "{FORMAT}", ...}}')
+    if data.get("format") != FORMAT:
+        file.fail(["format"], "unknown format", data.get("format"), f'"{FORMAT}"')
+    if data.get("version") != VERSION or isinstance(data.get("version"), bool):
+        file.fail(["version"], "unknown format version", data.get("version"), str(VERSION))
+    if "cases" not in data:
+        _refuse_unknown(file, [], data, ("format", "version", *_CASE_KEYS))
+        return [_case(file, [], data, file.path.stem)]
+    _refuse_unknown(file, [], data, ("format", "version", "cases", *_SHARED_KEYS))
+    entries = data["cases"]
+    if not isinstance(entries, list) or not entries:
+        file.fail(["cases"], "no cases", entries, "a list of at least one case")
+    shared = {key: data[key] for key in _SHARED_KEYS if key in data}
+    cases: list[NativeCase] = []
+    for index, entry in enumerate(entries):
+        where: list[str | int] = ["cases", index]
+        if not isinstance(entry, dict):
+            file.fail(where, "a case must be an object", entry, '{"id": ..., "points": ...}')
+        _refuse_unknown(file, where, entry, _CASE_KEYS)
+        if not isinstance(entry.get("id"), str) or not entry["id"].strip():
+            file.fail([*where, "id"], "a case needs an id", entry.get("id"), "a non-empty string")
+        if entry["id"] in {case.id for case in cases}:
+            file.fail([*where, "id"], "the id occurs twice", entry["id"], "one case per id")
+        cases.append(_case(file, where, {**shared, **entry}, entry["id"]))
+    return cases
+
+
+def _case(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any], default_id: str) -> NativeCase:
+    canvas = _canvas(file, where, data)
+    fps = None
+    if data.get("fps") is not None:
+        fps = json_number(file, [*where, "fps"], data["fps"], "a number above 0")
+        if fps <= 0:
+            file.fail([*where, "fps"], "fps must be positive", fps, "a number above 0")
+    tracks, visible = _tracks(file, [*where, "points"], data, canvas)
+    names = data.get("names", [""] * len(tracks))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        file.fail([*where, "names"], "names must be strings", names, "a list of strings")
+    if len(names) != len(tracks):
+        file.fail([*where, "names"], "one name per object", f"{len(names)} names", f"{len(tracks)} names")
+    identifier = data.get("id", default_id)
+    source = str(file.path) if identifier == file.path.stem else f"{file.path}#{identifier}"
+    return NativeCase(
+        id=_string(file, where, data, "id") or default_id,
+        trajectories=Trajectories(tracks, visible, canvas, fps, source, tuple(names)),
+        prompt=_string(file, where, data, "prompt"),
+        first_frame=_first_frame(file, where, data),
+    )
+
+
+def _canvas(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any]) -> tuple[int, int]:
+    canvas = data.get("canvas")
+    sides = canvas if isinstance(canvas, list) else []
+    if len(sides) != 2 or not all(type(side) is int and 1 <= side <= 65536 for side in sides):
+        file.fail(
+            [*where, "canvas"], "wrong canvas", canvas, "[width, height] in whole pixels, 1..65536 each"
+        )
+    return sides[0], sides[1]
+
+
+def _tracks(
+    file: JsonFile, where: list[str | int], data: Mapping[str, Any], canvas: tuple[int, int]
+) -> tuple[FloatArray, BoolArray]:
+    objects = data.get("points")
+    if not isinstance(objects, list) or not objects:
+        file.fail(where, "no paths", objects, "a list with one path [[x, y], ...] per object")
+    visible = data.get("visible")
+    if visible is not None and (not isinstance(visible, list) or len(visible) != len(objects)):
+        file.fail(
+            [*where[:-1], "visible"], "one visibility list per object", visible, f"{len(objects)} lists"
+        )
+    tracks: list[FloatArray] = []
+    seen: list[BoolArray] = []
+    for index, points in enumerate(objects):
+        flags = None if visible is None else visible[index]
+        track, flag = _path(file, [*where, index], points, flags, canvas)
+        if tracks and len(track) != len(tracks[0]):
+            file.fail(
+                [*where, index],
+                "all objects of a case share their moments",
+                f"{len(track)} points after {len(tracks[0])}",
+                "equally many points per object, null where an object is hidden",
+            )
+        tracks.append(track)
+        seen.append(flag)
+    return np.stack(tracks), np.stack(seen)
+
+
+def _path(
+    file: JsonFile, where: list[str | int], points: Any, flags: Any, canvas: tuple[int, int]
+) -> tuple[FloatArray, BoolArray]:
+    if not isinstance(points, list):
+        file.fail(where, "a path must be a list of points", points, "[[x, y], ...]")
+    if len(points) < MIN_POINTS:
+        file.fail(where, "too few points", len(points), "2 or more; give the point twice to stand still")
+    if flags is not None and (
+        not isinstance(flags, list)
+        or len(flags) != len(points)
+        or not all(isinstance(flag, bool) for flag in flags)
+    ):
+        place = [*where[:-2], "visible", where[-1]]
+        file.fail(place, "wrong visibility", flags, f"{len(points)} times true or false")
+    known = np.array([point is not None for point in points])
+    visible = known & (True if flags is None else np.array(flags, dtype=bool))
+    if flags is not None and (np.array(flags) & ~known).any():
+        moment = int(np.flatnonzero(np.array(flags) & ~known)[0])
+        file.fail([*where, moment], "null means hidden", "visible true", "visible false, or a point")
+    if not known.any():
+        file.fail(where, "a path needs a known point", "null everywhere", "at least one [x, y]")
+    values = [
+        (0.0, 0.0) if point is None else json_point(file, [*where, i], point)
+        for i, point in enumerate(points)
+    ]
+    track = fill_hidden(np.array(values, dtype=np.float64), known)
+    bad = outside_point(track, visible, canvas)
+    if bad is not None:
+        rule = f"{canvas_rule(canvas)}; outside only where hidden"
+        file.fail([*where, bad], "the point lies outside the canvas", points[bad], rule)
+    return track, visible
+
+
+def _string(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        file.fail([*where, key], "not a string", value, "a string")
+    return value
+
+
+def _first_frame(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any]) -> Path | None:
+    name = _string(file, where, data, "first_frame")
+    if not name:
+        return None
+    path = file.path.parent / name
+    if not path.is_file():
+        file.fail(
+            [*where, "first_frame"], "no such image", name, f"an image file relative to {file.path.parent}"
+        )
+    return path
+
+
+def _refuse_unknown(
+    file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any], allowed: Sequence[str]
+) -> None:
+    for key in data:
+        if key not in allowed:
+            file.fail([*where, key], "unknown field", key, ", ".join(allowed))
+
+
+# --- writing ------------------------------------------------------------------------------------------------
+
+
+def dump_native(cases: Sequence[NativeCase], folder: str | os.PathLike[str] = ".") -> str:
+    """Return cases as native JSON text; one path a line, floats exact, `first_frame` relative to `folder`."""
+    if not cases:
+        raise UserError("native trajectories: no case to write; allowed: at least one")
+    head = f'{{\n"format": "{FORMAT}",\n"version": {VERSION},\n'
+    if len(cases) == 1:
+        return f"{head}{_dump_case(cases[0], folder)}\n}}\n"
+    body = ",\n".join(f"{{\n{_dump_case(case, folder)}\n}}" for case in cases)
+    return f'{head}"cases": [\n{body}\n]\n}}\n'
+
+
+def _dump_case(case: NativeCase, folder: str | os.PathLike[str]) -> str:
+    trajectories = case.trajectories
+    fields = [f'"id": {json.dumps(case.id, ensure_ascii=False)}', f'"canvas": {list(trajectories.canvas)}']
+    if trajectories.fps is not None:
+        fields.append(f'"fps": {json.dumps(float(trajectories.fps))}')
+    if case.prompt:
+        fields.append(f'"prompt": {json.dumps(case.prompt, ensure_ascii=False)}')
+    if case.first_frame is not None:
+        name = Path(os.path.relpath(case.first_frame, folder)).as_posix()
+        fields.append(f'"first_frame": {json.dumps(name, ensure_ascii=False)}')
+    if any(trajectories.names):
+        fields.append(f'"names": {json.dumps(list(trajectories.names), ensure_ascii=False)}')
+    fields.append(_dump_lists("points", trajectories.tracks_NT2.tolist()))
+    if not trajectories.visible_NT.all():
+        fields.append(_dump_lists("visible", trajectories.visible_NT.tolist()))
+    return ",\n".join(fields)
+
+
+def _dump_lists(key: str, rows: list[Any]) -> str:
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    return f'"{key}": [\n{lines}\n]'
+
+
+def write_native(path: str | os.PathLike[str], cases: Sequence[NativeCase]) -> Path:
+    """Write cases to a native file, complete or not at all.
+
+    Raises:
+        UserError: there is no case, or the place is not writable.
+    """
+    path = Path(path)
+    text = dump_native(cases, path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write: {error.strerror or error}") from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+    return path
