@@ -26,6 +26,7 @@ class Fit:
         correlation: weighted normalised correlation over the three channels, [-1, 1].
         inside: share of the template's weight that lies inside the picture, [0, 1].
         weights_HW: float32 agreement of each template pixel, [0, 1]; 0 outside the picture.
+        window_HW3: float32 colours met under the template.
     """
 
     shift: FloatArray
@@ -33,6 +34,7 @@ class Fit:
     correlation: float
     inside: float
     weights_HW: Floats
+    window_HW3: Floats
 
     @property
     def quality(self) -> float:
@@ -142,7 +144,7 @@ def _measure(
     seen = 1.0 if inside is None else float((template.weight_HW * inside).sum() / template.weight_HW.sum())
     agreement = float((template.weight_HW * weights).sum() / template.weight_HW.sum())
     agreement = agreement / seen if seen > 0 else 0.0
-    return Fit(place, agreement, _correlation(template, window, inside), seen, weights)
+    return Fit(place, agreement, _correlation(template, window, inside), seen, weights, window)
 
 
 def search(
@@ -173,3 +175,36 @@ def search(
     # ties are broken by the distance to the expected place, so that a frozen clip stays put
     found.sort(key=lambda p: (-round(p[1], 5), float(np.square(p[0] - centre).sum())))
     return found[:peaks]
+
+
+def exposure(template: Template, fit: Fit, gain_3: Floats, bias_3: Floats, *, rate: float, reach: float) -> tuple[Floats, Floats]:
+    """Follow slow changes of an object's brightness and colour.
+
+    Regresses the colours met on those of frame 0, over pixels that agree, per channel.
+
+    Args:
+        template: the look in frame 0, not recoloured.
+        fit: where and how well the recoloured template sat.
+        gain_3, bias_3: the exposure so far.
+        rate: share of the way towards the regression, [0, 1].
+        reach: the mean colour may move at most this far from frame 0, 8-bit units.
+
+    Returns:
+        The new gain and bias; the old ones when the limit would be passed.
+    """
+    weight = (fit.weights_HW * template.weight_HW).reshape(-1)
+    total = float(weight.sum())
+    if total < 0.1:
+        return gain_3, bias_3
+    weight = weight / np.float32(total)
+    old, new = template.lab_HW3.reshape(-1, 3), fit.window_HW3.reshape(-1, 3)
+    mean_old, mean_new = weight @ old, weight @ new
+    variance = weight @ np.square(old - mean_old)
+    covariance = weight @ ((old - mean_old) * (new - mean_new))
+    # a channel without structure says nothing of the gain: keep the old one
+    gain = (covariance + 25.0 * gain_3) / (variance + 25.0)
+    gain = np.clip(gain_3 + rate * (gain - gain_3), 0.3, 1.7).astype(np.float32)
+    bias = (bias_3 + rate * (mean_new - gain * mean_old - bias_3)).astype(np.float32)
+    if np.abs(gain * mean_old + bias - mean_old).max() > reach:
+        return gain_3, bias_3
+    return gain, bias

@@ -12,7 +12,8 @@ refined by robust alignment:
    fails is `chained` (textured patches only: flow alone, while the patch still resembles frame 0)
    or `lost`. A lost point is looked for in a growing window and, for whole objects, over the
    frame at low resolution; farther places must agree better.
-4. The template itself is never updated: what was tracked in frame 0 is what is measured.
+4. The template's picture is never updated: what was there in frame 0 is what is measured. Only
+   a gain and a bias per colour channel follow the found object, slowly and within limits.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from toraeval.trackers.alignment import Fit, refine, search
+from toraeval.trackers.alignment import Fit, exposure, refine, search
 from toraeval.trackers.base import check_queries
 from toraeval.trackers.flow import checked_flow, median_motion
-from toraeval.trackers.template import FrameView, Template, build_template, find_support
+from toraeval.trackers.template import FrameView, Floats, Template, build_template, find_support, to_scale
 from toraeval.types import BoolArray, FloatArray, Tracks, Video
 
 
@@ -39,10 +40,13 @@ class _Point:
     coarse: Template | None
     kind: str
     trackable: bool
-    weights_HW: npt.NDArray[np.float32]
+    weights_HW: Floats
+    centre: tuple[int, int]
     shift: FloatArray = field(default_factory=lambda: np.zeros(2))
     velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
     expected: FloatArray = field(default_factory=lambda: np.zeros(2))
+    gain_3: Floats = field(default_factory=lambda: np.ones(3, np.float32))
+    bias_3: Floats = field(default_factory=lambda: np.zeros(3, np.float32))
     lost_frames: int = 0
     confidence: float = 1.0
     visible: bool = True
@@ -76,12 +80,18 @@ class LucasKanade:
             frame and its limit.
         found_agreement: a place agreeing at least this much is the object.
         found_agreement_low, found_correlation: or this much, if structure correlates as well.
+        found_structure, structure_px: or structure alone correlates this much, near the expected
+            place (a faded or discoloured object).
         refound_quality: quality (mean of both) needed after a loss, at the expected place.
         refound_distance: extra quality per 100 px between that place and the expected one.
         weak_quality: below this a better place is looked for over the whole frame.
         switch_gain: gain in quality for which a found but weak place is left for another.
         min_inside: part of the template that must lie inside the picture.
         chain_correlation: structure with frame 0 that a patch must keep to be followed by flow alone.
+        centre_px, centre_agreement: a found point is visible when the template pixels this close
+            to it agree at least this much (median).
+        exposure_rate, exposure_reach: how fast and how far the expected colours follow the object's
+            mean colour (share per frame, 8-bit units).
         velocity_memory: share of the old velocity in the running mean.
         coast: factor on the velocity per lost frame, for the expected place.
         fill_gaps: place points that were lost and found again on the straight line between.
@@ -113,12 +123,18 @@ class LucasKanade:
     found_agreement: float = 0.4
     found_agreement_low: float = 0.25
     found_correlation: float = 0.55
+    found_structure: float = 0.7
+    structure_px: float = 16.0
     refound_quality: float = 0.5
     refound_distance: float = 0.1
     weak_quality: float = 0.6
     switch_gain: float = 0.25
     min_inside: float = 0.3
     chain_correlation: float = 0.5
+    centre_px: int = 4
+    centre_agreement: float = 0.1
+    exposure_rate: float = 0.5
+    exposure_reach: float = 60.0
     velocity_memory: float = 0.5
     coast: float = 0.9
     fill_gaps: bool = True
@@ -184,15 +200,21 @@ class LucasKanade:
             coarse = build_template(view, support, scale=2 * scale, rim=1, num_points=0)
         trackable = template.texture >= self.min_texture
         everywhere = np.ones(template.shape, np.float32)
-        point = _Point(template, coarse, support.kind, trackable, everywhere)
+        cell = np.rint(to_scale(query, scale)).astype(int) - (template.left, template.top)
+        centre = np.clip(cell, 0, np.array(template.shape)[::-1] - 1)
+        point = _Point(template, coarse, support.kind, trackable, everywhere, (int(centre[0]), int(centre[1])))
         point.visible, point.confidence = trackable, float(trackable)
         return point
 
     def _advance(self, point: _Point, flow: FloatArray | None, view: FrameView) -> None:
         if point.lost_frames == 0:
             point.expected = point.shift + (point.velocity if flow is None else flow)
-        fit = self._anchor(point, view, flow is not None)
+        look = point.template.recoloured(point.gain_3, point.bias_3)
+        fit = self._anchor(point, look, view, flow is not None)
         if fit is not None:
+            point.gain_3, point.bias_3 = exposure(
+                point.template, fit, point.gain_3, point.bias_3, rate=self.exposure_rate, reach=self.exposure_reach
+            )
             shift = fit.shift * point.template.scale
             if point.lost_frames:
                 point.velocity = point.velocity * 0.0
@@ -200,7 +222,9 @@ class LucasKanade:
                 moved = shift - point.shift
                 point.velocity = self.velocity_memory * point.velocity + (1 - self.velocity_memory) * moved
             point.shift, point.weights_HW, point.lost_frames = shift, fit.weights_HW, 0
-            point.visible, point.confidence = True, float(np.clip(fit.quality, 0.0, 1.0))
+            # the object may be found by its uncovered part while the point itself is covered
+            point.visible = self._sees_centre(point)
+            point.confidence = float(np.clip(fit.quality, 0.0, 1.0)) * (1.0 if point.visible else 0.5)
             return
         if flow is not None and self._chain(point, view, flow):
             return
@@ -208,6 +232,14 @@ class LucasKanade:
         point.visible, point.confidence = False, 0.0
         point.velocity = point.velocity * self.coast
         point.expected = point.expected + (point.velocity if point.lost_frames > 1 else 0.0)
+
+    def _sees_centre(self, point: _Point) -> bool:
+        """Return whether the pixels right around the point itself still look like in frame 0."""
+        weights = point.weights_HW
+        column, row = point.centre
+        reach = max(1, self.centre_px // point.template.scale)
+        near = weights[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
+        return bool(np.median(near) >= self.centre_agreement)
 
     def _flows(self, points: list[_Point], before: FrameView, view: FrameView) -> list[FloatArray | None]:
         """Return each point's median displacement, None where it was lost or too few corners return."""
@@ -228,20 +260,19 @@ class LucasKanade:
             for m, g in zip(np.split(moves, cuts), np.split(good, cuts), strict=True)
         ]
 
-    def _flow_points(self, point: _Point) -> npt.NDArray[np.float32]:
+    def _flow_points(self, point: _Point) -> Floats:
         """Return the corners of the object that were seen in the frame before, where they were then."""
         template = point.template
         corners = template.points_K2
         if point.lost_frames or not point.trackable or len(corners) == 0:
             return np.zeros((0, 2), np.float32)
-        cells = np.rint((corners + 0.5) / template.scale - 0.5).astype(int) - (template.left, template.top)
+        cells = np.rint(to_scale(corners, template.scale)).astype(int) - (template.left, template.top)
         cells = np.clip(cells, 0, np.array(template.shape)[::-1] - 1)
         # corners that are covered by something else would follow that
         seen = point.weights_HW[cells[:, 1], cells[:, 0]] > 0.5
         return np.asarray(corners[seen] + point.shift, np.float32)
 
-    def _anchor(self, point: _Point, view: FrameView, has_flow: bool) -> Fit | None:
-        template = point.template
+    def _anchor(self, point: _Point, template: Template, view: FrameView, has_flow: bool) -> Fit | None:
         scale = template.scale
         expected = point.expected / scale
         reach = self.search_px
@@ -249,16 +280,16 @@ class LucasKanade:
             reach = self.search_lost_px + float(np.abs(point.velocity).max())
             reach = min(reach + self.search_growth_px * point.lost_frames, self.search_max_px)
         peaks = search(view.lab(scale), template, expected, int(np.ceil(reach / scale)), peaks=2, floor=0.2)
-        fits = [self._fit(point, view, start) for start in [expected, *(p for p, _ in peaks)]]
+        fits = [self._fit(template, view, start) for start in [expected, *(p for p, _ in peaks)]]
         best = self._best(point, fits)
         if point.coarse is not None and (best is None or best.quality < self.weak_quality):
-            best = self._search_everywhere(point, view, best)
+            best = self._search_everywhere(point, template, view, best)
         return best
 
-    def _fit(self, point: _Point, view: FrameView, start: FloatArray) -> Fit:
+    def _fit(self, template: Template, view: FrameView, start: FloatArray) -> Fit:
         return refine(
-            view.lab(point.template.scale),
-            point.template,
+            view.lab(template.scale),
+            template,
             start,
             sigma=self.colour_sigma,
             iterations=self.refine_iterations,
@@ -282,11 +313,14 @@ class LucasKanade:
                 fit.agreement >= self.found_agreement_low and fit.correlation >= self.found_correlation
             )
         if point.lost_frames == 0:
-            return colours
+            near = self._distance(point, fit) <= self.structure_px
+            return colours or (fit.correlation >= self.found_structure and near)
         needed = self.refound_quality + self.refound_distance * self._distance(point, fit) / 100.0
         return colours and fit.quality >= needed
 
-    def _search_everywhere(self, point: _Point, view: FrameView, best: Fit | None) -> Fit | None:
+    def _search_everywhere(
+        self, point: _Point, template: Template, view: FrameView, best: Fit | None
+    ) -> Fit | None:
         """Return a better place anywhere in the frame, or the given one."""
         coarse = point.coarse
         assert coarse is not None
@@ -296,8 +330,8 @@ class LucasKanade:
             [0.5 * (image.shape[1] - coarse.shape[1]) - coarse.left, 0.5 * (image.shape[0] - coarse.shape[0]) - coarse.top]
         )
         peaks = search(image, coarse, centre, reach // 2, peaks=3, floor=0.4)
-        ratio = coarse.scale / point.template.scale
-        fits = [self._fit(point, view, place * ratio) for place, _ in peaks]
+        ratio = coarse.scale / template.scale
+        fits = [self._fit(template, view, place * ratio) for place, _ in peaks]
         other = self._best(point, fits)
         if other is None:
             return best

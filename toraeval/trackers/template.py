@@ -6,7 +6,8 @@ flat-coloured object is described by the whole object, a point on texture by a s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -167,7 +168,19 @@ class Template:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Height and width, reduced pixels."""
         return self.lab_HW3.shape[0], self.lab_HW3.shape[1]
+
+    def recoloured(self, gain_3: Floats, bias_3: Floats) -> Template:
+        """Return the same look under another exposure: `gain * colour + bias` per channel."""
+        if (gain_3 == 1).all() and (bias_3 == 0).all():
+            return self
+        return replace(
+            self,
+            lab_HW3=self.lab_HW3 * gain_3 + bias_3,
+            gradient_x_HW3=self.gradient_x_HW3 * gain_3,
+            gradient_y_HW3=self.gradient_y_HW3 * gain_3,
+        )
 
 
 def build_template(
@@ -232,6 +245,6 @@ def _corners(grey: ByteArray, support: Support, num_points: int) -> Floats:
     return np.zeros((0, 2), np.float32) if found is None else np.asarray(found, np.float32).reshape(-1, 2)
 
 
-def to_scale(point: FloatArray, scale: int) -> FloatArray:
+def to_scale(points: npt.NDArray[Any], scale: int) -> FloatArray:
     """Map full-resolution pixels to reduced ones (pixel centres at integers in both)."""
-    return np.asarray((point + 0.5) / scale - 0.5)
+    return np.asarray((points + 0.5) / scale - 0.5, np.float64)
