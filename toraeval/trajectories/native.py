@@ -22,6 +22,7 @@ from toraeval.trajectories.checks import (
     json_number,
     json_point,
     outside_point,
+    read_text,
 )
 from toraeval.types import BoolArray, FloatArray, Trajectories, UserError
 
@@ -58,6 +59,12 @@ def read_native(path: str | os.PathLike[str]) -> list[NativeCase]:
         UserError: the file breaks a rule of docs/trajectories.md; the line names file, line and rule.
     """
     return parse_native(JsonFile(Path(path)))
+
+
+def is_native(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file is JSON with an object at its top, as only the native format has."""
+    path = Path(path)
+    return path.suffix.lower() == ".json" and read_text(path).lstrip().startswith("{")
 
 
 def parse_native(file: JsonFile) -> list[NativeCase]:

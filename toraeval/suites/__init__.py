@@ -1,0 +1,1 @@
+"""Suites: where test cases come from."""

@@ -1,0 +1,89 @@
+"""What every suite offers, and what all of them share: checks, safe ids and content hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, Protocol
+
+import numpy as np
+
+from toraeval.types import ByteArray, Case, Trajectories, UserError
+
+MIN_FRAMES = 2
+MIN_SIDE = 16
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_MAX_ID = 80
+
+
+class Suite(Protocol):
+    """A named, versioned set of test cases.
+
+    Attributes:
+        name: registry name.
+        version: raised whenever the same request would give other cases.
+    """
+
+    name: str
+    version: str
+
+    def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
+        """Return the cases at one length and size, in a fixed order; `limit` keeps the first so many."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return JSON-able facts for `list suites`."""
+        ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return JSON-able data that changes whenever the cases do."""
+        ...
+
+
+def check_request(suite: str, frames: int, height: int, width: int, limit: int | None) -> None:
+    """Refuse lengths and sizes that no case can have.
+
+    Raises:
+        UserError: `frames` below 2, a side below 16 pixels, or `limit` below 1.
+    """
+    if frames < MIN_FRAMES:
+        raise UserError(f"suite {suite}: frames={frames}; allowed: whole numbers >= {MIN_FRAMES}")
+    if min(height, width) < MIN_SIDE:
+        raise UserError(f"suite {suite}: size {width}x{height}; allowed: {MIN_SIDE} pixels and more per side")
+    if limit is not None and limit < 1:
+        raise UserError(f"suite {suite}: limit={limit}; allowed: whole numbers >= 1, or none")
+
+
+def safe_id(name: str) -> str:
+    """Return `name` made safe as a folder name; one that had to change carries a hash, so that it stays unique."""
+    cleaned = _UNSAFE.sub("_", name).strip("._")
+    if cleaned == name and len(name) <= _MAX_ID:
+        return name
+    mark = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{cleaned[: _MAX_ID - 7] or 'case'}-{mark}"
+
+
+def case_seed(identifier: str) -> int:
+    """Return a seed in 0..2^32-1 that depends on the case's id only."""
+    return int.from_bytes(hashlib.sha256(identifier.encode()).digest()[:4], "big")
+
+
+def content_hash(
+    prompt: str, trajectories: Trajectories, request: dict[str, Any], first_frame_HWC: ByteArray | None
+) -> str:
+    """Return the SHA-256 over everything of a case that a generator can see.
+
+    Args:
+        prompt: caption.
+        trajectories: paths at the requested canvas and length.
+        request: JSON-able numbers of the case: frames, height, width, fps, seed.
+        first_frame_HWC: uint8 first frame, or None.
+    """
+    head = [prompt, list(trajectories.canvas), list(trajectories.tracks_NT2.shape), sorted(request.items())]
+    digest = hashlib.sha256(json.dumps(head, ensure_ascii=False).encode())
+    digest.update(np.ascontiguousarray(trajectories.tracks_NT2, dtype="<f8").tobytes())
+    digest.update(np.ascontiguousarray(trajectories.visible_NT).tobytes())
+    if first_frame_HWC is not None:
+        digest.update(repr(first_frame_HWC.shape).encode() + np.ascontiguousarray(first_frame_HWC).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,65 @@
+"""A user's picture as first frame: decoded, brought to the requested size, and its paths moved with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from toraeval import geometry
+from toraeval.types import ByteArray, Trajectories, UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+METHOD = "pillow bicubic cover, centre crop"
+# Canvas and picture count as one when their shapes agree to rounding of a resize.
+_SAME_ASPECT = 0.01
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Decode a picture to RGB, upright as its EXIF says, transparency over white.
+
+    Raises:
+        UserError: the file is no picture, damaged or cut off.
+    """
+    try:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened)
+            if "A" in picture.getbands() or "transparency" in picture.info:
+                layer = picture.convert("RGBA")
+                picture = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+                picture.alpha_composite(layer)
+            return picture.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{path}: not a readable picture: {reason}; allowed: {', '.join(SUFFIXES)}"
+        ) from error
+
+
+def fit(picture: Image.Image, width: int, height: int) -> tuple[ByteArray, geometry.CoverCrop]:
+    """Resize a picture until it covers the frame and crop the centre; return uint8 (H, W, 3) and the plan."""
+    plan = geometry.cover_crop(picture.size, (width, height))
+    if plan.scaled != picture.size:
+        picture = picture.resize(plan.scaled, Image.Resampling.BICUBIC)
+    return np.asarray(picture.crop(plan.box), dtype=np.uint8).copy(), plan
+
+
+def place_paths(trajectories: Trajectories, plan: geometry.CoverCrop) -> tuple[Trajectories, str]:
+    """Move paths to the frame that `plan` makes of the picture.
+
+    Paths whose canvas has the picture's shape lie on the picture and take its resize and crop. Paths on a canvas
+    of another shape lie on the frame, as in Tora's and DragNUWA's own scripts, and are stretched to it.
+
+    Returns:
+        The paths on the frame's canvas, hidden where the crop removed them, and `picture` or `frame`.
+    """
+    canvas, size = trajectories.canvas, plan.source
+    if abs(canvas[0] * size[1] / (canvas[1] * size[0]) - 1) > _SAME_ASPECT:
+        return trajectories.to_canvas(*plan.target), "frame"
+    tracks = plan.apply(geometry.scale_points(trajectories.tracks_NT2, canvas, size))
+    visible = trajectories.visible_NT & geometry.inside_canvas(tracks, plan.target)
+    moved = Trajectories(
+        tracks, visible, plan.target, trajectories.fps, trajectories.source, trajectories.names
+    )
+    return moved, "picture"
