@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from toraeval.models.tora.config import STDiTConfig
+
 FREQUENCY_WIDTH = 256
 
 
@@ -39,7 +41,9 @@ class ScalarEmbedder(nn.Module):
         The sinusoid is computed in float32 whatever the weights' dtype; upstream rounds the time step to
         bfloat16 first when its weights are bfloat16.
         """
-        embedded: Tensor = self.mlp(sinusoid(values, FREQUENCY_WIDTH).to(self.mlp[0].weight.dtype))
+        embedded: Tensor = self.mlp(
+            sinusoid(values, FREQUENCY_WIDTH).to(self.mlp[0].get_parameter("weight").dtype)
+        )
         return embedded
 
 
@@ -65,7 +69,9 @@ def tile_rows(rows: Tensor, batch: int) -> Tensor:
     return rows.repeat(batch // rows.shape[0], *[1] * (rows.ndim - 1))
 
 
-def position_table(width: int, rows: int, columns: int, scale: float = 1.0, base_size: int | None = None) -> Tensor:
+def position_table(
+    width: int, rows: int, columns: int, scale: float = 1.0, base_size: int | None = None
+) -> Tensor:
     """Two-dimensional sine position table, float32 [1, rows*columns, width], column index fastest.
 
     The column coordinate fills the first half of the channels, the row coordinate the second; each half is
@@ -124,6 +130,26 @@ class Mlp(nn.Module):
         """Map [..., width] to [..., out]."""
         out: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
         return out
+
+
+class PatchEmbed(nn.Module):
+    """Non-overlapping patch embedding; stored as a Conv3d (key `proj`), computed as one matrix product."""
+
+    def __init__(self, config: STDiTConfig) -> None:
+        super().__init__()
+        patch = config.patch_size
+        self.proj = nn.Conv3d(
+            config.in_channels + config.cond_channels, config.hidden_size, patch, stride=patch
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B,C_in,T,H,W] (sizes multiples of the patch) to tokens [B,T',S,C], columns fastest."""
+        b, c, t, h, w = x.shape
+        pt, ph, pw = self.proj.kernel_size
+        x = x.view(b, c, t // pt, pt, h // ph, ph, w // pw, pw).permute(0, 2, 4, 6, 1, 3, 5, 7)
+        return F.linear(
+            x.reshape(b, t // pt, -1, c * pt * ph * pw), self.proj.weight.flatten(1), self.proj.bias
+        )
 
 
 class CaptionEmbedder(nn.Module):

@@ -60,7 +60,9 @@ class FlowConfig:
 
     def __post_init__(self) -> None:
         if self.time_sampling not in TIME_SAMPLINGS:
-            raise ValueError(f"time_sampling {self.time_sampling!r} is not one of {', '.join(TIME_SAMPLINGS)}")
+            raise ValueError(
+                f"time_sampling {self.time_sampling!r} is not one of {', '.join(TIME_SAMPLINGS)}"
+            )
         if self.prediction not in PREDICTIONS:
             raise ValueError(f"prediction {self.prediction!r} is not one of {', '.join(PREDICTIONS)}")
         if self.discrete and self.time_sampling != "uniform":
@@ -138,6 +140,7 @@ class RectifiedFlow:
         t: Tensor,
         noise: Tensor,
         mask: Tensor | None = None,
+        channel_weights: Tensor | None = None,
     ) -> Tensor:
         """Per-sample squared error, float32 [B].
 
@@ -146,6 +149,7 @@ class RectifiedFlow:
             x0, noise: [B,C,T,H,W].
             t: time steps [B] on 0..1000, from `sample_times`.
             mask: bool [B,T], False marks frames that are given clean and left out of the mean.
+            channel_weights: [C] weights of the channels' errors, all 1 if not given.
 
         With prediction "velocity" the target is x0 - noise. With "clean" the target is x0 and the error is weighted
         by 1/max(u, t_min)^2, which makes it the velocity error wherever u >= t_min.
@@ -156,13 +160,17 @@ class RectifiedFlow:
         x_t = self.add_noise(x0, noise, t)
         if mask is not None:
             if not bool(mask.any(1).all()):
-                raise ValueError("frame mask marks every frame of a sample as given; at least one must be noisy")
+                raise ValueError(
+                    "frame mask marks every frame of a sample as given; at least one must be noisy"
+                )
             x_t = torch.where(mask[:, None, :, None, None], x_t, x0)
         out = model(x_t, t, mask)[:, : x0.shape[1]].float()
         if self.config.prediction == "velocity":
             error = (out - (x0 - noise)).square()
         else:
             error = (out - x0).square() / self._unit(t, x0).clamp_min(self.config.t_min).square()
+        if channel_weights is not None:
+            error = error * channel_weights.view(1, -1, 1, 1, 1)
         per_frame = error.mean(dim=(1, 3, 4))
         if mask is None:
             return per_frame.mean(1)
@@ -224,7 +232,9 @@ class RectifiedFlow:
                 z = torch.where(active[:, None, :, None, None], z, before)
         return z
 
-    def _velocity(self, model: Denoiser, x: Tensor, t: Tensor, active: Tensor | None, guidance: float) -> Tensor:
+    def _velocity(
+        self, model: Denoiser, x: Tensor, t: Tensor, active: Tensor | None, guidance: float
+    ) -> Tensor:
         channels = x.shape[1]
         if guidance == 1.0:
             out = model(x, t, active)[:, :channels]
@@ -241,7 +251,9 @@ class RectifiedFlow:
         if not self.config.use_transform:
             return t
         if size is None:
-            raise ValueError("the timestep transform needs the clip size; pass size= or set use_transform=False")
+            raise ValueError(
+                "the timestep transform needs the clip size; pass size= or set use_transform=False"
+            )
         return transform_timesteps(t, size, scale, self.config.num_timesteps, self.config.guard_short_clips)
 
     def _unit(self, t: Tensor, like: Tensor) -> Tensor:

@@ -10,29 +10,28 @@ D head width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from toraeval.models.tora.attention import NORM_EPS, CrossAttention, SelfAttention
 from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.embeddings import (
     CaptionEmbedder,
     Mlp,
+    PatchEmbed,
     RotaryEmbedding,
     ScalarEmbedder,
     SizeEmbedder,
     position_table,
-    rotate,
     tile_rows,
 )
 
-NORM_EPS = 1e-6
-SHORT_KEYS = 128  # up to this many keys, plain matrix products beat the fused attention kernel on the CPU
 DEFAULT_FPS = 24.0
 
 
@@ -49,122 +48,9 @@ class TextContext:
     keys_values: tuple[tuple[Tensor, Tensor], ...] | None = None
 
 
-class RMSNorm(nn.Module):
-    """Root-mean-square norm over the head width, one weight vector for all heads."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise [..., D]."""
-        return _ScaledRMSNorm.apply(x, self.weight)  # type: ignore[no-any-return]
-
-
-class _ScaledRMSNorm(torch.autograd.Function):
-    """RMS norm with a hand-written gradient: fewer passes over memory than the recorded one.
-
-    The mean square is accumulated in float32 or better; everything of full size stays in the dtype of x.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        exact = torch.promote_types(x.dtype, torch.float32)
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=exact)
-        inverse = torch.rsqrt(norm.square() / x.shape[-1] + NORM_EPS)
-        ctx.save_for_backward(x, weight, inverse)
-        return (x * inverse.to(x.dtype)).mul_(weight.to(x.dtype))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        x, weight, inverse = ctx.saved_tensors
-        product = grad * x
-        dot = (product * weight.to(x.dtype)).sum(-1, keepdim=True, dtype=inverse.dtype)
-        pull = -(inverse.pow(3) * dot / x.shape[-1]).to(x.dtype)
-        scale = inverse.to(x.dtype)
-        reduced = product.mul_(scale).sum_to_size(*[1] * (x.ndim - weight.ndim), *weight.shape)
-        grad_x = (grad * weight.to(x.dtype)).mul_(scale).addcmul_(x, pull)
-        return grad_x, reduced.view(weight.shape).to(weight.dtype)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Attention over [..., H, N, D] with queries already scaled by D**-0.5; mask is True where a key counts.
-
-    On the CPU short key lists take two plain matrix products: for the few frames or words of a clip those are 3 to 4
-    times as fast as the fused kernel, forward and backward (measured in bfloat16).
-    """
-    if q.device.type == "cpu" and k.shape[-2] <= SHORT_KEYS:
-        scores = q @ k.transpose(-1, -2)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, float("-inf"))
-        return scores.softmax(-1) @ v
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
-
-
 def modulate(x_BTSC: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Layer norm without affine, then `* (1 + scale) + shift`; shift and scale are [B, T or 1, 1, C]."""
     return torch.addcmul(shift, F.layer_norm(x_BTSC, x_BTSC.shape[-1:], eps=NORM_EPS), 1 + scale)
-
-
-class SelfAttention(nn.Module):
-    """Multi-head self-attention within each frame, or along time at each token place."""
-
-    def __init__(self, config: STDiTConfig, temporal: bool) -> None:
-        super().__init__()
-        self.num_heads, self.temporal = config.num_heads, temporal
-        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.q_norm = RMSNorm(config.head_dim) if config.qk_norm else nn.Identity()
-        self.k_norm = RMSNorm(config.head_dim) if config.qk_norm else nn.Identity()
-        self.proj = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def forward(self, x_BTSC: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
-        """Attend in [B,T,S,C]; `rope` tables [T,D] are used by temporal attention only."""
-        b, t, s, c = x_BTSC.shape
-        qk, v = self.qkv(x_BTSC).view(b, t, s, 3, self.num_heads, -1).split((2, 1), dim=3)
-        qk = self._normalise(qk)
-        if self.temporal:
-            cosines, sines = (table[:, None, None, None, :] for table in rope)
-            qk = rotate(qk, cosines, sines)
-            order = (3, 0, 2, 4, 1, 5)  # [2, B, S, H, T, D]
-        else:
-            order = (3, 0, 1, 4, 2, 5)  # [2, B, T, H, S, D]
-        q, k = qk.permute(order).flatten(1, 2).unbind(0)
-        out = attend(q, k, v.permute(order).flatten(1, 2).squeeze(0))
-        out = out.unflatten(0, (b, -1)).permute((0, 3, 1, 2, 4) if self.temporal else (0, 1, 3, 2, 4))
-        return self.proj(out.reshape(b, t, s, c))  # type: ignore[no-any-return]
-
-    def _normalise(self, qk: Tensor) -> Tensor:
-        """Norm of queries and keys [B,T,S,2,H,D] in one go; the softmax scale rides on the query's weight."""
-        scale = qk.shape[-1] ** -0.5
-        if isinstance(self.q_norm, RMSNorm) and isinstance(self.k_norm, RMSNorm):
-            weight = torch.stack((self.q_norm.weight * scale, self.k_norm.weight))[:, None]
-            return _ScaledRMSNorm.apply(qk, weight)  # type: ignore[no-any-return]
-        return qk * qk.new_tensor((scale, 1.0)).view(2, 1, 1)
-
-
-class CrossAttention(nn.Module):
-    """All tokens of a clip attend to the kept caption tokens of that clip; no norm and no gate."""
-
-    def __init__(self, config: STDiTConfig) -> None:
-        super().__init__()
-        self.num_heads = config.num_heads
-        self.q_linear = nn.Linear(config.hidden_size, config.hidden_size)
-        self.kv_linear = nn.Linear(config.hidden_size, 2 * config.hidden_size)
-        self.proj = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def keys_values(self, tokens_BLC: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys, scaled by D**-0.5, and values [B,H,L,D] of projected caption tokens."""
-        b, length, _ = tokens_BLC.shape
-        k, v = self.kv_linear(tokens_BLC).view(b, length, 2, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        return k * k.shape[-1] ** -0.5, v
-
-    def forward(self, x_BTSC: Tensor, keys_values: tuple[Tensor, Tensor], key_mask_BL: Tensor | None) -> Tensor:
-        """Attend from [B,T,S,C] to the caption."""
-        b, t, s, c = x_BTSC.shape
-        q = self.q_linear(x_BTSC).view(b, t * s, self.num_heads, -1).transpose(1, 2)
-        mask = None if key_mask_BL is None else key_mask_BL[:, None, None, :]
-        out = attend(q, *keys_values, mask)
-        return self.proj(out.transpose(1, 2).reshape(b, t, s, c))  # type: ignore[no-any-return]
 
 
 class STDiTBlock(nn.Module):
@@ -184,36 +70,19 @@ class STDiTBlock(nn.Module):
         rope: tuple[Tensor, Tensor],
         text: TextContext,
         keys_values: tuple[Tensor, Tensor] | None = None,
-        fuser: nn.Module | None = None,
-        motion: Tensor | None = None,
+        fuse: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """Update x [B,T,S,C]; t6 is [B, T or 1, 6, 1, C]; a fuser acts on the modulated attention input."""
+        """Update x [B,T,S,C]; t6 is [B, T or 1, 6, 1, C]; `fuse` acts on the modulated attention input."""
         table = self.scale_shift_table.to(t6.dtype)[:, None, :]
         shift1, scale1, gate1, shift2, scale2, gate2 = (t6 + table).unbind(2)
         if keys_values is None:
             keys_values = self.cross_attn.keys_values(text.tokens_BLC)
         attended = modulate(x, shift1, scale1)
-        if fuser is not None:
-            attended = fuser(attended, motion)
+        if fuse is not None:
+            attended = fuse(attended)
         x = torch.addcmul(x, gate1, self.attn(attended, rope))
         x = x + self.cross_attn(x, keys_values, text.key_mask_BL)
         return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))
-
-
-class PatchEmbed(nn.Module):
-    """Non-overlapping patch embedding; stored as a Conv3d (key `proj`), computed as one matrix product."""
-
-    def __init__(self, config: STDiTConfig) -> None:
-        super().__init__()
-        patch = config.patch_size
-        self.proj = nn.Conv3d(config.in_channels + config.cond_channels, config.hidden_size, patch, stride=patch)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [B,C_in,T,H,W] (sizes multiples of the patch) to tokens [B,T',S,C], columns fastest."""
-        b, c, t, h, w = x.shape
-        pt, ph, pw = self.proj.kernel_size
-        x = x.view(b, c, t // pt, pt, h // ph, ph, w // pw, pw).permute(0, 2, 4, 6, 1, 3, 5, 7)
-        return F.linear(x.reshape(b, t // pt, -1, c * pt * ph * pw), self.proj.weight.flatten(1), self.proj.bias)
 
 
 class FinalLayer(nn.Module):
@@ -237,7 +106,7 @@ class FinalLayer(nn.Module):
         if x_mask is not None and t0 is not None:
             shift, scale = (t0[:, None] + table)[:, None, None].unbind(3)
             out = torch.where(x_mask[:, :, None, None], out, modulate(out, shift, scale))
-        return self.linear(out)  # type: ignore[no-any-return]
+        return self.linear(out)
 
 
 class STDiT3(nn.Module):
@@ -352,7 +221,7 @@ class STDiT3(nn.Module):
             t0 = (self.t_embedder(torch.zeros_like(timestep)) + rate).to(dtype)
             t6_clean = self.t_block(t0).view(batch, 1, 6, 1, -1)
             t6 = torch.where(x_mask[:, :, None, None, None], t6, t6_clean)
-        tokens = self._run_blocks(tokens, t6, text, motion)
+        tokens = self._run_blocks(tokens, t6, text, motion, grid)
         out = self.final_layer(tokens, t, t0, x_mask)
         return self._unpatchify(out, grid)[:, :, :frames, : x.shape[3], : x.shape[4]].float()
 
@@ -373,7 +242,11 @@ class STDiT3(nn.Module):
         return self.x_embedder(x), (t, h, w)
 
     def _positions(
-        self, grid: tuple[int, int, int], x: Tensor, height: Tensor | float | None, width: Tensor | float | None
+        self,
+        grid: tuple[int, int, int],
+        x: Tensor,
+        height: Tensor | float | None,
+        width: Tensor | float | None,
     ) -> Tensor:
         stride = self.config.latent_stride
         pixels_h = float(x.shape[3] * stride if height is None else torch.as_tensor(height).flatten()[0])
@@ -388,26 +261,34 @@ class STDiT3(nn.Module):
         return self._position_cache[key]
 
     def _run_blocks(
-        self, x: Tensor, t6: Tensor, text: TextContext, motion: Sequence[Tensor] | None
+        self,
+        x: Tensor,
+        t6: Tensor,
+        text: TextContext,
+        motion: Sequence[Tensor] | None,
+        grid: tuple[int, int, int],
     ) -> Tensor:
         depth = self.config.depth
         if motion is not None and (self.fuser is None or len(motion) != depth):
-            raise ValueError(f"motion has {len(motion)} tensors; fuser {self.config.fuser!r} of depth {depth}")
+            raise ValueError(
+                f"motion has {len(motion)} tensors; fuser {self.config.fuser!r} of depth {depth}"
+            )
         rope = self.rope.tables(x.shape[1], x.dtype)
         pairs = text.keys_values or (None,) * (2 * depth)
         for i, (spatial, temporal) in enumerate(zip(self.spatial_blocks, self.temporal_blocks, strict=True)):
             x = self._call(spatial, x, t6, rope, text, pairs[2 * i])
-            fuser = None if self.fuser is None or motion is None else self.fuser[i]
-            features = None if motion is None else motion[i]
-            if fuser is not None and self.config.fuser_site == "residual":
-                x, fuser = fuser(x, features), None
-            x = self._call(temporal, x, t6, rope, text, pairs[2 * i + 1], fuser, features)
+            fuse = None
+            if self.fuser is not None and motion is not None:
+                fuse = partial(self.fuser[i], motion_BTSM=motion[i], grid=grid[1:])
+                if self.config.fuser_site == "residual":
+                    x, fuse = fuse(x), None
+            x = self._call(temporal, x, t6, rope, text, pairs[2 * i + 1], fuse)
         return x
 
     def _call(self, block: nn.Module, *args: object) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(block, *args, use_reentrant=False)  # type: ignore[no-any-return]
-        return block(*args)  # type: ignore[no-any-return]
+            return checkpoint(block, *args, use_reentrant=False)
+        return block(*args)
 
     def _unpatchify(self, x: Tensor, grid: tuple[int, int, int]) -> Tensor:
         (t, h, w), (pt, ph, pw) = grid, self.config.patch_size
@@ -426,9 +307,8 @@ def initialise(model: STDiT3) -> None:
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
-    nn.init.normal_(model.fps_embedder.mlp[0].weight, std=0.02)
-    nn.init.zeros_(model.fps_embedder.mlp[2].weight)
-    for block in model.temporal_blocks:
-        nn.init.zeros_(block.attn.proj.weight)
-        nn.init.zeros_(block.cross_attn.proj.weight)
-        nn.init.zeros_(block.mlp.fc2.weight)
+    nn.init.normal_(model.fps_embedder.mlp[0].get_parameter("weight"), std=0.02)
+    nn.init.zeros_(model.fps_embedder.mlp[2].get_parameter("weight"))
+    for name, parameter in model.temporal_blocks.named_parameters():
+        if name.endswith(("attn.proj.weight", "mlp.fc2.weight")):  # self- and cross-attention, MLP
+            nn.init.zeros_(parameter)

@@ -1,0 +1,261 @@
+"""The diffusion transformer against numbers recorded from Open-Sora v1.2.0, and the parts that are ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from toraeval.models.tora import attention
+from toraeval.models.tora.config import STDiTConfig, tiny, xl2
+from toraeval.models.tora.stdit import STDiT3
+
+TOLERANCE = 1e-5
+Golden = Mapping[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def golden(data_dir: Path) -> Golden:
+    with np.load(data_dir / "open_sora" / "stdit3_tiny_a.npz") as archive:
+        return dict(archive)
+
+
+@pytest.fixture(scope="module")
+def model(golden: Golden) -> STDiT3:
+    model = STDiT3(STDiTConfig.from_upstream(json.loads(str(golden["config"]))["model"])).eval()
+    state = {k.removeprefix("sd/"): torch.from_numpy(v) for k, v in golden.items() if k.startswith("sd/")}
+    model.load_state_dict(state, strict=True)
+    return model
+
+
+@pytest.fixture
+def inputs(golden: Golden) -> dict[str, Tensor]:
+    return {k.removeprefix("in/"): torch.from_numpy(v) for k, v in golden.items() if k.startswith("in/")}
+
+
+def close(actual: Tensor, expected: np.ndarray, tolerance: float = TOLERANCE) -> None:
+    torch.testing.assert_close(actual, torch.from_numpy(expected), rtol=0, atol=tolerance)
+
+
+def randomised(config: STDiTConfig) -> STDiT3:
+    """A model none of whose branches is zero."""
+    model = STDiT3(config).eval()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+@torch.no_grad()
+def test_output(golden: Golden, model: STDiT3, inputs: dict[str, Tensor]) -> None:
+    close(model(**inputs), golden["out/output"])
+
+
+@torch.no_grad()
+def test_intermediates(golden: Golden, model: STDiT3, inputs: dict[str, Tensor]) -> None:
+    seen: dict[str, Tensor] = {}
+    places = {
+        "t_emb": model.t_embedder, "fps_emb": model.fps_embedder, "t_mlp": model.t_block,
+        "x_embed": model.x_embedder, "final": model.final_layer, "y_proj": model.y_embedder,
+        "block0_spatial": model.spatial_blocks[0], "block0_temporal": model.temporal_blocks[0],
+        "block1_spatial": model.spatial_blocks[1], "block1_temporal": model.temporal_blocks[1],
+        "block0_spatial_cross": model.spatial_blocks[0].cross_attn,
+        "block0_temporal_cross": model.temporal_blocks[0].cross_attn,
+        "block0_spatial_mlp": model.spatial_blocks[0].mlp, "block0_temporal_mlp": model.temporal_blocks[0].mlp,
+    }  # fmt: skip
+    hooks = [
+        module.register_forward_hook(lambda m, i, out, name=name: seen.__setitem__(name, out))
+        for name, module in places.items()
+    ]
+    model(**inputs)
+    for hook in hooks:
+        hook.remove()
+    for name, value in seen.items():
+        expected = golden[f"mid/{name}"]
+        close(value.reshape(expected.shape), expected, 1e-4 if np.abs(expected).max() > 10 else TOLERANCE)
+
+
+@torch.no_grad()
+def test_without_text_mask(golden: Golden, model: STDiT3, inputs: dict[str, Tensor]) -> None:
+    close(model(**{**inputs, "mask": None}), golden["extra/output_text_mask_none"])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("precomputed", [False, True])
+def test_guidance_batch_cuts_the_null_caption(
+    golden: Golden, model: STDiT3, inputs: dict[str, Tensor], precomputed: bool
+) -> None:
+    y = torch.cat((inputs.pop("y"), model.y_embedder.null(2)))
+    mask = inputs.pop("mask")
+    inputs["x"], inputs["timestep"] = inputs["x"].repeat(2, 1, 1, 1, 1), inputs["timestep"].repeat(2)
+    text: dict[str, Any] = {"text": model.precompute_text(y, mask)} if precomputed else {"y": y, "mask": mask}
+    close(model(**inputs, **text), golden["extra/output_cfg_batch"])
+
+
+@torch.no_grad()
+def test_frame_mask(golden: Golden, model: STDiT3, inputs: dict[str, Tensor]) -> None:
+    x_mask = torch.from_numpy(golden["extra/x_mask"])
+    close(model(**inputs, x_mask=x_mask), golden["extra/output_x_mask"])
+    all_noisy = model(**inputs, x_mask=torch.ones_like(x_mask))
+    close(all_noisy, golden["out/output"])
+
+
+@torch.no_grad()
+def test_pixel_size_scales_positions(golden: Golden, model: STDiT3, inputs: dict[str, Tensor]) -> None:
+    inputs["height"], inputs["width"] = inputs["height"] * 10, inputs["width"] * 8
+    close(model(**inputs), golden["extra/output_hw_scaled"])
+
+
+@torch.no_grad()
+def test_single_frame(golden: Golden, model: STDiT3, inputs: dict[str, Tensor]) -> None:
+    inputs["x"] = inputs["x"][:, :, :1]
+    close(model(**inputs), golden["extra/output_single_frame"])
+
+
+@torch.no_grad()
+def test_long_key_lists_take_the_fused_kernel_with_equal_numbers(
+    golden: Golden, model: STDiT3, inputs: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "SHORT_KEYS", 0)
+    close(model(**inputs), golden["out/output"])
+
+
+def test_keys_and_shapes_of_the_published_size(data_dir: Path) -> None:
+    manifest = json.loads((data_dir / "open_sora" / "manifest_stdit3_xl2.json").read_text())
+    with torch.device("meta"):
+        model = STDiT3(xl2())
+    assert {k: list(v.shape) for k, v in model.state_dict().items()} == manifest["keys"]
+    assert sum(p.numel() for p in model.parameters()) == manifest["param_count"]
+
+
+def test_odd_sizes_are_padded_and_cropped() -> None:
+    out = randomised(tiny())(torch.randn(1, 4, 3, 5, 7), torch.tensor([500.0]), torch.randn(1, 1, 8, 32))
+    assert out.shape == (1, 8, 3, 5, 7)
+
+
+@torch.no_grad()
+def test_text_mask_with_gaps_equals_the_kept_tokens() -> None:
+    model = randomised(tiny())
+    x, t, y = torch.randn(2, 4, 2, 4, 4), torch.tensor([300.0, 700.0]), torch.randn(2, 1, 8, 32)
+    mask = torch.tensor([[0, 1, 0, 1, 0, 0, 1, 0], [1, 1, 1, 1, 1, 0, 0, 1]])
+    out = model(x, t, y, mask)
+    for i in range(2):
+        alone = model(x[i : i + 1], t[i : i + 1], y[i : i + 1][:, :, mask[i].bool()])
+        torch.testing.assert_close(out[i : i + 1], alone, rtol=0, atol=1e-5)
+
+
+def test_text_mask_that_keeps_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="keeps no token"):
+        STDiT3(tiny()).precompute_text(torch.randn(2, 1, 8, 32), torch.tensor([[1] * 8, [0] * 8]))
+
+
+def test_missing_text_and_wrong_conditions_are_refused() -> None:
+    model, x, t = STDiT3(tiny()), torch.randn(1, 4, 2, 4, 4), torch.tensor([500.0])
+    y = torch.randn(1, 1, 8, 32)
+    with pytest.raises(ValueError, match="caption"):
+        model(x, t)
+    with pytest.raises(ValueError, match="cond has 3 channels"):
+        model(x, t, y, cond=torch.randn(1, 3, 2, 4, 4))
+    with pytest.raises(ValueError, match="motion has 2"):
+        model(x, t, y, motion=[torch.zeros(1, 2, 4, 16)] * 2)
+
+
+@torch.no_grad()
+def test_extra_condition_channels_reach_every_frame() -> None:
+    model = randomised(tiny(cond_channels=4, pred_sigma=False))
+    x, t, y = torch.randn(1, 4, 3, 4, 4), torch.tensor([500.0]), torch.randn(1, 1, 8, 32)
+    first = torch.randn(1, 4, 1, 4, 4)
+    out = model(x, t, y, cond=first)
+    torch.testing.assert_close(out, model(x, t, y, cond=first.expand(-1, -1, 3, -1, -1)))
+    moved = (model(x, t, y, cond=first + 1) - out).abs().amax(dim=(0, 1, 3, 4))
+    assert (moved > 1e-4).all()
+
+
+class AddMotion(torch.nn.Module):
+    """Stand-in for a fuser: adds the mean motion feature."""
+
+    def forward(self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: tuple[int, int]) -> Tensor:
+        assert grid == (2, 2)
+        return x_BTSC + motion_BTSM.mean(-1, keepdim=True)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("site", ["residual", "attention"])
+def test_fuser_acts_where_configured_and_is_skipped_without_motion(site: str) -> None:
+    model = randomised(tiny(fuser_site=site))
+    x, t, y = torch.randn(1, 4, 3, 4, 4), torch.tensor([500.0]), torch.randn(1, 1, 8, 32)
+    plain = model(x, t, y)
+    model.fuser = torch.nn.ModuleList([AddMotion(), AddMotion()])
+    zeros, ones = torch.zeros(1, 3, 4, 16), torch.ones(1, 3, 4, 16)
+    assert torch.equal(model(x, t, y), plain)
+    torch.testing.assert_close(model(x, t, y, motion=[zeros, zeros]), plain)
+    seen: list[Tensor] = []
+    hook = model.temporal_blocks[1].attn.register_forward_pre_hook(lambda m, args: seen.append(args[0]))
+    model(x, t, y, motion=[zeros, zeros])
+    model(x, t, y, motion=[zeros, ones])
+    hook.remove()
+    shift = seen[1] - seen[0]
+    if site == "attention":
+        torch.testing.assert_close(shift, torch.ones_like(shift))
+    else:  # a constant added to the stream vanishes in the layer norm before attention
+        assert shift.abs().max() < 1e-4
+    assert not torch.equal(model(x, t, y, motion=[zeros, ones]), plain)
+
+
+def train_step(model: STDiT3, checkpointing: bool = False) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    model.checkpointing = checkpointing
+    model.zero_grad()
+    x_mask = torch.tensor([[False, True, True]])
+    out = model(torch.randn(1, 4, 3, 4, 4), torch.tensor([500.0]), torch.randn(1, 1, 8, 32), x_mask=x_mask)
+    out.square().mean().backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_checkpointing_gives_the_same_gradients() -> None:
+    model = randomised(tiny())
+    plain = train_step(model)
+    for name, grad in train_step(model, checkpointing=True).items():
+        torch.testing.assert_close(grad, plain[name])
+
+
+def test_fresh_model_starts_with_idle_temporal_blocks_that_can_learn() -> None:
+    model = STDiT3(tiny()).train()
+    x = torch.randn(1, 3, 4, 48)
+    text = model.precompute_text(torch.randn(1, 1, 8, 32), keys_values=False)
+    rope = model.rope.tables(3)
+    block = model.temporal_blocks[0]
+    assert torch.equal(block(x, torch.randn(1, 1, 6, 1, 48), rope, text), x)
+    grads = train_step(model)
+    assert grads["temporal_blocks.0.attn.proj.weight"].abs().max() > 0
+    assert grads["temporal_blocks.1.mlp.fc2.weight"].abs().max() > 0
+    assert "rope.freqs" not in grads
+
+
+@torch.no_grad()
+def test_autocast_keeps_the_stream_in_bfloat16() -> None:
+    model = randomised(tiny(depth=1))
+    x, t, y = torch.randn(1, 4, 2, 4, 4), torch.tensor([500.0]), torch.randn(1, 1, 4, 32)
+    streams: list[torch.dtype] = []
+    hook = model.temporal_blocks[0].register_forward_hook(lambda m, i, out: streams.append(out.dtype))
+    exact = model(x, t, y)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = model(x, t, y)
+    hook.remove()
+    assert streams == [torch.float32, torch.bfloat16]
+    assert rounded.dtype == torch.float32
+    assert (rounded - exact).abs().max() < 0.1 * exact.abs().max()
+
+
+@torch.no_grad()
+def test_clips_of_a_batch_do_not_mix() -> None:
+    model = randomised(tiny())
+    x, t, y = torch.randn(2, 4, 3, 4, 4), torch.tensor([100.0, 900.0]), torch.randn(2, 1, 8, 32)
+    both = model(x, t, y)
+    torch.testing.assert_close(both[1:], model(x[1:], t[1:], y[1:]), rtol=0, atol=1e-5)
