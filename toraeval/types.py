@@ -136,11 +136,12 @@ class Reference:
 
     Attributes:
         video: the ground-truth render.
-        masks_NTHW: bool visible pixels of each object, or None where the suite has none.
+        masks: renders bool (N, T, H, W), the visible pixels of each object, on demand;
+            None where the suite has no masks.
     """
 
     video: Video
-    masks_NTHW: BoolArray | None = None
+    masks: Callable[[], BoolArray] | None = None
 
 
 @dataclass(frozen=True)

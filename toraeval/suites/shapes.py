@@ -154,6 +154,6 @@ def _case(cid: str, scene: Scene, seed: int, frames: int, height: int, width: in
 def _reference(renderer: SceneRenderer) -> Callable[[], Reference]:
     def build() -> Reference:
         video = Video.from_thwc(renderer.render(), FPS, {"source": "render", "frames": renderer.frames})
-        return Reference(video, renderer.masks())
+        return Reference(video, renderer.masks)
 
     return build

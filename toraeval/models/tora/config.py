@@ -36,11 +36,17 @@ class STDiTConfig:
     fuser: str = "none"
     motion_channels: int = 128
     fuser_site: str = "residual"
+    fuser_groups: int = 32  # 0: normalise each token alone
+    extractor_blocks: int = 2  # residual blocks of the trajectory extractor per block pair
+    extractor_norm: bool = True
+    embedded_text: bool = False  # own word encoder instead of T5 features
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "patch_size", tuple(self.patch_size))
         if self.hidden_size % self.num_heads:
-            raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
+            )
         if self.hidden_size % 4:
             raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of 4 (position embedding)")
         if self.head_dim % 2:
@@ -72,7 +78,9 @@ class STDiTConfig:
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(options) - ignored - known)
         if unknown:
-            raise ValueError(f"unknown STDiT option(s) {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+            raise ValueError(
+                f"unknown STDiT option(s) {', '.join(unknown)}; known: {', '.join(sorted(known))}"
+            )
         return cls(**{key: value for key, value in options.items() if key in known})
 
 
@@ -82,17 +90,23 @@ def xl2(**changes: Any) -> STDiTConfig:
 
 
 def nano(**changes: Any) -> STDiTConfig:
-    """Configuration of the embedded size on the 96-channel linear latents; keyword arguments override fields."""
+    """Configuration of the embedded size on 64-channel linear latents; keyword arguments override fields."""
     base = STDiTConfig(
         depth=4,
-        hidden_size=384,
-        num_heads=6,
-        in_channels=96,
+        hidden_size=320,
+        num_heads=5,
+        in_channels=64,
         pred_sigma=False,
-        caption_channels=128,
-        model_max_length=16,
+        caption_channels=64,
+        model_max_length=20,
         latent_stride=32,
+        cond_channels=64,
+        fuser="adaptive_norm",
         motion_channels=96,
+        fuser_groups=0,
+        extractor_blocks=1,
+        extractor_norm=False,
+        embedded_text=True,
     )
     return replace(base, **changes)
 

@@ -1,0 +1,220 @@
+"""Train Tora nano: stage 1 on dense flow, stage 2 on sparse trajectories (arXiv 2407.21705, section 3.4).
+
+The run is bounded by wall time. Its whole state (weights, average, optimisers, step,
+seconds spent) is saved every few minutes by an atomic rename, so that it may be killed at
+any moment; the same command goes on. The log is one CSV row per 20 steps.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from toraeval.models.tora.config import nano
+from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
+from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
+from toraeval.models.tora.model import Tora
+from toraeval.training.batches import Batch, BatchSource, Prefetcher
+
+FPS = 8.0
+SIZE = 512.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Options of a run; `minutes` is training time, saved and added up over restarts."""
+
+    data: str = "training_state/shards"
+    out: str = "training_state/nano"
+    vae: str = "training_state/vae.safetensors"
+    minutes: float = 110.0
+    dense_share: float = 0.2  # stage 1: share of the time on dense flow
+    single_share: float = 0.35  # share of the time on clips with one object only
+    decay_share: float = 0.25  # last share of the time, over which the learning rate falls to zero
+    lr_matrix: float = 2e-3  # Muon, block matrices
+    lr_other: float = 1e-3  # AdamW, everything else
+    warmup_steps: int = 100
+    clip: float = 1.0
+    ema: float = 0.998
+    text_dropout: float = 0.1
+    channel_power: float = 0.5  # channel weights: component variance to this power
+    save_minutes: float = 4.0
+    seed: int = 0
+    threads: int = 2
+    device: str = "cpu"
+    lengths: dict[int, float] = field(default_factory=lambda: {17: 0.58, 33: 0.18, 65: 0.14, 129: 0.10})
+    flow: FlowConfig = FlowConfig(prediction="clean", t_min=0.4)
+
+
+def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Return (matrices of blocks, fusers' linear parts excluded; all others)."""
+    matrices, others = [], []
+    for name, p in model.named_parameters():
+        if not p.requires_grad:
+            continue
+        inside = "_blocks." in name and p.ndim == 2 and "table" not in name
+        (matrices if inside else others).append(p)
+    return matrices, others
+
+
+class Trainer:
+    """Holds model, average, optimisers and counters; see the module's text.
+
+    Args:
+        config: options.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        from safetensors.torch import load_file
+
+        self.config = config
+        self.out = Path(config.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        self.model = Tora(nano()).to(config.device)
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        matrices, others = split_parameters(self.model)
+        self.optimizers = [
+            torch.optim.Muon(matrices, lr=config.lr_matrix, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=config.lr_other, betas=(0.9, 0.98), weight_decay=0.01),
+        ]
+        self.base_lr = [config.lr_matrix, config.lr_other]
+        self.flow = RectifiedFlow(config.flow)
+        state = load_file(config.vae)
+        self.vae = LinearPatchAutoencoder(state["basis"].shape[0])
+        self.vae.load_state_dict(state)
+        weights = self.vae.scale.square() ** config.channel_power
+        self.channel_weights = (weights / weights.mean()).to(config.device)
+        self.step, self.seconds, self.clips = 0, 0.0, 0
+        self._resume()
+
+    def _resume(self) -> None:
+        path = self.out / "state.pt"
+        if not path.exists():
+            return
+        saved = torch.load(path, weights_only=True, map_location=self.config.device)
+        self.model.load_state_dict(saved["model"])
+        self.average = saved["average"]
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        self.step, self.seconds, self.clips = saved["step"], saved["seconds"], saved["clips"]
+
+    def save(self) -> None:
+        """Write the whole state under a temporary name and rename it."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "step": self.step,
+            "seconds": self.seconds,
+            "clips": self.clips,
+        }
+        temporary = self.out / "state.pt.tmp"
+        torch.save(state, temporary)
+        os.replace(temporary, self.out / "state.pt")
+        (self.out / "config.json").write_text(json.dumps(asdict(self.config), indent=1))
+
+    @property
+    def progress(self) -> float:
+        return self.seconds / (60 * self.config.minutes)
+
+    def plan(self, step: int) -> tuple[str, int]:
+        """Return the motion picture and the largest number of objects of a step."""
+        motion = "dense" if self.progress < self.config.dense_share else "sparse"
+        return motion, 1 if self.progress < self.config.single_share else 3
+
+    def learning_factor(self) -> float:
+        """Return the factor on both learning rates: warm-up, constant, then linear decay."""
+        tail = (1.0 - self.progress) / self.config.decay_share
+        return max(0.0, min(1.0, (self.step + 1) / self.config.warmup_steps, tail))
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Return the mean loss of a batch; latent frame 0 is given clean and left out."""
+        device = self.config.device
+        x0 = batch.video.to(device).permute(0, 4, 1, 2, 3).float()
+        motion = batch.motion.to(device).permute(0, 4, 1, 2, 3).float()
+        size = ClipSize(SIZE, SIZE, float(batch.frames))
+        b, _, t = x0.shape[:3]
+        times = self.flow.sample_times(b, size, generator).to(device)
+        noise = torch.randn(x0.shape, generator=generator).to(device)
+        mask = torch.ones(b, t, dtype=torch.bool, device=device)
+        mask[:, 0] = False
+        model = self.model
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            assert model.text_encoder is not None  # nano always has one
+            y = model.text_encoder(batch.words.to(device))
+            dropped = torch.rand(b, generator=generator).to(device) < self.config.text_dropout
+            y = model.y_embedder.drop(y, dropped)
+            features = model.encode_motion(motion)
+            fps = torch.full((1,), FPS, device=device)
+            cond = x0[:, :, :1]
+
+            def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
+                return model(x, timestep, y, x_mask=x_mask, fps=fps, cond=cond, motion=features)
+
+            losses = self.flow.loss(denoise, x0, times, noise, mask, self.channel_weights)
+        return losses.mean()
+
+    def update(self, batch: Batch) -> tuple[float, float]:
+        """Make one step; returns loss and gradient norm."""
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
+        loss = self.loss(batch, generator)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        factor = self.learning_factor()
+        for optimizer, lr in zip(self.optimizers, self.base_lr, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = lr * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        state = self.model.state_dict()
+        keys = [k for k, v in state.items() if v.is_floating_point()]
+        torch._foreach_lerp_([self.average[k] for k in keys], [state[k] for k in keys], 1 - decay)
+        return float(loss.detach()), float(norm)
+
+    def run(self) -> None:
+        """Train until the time is used up; log, save, and survive being killed."""
+        source = BatchSource(Path(self.config.data), self.config.lengths, self.config.seed)
+        feed = Prefetcher(source, self.plan, self.step)
+        began, saved = time.perf_counter() - self.seconds, time.perf_counter()
+        sums: list[float] = []
+        with (self.out / "log.csv").open("a", newline="") as handle:
+            writer = csv.writer(handle)
+            if handle.tell() == 0:
+                writer.writerow(["step", "clips", "seconds", "loss", "grad_norm", "lr_factor", "motion", "max_objects"])
+            while self.progress < 1.0:
+                _, batch = feed.next()
+                loss, norm = self.update(batch)
+                sums.append(loss)
+                self.step += 1
+                self.clips += batch.clips
+                self.seconds = time.perf_counter() - began
+                if self.step % 20 == 0:
+                    motion, objects = self.plan(self.step)
+                    mean = sum(sums) / len(sums)
+                    writer.writerow(
+                        [self.step, self.clips, f"{self.seconds:.0f}", f"{mean:.5f}", f"{norm:.3f}",
+                         f"{self.learning_factor():.3f}", motion, objects]
+                    )  # fmt: skip
+                    handle.flush()
+                    sums.clear()
+                if time.perf_counter() - saved > 60 * self.config.save_minutes:
+                    self.save()
+                    saved = time.perf_counter()
+        self.save()
+
+
+if __name__ == "__main__":
+    import sys
+
+    options = {key: type(getattr(TrainConfig(), key))(value) for key, value in (a.split("=", 1) for a in sys.argv[1:])}
+    Trainer(TrainConfig(**options)).run()

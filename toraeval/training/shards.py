@@ -1,0 +1,184 @@
+"""Training data of the embedded size: scenes rendered ahead and stored as latents.
+
+One shard holds clips of one length: latents of the clip, of its sparse-trajectory picture
+and of its dense-flow picture, plus the caption. Shards are plain `.npy` files so that
+training maps them instead of reading them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from toraeval.models.tora.linear_vae import BLOCK, STRIDE_T, LinearPatchAutoencoder, fit, to_blocks
+from toraeval.models.tora.trajectory import flow_colours, integer_points, trajectory_patches
+from toraeval.suites.shapes_render import SceneRenderer
+from toraeval.suites.shapes_world import Scene, sample_scene
+from toraeval.types import ByteArray
+
+SIZE = 512
+
+
+def motion_video(renderer: SceneRenderer) -> tuple[ByteArray, list[Box]]:
+    """Return the sparse-trajectory picture (T, H, W, 3) of a scene and the boxes that are not white."""
+    points = integer_points(renderer.tracks_NT2, renderer.width, renderer.height)
+    video = np.full((renderer.frames, renderer.height, renderer.width, 3), 255, np.uint8)
+    boxes = []
+    for t, top, left, patch in trajectory_patches(points, renderer.width, renderer.height):
+        bottom, right = top + patch.shape[0], left + patch.shape[1]
+        video[t, top:bottom, left:right] = patch
+        boxes.append((t, left, top, right, bottom))
+    return video, boxes
+
+
+def dense_video(renderer: SceneRenderer) -> ByteArray:
+    """Return the dense-flow picture (T, H, W, 3): every pixel of an object carries its displacement."""
+    tracks = renderer.tracks_NT2
+    steps = np.diff(tracks, axis=1).astype(np.float32)
+    drift = np.diff(renderer.offsets_T2, axis=0).astype(np.float32)
+    radius = float(max(np.linalg.norm(steps, axis=-1).max(), np.linalg.norm(drift, axis=-1).max()))
+    video = np.full((renderer.frames, renderer.height, renderer.width, 3), 255, np.uint8)
+    for t in range(1, renderer.frames):
+        if drift[t - 1].any():
+            video[t] = flow_colours(drift[t - 1], radius)
+        for n in range(len(tracks)):
+            (x0, y0, x1, y1), body, _ = renderer.coverage(n, t - 1)
+            video[t, y0:y1, x0:x1][body >= 0.5] = flow_colours(steps[n, t - 1], radius)
+    return video
+
+
+Box = tuple[int, int, int, int, int]  # frame, x0, y0, x1, y1
+
+
+def _touched_blocks(boxes: list[Box], frames: int) -> np.ndarray:
+    """Return the flat indices of the (t, h, w) blocks that some box meets."""
+    hit = np.zeros((1 + (frames - 1) // STRIDE_T, SIZE // BLOCK, SIZE // BLOCK), bool)
+    for frame, x0, y0, x1, y1 in boxes:
+        hit[(frame + STRIDE_T - 1) // STRIDE_T, y0 // BLOCK : -(-y1 // BLOCK), x0 // BLOCK : -(-x1 // BLOCK)] = True
+    return np.flatnonzero(hit)
+
+
+def _object_boxes(renderer: SceneRenderer, delay: int = 0) -> list[Box]:
+    """Return the objects' windows; with `delay=1` each is listed at the frame after its own."""
+    count = range(len(renderer.scene.objects))
+    return [(t + delay, *renderer.window(n, t)) for t in range(renderer.frames - delay) for n in count]
+
+
+def _gather(video: ByteArray, indices: np.ndarray) -> torch.Tensor:
+    """Cut the blocks with the given flat indices; uint8 (M, 12288) as `to_blocks` orders them."""
+    h, w = video.shape[1] // BLOCK, video.shape[2] // BLOCK
+    out = np.empty((len(indices), STRIDE_T, BLOCK, BLOCK, 3), np.uint8)
+    for k, index in enumerate(indices):
+        t, row, column = index // (h * w), index // w % h, index % w
+        frames = video[:1] if t == 0 else video[STRIDE_T * t - 3 : STRIDE_T * t + 1]
+        out[k] = frames[:, row * BLOCK : (row + 1) * BLOCK, column * BLOCK : (column + 1) * BLOCK]
+    return torch.from_numpy(out.reshape(len(indices), -1))
+
+
+def fit_blocks(scenes: int, seed: int = 0) -> torch.Tensor:
+    """Collect uint8 blocks for the fit: object blocks in excess, background, both motion pictures."""
+    rng = np.random.default_rng(seed)
+    kept = []
+    for index in range(scenes):
+        renderer = SceneRenderer(sample_scene("train", index), 17, SIZE, SIZE)
+        video, dense = renderer.render(), dense_video(renderer)
+        sparse, boxes = motion_video(renderer)
+        for source, pool, count in (
+            (video, _touched_blocks(_object_boxes(renderer), 17), 36),
+            (video, np.arange(5 * 256), 8),
+            (sparse, _touched_blocks(boxes, 17), 8),
+            (dense, _touched_blocks(_object_boxes(renderer, 1), 17), 6),
+        ):
+            pick = rng.choice(pool, min(count, len(pool)), replace=False)
+            kept.append(_gather(source, pick))
+    return torch.cat(kept)
+
+
+def encode_scene(vae: LinearPatchAutoencoder, scene: Scene, frames: int) -> dict[str, np.ndarray]:
+    """Render and encode one scene; float16 arrays (t, h, w, C) named `video`, `sparse`, `dense`.
+
+    Only blocks that differ from a plain backdrop are encoded one by one, which saves most of the time.
+    """
+    renderer = SceneRenderer(scene, frames, SIZE, SIZE)
+    t, h, w = vae.latent_size(frames, SIZE, SIZE)
+    sparse, boxes = motion_video(renderer)
+    everything = np.arange(t * h * w)
+    moving = scene.drift is not None
+    white = torch.full((1, vae.mean.numel()), 255, dtype=torch.uint8)
+    still = white.expand(h * w, -1) if moving else to_blocks(renderer.background(0)[None])
+    out = {}
+    for name, video, backdrop, changed in (
+        ("video", renderer.render(), still, everything if moving else _touched_blocks(_object_boxes(renderer), frames)),
+        ("sparse", sparse, white, _touched_blocks(boxes, frames)),
+        ("dense", dense_video(renderer), white, everything if moving else _touched_blocks(_object_boxes(renderer, 1), frames)),
+    ):
+        latents = vae.encode_blocks(backdrop, torch.bfloat16).repeat(t * h * w // len(backdrop), 1)
+        if len(changed):
+            latents[changed] = vae.encode_blocks(_gather(video, changed), torch.bfloat16)
+        out[name] = latents.view(t, h, w, -1).to(torch.float16).numpy()
+    return out
+
+
+def write_shard(vae: LinearPatchAutoencoder, folder: Path, frames: int, start: int, count: int) -> Path:
+    """Write clips `start` .. `start + count - 1` of the training split; returns the shard's stem.
+
+    The caption file is written last, so that its presence says that the shard is whole.
+    """
+    stem = folder / f"f{frames:03d}_{start:07d}"
+    if stem.with_suffix(".txt").exists():
+        return stem
+    arrays: dict[str, list[np.ndarray]] = {"video": [], "sparse": [], "dense": []}
+    captions = []
+    for index in range(start, start + count):
+        scene = sample_scene("train", index)
+        captions.append(scene.caption)
+        for name, latents in encode_scene(vae, scene, frames).items():
+            arrays[name].append(latents)
+    for name, items in arrays.items():
+        np.save(stem.with_name(f"{stem.name}_{name}.npy"), np.stack(items))
+    stem.with_suffix(".txt").write_text("\n".join(captions) + "\n")
+    return stem
+
+
+def load_vae(path: Path) -> LinearPatchAutoencoder:
+    """Load a fitted autoencoder from safetensors."""
+    from safetensors.torch import load_file
+
+    state = load_file(str(path))
+    vae = LinearPatchAutoencoder(state["basis"].shape[0])
+    vae.load_state_dict(state)
+    return vae
+
+
+def main() -> None:
+    """Fit the autoencoder (`--fit`) or write shards (`--plan 17:0:64:20,...` = frames:start:count:shards)."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--vae", type=Path, required=True)
+    parser.add_argument("--fit", type=int, default=0, help="number of scenes to fit on")
+    parser.add_argument("--components", type=int, default=64)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--plan", default="")
+    args = parser.parse_args()
+    torch.set_grad_enabled(False)
+    if args.fit:
+        from safetensors.torch import save_file
+
+        model = fit(fit_blocks(args.fit), args.components)
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, str(args.vae))
+        return
+    vae = load_vae(args.vae)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for item in args.plan.split(","):
+        frames, start, count, shards = (int(x) for x in item.split(":"))
+        for k in range(shards):
+            began = time.perf_counter()
+            stem = write_shard(vae, args.out, frames, start + k * count, count)
+            print(f"{stem.name} {(time.perf_counter() - began) / count:.3f} s/clip", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
