@@ -222,7 +222,8 @@ def _atomic(path: Path, expected_bytes: int) -> Iterator[_Sink]:
     except OSError as error:
         raise UserError(_write_failure(path, error, expected_bytes)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _write_failure(path: Path, error: OSError, expected_bytes: int) -> str:
