@@ -180,7 +180,8 @@ def search(
 def exposure(template: Template, fit: Fit, gain_3: Floats, bias_3: Floats, *, rate: float, reach: float) -> tuple[Floats, Floats]:
     """Follow slow changes of an object's brightness and colour.
 
-    Regresses the colours met on those of frame 0, over pixels that agree, per channel.
+    Regresses the colours met on those of frame 0, over pixels that agree, per channel. Edges are
+    left out: blur there would read as a loss of contrast.
 
     Args:
         template: the look in frame 0, not recoloured.
@@ -192,7 +193,7 @@ def exposure(template: Template, fit: Fit, gain_3: Floats, bias_3: Floats, *, ra
     Returns:
         The new gain and bias; the old ones when the limit would be passed.
     """
-    weight = (fit.weights_HW * template.weight_HW).reshape(-1)
+    weight = (fit.weights_HW * template.flat_HW).reshape(-1)
     total = float(weight.sum())
     if total < 0.1:
         return gain_3, bias_3

@@ -121,12 +121,12 @@ class LucasKanade:
     search_growth_px: float = 3.0
     search_max_px: float = 60.0
     found_agreement: float = 0.4
-    found_agreement_low: float = 0.25
-    found_correlation: float = 0.55
+    found_agreement_low: float = 0.2
+    found_correlation: float = 0.5
     found_structure: float = 0.7
     structure_px: float = 16.0
-    refound_quality: float = 0.5
-    refound_distance: float = 0.1
+    refound_quality: float = 0.42
+    refound_distance: float = 0.08
     weak_quality: float = 0.6
     switch_gain: float = 0.25
     min_inside: float = 0.3

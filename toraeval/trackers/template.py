@@ -152,6 +152,7 @@ class Template:
         correlation_HW: float32 weight in the correlation; includes a thin rim of surroundings,
             without which a one-coloured object has no structure.
         points_K2: float32 full-resolution corners of frame 0 for optical flow.
+        flat_HW: float32 share of each pixel in the object's colours, edges left out (sums to 1).
         texture: smaller eigenvalue of the mean structure tensor, (8-bit units / pixel)^2.
     """
 
@@ -162,6 +163,7 @@ class Template:
     weight_HW: Floats
     correlation_HW: Floats
     points_K2: Floats
+    flat_HW: Floats
     texture: float
     gradient_x_HW3: Floats = field(repr=False)
     gradient_y_HW3: Floats = field(repr=False)
@@ -215,6 +217,7 @@ def build_template(
     weight = inner / inner.sum()
     if strength.sum() > 0:
         weight = 0.5 * weight + 0.5 * strength / strength.sum()
+    flat = inner / (1.0 + np.square(strength / 6.0))
     rim_weight = np.where(wide[top:bottom, left:right], np.float32(0.3), np.float32(0.0))
     return Template(
         scale=scale,
@@ -224,6 +227,7 @@ def build_template(
         weight_HW=np.asarray(weight, np.float32),
         correlation_HW=np.ascontiguousarray(np.maximum(inner, rim_weight), np.float32),
         points_K2=_corners(view.grey_HW, support, num_points),
+        flat_HW=np.asarray(flat / flat.sum(), np.float32),
         texture=texture,
         gradient_x_HW3=grad_x,
         gradient_y_HW3=grad_y,
