@@ -1,0 +1,140 @@
+"""From a case to a video with Tora: trajectories, first frame and caption in, frames out.
+
+The steps of the paper in order: trajectory -> colour-coded motion picture -> autoencoder
+-> trajectory extractor -> fusers inside the transformer; noise -> rectified flow under
+first frame and caption -> latents -> frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
+from toraeval.models.tora.linear_vae import STRIDE_T, LinearPatchAutoencoder
+from toraeval.models.tora.model import Tora
+from toraeval.models.tora.trajectory import integer_points, trajectory_patches
+from toraeval.types import ByteArray, FloatArray
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How to sample.
+
+    Attributes:
+        steps: Euler steps.
+        guidance: classifier-free guidance scale; 1 turns it off and halves the cost.
+        precision: `bf16` or `fp32` for the transformer.
+        prediction: what the network predicts, `clean` or `velocity`.
+    """
+
+    steps: int = 10
+    guidance: float = 1.0
+    precision: str = "bf16"
+    prediction: str = "clean"
+
+
+def native_frames(frames: int) -> int:
+    """Return the smallest 1 + 4k that is at least `frames`."""
+    return frames + (1 - frames) % STRIDE_T
+
+
+def extend_tracks(tracks_NT2: FloatArray, frames: int) -> FloatArray:
+    """Repeat the last point until there are `frames` points; the added frames are cut off again later."""
+    missing = frames - tracks_NT2.shape[1]
+    return np.concatenate([tracks_NT2, np.repeat(tracks_NT2[:, -1:], missing, axis=1)], axis=1)
+
+
+def motion_latents(vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, height: int, width: int) -> Tensor:
+    """Draw and encode the motion picture of 1 + 4k moments; float32 (1, C, t, h, w).
+
+    Blocks that stay white are encoded once, so the cost grows with the marks and not with the picture.
+    """
+    points = integer_points(tracks_NT2, width, height)
+    t, h, w = vae.latent_size(points.shape[1], height, width)
+    video = np.full((STRIDE_T, height, width, 3), 255, np.uint8)
+    white = vae.encode(video[:1])[:, 0, 0, 0]
+    latents = white.view(-1, 1, 1, 1).repeat(1, t, h, w)
+    by_chunk: dict[int, list[tuple[int, int, int, ByteArray]]] = {}
+    for frame, top, left, patch in trajectory_patches(points, width, height):
+        by_chunk.setdefault((frame + STRIDE_T - 1) // STRIDE_T, []).append((frame, top, left, patch))
+    for chunk, patches in by_chunk.items():
+        video[:] = 255
+        for frame, top, left, patch in patches:
+            video[(frame - 1) % STRIDE_T, top : top + patch.shape[0], left : left + patch.shape[1]] = patch
+        low = [min(p[1 + k] for p in patches) // 32 for k in (0, 1)]
+        high = [-(-max(p[1 + k] + p[3].shape[k] for p in patches) // 32) for k in (0, 1)]
+        part = video[:, low[0] * 32 : high[0] * 32, low[1] * 32 : high[1] * 32]
+        # a chunk of four frames is encoded as the second latent of a five-frame clip
+        encoded = vae.encode(np.concatenate([part[:1], part]))[:, 1]
+        latents[:, chunk, low[0] : high[0], low[1] : high[1]] = encoded
+    return latents[None]
+
+
+def initial_noise(key: str, seed: int, shape: tuple[int, ...]) -> Tensor:
+    """Draw standard normal noise from a CPU generator keyed by case and seed.
+
+    Time is drawn frame by frame, so that a longer clip starts from the same noise.
+    """
+    digest = hashlib.sha256(f"tora/{key}/{seed}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    _, c, t, h, w = shape
+    return torch.stack([torch.randn(1, c, h, w, generator=generator) for _ in range(t)], dim=2)
+
+
+@torch.no_grad()
+def sample_latents(
+    model: Tora,
+    vae: LinearPatchAutoencoder,
+    prompt: str,
+    first_frame_HWC: ByteArray,
+    tracks_NT2: FloatArray,
+    noise: Tensor,
+    fps: float,
+    options: SamplingOptions,
+) -> Tensor:
+    """Sample the latents of one clip.
+
+    Args:
+        model, vae: loaded weights.
+        prompt: caption.
+        first_frame_HWC: uint8 first frame; it is kept as the clean first latent.
+        tracks_NT2: targets at 1 + 4k moments, pixels of the first frame.
+        noise: (1, C, t, h, w), see `initial_noise`.
+        fps: frames per second.
+        options: sampling options.
+
+    Returns:
+        float32 (C, t, h, w).
+    """
+    height, width = first_frame_HWC.shape[:2]
+    first = vae.encode(first_frame_HWC[None])[None]
+    motion = motion_latents(vae, tracks_NT2, height, width)
+    flow = RectifiedFlow(FlowConfig(prediction=options.prediction))
+    copies = 1 if options.guidance == 1.0 else 2
+    with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
+        y = model.encode_text([prompt])
+        if copies == 2:
+            y = torch.cat((y, model.y_embedder.null(1).to(y)))
+        text = model.precompute_text(y)
+        features = [f.repeat(copies, 1, 1, 1) for f in model.encode_motion(motion)]
+        rate = torch.tensor([fps])
+
+        def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
+            return model(
+                x, timestep, x_mask=x_mask, fps=rate, cond=first.repeat(copies, 1, 1, 1, 1), motion=features, text=text
+            )
+
+        z = noise.clone()
+        z[:, :, :1] = first
+        mask = torch.ones(1, z.shape[2])
+        mask[:, 0] = 0.0
+        size = ClipSize(float(height), float(width), float(tracks_NT2.shape[1]))
+        # frames to be generated are noisy from the start, so no fresh noise is ever needed
+        return flow.sample(
+            denoise, z, options.steps, options.guidance, size, mask, draw_noise=lambda step: torch.zeros_like(z)
+        )[0]

@@ -1,0 +1,99 @@
+"""Follow a training run: TrajError and pictures of validation scenes, from any saved state."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from toraeval.models.tora.config import nano
+from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
+from toraeval.models.tora.model import Tora
+from toraeval.models.tora.pipeline import (
+    SamplingOptions,
+    extend_tracks,
+    initial_noise,
+    native_frames,
+    sample_latents,
+)
+from toraeval.suites.shapes import Shapes
+from toraeval.types import Case, Video
+
+
+def load_state(path: Path, vae_path: Path, average: bool = True) -> tuple[Tora, LinearPatchAutoencoder, int]:
+    """Load a training state; returns network, autoencoder and clips seen."""
+    from safetensors.torch import load_file
+
+    saved = torch.load(path, weights_only=True, map_location="cpu")
+    model = Tora(nano())
+    model.load_state_dict(saved["average" if average else "model"])
+    state = load_file(str(vae_path))
+    vae = LinearPatchAutoencoder(state["basis"].shape[0])
+    vae.load_state_dict(state)
+    return model.eval(), vae, int(saved["clips"])
+
+
+def generate(
+    model: Tora, vae: LinearPatchAutoencoder, case: Case, options: SamplingOptions, path_of: Case | None = None
+) -> Video:
+    """Generate one case, optionally conditioned on the path of another case."""
+    assert case.first_frame_HWC is not None
+    native = native_frames(case.frames)
+    tracks = extend_tracks((path_of or case).trajectories.tracks_NT2, native)
+    noise = initial_noise(case.id, 0, (1, model.config.in_channels, *vae.latent_size(native, case.height, case.width)))
+    latents = sample_latents(model, vae, case.prompt, case.first_frame_HWC, tracks, noise, case.fps, options)
+    return Video.from_thwc(vae.decode(latents)[: case.frames], case.fps)
+
+
+def errors(case: Case, video: Video) -> float:
+    """Return the mean L1 error in pixels over scored frames and objects, by the embedded tracker."""
+    from toraeval.trackers.lucas_kanade import LucasKanade
+
+    target = case.trajectories
+    seen = LucasKanade().track(video, target.tracks_NT2[:, 0])
+    error = np.abs(seen.tracks_NT2 - target.tracks_NT2).sum(-1)[:, 1:]
+    keep = target.visible_NT[:, 1:]
+    return float(np.mean([e[k].mean() for e, k in zip(error, keep, strict=True) if k.any()]))
+
+
+def main() -> None:
+    """Print static error, model error and seconds per clip; write a sheet of frames."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--vae", type=Path, required=True)
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--cases", type=int, default=8)
+    parser.add_argument("--split", default="validation")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--sheet", type=Path)
+    args = parser.parse_args()
+    model, vae, clips = load_state(args.state, args.vae)
+    rows, results = [], []
+    for case in Shapes(args.split, args.cases).cases(args.frames, 512, 512)[: args.cases]:
+        began = time.perf_counter()
+        video = generate(model, vae, case, SamplingOptions(args.steps))
+        seconds = time.perf_counter() - began
+        assert case.reference is not None
+        still = Video.from_thwc(np.repeat(video.thwc[:1], case.frames, 0), case.fps)
+        results.append((errors(case, still), errors(case, video), seconds))
+        picks = np.linspace(0, case.frames - 1, 6).round().astype(int)
+        both = (case.reference().video.thwc, video.thwc)
+        rows.append(np.concatenate([np.concatenate([v[t, ::4, ::4] for t in picks], 1) for v in both], 1))
+    static, error, seconds = np.array(results).T
+    print(  # noqa: T201
+        json.dumps({"clips": clips, "frames": args.frames, "static": round(static.mean(), 2), "tora": round(error.mean(), 2),
+                    "ratio": round(error.mean() / static.mean(), 3), "per_case": error.round(1).tolist(),
+                    "seconds": round(float(np.median(seconds)), 2)})
+    )  # fmt: skip
+    if args.sheet:
+        from PIL import Image
+
+        Image.fromarray(np.concatenate(rows)).save(args.sheet)
+
+
+if __name__ == "__main__":
+    main()
