@@ -1,0 +1,52 @@
+"""The whole report from run folders."""
+
+import pytest
+
+from toraeval.report import build
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_report_has_every_file_and_names_them(built, bench):
+    assert set(contents(built)) >= {
+        "table1.csv",
+        "table1.md",
+        "table1.definition.json",
+        "error_over_time.csv",
+        "error_over_time.png",
+        "report.html",
+    }
+    assert len(list((built / "samples").glob("*.png"))) == 6
+
+
+def test_equal_runs_give_equal_bytes_in_any_order(built, bench, tmp_path):
+    written = build(reversed(bench), tmp_path)
+    assert contents(tmp_path) == contents(built)
+    assert sorted(str(path.relative_to(tmp_path)) for path in written) == sorted(contents(tmp_path))
+
+
+def test_incomparable_groups_get_folders_of_their_own(make_run, tmp_path):
+    runs = [make_run(tmp_path, "tora", 6), make_run(tmp_path, "tora", 6, size=(32, 32))]
+    build(runs, tmp_path / "out", sheets_per_length=0)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "test-v1-lucas_kanade-32x32",
+        "test-v1-lucas_kanade-64x48",
+    }
+
+
+@pytest.mark.parametrize("failed", [("line-000", "curve-001", "wave-002")])
+def test_report_of_a_run_that_failed_everywhere_is_still_written(make_run, tmp_path, failed):
+    build([make_run(tmp_path, "tora", 6, failed=failed)], tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "table1.csv",
+        "table1.md",
+        "table1.definition.json",
+        "error_over_time.csv",
+        "report.html",
+    }

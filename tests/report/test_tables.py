@@ -1,0 +1,126 @@
+"""The result table and the error-over-time table."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from toraeval.report import tables
+from toraeval.report.collect import collect
+from toraeval.stats import bootstrap_mean
+
+REQUIRED = (
+    "model,frames,cases,failures,traj_error,traj_error_low,traj_error_high,traj_error_l2,tracker,tracker_floor,"
+    "seconds_per_clip,fingerprint"
+)
+
+
+def only_group(runs, **options):
+    (group,) = collect(runs, **options)
+    return group
+
+
+def test_table_starts_with_the_required_columns(bench):
+    text = tables.to_csv(tables.table(only_group(bench)))
+    assert text.splitlines()[0].startswith(REQUIRED)
+    rows = pd.read_csv(io.StringIO(text))
+    assert list(zip(rows["frames"], rows["model"], strict=True)) == [
+        (frames, model) for frames in (6, 12) for model in ("ground_truth", "tora", "static")
+    ]
+
+
+def test_values_are_means_over_cases_with_their_interval(bench):
+    group = only_group(bench)
+    row = tables.table(group).set_index(["model", "frames"]).loc[("tora", 12)]
+    entry = next(entry for entry in group.at(12) if entry.label == "tora")
+    expected = bootstrap_mean(dict(zip(entry.cases["case"], entry.cases["traj_error"], strict=True)))
+    assert (row["traj_error"], row["traj_error_low"], row["traj_error_high"]) == (
+        expected.mean,
+        expected.low,
+        expected.high,
+    )
+    assert row["traj_error_l2"] == pytest.approx(entry.cases["traj_error_l2"].mean())
+    assert row["seconds_per_clip"] == 1.25
+    assert (row["cases"], row["failures"], row["frames_generated"], row["length_mode"]) == (3, 0, "13", "cut")
+
+
+def test_floor_and_standstill_bracket_every_model(bench):
+    rows = tables.table(only_group(bench)).set_index(["model", "frames"])
+    for frames in (6, 12):
+        floor = rows.loc[("ground_truth", frames), "traj_error"]
+        assert (rows.xs(frames, level="frames")["tracker_floor"] == floor).all()
+        assert rows.loc[("static", frames), "ratio_to_static"] == pytest.approx(1.0)
+        assert 0 < rows.loc[("ground_truth", frames), "ratio_to_static"] < 0.1
+        assert rows.loc[("tora", frames), "ratio_to_static"] < 1
+
+
+def test_failed_and_unscored_samples_are_counted_and_never_zero(make_run, tmp_path):
+    runs = [
+        make_run(tmp_path, "tora", 6, failed=("line-000",), unscored=("wave-002",)),
+        make_run(tmp_path, "static", 6),
+    ]
+    group = only_group(runs)
+    rows = tables.table(group)
+    row = rows.set_index("model").loc["tora"]
+    assert (row["cases"], row["failures"], row["unscored"]) == (1, 1, 1)
+    assert row["traj_error"] > 0
+    assert np.isnan(row["traj_error_low"])
+    assert "one case only" in row["interval"]
+    remarks = "\n".join(tables.notes(group, rows))
+    assert "6 frames: the rows cover different cases (1 are shared by all)" in remarks
+    assert "tora at 6 frames: 1 failed and 1 unscored samples are left out." in remarks
+
+
+def test_a_run_without_any_score_still_has_a_row(make_run, tmp_path):
+    group = only_group([make_run(tmp_path, "tora", 6, failed=("line-000", "curve-001", "wave-002"))])
+    row = tables.table(group).iloc[0]
+    assert (row["cases"], row["failures"]) == (0, 3)
+    assert np.isnan(row["traj_error"])
+    assert tables.error_over_time(group).empty
+    assert "|" in tables.to_markdown(tables.table(group), group, [])
+
+
+def test_seeds_are_averaged_inside_their_case(make_run, tmp_path):
+    row = tables.table(only_group([make_run(tmp_path, "tora", 6, seeds=(0, 1, 2))])).iloc[0]
+    assert (row["cases"], row["seeds"]) == (3, 3)
+
+
+def test_markdown_shows_every_row_and_remark(bench):
+    group = only_group(bench)
+    rows = tables.table(group)
+    text = tables.to_markdown(rows, group, ["mind this"])
+    assert len([line for line in text.splitlines() if line.startswith("|")]) == len(rows) + 2
+    assert all(name in text for name in REQUIRED.split(","))
+    assert "- mind this" in text
+
+
+def test_definition_explains_every_column_and_metric(bench):
+    group = only_group(bench)
+    content = json.loads(tables.definition(group))
+    assert set(content["columns"]) == set(tables.table(group).columns)
+    assert content["metrics"]["traj_error"]["version"] == "1"
+    assert set(content["error_over_time"]) == set(tables.error_over_time(group).columns)
+
+
+def test_error_over_time_is_the_mean_over_cases(bench):
+    group = only_group(bench)
+    curves = tables.error_over_time(group)
+    entry = next(entry for entry in group.at(12) if entry.label == "tora")
+    mine = curves[(curves["model"] == "tora") & (curves["frames"] == 12)]
+    assert list(mine["frame"]) == list(range(1, 12))
+    np.testing.assert_allclose(mine["error"], np.mean(list(entry.curves.values()), axis=0)[1:])
+    assert ((mine["low"] <= mine["error"] + 1e-9) & (mine["error"] <= mine["high"] + 1e-9)).all()
+    static = curves[(curves["model"] == "static") & (curves["frames"] == 12)]["error"].to_numpy()
+    reference = curves[(curves["model"] == "static_reference") & (curves["frames"] == 12)]["error"].to_numpy()
+    np.testing.assert_allclose(static, reference)
+
+
+def test_clips_of_different_lengths_are_laid_over_one_clock():
+    curve = np.array([np.nan, 1.0, 2.0, 3.0, 4.0])
+    laid = tables._over_time(curve)
+    assert len(laid) == tables.MOMENTS
+    assert np.isnan(laid[0])
+    assert laid[-1] == 4.0
+    assert laid[tables.MOMENTS // 2] == pytest.approx(2.0)

@@ -1,0 +1,67 @@
+"""Turn finished runs into the files that people read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from toraeval.report import figures, html, sheets, tables
+from toraeval.report.collect import Group, collect
+from toraeval.store import write_text
+
+
+def build(
+    run_dirs: Iterable[str | os.PathLike[str]],
+    out_dir: str | os.PathLike[str],
+    only: Collection[str] | None = None,
+    sheets_per_length: int | None = 3,
+) -> list[Path]:
+    """Redraw every table, figure and page from run folders; equal runs give equal bytes.
+
+    Runs of one suite, tracker and size land in `out_dir` itself; when there are several such groups, each
+    gets a folder of its own, because their numbers must not stand in one table.
+
+    Args:
+        run_dirs: finished run folders, in any order.
+        out_dir: folder for the files; made when missing.
+        only: sample ids to which every run is restricted, or None for all.
+        sheets_per_length: contact sheets per length, from the worst case to the best; None for one per case.
+
+    Returns:
+        The written files.
+
+    Raises:
+        UserError: there is nothing to report, or rows cannot be compared.
+    """
+    groups = collect(run_dirs, only)
+    root = Path(out_dir)
+    written: list[Path] = []
+    for group in groups:
+        written += _write(group, root if len(groups) == 1 else root / group.name, sheets_per_length)
+    return written
+
+
+def _write(group: Group, folder: Path, sheets_per_length: int | None) -> list[Path]:
+    rows = tables.table(group)
+    curves = tables.error_over_time(group)
+    remarks = tables.notes(group, rows)
+    texts = {
+        "table1.csv": tables.to_csv(rows),
+        "table1.md": tables.to_markdown(rows, group, remarks),
+        "table1.definition.json": tables.definition(group),
+        "error_over_time.csv": tables.to_csv(curves),
+    }
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    written = [folder / name for name in texts]
+    figure = folder / "error_over_time.png" if len(curves) else None
+    if figure is not None:
+        floors = {frames: float(part.mean()) for frames, part in rows.groupby("frames")["tracker_floor"]}
+        figures.draw_error_over_time(curves, group, floors, figure)
+        written.append(figure)
+    drawn = sheets.write_sheets(group, folder / "samples", sheets_per_length)
+    written += [sheet.path for sheet in drawn]
+    page = folder / "report.html"
+    write_text(page, html.render(group, rows, remarks, figure, drawn))
+    return [*written, page]

@@ -1,0 +1,218 @@
+"""Read finished runs and decide which of them may stand in one table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toraeval import registry
+from toraeval.metrics.readings import mean_over
+from toraeval.results import RunResult, load_run
+from toraeval.types import FloatArray, UserError
+
+METRIC = "traj_error"
+FLOOR_MODEL = "ground_truth"
+STATIC_MODEL = "static"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run as the report shows it.
+
+    Attributes:
+        run: the folder's content.
+        label: model name, with the run's key when the same model appears twice at one length.
+        cases: its rows, restricted to the samples that the report covers.
+    """
+
+    run: RunResult
+    label: str
+    cases: pd.DataFrame
+
+    @property
+    def frames(self) -> int:
+        return int(self.run.frames)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the row brackets the models instead of being one."""
+        return self.run.model in (FLOOR_MODEL, STATIC_MODEL)
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """Rows with a trajectory error."""
+        values = self.column(METRIC)
+        return self.cases[values.notna()]
+
+    def column(self, name: str) -> pd.Series[Any]:
+        """Return a metric column as floats, all NaN where the run has no such column."""
+        for candidate in (name, f"{METRIC}_{name}"):
+            if candidate in self.cases:
+                return pd.to_numeric(self.cases[candidate], errors="coerce")
+        return pd.Series(np.nan, index=self.cases.index)
+
+    def by_case(self, name: str) -> dict[str, list[float]]:
+        """Return the values of a column per case id (several when there are several seeds)."""
+        values = self.column(name)
+        found: dict[str, list[float]] = {}
+        for case, value in zip(self.cases["case"], values, strict=True):
+            found.setdefault(str(case), []).append(float(value))
+        return found
+
+    @cached_property
+    def curves(self) -> dict[str, FloatArray]:
+        """Return e(t) of every scored case, seeds averaged: case id -> (T,) pixels, NaN where not scored."""
+        return self._curves("errors_NT")
+
+    def static_curves(self) -> dict[str, FloatArray]:
+        """Return the same for a point that never leaves its start."""
+        return self._curves("static_error_T")
+
+    def _curves(self, array: str) -> dict[str, FloatArray]:
+        found: dict[str, list[FloatArray]] = {}
+        for sample, case in zip(self.scored["sample"], self.scored["case"], strict=True):
+            stored = self.run.load_case(str(sample)).arrays.get(f"{METRIC}/{array}")
+            if stored is not None:
+                values = np.asarray(stored, dtype=np.float64)
+                found.setdefault(str(case), []).append(mean_over(np.atleast_2d(values), axis=0))
+        return {case: mean_over(np.stack(curves), axis=0) for case, curves in sorted(found.items())}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that may share a table: one suite, one tracker, one size, one fingerprint per length."""
+
+    suite: str
+    tracker: str
+    height: int
+    width: int
+    entries: tuple[Entry, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.suite}-{self.tracker or 'untracked'}-{self.width}x{self.height}"
+
+    @property
+    def size(self) -> str:
+        """Width x height in words; cases may each have their own."""
+        return f"{self.width}x{self.height}" if self.width else "each clip's own size"
+
+    @property
+    def lengths(self) -> list[int]:
+        return sorted({entry.frames for entry in self.entries})
+
+    @property
+    def labels(self) -> list[str]:
+        """Every label once, in the order of the tables."""
+        return list(dict.fromkeys(entry.label for entry in sorted(self.entries, key=_model_order)))
+
+    def at(self, frames: int) -> list[Entry]:
+        return [entry for entry in self.entries if entry.frames == frames]
+
+    def definitions(self) -> dict[str, Any]:
+        """Return the metric definitions that the runs recorded, by metric name."""
+        merged: dict[str, Any] = {}
+        for entry in self.entries:
+            path = Path(entry.run.run_dir) / "definitions.json"
+            if path.is_file():
+                merged |= json.loads(path.read_text(encoding="utf-8"))
+        return merged
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Return the reproducibility record of every run, by model, length and folder name."""
+        return {
+            f"{entry.run.model} / {Path(entry.run.run_dir).name}": dict(entry.run.record)
+            for entry in self.entries
+        }
+
+    def licences(self) -> dict[str, str]:
+        """Return the licence of every part that took part, as the registry states it."""
+        parts = {("tracker", self.tracker), *(("model", entry.run.model) for entry in self.entries)}
+        found = {}
+        for kind, name in sorted(parts):
+            known = name in registry.names(kind)
+            found[f"{kind} {name}"] = registry.entry(kind, name).licence if known else "not stated"
+        return found
+
+
+def collect(run_dirs: Iterable[str | os.PathLike[str]], only: Collection[str] | None = None) -> list[Group]:
+    """Load runs and sort them into groups whose rows may be compared.
+
+    Args:
+        run_dirs: finished run folders, in any order.
+        only: sample ids to which every run is restricted, or None for all.
+
+    Returns:
+        Groups ordered by name, entries ordered by length and model.
+
+    Raises:
+        UserError: no run is given, a run has no row left, or two runs of one length differ in what they
+            measure (their fingerprints).
+    """
+    folders = sorted({Path(folder).resolve() for folder in run_dirs})
+    if not folders:
+        raise UserError("report: no run folder given; make one with `python -m toraeval run`")
+    parts: dict[tuple[str, str, int, int], list[RunResult]] = {}
+    for run in (load_run(folder) for folder in folders):
+        key = (run.suite, run.tracker or "", int(run.height), int(run.width))
+        parts.setdefault(key, []).append(run)
+    groups = []
+    for (suite, tracker, height, width), runs in sorted(parts.items()):
+        entries = sorted(
+            (Entry(run, _label(run, runs), _restricted(run, only)) for run in runs),
+            key=lambda entry: (entry.frames, *_model_order(entry)),
+        )
+        group = Group(suite, tracker, height, width, tuple(entries))
+        for frames in group.lengths:
+            fingerprint_of(group.at(frames))
+        groups.append(group)
+    return groups
+
+
+def fingerprint_of(entries: Iterable[Entry]) -> str:
+    """Return the one fingerprint of rows of one length, empty when none is recorded.
+
+    Raises:
+        UserError: the rows measure different things.
+    """
+    seen: dict[str, str] = {}
+    for entry in entries:
+        for value in entry.cases.get("fingerprint", pd.Series(dtype=str)).dropna().astype(str):
+            if value:
+                seen.setdefault(value, f"{entry.label} at {entry.frames} frames")
+    if len(seen) > 1:
+        listed = ", ".join(f"{where} has {value}" for value, where in sorted(seen.items()))
+        raise UserError(
+            f"report: rows with different fingerprints cannot share a table: {listed}; "
+            "repeat the older run with the same suite, tracker and metrics, or report them separately"
+        )
+    return next(iter(seen), "")
+
+
+def _restricted(run: RunResult, only: Collection[str] | None) -> pd.DataFrame:
+    cases = run.cases
+    if only is not None:
+        cases = cases[cases["sample"].astype(str).isin(set(only))]
+    if cases.empty:
+        raise UserError(f"report: {run.run_dir} has no sample to report; finish the run first")
+    return cases.sort_values("sample", kind="stable").reset_index(drop=True)
+
+
+def _label(run: RunResult, runs: list[RunResult]) -> str:
+    twins = [other for other in runs if (other.model, other.frames) == (run.model, run.frames)]
+    if len(twins) == 1:
+        return str(run.model)
+    return f"{run.model} [{Path(run.run_dir).name.rsplit('-', 1)[-1][:8]}]"
+
+
+def _model_order(entry: Entry) -> tuple[int, str]:
+    rank = {FLOOR_MODEL: 0, STATIC_MODEL: 2}.get(entry.run.model, 1)
+    return rank, entry.label

@@ -1,0 +1,70 @@
+"""One self-contained page: table, error over time, contact sheets worst first, definitions, provenance."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from toraeval.report.collect import Group
+from toraeval.report.sheets import Sheet
+from toraeval.report.tables import COLUMNS, SHORT_COLUMNS, short_cells
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(
+    group: Group, rows: pd.DataFrame, remarks: list[str], figure: Path | None, sheets: list[Sheet]
+) -> str:
+    """Return the page as HTML; every text is escaped, every picture embedded.
+
+    Args:
+        group: what is reported.
+        rows: the result table.
+        remarks: what a reader must know before comparing the rows.
+        figure: PNG of the error over time, or None.
+        sheets: contact sheets; shown worst first.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    ordered = sorted(sheets, key=lambda sheet: (sheet.frames, sheet.rank))
+    return environment.get_template("report.html.j2").render(
+        group=group,
+        headers=[(name, COLUMNS[name]) for name in SHORT_COLUMNS],
+        cells=short_cells(rows),
+        remarks=remarks,
+        figure=None if figure is None else embedded(figure),
+        sheets=[(sheet, embedded(sheet.path)) for sheet in ordered],
+        definitions={name: flat(value) for name, value in group.definitions().items()},
+        licences=group.licences(),
+        records={name: flat(record) for name, record in group.records().items()},
+    )
+
+
+def embedded(path: Path) -> str:
+    """Return a PNG as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested data as dotted name -> text, in a stable order, for showing as rows."""
+    found: dict[str, str] = {}
+    for name in sorted(value):
+        item, where = value[name], f"{prefix}{name}"
+        if isinstance(item, Mapping):
+            found |= flat(item, f"{where}.")
+        elif isinstance(item, (list, tuple)):
+            found[where] = "; ".join(str(part) for part in item)
+        else:
+            found[where] = "" if item is None else str(item)
+    return found

@@ -1,0 +1,259 @@
+"""Contact sheets: the same case by every model, frames across, asked and tracked path drawn in.
+
+Shape legend: N objects, T frames, H height, W width.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toraeval import videoio
+from toraeval.geometry import scale_points
+from toraeval.report.collect import METRIC, Entry, Group
+from toraeval.stats import case_means
+from toraeval.store import VIDEO_META, atomic, read_json
+from toraeval.trajectories.draw import draw_paths
+from toraeval.types import ByteArray, UserError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont
+
+COLUMNS = 8
+TILE_PX = 192
+LABEL_PX = 190
+GAP_PX = 4
+INK, QUIET, PAPER = "#111111", "#666666", "#ffffff"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A written contact sheet.
+
+    Attributes:
+        path: the PNG.
+        case, frames: what it shows.
+        prompt: the case's caption.
+        error: mean trajectory error of the models on it, pixels; NaN when no model was scored.
+        rank: 1 for the worst case of its length.
+        of: number of cases of its length.
+    """
+
+    path: Path
+    case: str
+    frames: int
+    prompt: str
+    error: float
+    rank: int
+    of: int
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One model on one case; `moments` are the frames shown as tiles."""
+
+    label: str
+    detail: str
+    frames: int
+    width: int
+    height: int
+    moments: list[int]
+    tiles: list[ByteArray]
+
+
+def write_sheets(group: Group, folder: Path, per_length: int | None = 3) -> list[Sheet]:
+    """Write contact sheets of every length, spread evenly from the worst case to the best.
+
+    The choice follows from the errors alone, so that nobody picks flattering examples. Cases of which no
+    video was kept are passed over.
+
+    Args:
+        group: runs that share a table.
+        folder: where the PNGs go.
+        per_length: sheets per length, or None for every case.
+
+    Returns:
+        The sheets, by length, worst first.
+    """
+    written = []
+    for frames in group.lengths:
+        ranked = worst_first(group.at(frames))
+        usable = [case for case in ranked if any(_video_of(entry, case) for entry in group.at(frames))]
+        written += [
+            _write_sheet(group.at(frames), case, ranked, folder) for case in spread(usable, per_length)
+        ]
+    return written
+
+
+def worst_first(entries: list[Entry]) -> dict[str, float]:
+    """Return case id -> mean error of the models (of all rows when there are only references), worst first."""
+    models = [entry for entry in entries if not entry.is_reference] or entries
+    found: dict[str, list[float]] = {}
+    for entry in models:
+        for case, value in case_means(entry.by_case(METRIC)).items():
+            found.setdefault(case, []).append(value)
+    means = {case: float(np.mean(values)) for case, values in found.items()}
+    ordered = sorted(means, key=lambda case: (-means[case], case))
+    unscored = {str(case) for entry in entries for case in entry.cases["case"]} - set(means)
+    return {case: means[case] for case in ordered} | dict.fromkeys(sorted(unscored), float("nan"))
+
+
+def spread(ranked: list[str], count: int | None) -> list[str]:
+    """Return `count` items at even distances, first and last included; all when there are no more."""
+    if count is None or count >= len(ranked):
+        return ranked
+    if count < 2:
+        return ranked[:count]
+    return [ranked[int(i)] for i in np.round(np.linspace(0, len(ranked) - 1, count))]
+
+
+def _write_sheet(entries: list[Entry], case: str, ranked: dict[str, float], folder: Path) -> Sheet:
+    rows = [row for entry in entries if (row := _row(entry, case)) is not None]
+    frames, width, height = rows[0].frames, rows[0].width, rows[0].height
+    prompt = next((text for entry in entries if (text := _prompt(entry, case))), "")
+    path = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', case)}_{frames:03d}f.png"
+    rank = list(ranked).index(case) + 1
+    title = f"{case}   {frames} frames at {width}x{height}   "
+    if np.isfinite(ranked[case]):
+        title += f"models' mean TrajError {ranked[case]:.1f} px   "
+    title += f"(rank {rank} of {len(ranked)}, 1 = worst)"
+    picture = _compose(title, prompt, rows)
+    atomic(path, lambda temporary: picture.save(temporary, format="PNG", optimize=True))
+    return Sheet(path, case, frames, prompt, ranked[case], rank, len(ranked))
+
+
+def _sample_of(entry: Entry, case: str) -> str | None:
+    """Return the sample with the lowest seed of a case, or None."""
+    rows = entry.cases[entry.cases["case"].astype(str) == case]
+    return None if rows.empty else str(rows.sort_values("seed")["sample"].iloc[0])
+
+
+def _video_of(entry: Entry, case: str) -> Path | None:
+    sample = _sample_of(entry, case)
+    if sample is None:
+        return None
+    try:
+        return entry.run.load_case(sample).preview
+    except UserError:  # never tracked: the sheet shows the other models
+        return None
+
+
+def _prompt(entry: Entry, case: str) -> str:
+    sample = _sample_of(entry, case)
+    if sample is None:
+        return ""
+    stored = read_json(entry.run.run_dir / "cases" / sample / VIDEO_META) or {}
+    return str(stored.get("prompt") or stored.get("prompt_sent") or "")
+
+
+def _row(entry: Entry, case: str) -> _Row | None:
+    path = _video_of(entry, case)
+    sample = _sample_of(entry, case)
+    if path is None or sample is None:
+        return None
+    stored = entry.run.load_case(sample)
+    frames = stored.target_NT2.shape[1]
+    moments = [int(moment) for moment in np.round(np.linspace(0, frames - 1, min(COLUMNS, frames)))]
+    video = videoio.read(path)
+    if video.num_frames < frames:
+        raise UserError(f"{path}: {video.num_frames} frames, expected {frames}; generate it again")
+    size = (video.width, video.height)
+    tile = (TILE_PX, max(1, round(TILE_PX * video.height / video.width)))
+    target = scale_points(stored.target_NT2, size, tile)
+    tracked = scale_points(stored.tracks_NT2, size, tile)
+    tiles = [
+        draw_paths(
+            _shrink(video.thwc[moment], tile),
+            target,
+            tracked,
+            moment,
+            stored.target_visible_NT,
+            stored.visible_NT,
+        )
+        for moment in moments
+    ]
+    value = entry.column(METRIC)[entry.cases["sample"].astype(str) == sample].iloc[0]
+    detail = "not scored" if np.isnan(value) else f"{value:.2f} px"
+    return _Row(entry.label, detail, frames, *size, moments, tiles)
+
+
+def _shrink(frame_HWC: ByteArray, size: tuple[int, int]) -> ByteArray:
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(frame_HWC)).resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(picture).copy()
+
+
+def _font(size: int, bold: bool = False) -> FreeTypeFont:
+    """Return DejaVu Sans as matplotlib ships it: the same letters on every machine."""
+    import matplotlib
+    from PIL import ImageFont
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
+
+
+def _compose(title: str, prompt: str, rows: list[_Row]) -> Image:
+    from PIL import Image, ImageDraw
+
+    moments = rows[0].moments
+    tile_height = rows[0].tiles[0].shape[0]
+    width = LABEL_PX + len(moments) * (TILE_PX + GAP_PX)
+    words = textwrap.wrap(prompt, max(20, width // 8)) or []
+    top = 36 + 20 * len(words) + 54
+    picture = Image.new("RGB", (width, top + len(rows) * (tile_height + GAP_PX)), PAPER)
+    draw = ImageDraw.Draw(picture)
+    draw.text((10, 8), title, font=_font(16, bold=True), fill=INK)
+    for i, line in enumerate(words):
+        draw.text((10, 34 + 20 * i), line, font=_font(14), fill=INK)
+    _legend(draw, top - 44)
+    for k, moment in enumerate(moments):
+        left = LABEL_PX + k * (TILE_PX + GAP_PX)
+        draw.text((left + TILE_PX / 2, top - 14), f"frame {moment}", font=_font(13), fill=QUIET, anchor="mm")
+    for i, row in enumerate(rows):
+        y = top + i * (tile_height + GAP_PX)
+        middle = y + tile_height / 2
+        draw.text(
+            (10, middle - 14),
+            _fitted(row.label, LABEL_PX - 20),
+            font=_font(15, bold=True),
+            fill=INK,
+            anchor="lm",
+        )
+        draw.text((10, middle + 10), row.detail, font=_font(14), fill=INK, anchor="lm")
+        for k, tile in enumerate(row.tiles):
+            picture.paste(Image.fromarray(tile), (LABEL_PX + k * (TILE_PX + GAP_PX), y))
+    return picture
+
+
+def _fitted(text: str, width: int) -> str:
+    """Shorten a label so that it ends before the first frame."""
+    font = _font(15, bold=True)
+    while font.getlength(text) > width and len(text) > 4:
+        text = text[:-2].rstrip("…") + "…"
+    return text
+
+
+def _legend(draw: ImageDraw, y: int) -> None:
+    """Explain the two marks that `draw_paths` leaves on a frame."""
+    colour, x = "#E69F00", 16
+    draw.line((x - 8, y, x + 8, y), fill=colour, width=3)
+    draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=colour, outline=INK)
+    draw.text((x + 16, y), "asked path (faint: still to come)", font=_font(13), fill=INK, anchor="lm")
+    x = 300
+    draw.line((x - 8, y, x + 8, y), fill=INK, width=3)
+    draw.ellipse((x - 6, y - 6, x + 6, y + 6), fill="#bbbbbb", outline=INK, width=2)
+    draw.text(
+        (x + 16, y),
+        "path the tracker saw, joined to where the object should be",
+        font=_font(13),
+        fill=INK,
+        anchor="lm",
+    )

@@ -1,0 +1,278 @@
+"""The result table: one row per model and length, as CSV, Markdown and a JSON that defines every column."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group, fingerprint_of
+from toraeval.stats import BOOTSTRAP_SEED, LEVEL, RESAMPLES, bootstrap_band, bootstrap_mean, case_means
+from toraeval.types import FloatArray
+
+COLUMNS: dict[str, str] = {
+    "model": "registry name; `ground_truth` and `static` are references, not models",
+    "frames": "frames asked for and scored; 0 where every case has its own length",
+    "cases": "cases with a score; the mean and its interval are taken over them",
+    "failures": "samples without a video, tracks or score because something failed; never scored as 0",
+    "traj_error": "mean over cases, see the metric's definition; pixels of the scored size, lower is better",
+    "traj_error_low": "lower bound of the bootstrap interval over cases; empty when there is none",
+    "traj_error_high": "upper bound of the bootstrap interval over cases; empty when there is none",
+    "traj_error_l2": "the same with the Euclidean distance",
+    "tracker": "what measured the path in the video",
+    "tracker_floor": "traj_error of the same tracker on the exact render of the same cases",
+    "seconds_per_clip": "median wall-clock seconds to generate one clip on the machine of the run",
+    "fingerprint": "suite, metric versions, tracker, frames, size; rows of a length share one",
+    "ratio_to_static": "traj_error divided by static_error of the same cases; 1 = nothing moved, 0 = perfect",
+    "tracked_visible": "share of scored points that the tracker itself calls visible",
+    "traj_error_final": "traj_error in the last scored frame",
+    "traj_error_half": "(|dx|+|dy|)/2 instead of the sum",
+    "traj_error_x": "|dx| alone",
+    "traj_error_y": "|dy| alone",
+    "traj_error_256": "traj_error on a 256 x 256 canvas",
+    "traj_error_diagonal": "traj_error divided by the diagonal of the scored size",
+    "static_error": "traj_error of a point that never moves, on the same cases",
+    "n_objects": "scored objects, summed over the cases",
+    "unscored": "samples that have a video but no score",
+    "seeds": "sampling seeds per case (the largest number)",
+    "length_mode": "how the length was reached",
+    "frames_generated": "frames that the model produced before cutting",
+    "interval": "bootstrap method, or why there is no interval",
+    "suite": "suite and version",
+    "height": "pixels",
+    "width": "pixels",
+    "weights": "first digits of the SHA-256 of the weights, where the run records one",
+    "partial": "yes when the run covers a part of its suite only: for trying, not for leaderboards",
+    "run": "folder of the run",
+}
+"""Columns of `table1.csv` in order, and what each means."""
+
+SHORT_COLUMNS = tuple(list(COLUMNS)[:14])
+"""Columns of the Markdown and HTML table."""
+
+_MEANS = (
+    "traj_error_l2",
+    "tracked_visible",
+    "traj_error_final",
+    "traj_error_half",
+    "traj_error_x",
+    "traj_error_y",
+    "traj_error_256",
+    "traj_error_diagonal",
+    "static_error",
+)
+
+
+def table(group: Group) -> pd.DataFrame:
+    """Return one row per model and length, with the columns of `COLUMNS`, unrounded."""
+    rows = [_row(entry, group) for entry in group.entries]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _row(entry: Entry, group: Group) -> dict[str, Any]:
+    interval = bootstrap_mean(entry.by_case(METRIC))
+    scored_cases = set(case_means(entry.by_case(METRIC)))
+    row: dict[str, Any] = {"model": entry.label, "frames": entry.frames, "cases": interval.cases}
+    row |= {name: _mean(entry, name, scored_cases) for name in _MEANS}
+    status = entry.cases["status"].astype(str)
+    row["tracker_floor"] = _floor(entry, group, scored_cases)
+    row["partial"] = "yes" if entry.run.record.get("partial") else "no"
+    row["failures"] = int((status == "failed").sum())
+    row["unscored"] = int(((status != "failed") & entry.column(METRIC).isna()).sum())
+    row |= {"traj_error": interval.mean, "traj_error_low": interval.low, "traj_error_high": interval.high}
+    row["interval"] = interval.method if interval.reason is None else f"{interval.method}: {interval.reason}"
+    static = row["static_error"]
+    row["ratio_to_static"] = interval.mean / static if static > 0 else np.nan
+    row["n_objects"] = int(sum(case_means(entry.by_case("n_objects")).values()))
+    row["seeds"] = int(entry.cases.groupby("case").size().max())
+    row["seconds_per_clip"] = _median(entry.cases, "seconds")
+    row["length_mode"] = _values(entry.cases, "length_mode")
+    row["frames_generated"] = _values(entry.cases, "frames_generated")
+    row |= {"tracker": group.tracker, "suite": group.suite, "height": group.height, "width": group.width}
+    row |= {"fingerprint": fingerprint_of([entry]), "run": entry.run.run_dir.name, "weights": _weights(entry)}
+    return row
+
+
+def _mean(entry: Entry, name: str, cases: set[str]) -> float:
+    means = [value for case, value in case_means(entry.by_case(name)).items() if case in cases]
+    return float(np.mean(means)) if means else np.nan
+
+
+def _median(cases: pd.DataFrame, column: str) -> float:
+    if column not in cases:
+        return np.nan
+    return float(pd.to_numeric(cases[column], errors="coerce").median())
+
+
+def _values(cases: pd.DataFrame, column: str) -> str:
+    """Return the different values of a column, joined; numbers without a needless `.0`."""
+    if column not in cases:
+        return ""
+    found = {f"{v:g}" if isinstance(v, float) else str(v) for v in cases[column].dropna()}
+    return " ".join(sorted(found - {""}))
+
+
+def _floor(entry: Entry, group: Group, cases: set[str]) -> float:
+    """Return the tracker's own error on these cases, from the rows or else from the ground-truth run."""
+    stored = _mean(entry, "tracker_floor", cases)
+    for other in group.at(entry.frames):
+        if np.isnan(stored) and other.run.model == FLOOR_MODEL:
+            stored = _mean(other, METRIC, cases)
+    return stored
+
+
+def _weights(entry: Entry) -> str:
+    """Return the start of the first SHA-256 of weights in the run's record, or nothing."""
+    pending: list[Any] = [entry.run.record.get("fingerprints", {}).get("generator", {})]
+    while pending:
+        item = pending.pop(0)
+        for name, value in item.items():
+            if isinstance(value, dict):
+                pending.append(value)
+            elif "weights" in name and re.fullmatch(r"[0-9a-f]{64}", str(value)):
+                return str(value)[:12]
+    return ""
+
+
+def notes(group: Group, rows: pd.DataFrame) -> list[str]:
+    """Return what a reader must know before comparing the rows, one sentence each."""
+    found = []
+    for frames in group.lengths:
+        sets = {entry.label: set(case_means(entry.by_case(METRIC))) for entry in group.at(frames)}
+        if len({frozenset(cases) for cases in sets.values()}) > 1:
+            shared = set.intersection(*sets.values())
+            found.append(
+                f"{frames} frames: the rows cover different cases ({len(shared)} are shared by all); "
+                "compare models with paired differences on the shared ones."
+            )
+    for row in rows.itertuples():
+        where = f"{row.model} at {row.frames} frames"
+        if row.partial == "yes":
+            found.append(f"{where}: a partial run, which covers {row.cases} scored cases of a larger suite.")
+        if row.failures or row.unscored:
+            found.append(f"{where}: {row.failures} failed and {row.unscored} unscored samples are left out.")
+        if row.cases and ":" in str(row.interval):
+            found.append(f"{where}: interval {row.interval}.")
+        if row.tracked_visible < 0.5:
+            found.append(
+                f"{where}: the tracker lost its point in {1 - row.tracked_visible:.0%} of the scored frames, "
+                "so that the error tells how far the lost point lies off."
+            )
+    return found
+
+
+def to_csv(rows: pd.DataFrame) -> str:
+    """Return a data frame as CSV text: six significant digits, empty where there is no number."""
+    return str(rows.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def to_markdown(rows: pd.DataFrame, group: Group, remarks: list[str]) -> str:
+    """Return the short table as Markdown, with the remarks below it."""
+    from tabulate import tabulate
+
+    cells = short_cells(rows)
+    text = tabulate(cells, headers=list(SHORT_COLUMNS), tablefmt="pipe", disable_numparse=True)
+    head = (
+        f"TrajError in pixels at {group.size}, suite {group.suite}, tracker {group.tracker}; "
+        f"mean over cases with a {LEVEL:.0%} bootstrap interval, lower is better.\n"
+        "`ground_truth` shows what the tracker makes of a perfect video, `static` a video in which nothing moves.\n"
+    )
+    below = "".join(f"- {remark}\n" for remark in remarks)
+    return f"{head}\n{text}\n" + (f"\n{below}" if below else "")
+
+
+def short_cells(rows: pd.DataFrame) -> list[list[str]]:
+    """Return the cells of the short table as text, rounded for reading."""
+    digits = {"seconds_per_clip": 2, "ratio_to_static": 3, "tracked_visible": 3}
+    return [
+        [_cell(getattr(row, name), digits.get(name, 2)) for name in SHORT_COLUMNS]
+        for row in rows.itertuples()
+    ]
+
+
+def _cell(value: object, digits: int) -> str:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.{digits}f}"
+    return str(value)
+
+
+def definition(group: Group) -> str:
+    """Return the JSON that stands beside the table: columns, metrics, interval."""
+    content = {
+        "columns": COLUMNS,
+        "metrics": group.definitions(),
+        "interval": {
+            "method": "BCa bootstrap over cases; seeds of a case are averaged first",
+            "level": LEVEL,
+            "resamples": RESAMPLES,
+            "seed": BOOTSTRAP_SEED,
+        },
+        "error_over_time": ERROR_OVER_TIME,
+        "comparable": "rows of one length have one fingerprint; other fingerprints never enter this table",
+    }
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"
+
+
+OWN_LENGTH = 0
+"""`frames` of a run whose cases differ in length; its curves are interpolated to `MOMENTS` shares of the clip."""
+
+MOMENTS = 65
+
+ERROR_OVER_TIME: dict[str, str] = {
+    "model": "registry name; `static_reference` is a point that never moves, computed from the targets",
+    "frames": "length of the clip; 0 where every case has its own",
+    "frame": "frame index; 0 is the query frame and not scored; empty where clips differ in length",
+    "time": "frame / (frames - 1)",
+    "cases": "cases with a scored point in this frame",
+    "error": "mean over cases of the mean over objects of |dx|+|dy| in pixels of the scored size",
+    "low": "lower bound of a pointwise percentile bootstrap over cases",
+    "high": "upper bound of a pointwise percentile bootstrap over cases",
+}
+"""Columns of `error_over_time.csv` and what each means."""
+
+
+def error_over_time(group: Group) -> pd.DataFrame:
+    """Return mean e(t) per model and length, with the columns of `ERROR_OVER_TIME`; frame 0 is left out."""
+    parts = []
+    for frames in group.lengths:
+        entries = group.at(frames)
+        curves = {entry.label: entry.curves for entry in entries}
+        curves["static_reference"] = {
+            case: curve for entry in entries for case, curve in entry.static_curves().items()
+        }
+        parts += [_curve_rows(label, frames, found) for label, found in curves.items() if found]
+    if not parts:
+        return pd.DataFrame(columns=list(ERROR_OVER_TIME))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _curve_rows(label: str, frames: int, curves: dict[str, FloatArray]) -> pd.DataFrame:
+    if frames == OWN_LENGTH:
+        curves = {case: _over_time(curve) for case, curve in curves.items()}
+    mean, low, high = bootstrap_band(curves)
+    steps = np.arange(len(mean))
+    rows = pd.DataFrame(
+        {
+            "model": label,
+            "frames": frames,
+            "frame": np.nan if frames == OWN_LENGTH else steps,
+            "time": steps / max(len(mean) - 1, 1),
+            "cases": np.isfinite(np.stack(list(curves.values()))).sum(axis=0),
+            "error": mean,
+            "low": low,
+            "high": high,
+        }
+    )
+    return rows[1:]
+
+
+def _over_time(curve_T: FloatArray) -> FloatArray:
+    """Return a curve at `MOMENTS` moments of equal distance, NaN before its first and after its last value."""
+    scored = np.isfinite(curve_T)
+    time = np.linspace(0.0, 1.0, len(curve_T))
+    if not scored.any():
+        return np.full(MOMENTS, np.nan)
+    return np.interp(np.linspace(0.0, 1.0, MOMENTS), time[scored], curve_T[scored], left=np.nan, right=np.nan)
