@@ -58,7 +58,7 @@ def check_request(suite: str, frames: int, height: int, width: int, limit: int |
 def safe_id(name: str) -> str:
     """Return `name` made safe as a folder name; one that had to change carries a hash, so that it stays unique."""
     cleaned = _UNSAFE.sub("_", name).strip("._")
-    if cleaned == name and len(name) <= _MAX_ID:
+    if cleaned == name and 0 < len(name) <= _MAX_ID:
         return name
     mark = hashlib.sha256(name.encode()).hexdigest()[:6]
     return f"{cleaned[: _MAX_ID - 7] or 'case'}-{mark}"

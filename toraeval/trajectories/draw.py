@@ -71,7 +71,9 @@ def draw_paths(
         seen = _flags(tracked_visible_NT, index, len(path))
         goal = _enlarge(target[index])[current] if index < len(target) else None
         pen.tracked(_enlarge(path), seen, min(current, len(path) - 1), COLOURS[index % len(COLOURS)], goal)
-    return _blend(frame, np.asarray(layer, dtype=np.float32))
+    small = layer.resize((width, height), Image.Resampling.BOX)
+    drawn = Image.alpha_composite(Image.fromarray(frame).convert("RGBA"), small)
+    return np.asarray(drawn.convert("RGB"), dtype=np.uint8).copy()
 
 
 def draw_clip(
@@ -136,6 +138,9 @@ class _Pen:
     def _line(self, start: FloatArray, stop: FloatArray, colour: tuple[int, ...], width: float) -> None:
         points = [(float(x), float(y)) for x, y in (start, stop)]
         self.draw.line(points, fill=colour, width=max(1, round(width)))
+        # Round ends: Pillow leaves wedges open at bends and draws nothing for steps below a pixel.
+        for x, y in points:
+            self.draw.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=colour)
 
     def _dot(
         self,
@@ -161,12 +166,3 @@ def _flags(visible_NT: BoolArray | None, index: int, length: int) -> BoolArray:
         if visible_NT is None
         else np.asarray(visible_NT[index], dtype=np.bool_)
     )
-
-
-def _blend(frame: ByteArray, layer: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> ByteArray:
-    height, width = frame.shape[:2]
-    alpha = layer[..., 3:] / 255.0
-    cells = (height, _SCALE, width, _SCALE, -1)
-    colour = (layer[..., :3] * alpha).reshape(cells).mean(axis=(1, 3))
-    cover = alpha.reshape(cells).mean(axis=(1, 3))
-    return np.rint(frame * (1.0 - cover) + colour).astype(np.uint8)
