@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -50,6 +50,7 @@ def native_cases(draw: st.DrawFn) -> list[NativeCase]:
     return cases
 
 
+@settings(max_examples=20)
 @given(native_cases())
 def test_round_trip_is_exact(tmp_path_factory: pytest.TempPathFactory, cases: list[NativeCase]) -> None:
     path = write_native(tmp_path_factory.mktemp("native") / "cases.json", cases)
