@@ -1,0 +1,160 @@
+"""The benchmark: every model at every length, planned and checked before the first one runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from toraeval import pipeline, record, registry
+from toraeval.config import conf_dir, schema_of
+from toraeval.pipeline import Progress, Report, open_samples
+from toraeval.plan import Plan, plan_floor, plan_run
+from toraeval.store import read_json, sample_id, write_json
+from toraeval.types import UserError
+
+RECORD = "record.json"
+SHARED = (
+    "suite", "tracker", "metrics", "height", "width", "seeds", "limit", "samples", "floor", "stages", "keep",
+    "workers", "fail_fast", "dry_run", "results",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Plans in the order they run.
+
+    Attributes:
+        plans: shortest length first; the ground truth before the models that it gives the floor.
+        config: resolved options, for the record.
+    """
+
+    plans: tuple[Plan, ...]
+    config: Mapping[str, Any]
+
+    @property
+    def samples(self) -> list[str]:
+        """Ids of all samples that are asked for."""
+        return sorted({sample_id(case.id, seed) for plan in self.plans for _, case, seed in plan.samples})
+
+    def open_frames(self) -> int:
+        """Return the number of frames still to be done, floors included."""
+        plans = {plan.run_dir: plan for plan in self.plans}
+        for plan in self.plans:
+            floor = plan_floor(plan)
+            if floor is not None:
+                plans.setdefault(floor.run_dir, floor)
+        return sum(case.frames for plan in plans.values() for _, case, _ in open_samples(plan))
+
+
+def plan_bench(config: Mapping[str, Any]) -> Bench:
+    """Make and check the plans of every model and length.
+
+    Raises:
+        UserError: an unknown model, a wrong option, or a length or size that one of the models cannot make.
+    """
+    models, lengths = list(config["models"]), list(config["frames"])
+    if not models or not lengths:
+        raise UserError(
+            "bench: models and frames must name at least one each, e.g. 'models=[tora]' 'frames=[16]'"
+        )
+    stray = [name for name in config["model_options"] if name not in models]
+    if stray:
+        raise UserError(registry.unknown("model in model_options", stray[0], models))
+    if "ground_truth" in models:
+        models = ["ground_truth", *(name for name in models if name != "ground_truth")]
+    chosen = {
+        name: model_options(name, config["model_options"].get(name, {})) for name in dict.fromkeys(models)
+    }
+    shared = {name: config[name] for name in SHARED}
+    plans = [
+        plan_run({**shared, "model": options, "frames": frames})
+        for frames in dict.fromkeys(lengths)
+        for options in chosen.values()
+    ]
+    return Bench(tuple(plans), config)
+
+
+def model_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's options: its schema, its YAML file, then what the user gave.
+
+    Raises:
+        UserError: unknown model, unknown or missing option, wrong type.
+    """
+    registry.entry("model", name)
+    merged = OmegaConf.structured(schema_of("model", name))
+    file = conf_dir() / "model" / f"{name}.yaml"
+    if file.is_file():
+        values = OmegaConf.to_container(OmegaConf.load(file))
+        assert isinstance(values, dict)
+        merged = OmegaConf.merge(merged, {key: value for key, value in values.items() if key != "defaults"})
+    wrong = [key for key in given if key not in merged]
+    if wrong:
+        raise UserError(
+            registry.unknown(f"option of model {name}", str(wrong[0]), [k for k in merged if k != "name"])
+        )
+    try:
+        merged = OmegaConf.merge(merged, dict(given))
+    except OmegaConfBaseException as error:
+        raise UserError(f"model_options.{name}: {str(error).splitlines()[0]}") from error
+    missing = sorted(OmegaConf.missing_keys(merged))
+    if missing:
+        raise UserError(
+            f"model {name} needs {missing[0]}; give it as model_options.{name}.{missing[0]}=VALUE"
+        )
+    options = OmegaConf.to_container(merged)
+    assert isinstance(options, dict)
+    return {str(key): value for key, value in options.items()}
+
+
+def run(bench: Bench, progress: Progress | None = None, command: str | None = None) -> list[Report]:
+    """Bring every plan up to date, then write `results/record.json`."""
+    start = time.perf_counter()
+    reports = [pipeline.run(plan, progress, command) for plan in bench.plans]
+    write_record(bench, reports, command, time.perf_counter() - start)
+    return reports
+
+
+def write_record(bench: Bench, reports: list[Report], command: str | None, wall_s: float) -> None:
+    """Write what the tables are made from; the run folders hold the details."""
+    results = bench.plans[0].options.results
+    runs = {
+        str(report.result.run_dir.relative_to(results)): {
+            "run": report.result.record["run"],
+            "counts": report.result.record["counts"],
+            "fingerprints": report.result.record["fingerprints"],
+            "failed": report.result.record["failed"],
+        }
+        for report in reports
+    }
+    content = {
+        "command": command or record.command_line(),
+        "config": dict(bench.config),
+        "git": record.git_state(),
+        "packages": record.versions(),
+        "machine": record.machine(),
+        "wall_s": round(wall_s, 3),
+        "peak_memory_mb": record.peak_memory_mb(),
+        "samples": bench.samples,
+        "runs": runs,
+    }
+    write_json(results / RECORD, content)
+
+
+def recorded(results: Path) -> tuple[list[Path], set[str]]:
+    """Return the run folders and samples of the last bench.
+
+    Raises:
+        UserError: there was none.
+    """
+    content = read_json(results / RECORD)
+    if not content or "runs" not in content:
+        raise UserError(
+            f"{results / RECORD}: no finished bench here; run: python -m toraeval bench results={results}"
+        )
+    return [results / name for name in content["runs"]], set(content["samples"])

@@ -1,0 +1,44 @@
+"""The command line: one module per verb."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb's module in this package, what it does, and an example of its arguments."""
+
+    module: str
+    summary: str
+    example: str
+
+
+VERBS: dict[str, Verb] = {
+    "run": Verb("run", "generate, track and score one model at one length", "run model=tora frames=128"),
+    "bench": Verb("bench", "every model and length of a preset, then tables and figures", "bench"),
+    "score": Verb("score", "score your own videos; no model code", "score videos=DIR trajectories=FILE"),
+    "report": Verb("report", "redraw tables and figures from stored runs", "report"),
+    "show": Verb("show", "print the table or the record of a stored run", "show results/runs/... --record"),
+    "list": Verb("listing", "what exists, its status and licence", "list models|trackers|metrics|suites"),
+    "doctor": Verb("doctor", "what is installed, what is missing, how to get it", "doctor"),
+    "fetch": Verb(
+        "fetch", "download weights, with their hash checked", "fetch cotracker3_offline sha256=HASH"
+    ),
+    "train": Verb("train", "train the embedded model, or go on", "train model=tora size=nano"),
+}
+
+
+def help_text() -> str:
+    """Return every verb with an example."""
+    width = max(len(verb.example) for verb in VERBS.values())
+    lines = [f"  python -m toraeval {verb.example:<{width}}  {verb.summary}" for verb in VERBS.values()]
+    return "\n".join(
+        [
+            "toraeval: does a generated video follow the trajectory it was given?",
+            "",
+            *lines,
+            "",
+            "python -m toraeval VERB --help explains a verb and lists its options.",
+        ]
+    )

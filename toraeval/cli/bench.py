@@ -1,0 +1,67 @@
+"""`bench`: every model and length of a preset, then tables, figures and contact sheets."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from toraeval.cli.app import launch
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb and return its exit code."""
+    return launch("bench", argv, execute)
+
+
+def execute(config: dict[str, Any], command: str) -> int:
+    """Plan everything, run it, draw, print."""
+    from toraeval import bench
+    from toraeval.cli.output import done_line
+    from toraeval.cli.progress import Bar
+    from toraeval.store import megabytes
+
+    start = time.perf_counter()
+    planned = bench.plan_bench(config)
+    if config["dry_run"]:
+        return _dry_run(planned.plans, command)
+    results = Path(config["results"])
+    with Bar(planned.open_frames()) as bar:
+        reports = bench.run(planned, bar, command)
+    if "score" in config["stages"]:
+        draw([report.result.run_dir for report in reports], results, set(planned.samples))
+    print(done_line(reports))
+    print(f"disk use: {megabytes(sum(report.disk_bytes for report in reports))} in {results / 'runs'}")
+    print(f"time: {time.perf_counter() - start:.0f} s")
+    print(f"command: {command}")
+    return max(report.exit_code for report in reports)
+
+
+def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
+    """Write the report of some runs and print its table and files."""
+    import pandas as pd
+
+    from toraeval import report
+    from toraeval.cli.output import print_table
+
+    written = report.build(run_dirs, out_dir, only=samples)
+    for path in written:
+        if path.name == "table1.csv":
+            print_table(pd.read_csv(path))
+    sheets = [path for path in written if path.parent.name == "samples"]
+    for path in written:
+        if path not in sheets:
+            print(path)
+    if sheets:
+        print(f"{sheets[0].parent}/ ({len(sheets)} contact sheets)")
+
+
+def _dry_run(plans: Any, command: str) -> int:
+    from toraeval.cli.dry_run import missing_parts, print_costs
+
+    print_costs(list(plans))
+    missing = sorted({line for plan in plans for line in missing_parts(plan)})
+    for line in missing:
+        print(f"missing: {line}")
+    print(f"command: {command}")
+    return 3 if missing else 0

@@ -1,0 +1,108 @@
+"""`list`: what exists, whether it is ready, its licence and its version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tabulate import tabulate
+
+from toraeval import assets, optional, registry
+from toraeval.cli.arguments import split, wants_help
+from toraeval.types import MissingAsset, UserError
+
+HELP = """List what exists.
+
+  python -m toraeval list models
+  python -m toraeval list trackers
+  python -m toraeval list metrics
+  python -m toraeval list suites
+"""
+PLURALS = {f"{kind}s": kind for kind in registry.KINDS}
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb and return its exit code."""
+    if wants_help(argv):
+        print(HELP)
+        return 0
+    words, _ = split("list", argv, {})
+    for word in words or list(PLURALS):
+        kind = PLURALS.get(word) or (word if word in registry.KINDS else None)
+        if kind is None:
+            raise UserError(registry.unknown("thing to list", word, PLURALS))
+        if not words:
+            print(f"{word}:")
+        print_kind(kind)
+        if not words:
+            print()
+    return 0
+
+
+def print_kind(kind: str) -> None:
+    """Print the table of one kind and, below it, what is needed for those that are not ready."""
+    rows, needs = [], []
+    for name in registry.names(kind):
+        row, missing = describe(kind, name)
+        rows.append(row)
+        needs += [f"{name}: {line}" for line in missing]
+    print(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True))
+    for line in needs:
+        print(line)
+
+
+def describe(kind: str, name: str) -> tuple[dict[str, str], list[str]]:
+    """Return a component's row, and what is missing for it."""
+    entry = registry.entry(kind, name)
+    missing = missing_of(kind, name)
+    row = {"name": name, "status": _status(entry, missing)}
+    facts = _class_facts(kind, name)
+    row["version"] = str(facts.get("version", ""))
+    if kind == "metric":
+        row |= {"direction": str(facts.get("direction", "")), "units": str(facts.get("units", ""))}
+    if kind == "suite":
+        row |= _suite_facts(name)
+    return row | {"licence": entry.licence, "what": entry.summary}, missing
+
+
+def missing_of(kind: str, name: str) -> list[str]:
+    """Return one line per package or file that a component lacks, with the command that gets it."""
+    entry = registry.entry(kind, name)
+    lines = []
+    for module in entry.modules:
+        try:
+            optional.require(module, f"{kind} {name}", entry.extra)
+        except MissingAsset as error:
+            lines.append(str(error))
+    for asset in entry.assets:
+        try:
+            assets.path(asset)
+        except MissingAsset as error:
+            lines.append(str(error))
+    return lines
+
+
+def _status(entry: registry.Entry, missing: list[str]) -> str:
+    if not missing:
+        return "ready"
+    return "needs weights" if entry.assets and "missing" in missing[-1] else "needs extra"
+
+
+def _class_facts(kind: str, name: str) -> dict[str, Any]:
+    try:
+        cls = registry.load(kind, name)
+    except (UserError, ImportError, RuntimeError, OSError):
+        return {"version": "not importable"}
+    return {key: getattr(cls, key, "") for key in ("version", "direction", "units")}
+
+
+def _suite_facts(name: str) -> dict[str, str]:
+    """Return the size of a suite that needs no options, e.g. no folder."""
+    try:
+        facts = registry.load("suite", name)().describe()
+    except (TypeError, UserError):
+        return {"cases": "yours", "single object": "", "hash": ""}
+    return {
+        "cases": str(facts.get("cases", "")),
+        "single object": str(facts.get("single_object_cases", "")),
+        "hash": str(facts.get("hash", ""))[:10],
+    }

@@ -1,0 +1,255 @@
+"""Options of every verb and component as dataclasses in Hydra's ConfigStore; YAML files only set values."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from toraeval import registry
+from toraeval.types import UserError
+
+STAGES = ("generate", "track", "score")
+KEEP = ("preview", "lossless", "none")
+GROUPS = ("model", "suite", "tracker", "metric")
+
+
+@dataclass
+class ToraConfig:
+    """See `toraeval.models.tora.generator.Tora`."""
+
+    name: str = "tora"
+    size: str = "nano"
+    weights: str | None = None
+    steps: int = 10
+    cfg: float = 1.0
+
+
+@dataclass
+class GroundTruthConfig:
+    name: str = "ground_truth"
+
+
+@dataclass
+class StaticConfig:
+    name: str = "static"
+
+
+@dataclass
+class PrecomputedConfig:
+    """See `toraeval.models.precomputed.Precomputed`."""
+
+    name: str = "precomputed"
+    videos: str = MISSING
+    label: str | None = None
+    cut: bool = False
+
+
+@dataclass
+class ShapesConfig:
+    """See `toraeval.suites.shapes.Shapes`."""
+
+    name: str = "shapes"
+    split: str = "test"
+    count: int = 16
+
+
+@dataclass
+class FolderConfig:
+    """See `toraeval.suites.folder.Folder`."""
+
+    name: str = "folder"
+    path: str = MISSING
+    canvas: list[int] | None = None
+    rule: str = "index"
+    fps: float = 8.0
+
+
+@dataclass
+class LucasKanadeConfig:
+    name: str = "lucas_kanade"
+
+
+@dataclass
+class CoTracker3OfflineConfig:
+    name: str = "cotracker3_offline"
+
+
+@dataclass
+class CoTracker3OnlineConfig:
+    name: str = "cotracker3_online"
+
+
+@dataclass
+class TrajErrorConfig:
+    name: str = "traj_error"
+
+
+SCHEMAS: dict[str, dict[str, type]] = {
+    "model": {
+        "tora": ToraConfig,
+        "ground_truth": GroundTruthConfig,
+        "static": StaticConfig,
+        "precomputed": PrecomputedConfig,
+    },
+    "suite": {"shapes": ShapesConfig, "folder": FolderConfig},
+    "tracker": {
+        "lucas_kanade": LucasKanadeConfig,
+        "cotracker3_offline": CoTracker3OfflineConfig,
+        "cotracker3_online": CoTracker3OnlineConfig,
+    },
+    "metric": {"traj_error": TrajErrorConfig},
+}
+
+
+@dataclass
+class CommonConfig:
+    """What `run`, `bench` and `score` share.
+
+    Attributes:
+        tracker: the point tracker.
+        metrics: chosen by `metric=NAME` or `'metric=[A,B]'`.
+        stages: any of generate, track, score.
+        keep: what stays of each video after scoring: preview, lossless or none.
+        workers: processes over cases; results do not depend on it.
+        fail_fast: stop at the first case that fails.
+        dry_run: say what would be done and what is missing, then stop.
+        results: folder of everything that is written.
+    """
+
+    tracker: Any = MISSING
+    metrics: dict[str, Any] = field(default_factory=dict)
+    stages: list[str] = field(default_factory=lambda: list(STAGES))
+    keep: str = "preview"
+    workers: int = 1
+    fail_fast: bool = False
+    dry_run: bool = False
+    results: str = "results"
+
+
+@dataclass
+class RunConfig(CommonConfig):
+    """`python -m toraeval run`.
+
+    Attributes:
+        model: the generator.
+        suite: the test cases.
+        frames, height, width: what is asked of the generator.
+        seeds: sampling seeds, each one a sample of every case.
+        limit: only the first so many cases; for trying.
+        samples: only these case ids.
+        floor: also measure the tracker on the ground truth of the same cases.
+    """
+
+    model: Any = MISSING
+    suite: Any = MISSING
+    frames: int = 16
+    height: int = 512
+    width: int = 512
+    seeds: list[int] = field(default_factory=lambda: [0])
+    limit: int | None = None
+    samples: list[str] | None = None
+    floor: bool = True
+
+
+@dataclass
+class BenchConfig(CommonConfig):
+    """`python -m toraeval bench`: the fields of `run`, with lists of models and lengths.
+
+    Attributes:
+        models: registry names; each one takes its options from `conf/model/<name>.yaml` and `model_options`.
+        model_options: `model_options.tora.steps=20` and the like.
+        frames: lengths.
+        samples_drawn: contact sheets per model and length.
+    """
+
+    models: list[str] = field(default_factory=list)
+    model_options: dict[str, Any] = field(default_factory=dict)
+    suite: Any = MISSING
+    frames: list[int] = field(default_factory=list)
+    height: int = 512
+    width: int = 512
+    seeds: list[int] = field(default_factory=lambda: [0])
+    limit: int | None = None
+    samples: list[str] | None = None
+    floor: bool = True
+
+
+@dataclass
+class ScoreConfig(CommonConfig):
+    """`python -m toraeval score`: the user's own videos.
+
+    Attributes:
+        videos: a folder of videos, or one video file.
+        trajectories: a folder of trajectory files, or one file.
+        label: name of the method in tables; the folder's name by default.
+        canvas: `[width, height]` of trajectory files that state none; by default 256 x 256 for text,
+            576 x 320 for DragNUWA's JSON, and the video's own size for NumPy arrays.
+        align: how a path of another length meets its video: `resample` (the whole path in the whole clip) or
+            `cut` (point k belongs to frame k; only the frames both have are scored).
+        limit: only the first so many pairs.
+    """
+
+    videos: str = MISSING
+    trajectories: str = MISSING
+    label: str | None = None
+    canvas: list[int] | None = None
+    align: str = "resample"
+    limit: int | None = None
+
+
+VERBS: dict[str, type] = {"run": RunConfig, "bench": BenchConfig, "score": ScoreConfig}
+
+
+def conf_dir() -> Path:
+    """Return the absolute folder of the YAML files: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "run.yaml").is_file():
+            return folder
+    raise UserError(f"the folder conf/ is missing beside {package}; install toraeval again")
+
+
+def register_schemas() -> None:
+    """Put every schema into Hydra's ConfigStore; components without a YAML file get one from their constructor."""
+    store = ConfigStore.instance()
+    for verb, schema in VERBS.items():
+        store.store(group="schema", name=verb, node=schema)
+    for kind in GROUPS:
+        for name in registry.names(kind):
+            store.store(group=f"schema/{kind}", name=name, node=schema_of(kind, name))
+            if not (conf_dir() / kind / f"{name}.yaml").is_file():
+                package = f"metrics.{name}" if kind == "metric" else kind
+                store.store(group=kind, name=name, node=schema_of(kind, name), package=package)
+
+
+def schema_of(kind: str, name: str) -> type:
+    """Return the dataclass of a component's options.
+
+    A component from elsewhere needs none: its constructor's keyword arguments are its options.
+    """
+    if name in SCHEMAS[kind] and registry.entry(kind, name).target.startswith(("toraeval.", "baselines.")):
+        return SCHEMAS[kind][name]
+    fields: list[Any] = [("name", str, field(default=name))]
+    for parameter in list(inspect.signature(registry.load(kind, name).__init__).parameters.values())[1:]:
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        default = MISSING if parameter.default is parameter.empty else parameter.default
+        if isinstance(default, list | dict):
+            fields.append((parameter.name, Any, field(default_factory=functools.partial(copy.copy, default))))
+        else:
+            fields.append((parameter.name, Any, field(default=default)))
+    return make_dataclass(f"{name}_options", fields)
+
+
+def choices(group: str, verb: str = "run") -> list[str]:
+    """Return the options of a config group: registered components, or the YAML files of a preset group."""
+    if group in GROUPS:
+        return registry.names(group)
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))

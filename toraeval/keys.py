@@ -1,0 +1,78 @@
+"""Content keys: a stage is skipped only when the hash over everything that can change its result matches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SHORT = 10
+
+
+def plain(value: Any) -> Any:
+    """Return `value` made of JSON types only.
+
+    Raises:
+        TypeError: an object that has no unambiguous JSON form.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Sequence | set | frozenset):
+        items = sorted(value) if isinstance(value, set | frozenset) else value
+        return [plain(v) for v in items]
+    raise TypeError(f"{type(value).__name__} {value!r} has no JSON form")
+
+
+def digest(*parts: Any) -> str:
+    """Return the SHA-256 (hex) of the parts in canonical JSON: sorted keys, no spaces."""
+    text = json.dumps(plain(parts), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def short(full: str) -> str:
+    """Return the part of a hash that goes into folder names and tables."""
+    return full[:SHORT]
+
+
+def video_key(generator: Any, case_hash: str, frames: int, height: int, width: int, seed: int) -> str:
+    """Return the key of a generated clip; `generator` is its fingerprint, weights included."""
+    return digest("video", generator, case_hash, frames, height, width, seed)
+
+
+def tracks_key(video_sha256: str, tracker: Any, case_hash: str) -> str:
+    """Return the key of the tracks of one clip; the case gives the start points."""
+    return digest("tracks", video_sha256, tracker, case_hash)
+
+
+def score_key(tracks: str, video_sha256: str, metric: Any, case_hash: str) -> str:
+    """Return the key of one metric on one clip; `metric` is its fingerprint."""
+    return digest("score", tracks, video_sha256, metric, case_hash)
+
+
+def comparability(suite: Any, metrics: Any, tracker: Any, frames: int, height: int, width: int) -> str:
+    """Return the short fingerprint that two rows must share to be compared; the model is no part of it."""
+    return short(digest("comparable", suite, metrics, tracker, frames, height, width))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's bytes."""
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            sha.update(chunk)
+    return sha.hexdigest()

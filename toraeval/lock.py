@@ -1,0 +1,79 @@
+"""One process per run folder: a lock that the operating system releases when its holder dies."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from toraeval.types import UserError
+
+POLL_S = 0.5
+
+
+def _holder(path: Path) -> str:
+    try:
+        facts = json.loads(path.read_text())
+        return f"process {facts['pid']} on {facts['host']} since {facts['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def _try(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            # A file system without locks: writes are atomic all the same, so only work may be done twice.
+            return True
+        raise
+    return True
+
+
+@contextmanager
+def hold(folder: Path, wait_s: float = 0.0, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold `folder/.lock` for the duration of the block.
+
+    The lock is a `flock`, so a file left behind by a killed process never blocks anybody.
+
+    Args:
+        folder: an existing folder.
+        wait_s: how long to wait for another holder, in seconds.
+        waiting: told once who is being waited for.
+
+    Raises:
+        UserError: another process still holds the lock after `wait_s`.
+    """
+    path = folder / ".lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        deadline = time.monotonic() + wait_s
+        told = False
+        while not _try(fd):
+            if time.monotonic() >= deadline:
+                raise UserError(
+                    f"{folder}: {_holder(path)} is working in this run folder; "
+                    "wait until it is done, or give another folder with results=DIR"
+                )
+            if waiting and not told:
+                waiting(f"{folder}: waiting for {_holder(path)}")
+                told = True
+            time.sleep(POLL_S)
+        facts = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        }
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(facts).encode(), 0)
+        yield
+    finally:
+        os.close(fd)

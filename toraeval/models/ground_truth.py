@@ -1,0 +1,30 @@
+"""The suite's own render of a case: what a perfect model would make, and so the tracker's floor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from toraeval.types import Case, UserError, Video
+
+
+class GroundTruth:
+    """Returns the reference clip of each case; the seed changes nothing."""
+
+    name = "ground_truth"
+    version = "1"
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return name and version; the suite's own fingerprint covers the pixels."""
+        return {"model": self.name, "version": self.version}
+
+    def generate(self, case: Case, seed: int) -> Video:
+        """Return the reference clip.
+
+        Raises:
+            UserError: the case has none.
+        """
+        if case.reference is None:
+            raise UserError(f"case {case.id}: suite {case.suite} has no ground truth; choose another model")
+        video = case.reference().video
+        return replace(video, info={"generated": video.num_frames, "length_mode": "exact"})

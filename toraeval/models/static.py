@@ -1,0 +1,32 @@
+"""The first frame repeated: a video that ignores its path altogether."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from toraeval.models.base import need_first_frame
+from toraeval.types import Case, Video
+
+
+class Static:
+    """Repeats the first frame; what a model must beat to claim any control."""
+
+    name = "static"
+    version = "1"
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return name and version."""
+        return {"model": self.name, "version": self.version}
+
+    def generate(self, case: Case, seed: int) -> Video:
+        """Return `case.frames` views of the first frame.
+
+        Raises:
+            UserError: the case has no first frame.
+        """
+        need_first_frame(self.name, case)
+        first_HWC = np.asarray(case.first_frame_HWC)
+        frames_THWC = np.broadcast_to(first_HWC, (case.frames, *first_HWC.shape))
+        return Video.from_thwc(frames_THWC, case.fps, {"generated": case.frames, "length_mode": "exact"})

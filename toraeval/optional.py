@@ -1,0 +1,91 @@
+"""Optional packages: probed by importing them, because a package can be installed and still not import."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+
+from toraeval.types import MissingAsset
+
+
+class MissingDependency(MissingAsset):
+    """An optional package is absent or broken; exit code 3."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What importing a module gave.
+
+    Attributes:
+        module: name that was imported.
+        ok: True if it imports.
+        version: version string, or None where unknown.
+        reason: why it does not import, one line; empty if it does.
+        absent: True if the package is not installed at all (False also when it is broken).
+    """
+
+    module: str
+    ok: bool
+    version: str | None = None
+    reason: str = ""
+    absent: bool = False
+
+
+@cache
+def probe(module: str) -> Probe:
+    """Import `module` once and remember the outcome with its reason.
+
+    torchvision beside a CPU build of torch raises RuntimeError on import, other binaries OSError:
+    both count as broken, not as absent.
+    """
+    try:
+        loaded = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == module.split(".")[0]:
+            return Probe(module, False, reason="not installed", absent=True)
+        return Probe(module, False, _version(module), f"broken: {_line(error)}")
+    except (ImportError, RuntimeError, OSError) as error:
+        return Probe(module, False, _version(module), f"broken: {_line(error)}")
+    return Probe(module, True, _version(module) or getattr(loaded, "__version__", None))
+
+
+def require(module: str, feature: str, extra: str | None = None) -> ModuleType:
+    """Return the imported module.
+
+    Args:
+        module: name to import.
+        feature: what needs it, for the message.
+        extra: the extra of this project that installs it.
+
+    Raises:
+        MissingDependency: the module is absent or broken, with the command that helps.
+    """
+    found = probe(module)
+    if not found.ok:
+        package = module.split(".")[0]
+        install = f"pip install 'toraeval[{extra}]'" if extra else f"pip install {package}"
+        cure = install if found.absent else f"pip uninstall {package} (it is installed, but does not import)"
+        raise MissingDependency(f"{feature} needs the package {package}: {found.reason}; run: {cure}")
+    return importlib.import_module(module)
+
+
+def _version(module: str) -> str | None:
+    distributions = {
+        "cv2": "opencv-python-headless",
+        "PIL": "pillow",
+        "hydra": "hydra-core",
+        "yaml": "PyYAML",
+    }
+    name = module.split(".")[0]
+    try:
+        return importlib.metadata.version(distributions.get(name, name))
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:157] + "..."

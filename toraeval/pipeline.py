@@ -1,0 +1,246 @@
+"""The main path: plan -> (floor) -> generate, track, score every sample -> rows -> folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from toraeval import lock, record, results
+from toraeval.plan import Plan, plan_floor
+from toraeval.results import RunResult
+from toraeval.stages import Outcome, is_current, process
+from toraeval.store import RunStore, disk_use, require_space, require_writable, sample_id, write_json
+from toraeval.types import Case, UserError
+from toraeval.workers import process_in_pool
+
+FLOOR_WAIT_S = 3600.0
+
+
+class Progress(Protocol):
+    """Told what happens; the command line draws a bar from it."""
+
+    def start(self, label: str, samples: int, frames: int, cached: int) -> None: ...
+
+    def advance(self, outcome: Outcome) -> None: ...
+
+    def note(self, message: str) -> None: ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    def start(self, label: str, samples: int, frames: int, cached: int) -> None:
+        pass
+
+    def advance(self, outcome: Outcome) -> None:
+        pass
+
+    def note(self, message: str) -> None:
+        pass
+
+
+@dataclass
+class Report:
+    """What `run` did.
+
+    Attributes:
+        result: rows of the samples that were asked for.
+        outcomes: one per sample that was processed.
+        cached: samples that needed nothing.
+        floor: what the ground-truth run did, or None.
+        disk_bytes: size of the run folder.
+        wall_s: seconds.
+    """
+
+    result: RunResult
+    outcomes: list[Outcome] = field(default_factory=list)
+    cached: int = 0
+    floor: Report | None = None
+    disk_bytes: int = 0
+    wall_s: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0; 1 if some samples failed; 2 or 3 if none worked and the user can fix it."""
+        failed = [outcome for outcome in self.outcomes if outcome.failed]
+        if not failed:
+            return self.floor.exit_code if self.floor else 0
+        codes = {outcome.exit_code for outcome in failed}
+        nothing_worked = self.cached == 0 and len(failed) == len(self.outcomes)
+        return codes.pop() if nothing_worked and len(codes) == 1 else 1
+
+    @property
+    def computed(self) -> int:
+        """Samples for which any stage ran, the floor's included."""
+        own = sum(1 for outcome in self.outcomes if outcome.computed or outcome.failed)
+        return own + (self.floor.computed if self.floor else 0)
+
+
+def run(
+    plan: Plan, progress: Progress | None = None, command: str | None = None, wait_s: float = 0.0
+) -> Report:
+    """Bring a run up to date: do what is missing and nothing else.
+
+    Args:
+        plan: from `toraeval.plan`.
+        progress: told what happens.
+        command: for the record; the process's own command line by default.
+        wait_s: how long to wait for another process in the same run folder.
+
+    Raises:
+        UserError: the folder is not writable, too full, or in use by another process.
+        MissingAsset: weights or a dependency are absent.
+        KeyboardInterrupt: after what is finished has been written to the tables.
+    """
+    progress = progress or Silent()
+    start = time.perf_counter()
+    require_writable(plan.run_dir)
+    floor_plan = plan_floor(plan)
+    floor = run(floor_plan, progress, command, FLOOR_WAIT_S) if floor_plan else None
+    with lock.hold(plan.run_dir, wait_s, progress.note):
+        plan.store.sweep()
+        todo = open_samples(plan)
+        cached = len(plan.samples) - len(todo)
+        require_space(plan.run_dir, estimate_bytes(plan, len(todo)))
+        label = f"{plan.model} {plan.frames}f" if plan.frames else plan.model
+        progress.start(label, len(todo), sum(case.frames for _, case, _ in todo), cached)
+        outcomes: list[Outcome] = []
+        with _written_whatever_happens(plan, floor_plan, outcomes, command, start):
+            for outcome in _outcomes(plan, todo):
+                outcomes.append(outcome)
+                progress.advance(outcome)
+                if outcome.failed and plan.options.fail_fast:
+                    break
+    result = requested_only(results.load_run(plan.run_dir), plan)
+    return Report(result, outcomes, cached, floor, disk_use(plan.run_dir), time.perf_counter() - start)
+
+
+def open_samples(plan: Plan) -> list[tuple[int, Case, int]]:
+    """Return the asked-for samples for which something is still to be done."""
+    return [sample for sample in plan.samples if not is_current(plan, sample[1], sample[2])]
+
+
+def _outcomes(plan: Plan, todo: list[tuple[int, Case, int]]) -> Iterator[Outcome]:
+    if plan.options.workers > 1 and len(todo) > 1:
+        yield from process_in_pool(plan, todo)
+    else:
+        for order, case, seed in todo:
+            yield process(plan, order, case, seed)
+
+
+@contextmanager
+def _written_whatever_happens(
+    plan: Plan, floor: Plan | None, outcomes: list[Outcome], command: str | None, start: float
+) -> Iterator[None]:
+    """Write tables and record at the end, also after Ctrl-C or a full disk, as far as possible."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError, UserError):  # the first error tells more
+            _write(plan, floor, outcomes, command, start, finished=False)
+        raise
+    _write(plan, floor, outcomes, command, start, finished=True)
+
+
+def _write(
+    plan: Plan, floor: Plan | None, outcomes: list[Outcome], command: str | None, start: float, finished: bool
+) -> None:
+    versions = {name: str(metric.version) for name, metric in plan.metrics.items()}
+    own_floor = plan.store if plan.model == "ground_truth" else None
+    rows = results.read_rows(plan.store, versions, floor.store if floor else own_floor)
+    results.write_tables(plan.store, rows)
+    definitions = {
+        name: metric.definition()
+        if hasattr(metric, "definition")
+        else {"metric": name, "version": metric.version}
+        for name, metric in plan.metrics.items()
+    }
+    results.write_definitions(plan.store, definitions)
+    write_json(plan.run_dir / results.RECORD, _record(plan, rows, outcomes, command, start, finished))
+
+
+def _record(
+    plan: Plan,
+    rows: list[dict[str, Any]],
+    outcomes: list[Outcome],
+    command: str | None,
+    start: float,
+    finished: bool,
+) -> dict[str, Any]:
+    asked = {(case.id, seed) for _, case, seed in plan.samples}
+    mine = [row for row in rows if (row["case"], row["seed"]) in asked]
+    failed = [row["sample"] for row in mine if row["status"] == "failed"]
+    videos = {row["sample"]: row["video_sha256"] for row in mine if row.get("video_sha256")}
+    metas = {sample_id(case.id, seed): plan.slot(case, seed).video_meta() for _, case, seed in plan.samples}
+    return {
+        "command": command or record.command_line(),
+        "finished": finished,
+        "partial": len(plan.cases) < plan.suite_size,
+        "run": {
+            "model": plan.model,
+            "suite": plan.suite,
+            "frames": plan.frames,
+            "height": plan.height,
+            "width": plan.width,
+            "tracker": plan.tracker.name,
+            "fingerprint": plan.fingerprint,
+        },
+        "counts": {
+            "requested": len(plan.samples),
+            "generated": len(videos),
+            "scored": sum(row["status"] == "ok" for row in mine),
+            "unscored": sum(row["status"] == "unscored" for row in mine),
+            "failed": len(failed),
+            "computed_now": sum(bool(outcome.computed) for outcome in outcomes),
+        },
+        "failed": failed,
+        "seeds": list(plan.options.seeds),
+        "samples": [sample_id(case.id, seed) for _, case, seed in plan.samples],
+        "prompts_sent": {name: meta["prompt_sent"] for name, meta in metas.items() if meta},
+        "video_sha256": videos,
+        "fingerprints": plan.fingerprints,
+        "config": plan.config,
+        "git": record.git_state(),
+        "packages": record.versions(),
+        "machine": record.machine(),
+        "wall_s": round(time.perf_counter() - start, 3),
+        "peak_memory_mb": record.peak_memory_mb(),
+    }
+
+
+def requested_only(result: RunResult, plan: Plan) -> RunResult:
+    """Return the run restricted to the samples that the plan asks for."""
+    asked = {sample_id(case.id, seed) for _, case, seed in plan.samples}
+    rows = result.cases[result.cases["sample"].isin(asked)].reset_index(drop=True)
+    return RunResult(
+        result.model,
+        result.suite,
+        result.frames,
+        result.height,
+        result.width,
+        result.tracker,
+        result.run_dir,
+        rows,
+    )
+
+
+def estimate_bytes(plan: Plan, num_samples: int) -> int:
+    """Return a rough upper bound of what the samples still to be done will write.
+
+    Lossless files of smooth clips were measured at a third of the raw size, previews below a twentieth.
+    """
+    raw = max((case.frames * case.height * case.width * 3 for _, case in plan.cases), default=0)
+    share = {"lossless": 0.6, "preview": 0.05, "none": 0.01}[plan.options.keep]
+    if "score" not in plan.options.stages:
+        share = 0.6
+    passing = plan.options.workers * raw * 0.6 if num_samples else 0
+    return int(num_samples * raw * share + passing)
+
+
+def floor_store(plan: Plan) -> RunStore | None:
+    """Return the run folder of the plan's ground truth, or None where there is none."""
+    floor = plan_floor(plan)
+    return floor.store if floor else None

@@ -1,0 +1,171 @@
+"""Names of models, suites, trackers and metrics, and where their classes live; nothing is imported until used."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from toraeval.types import UserError
+
+KINDS = ("model", "suite", "tracker", "metric")
+ENTRY_POINT_GROUP = "toraeval"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One component.
+
+    Attributes:
+        target: `module:Class`.
+        summary: what it is, in a few words.
+        licence: licence of the code or weights a user depends on.
+        modules: optional packages it imports.
+        extra: the extra of this project that installs them.
+        assets: names in `toraeval.assets` that must be fetched.
+    """
+
+    target: str
+    summary: str = ""
+    licence: str = "Apache-2.0"
+    modules: tuple[str, ...] = ()
+    extra: str | None = None
+    assets: tuple[str, ...] = ()
+
+
+_TABLES: dict[str, dict[str, Entry]] = {
+    "model": {
+        "tora": Entry("toraeval.models.tora.generator:Tora", "trajectory-guided diffusion transformer"),
+        "ground_truth": Entry(
+            "toraeval.models.ground_truth:GroundTruth", "the suite's own render: the floor"
+        ),
+        "static": Entry("toraeval.models.static:Static", "the first frame repeated: no control at all"),
+        "precomputed": Entry("toraeval.models.precomputed:Precomputed", "a folder of your own videos"),
+    },
+    "suite": {
+        "shapes": Entry("toraeval.suites.shapes:Shapes", "procedural clips with exact tracks"),
+        "folder": Entry("toraeval.suites.folder:Folder", "your own prompts, trajectories and first frames"),
+    },
+    "tracker": {
+        "lucas_kanade": Entry(
+            "toraeval.trackers.lucas_kanade:LucasKanade",
+            "pyramidal Lucas-Kanade, re-anchored to the first frame",
+        ),
+        "cotracker3_offline": Entry(
+            "toraeval.trackers.cotracker:CoTracker3Offline",
+            "CoTracker3, whole clip at once",
+            licence="CC BY-NC 4.0",
+            assets=("cotracker3_offline",),
+        ),
+        "cotracker3_online": Entry(
+            "toraeval.trackers.cotracker:CoTracker3Online",
+            "CoTracker3, sliding window",
+            licence="CC BY-NC 4.0",
+            assets=("cotracker3_online",),
+        ),
+    },
+    "metric": {
+        "traj_error": Entry("toraeval.metrics.traj_error:TrajError", "mean L1 distance from the asked path"),
+    },
+}
+
+
+def register(kind: str, name: str, target: str | Entry) -> None:
+    """Add or replace a component; `target` is `module:Class` or a full `Entry`."""
+    _table(kind)[name] = target if isinstance(target, Entry) else Entry(target)
+
+
+def unregister(kind: str, name: str) -> None:
+    """Remove a component that `register` added."""
+    _table(kind).pop(name, None)
+
+
+def snapshot() -> dict[str, dict[str, Entry]]:
+    """Return a copy of all tables, for worker processes."""
+    _load_entry_points()
+    return {kind: dict(table) for kind, table in _TABLES.items()}
+
+
+def restore(tables: Mapping[str, Mapping[str, Entry]]) -> None:
+    """Put the tables of `snapshot` in place."""
+    for kind, table in tables.items():
+        _table(kind).clear()
+        _table(kind).update(table)
+
+
+def names(kind: str) -> list[str]:
+    """Return the registered names of a kind, in the order of registration."""
+    _load_entry_points()
+    return list(_table(kind))
+
+
+def entry(kind: str, name: str) -> Entry:
+    """Return the entry of a component.
+
+    Raises:
+        UserError: unknown name, with the nearest one.
+    """
+    _load_entry_points()
+    found = _table(kind).get(name)
+    if found is None:
+        raise UserError(unknown(kind, name, _table(kind)) + f"; run: python -m toraeval list {kind}s")
+    return found
+
+
+def load(kind: str, name: str) -> Any:
+    """Import and return the class of a component.
+
+    Raises:
+        UserError: unknown name, or a target that does not exist.
+    """
+    target = entry(kind, name).target
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and not module.startswith(error.name or ""):
+            raise
+        raise UserError(
+            f"{kind} {name}: {target} cannot be imported ({error}); its registry line is wrong"
+        ) from error
+
+
+def build(kind: str, config: Mapping[str, Any]) -> Any:
+    """Return an instance made from `config`: its `name` picks the class, the rest are keyword arguments."""
+    options = dict(config)
+    name = options.pop("name")
+    cls = load(kind, name)
+    try:
+        return cls(**options)
+    except TypeError as error:
+        if "unexpected keyword" not in str(error) and "required" not in str(error):
+            raise
+        raise UserError(f"{kind} {name}: {error}; see: python -m toraeval run --help") from error
+
+
+def unknown(what: str, value: str, allowed: Iterable[str]) -> str:
+    """Return the message for a wrong name: the value, the nearest allowed ones, all allowed ones."""
+    choices = list(allowed)
+    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return f"unknown {what} '{value}'.{hint} Allowed: {', '.join(choices) or 'none'}"
+
+
+def _table(kind: str) -> dict[str, Entry]:
+    if kind not in _TABLES:
+        raise UserError(unknown("kind", kind, KINDS))
+    return _TABLES[kind]
+
+
+@cache
+def _load_entry_points() -> None:
+    """Read what other distributions publish as `<kind>.<name> = module:Class`; built-in names stay ours."""
+    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        kind, _, name = point.name.partition(".")
+        if kind in _TABLES and name and name not in _TABLES[kind]:
+            summary = f"from {point.dist.name}" if point.dist else "from another distribution"
+            _TABLES[kind][name] = Entry(point.value, summary, licence="see its distribution")

@@ -1,0 +1,286 @@
+"""Run folders: atomic files, one slot per sample, and what each slot already holds."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toraeval import videoio
+from toraeval.keys import plain
+from toraeval.types import Case, Score, Tracks, UserError, Video
+
+VIDEO, PREVIEW, VIDEO_META = "video.mkv", "preview.mp4", "video.json"
+TRACKS, SCORE, SCORE_ARRAYS = "tracks.npz", "score.json", "score.npz"
+FAILURE, TRACEBACK = "failure.json", "traceback.txt"
+TEMPORARY = ".tmp-"
+
+
+def atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, flush it to the disk, then rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # the suffix stays last: video writers choose the container by it
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically; keys stay in the given order."""
+    write_text(path, json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a JSON file, or None if it is absent or unreadable."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return True if the error, or one it came from, says that the disk (or the quota) is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def require_writable(folder: Path) -> None:
+    """Create `folder` and write a byte into it.
+
+    Raises:
+        UserError: the folder cannot be created or written.
+    """
+    probe = folder / f"{TEMPORARY}{os.getpid()}-probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+        raise UserError(
+            f"results folder {folder} cannot be written ({error.strerror}); give another one with results=DIR"
+        ) from error
+
+
+def require_space(folder: Path, needed_bytes: int) -> None:
+    """Check that the disk holds what a run is about to write.
+
+    Raises:
+        UserError: less is free than estimated.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise UserError(
+            f"results folder {folder}: about {megabytes(needed_bytes)} are needed, {megabytes(free)} are free; "
+            "free some space, keep less (keep=none), or give another folder with results=DIR"
+        )
+
+
+def disk_use(folder: Path) -> int:
+    """Return the bytes of all files below `folder`."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def megabytes(count: float) -> str:
+    """Return a byte count for people."""
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
+
+
+def sample_id(case: str, seed: int) -> str:
+    """Return the folder name of a sample: the case id for seed 0, `<case>.seed<k>` otherwise."""
+    return case if seed == 0 else f"{case}.seed{seed}"
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError as error:  # some network file systems cannot sync folders
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+@dataclass(frozen=True)
+class StoredTracks:
+    """Tracks as read back, with the key they were stored under."""
+
+    tracks: Tracks
+    key: str
+    seconds: float
+
+
+class Slot:
+    """The folder of one sample. A file counts only when its metadata carries the expected key."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def video_meta(self, key: str | None = None) -> dict[str, Any] | None:
+        """Return `video.json`, or None if there is none or its key differs."""
+        meta = read_json(self.folder / VIDEO_META)
+        if meta is None or "sha256" not in meta or (key is not None and meta.get("key") != key):
+            return None
+        return meta
+
+    def save_video_meta(self, meta: Mapping[str, Any]) -> None:
+        write_json(self.folder / VIDEO_META, meta)
+
+    def save_lossless(self, video: Video) -> None:
+        atomic(self.folder / VIDEO, lambda path: videoio.write_lossless(video, path))
+
+    def save_preview(self, video: Video) -> None:
+        atomic(self.folder / PREVIEW, lambda path: videoio.write_preview(video, path))
+
+    def has_lossless(self) -> bool:
+        return (self.folder / VIDEO).is_file()
+
+    def has_preview(self) -> bool:
+        return (self.folder / PREVIEW).is_file()
+
+    def load_video(self, sha256: str) -> Video | None:
+        """Return the lossless video, or None if it is absent or its frames do not hash to `sha256`."""
+        if not self.has_lossless():
+            return None
+        try:
+            video = videoio.read(self.folder / VIDEO)
+        except UserError:
+            return None
+        return video if videoio.video_sha256(video) == sha256 else None
+
+    def trim(self, keep: str) -> None:
+        """Delete the video files that `keep` (lossless, preview or none) does not want."""
+        if keep != "lossless":
+            (self.folder / VIDEO).unlink(missing_ok=True)
+        if keep == "none":
+            (self.folder / PREVIEW).unlink(missing_ok=True)
+
+    def save_tracks(self, case: Case, tracks: Tracks, key: str, video_sha256: str, seconds: float) -> None:
+        meta = {"key": key, "video_sha256": video_sha256, "seconds": seconds, "tracker": plain(tracks.info)}
+        arrays: dict[str, Any] = {
+            "target_NT2": case.trajectories.tracks_NT2,
+            "target_visible_NT": case.trajectories.visible_NT,
+            "tracks_NT2": np.asarray(tracks.tracks_NT2, dtype=np.float64),
+            "visible_NT": np.asarray(tracks.visible_NT, dtype=bool),
+            "meta": np.array(json.dumps(meta)),
+        }
+        if tracks.confidence_NT is not None:
+            arrays["confidence_NT"] = np.asarray(tracks.confidence_NT, dtype=np.float64)
+        atomic(self.folder / TRACKS, lambda path: _savez(path, arrays))
+
+    def load_tracks(self, key: str | None = None) -> StoredTracks | None:
+        """Return the stored tracks, or None if there are none or their key differs."""
+        arrays = _loadz(self.folder / TRACKS)
+        if arrays is None or "meta" not in arrays:
+            return None
+        meta = json.loads(str(arrays["meta"]))
+        if key is not None and meta["key"] != key:
+            return None
+        tracks = Tracks(
+            arrays["tracks_NT2"], arrays["visible_NT"], arrays.get("confidence_NT"), meta.get("tracker", {})
+        )
+        return StoredTracks(tracks, meta["key"], float(meta["seconds"]))
+
+    def track_seconds(self) -> float | None:
+        stored = self.load_tracks()
+        return None if stored is None else stored.seconds
+
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """Return the stored metrics: name -> {key, version, values, skipped}."""
+        stored = read_json(self.folder / SCORE)
+        metrics = stored.get("metrics", {}) if stored else {}
+        return metrics if isinstance(metrics, dict) else {}
+
+    def save_scores(
+        self, fresh: Mapping[str, tuple[str, Score]], facts: Mapping[str, Any], seconds: float
+    ) -> None:
+        """Merge freshly computed scores (name -> key, score) into `score.npz`, then `score.json`."""
+        metrics = self.scores()
+        arrays = _loadz(self.folder / SCORE_ARRAYS) or {}
+        for name, (key, score) in fresh.items():
+            values = {k: float(v) for k, v in score.values.items() if np.isfinite(v)}
+            metrics[name] = {"key": key, "version": score.version, "values": values, "skipped": score.skipped}
+            arrays = {k: v for k, v in arrays.items() if not k.startswith(f"{name}/")}
+            arrays |= {f"{name}/{k}": np.asarray(v) for k, v in score.arrays.items()}
+        atomic(self.folder / SCORE_ARRAYS, lambda path: _savez(path, arrays))
+        write_json(self.folder / SCORE, {"facts": dict(facts), "metrics": metrics, "seconds": seconds})
+
+    def facts(self) -> dict[str, Any] | None:
+        """Return what identifies the sample, from whichever file holds it."""
+        for name in (FAILURE, SCORE, VIDEO_META):
+            stored = read_json(self.folder / name)
+            if stored and isinstance(stored.get("facts"), dict):
+                return dict(stored["facts"])
+        return None
+
+    def failure(self) -> dict[str, Any] | None:
+        return read_json(self.folder / FAILURE)
+
+    def save_failure(self, facts: Mapping[str, Any], error: str, traceback: str) -> None:
+        write_text(self.folder / TRACEBACK, traceback)
+        write_json(self.folder / FAILURE, {"facts": dict(facts), "error": error, "traceback": TRACEBACK})
+
+    def clear_failure(self) -> None:
+        (self.folder / FAILURE).unlink(missing_ok=True)
+        (self.folder / TRACEBACK).unlink(missing_ok=True)
+
+
+class RunStore:
+    """The folder of one run."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+
+    def slot(self, case: str, seed: int) -> Slot:
+        return Slot(self.run_dir / "cases" / sample_id(case, seed))
+
+    def slots(self) -> Iterator[Slot]:
+        """Yield every slot on disk, in the order of their names."""
+        for folder in sorted((self.run_dir / "cases").glob("*")):
+            if folder.is_dir():
+                yield Slot(folder)
+
+    def sweep(self) -> None:
+        """Remove temporary files that a killed process left behind; call it while holding the lock."""
+        for pattern in (f"{TEMPORARY}*", f"cases/*/{TEMPORARY}*"):
+            for path in self.run_dir.glob(pattern):
+                path.unlink(missing_ok=True)
+
+
+def _savez(path: Path, arrays: Mapping[str, Any]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _loadz(path: Path) -> dict[str, Any] | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return None  # an unreadable file is a missing one: it is made again
