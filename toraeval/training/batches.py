@@ -14,17 +14,24 @@ from torch import Tensor
 from toraeval.models.tora.text import tokenise
 from toraeval.types import UserError
 
-LATENT_FRAMES_PER_BATCH = 80
+TOKENS_PER_BATCH = 2560  # per worker
+TOKEN = 2  # latent cells per token side
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Latents (B, t, h, w, C) float16 of clip and motion picture, word numbers (B, L), frame count."""
+    """Latents (B, t, h, w, C) float16 of clip and motion picture, word numbers (B, L), frame count.
+
+    `origins` (B, 2) is the first token of each clip's window when only windows are trained on, else None;
+    `whole` is the number of token rows and columns of the whole picture.
+    """
 
     video: Tensor
     motion: Tensor
     words: Tensor
     frames: int
+    origins: Tensor | None
+    whole: tuple[int, int]
 
     @property
     def clips(self) -> int:
@@ -41,15 +48,24 @@ class Shard:
         self.objects = np.array([c.count(" disc") for c in captions])
         self._maps: dict[str, np.ndarray] = {}
 
+    @property
+    def side(self) -> int:
+        """Latent rows of a clip."""
+        return int(self._map("video").shape[2])
+
     def rows(self, name: str, picks: np.ndarray) -> Tensor:
         """Return the picked clips of `video`, `sparse` or `dense`."""
+        mapped = self._map(name)
+        return torch.from_numpy(np.stack([mapped[i] for i in picks]))
+
+    def _map(self, name: str) -> np.ndarray:
         if name not in self._maps:
             self._maps[name] = np.load(self.stem.with_name(f"{self.stem.name}_{name}.npy"), mmap_mode="r")
-        return torch.from_numpy(np.stack([self._maps[name][i] for i in picks]))
+        return self._maps[name]
 
 
 class BatchSource:
-    """Draws batches; every draw depends only on (seed, step), so that training resumes to the same batches.
+    """Draws batches; every draw depends only on (seed, step, worker), so that a resumed run draws the same.
 
     (The set of shards must be the same too; while shards are still being written it grows.)
 
@@ -57,13 +73,14 @@ class BatchSource:
         folder: where the shards lie.
         lengths: frame count -> share of the steps.
         seed: seed of the draws.
+        worker: number of this worker; all workers draw the same length at the same step.
 
     Raises:
         UserError: when the folder holds no shard of a wanted length.
     """
 
-    def __init__(self, folder: Path, lengths: dict[int, float], seed: int = 0) -> None:
-        self.folder, self.lengths, self.seed = folder, lengths, seed
+    def __init__(self, folder: Path, lengths: dict[int, float], seed: int = 0, worker: int = 0) -> None:
+        self.folder, self.lengths, self.seed, self.worker = folder, lengths, seed, worker
         self.shards: dict[int, list[Shard]] = {n: [] for n in lengths}
         self.refresh()
         empty = [n for n, found in self.shards.items() if not found]
@@ -82,17 +99,21 @@ class BatchSource:
                     known.append(Shard(text.with_suffix("")))
         return sum(len(s.words) for known in self.shards.values() for s in known)
 
-    def draw(self, step: int, motion: str, max_objects: int = 3) -> Batch:
+    def draw(self, step: int, motion: str, max_objects: int = 3, window: int | None = None) -> Batch:
         """Draw the batch of a step.
 
         Args:
             step: training step, >= 0.
             motion: `dense` or `sparse`.
             max_objects: leave out clips with more objects.
+            window: token rows and columns to keep around the path of each clip; None keeps the whole picture.
         """
         rng = np.random.default_rng([self.seed, step])
-        frames = int(rng.choice(list(self.lengths), p=np.array(list(self.lengths.values())) / sum(self.lengths.values())))
-        size = max(2, LATENT_FRAMES_PER_BATCH // (1 + (frames - 1) // 4))
+        shares = np.array(list(self.lengths.values()))
+        frames = int(rng.choice(list(self.lengths), p=shares / shares.sum()))
+        rng = np.random.default_rng([self.seed, step, 1 + self.worker])
+        side = window or self.shards[frames][0].side // TOKEN
+        size = max(1, TOKENS_PER_BATCH // (1 + (frames - 1) // 4) // side**2)
         parts: list[tuple[Shard, np.ndarray]] = []
         needed = size
         while needed:
@@ -102,12 +123,41 @@ class BatchSource:
             if len(picks):
                 parts.append((shard, np.sort(picks)))
                 needed -= len(picks)
-        return Batch(
-            torch.cat([s.rows("video", p) for s, p in parts]),
-            torch.cat([s.rows(motion, p) for s, p in parts]),
-            torch.from_numpy(np.concatenate([s.words[p] for s, p in parts])),
-            frames,
-        )
+        video = torch.cat([s.rows("video", p) for s, p in parts])
+        marks = torch.cat([s.rows("sparse", p) for s, p in parts])
+        drawn = marks if motion == "sparse" else torch.cat([s.rows(motion, p) for s, p in parts])
+        words = torch.from_numpy(np.concatenate([s.words[p] for s, p in parts]))
+        whole = (video.shape[2] // TOKEN, video.shape[3] // TOKEN)
+        if window is None:
+            return Batch(video, drawn, words, frames, None, whole)
+        origins = window_origins(marks, window)
+        return Batch(cut(video, origins, window), cut(drawn, origins, window), words, frames, origins, whole)
+
+
+def window_origins(marks: Tensor, window: int) -> Tensor:
+    """Return int (B, 2): the first token of the window that best surrounds the marks of each motion picture.
+
+    Args:
+        marks: sparse motion latents (B, t, h, w, C); latent frame 0 is white.
+        window: token rows and columns of the window.
+    """
+    moving = (marks - marks[:, :1]).abs().amax(dim=(1, 4)) > 0.05
+    origins = torch.zeros(len(marks), 2, dtype=torch.long)
+    for axis, other in ((0, 2), (1, 1)):
+        count = moving.shape[1 + axis] // TOKEN
+        for b, line in enumerate(moving.any(dim=other)):
+            hits = line.nonzero().flatten()
+            if len(hits):
+                centre = float(hits[0] + hits[-1] + 1) / 2 / TOKEN
+                origins[b, axis] = min(max(round(centre - window / 2), 0), count - window)
+    return origins
+
+
+def cut(latents: Tensor, origins: Tensor, window: int) -> Tensor:
+    """Cut a token window out of each clip (B, t, h, w, C)."""
+    size = window * TOKEN
+    places = (origins * TOKEN).tolist()
+    return torch.stack([z[:, r : r + size, c : c + size] for z, (r, c) in zip(latents, places, strict=True)])
 
 
 class Prefetcher:
@@ -115,7 +165,7 @@ class Prefetcher:
 
     Args:
         source: where batches come from.
-        plan: maps a step to (motion, max_objects).
+        plan: maps a step to (motion, max_objects, window).
         start: first step.
     """
 
@@ -126,8 +176,8 @@ class Prefetcher:
 
     def _run(self) -> None:
         while True:
-            motion, objects = self._plan(self._step)  # type: ignore[operator]
-            self._queue.put((self._step, self._source.draw(self._step, motion, objects)))
+            motion, objects, window = self._plan(self._step)  # type: ignore[operator]
+            self._queue.put((self._step, self._source.draw(self._step, motion, objects, window)))
             self._step += 1
             if self._step % 200 == 0:
                 self._source.refresh()

@@ -21,7 +21,7 @@ from toraeval.models.tora.config import nano
 from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
-from toraeval.training.batches import Batch, BatchSource, Prefetcher
+from toraeval.training.batches import TOKEN, Batch, BatchSource, Prefetcher
 
 FPS = 8.0
 SIZE = 512.0
@@ -35,7 +35,9 @@ class TrainConfig:
     out: str = "training_state/nano"
     vae: str = "training_state/vae.safetensors"
     minutes: float = 110.0
-    dense_share: float = 0.2  # stage 1: share of the time on dense flow
+    dense_share: float = 0.15  # stage 1: share of the time on dense flow
+    window_share: float = 0.6  # share of the time on token windows around the path, 2.6 times cheaper
+    window: int = 5  # token rows and columns of a window
     single_share: float = 0.35  # share of the time on clips with one object only
     decay_share: float = 0.25  # last share of the time, over which the learning rate falls to zero
     lr_matrix: float = 2e-3  # Muon, block matrices
@@ -47,7 +49,7 @@ class TrainConfig:
     channel_power: float = 0.5  # channel weights: component variance to this power
     save_minutes: float = 4.0
     seed: int = 0
-    threads: int = 2
+    workers: int = 2  # processes of one thread each; beats one process of two threads on a shared machine
     device: str = "cpu"
     lengths: dict[int, float] = field(default_factory=lambda: {17: 0.58, 33: 0.18, 65: 0.14, 129: 0.10})
     flow: FlowConfig = FlowConfig(prediction="clean", t_min=0.4)
@@ -64,20 +66,49 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
     return matrices, others
 
 
+class Exchange:
+    """Averages gradients of the workers through shared memory, in the same order on each of them.
+
+    Args:
+        workers: number of processes.
+        size: number of gradient entries.
+    """
+
+    def __init__(self, workers: int, size: int) -> None:
+        context = torch.multiprocessing.get_context("spawn")
+        # two buffers in turn: a worker may write the next step while another still reads this one
+        self.buffers = torch.zeros(2, workers, size).share_memory_()
+        self.seconds = torch.zeros(1, dtype=torch.float64).share_memory_()
+        self.barrier = context.Barrier(workers)
+
+    def average(self, parameters: list[nn.Parameter], rank: int, step: int) -> None:
+        """Replace the gradients by their mean over the workers."""
+        mine = self.buffers[step % 2, rank]
+        torch.cat([p.grad.flatten() for p in parameters if p.grad is not None], out=mine)
+        self.barrier.wait()
+        mean = self.buffers[step % 2].mean(0)
+        place = 0
+        for p in parameters:
+            if p.grad is not None:
+                p.grad.copy_(mean[place : place + p.numel()].view_as(p))
+                place += p.numel()
+
+
 class Trainer:
     """Holds model, average, optimisers and counters; see the module's text.
 
     Args:
         config: options.
+        rank: number of this worker.
+        exchange: shared memory of the workers, None for a single one.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, rank: int = 0, exchange: Exchange | None = None) -> None:
         from safetensors.torch import load_file
 
-        self.config = config
+        self.config, self.rank, self.exchange = config, rank, exchange
         self.out = Path(config.out)
         self.out.mkdir(parents=True, exist_ok=True)
-        torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.model = Tora(nano()).to(config.device)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
@@ -126,10 +157,14 @@ class Trainer:
     def progress(self) -> float:
         return self.seconds / (60 * self.config.minutes)
 
-    def plan(self, step: int) -> tuple[str, int]:
-        """Return the motion picture and the largest number of objects of a step."""
-        motion = "dense" if self.progress < self.config.dense_share else "sparse"
-        return motion, 1 if self.progress < self.config.single_share else 3
+    def plan(self, step: int) -> tuple[str, int, int | None]:
+        """Return the motion picture, the largest number of objects and the token window of a step."""
+        c = self.config
+        motion = "dense" if self.progress < c.dense_share else "sparse"
+        objects = 1 if self.progress < c.single_share else 3
+        # a window holds one path, so whole pictures are mixed in once there are several objects
+        whole = self.progress >= c.window_share or (objects > 1 and step % 3 == 0)
+        return motion, objects if whole else 1, None if whole else c.window
 
     def learning_factor(self) -> float:
         """Return the factor on both learning rates: warm-up, constant, then linear decay."""
@@ -156,18 +191,24 @@ class Trainer:
             features = model.encode_motion(motion)
             fps = torch.full((1,), FPS, device=device)
             cond = x0[:, :, :1]
+            places = None
+            if batch.origins is not None:
+                window = (x0.shape[3] // TOKEN, x0.shape[4] // TOKEN)
+                places = model.window_positions(batch.origins, window, batch.whole)
 
             def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
-                return model(x, timestep, y, x_mask=x_mask, fps=fps, cond=cond, motion=features)
+                return model(x, timestep, y, x_mask=x_mask, fps=fps, cond=cond, motion=features, positions=places)
 
             losses = self.flow.loss(denoise, x0, times, noise, mask, self.channel_weights)
         return losses.mean()
 
     def update(self, batch: Batch) -> tuple[float, float]:
         """Make one step; returns loss and gradient norm."""
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
-        loss = self.loss(batch, generator)
+        draw = (self.config.seed * 1_000_003 + self.step) * 64 + self.rank
+        loss = self.loss(batch, torch.Generator().manual_seed(draw))
         loss.backward()
+        if self.exchange is not None:
+            self.exchange.average([p for p in self.model.parameters() if p.requires_grad], self.rank, self.step)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         factor = self.learning_factor()
         for optimizer, lr in zip(self.optimizers, self.base_lr, strict=True):
@@ -175,46 +216,76 @@ class Trainer:
                 group["lr"] = lr * factor
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        if self.rank == 0:
+            self._update_average()
+        return float(loss.detach()), float(norm)
+
+    def _update_average(self) -> None:
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         state = self.model.state_dict()
         keys = [k for k, v in state.items() if v.is_floating_point()]
         torch._foreach_lerp_([self.average[k] for k in keys], [state[k] for k in keys], 1 - decay)
-        return float(loss.detach()), float(norm)
 
     def run(self) -> None:
-        """Train until the time is used up; log, save, and survive being killed."""
-        source = BatchSource(Path(self.config.data), self.config.lengths, self.config.seed)
+        """Train until the time is used up; worker 0 logs and saves."""
+        source = BatchSource(Path(self.config.data), self.config.lengths, self.config.seed, self.rank)
         feed = Prefetcher(source, self.plan, self.step)
         began, saved = time.perf_counter() - self.seconds, time.perf_counter()
-        sums: list[float] = []
-        with (self.out / "log.csv").open("a", newline="") as handle:
+        losses: list[float] = []
+        while self.progress < 1.0:
+            _, batch = feed.next()
+            loss, norm = self.update(batch)
+            losses.append(loss)
+            self.step += 1
+            self.clips += batch.clips * (1 if self.exchange is None else self.config.workers)
+            self.seconds = self._clock(time.perf_counter() - began)
+            if self.rank == 0 and self.step % 20 == 0:
+                self._log(sum(losses) / len(losses), norm)
+                losses.clear()
+            if self.rank == 0 and time.perf_counter() - saved > 60 * self.config.save_minutes:
+                self.save()
+                saved = time.perf_counter()
+        if self.rank == 0:
+            self.save()
+
+    def _clock(self, seconds: float) -> float:
+        """Return worker 0's time, so that all workers stop after the same step."""
+        if self.exchange is None:
+            return seconds
+        if self.rank == 0:
+            self.exchange.seconds[0] = seconds
+        self.exchange.barrier.wait()
+        return float(self.exchange.seconds[0])
+
+    def _log(self, loss: float, norm: float) -> None:
+        path = self.out / "log.csv"
+        new = not path.exists()
+        motion, objects, window = self.plan(self.step)
+        with path.open("a", newline="") as handle:
             writer = csv.writer(handle)
-            if handle.tell() == 0:
-                writer.writerow(["step", "clips", "seconds", "loss", "grad_norm", "lr_factor", "motion", "max_objects"])
-            while self.progress < 1.0:
-                _, batch = feed.next()
-                loss, norm = self.update(batch)
-                sums.append(loss)
-                self.step += 1
-                self.clips += batch.clips
-                self.seconds = time.perf_counter() - began
-                if self.step % 20 == 0:
-                    motion, objects = self.plan(self.step)
-                    mean = sum(sums) / len(sums)
-                    writer.writerow(
-                        [self.step, self.clips, f"{self.seconds:.0f}", f"{mean:.5f}", f"{norm:.3f}",
-                         f"{self.learning_factor():.3f}", motion, objects]
-                    )  # fmt: skip
-                    handle.flush()
-                    sums.clear()
-                if time.perf_counter() - saved > 60 * self.config.save_minutes:
-                    self.save()
-                    saved = time.perf_counter()
-        self.save()
+            if new:
+                writer.writerow(["step", "clips", "seconds", "loss", "grad_norm", "lr_factor", "motion", "max_objects", "window"])
+            row = [f"{self.seconds:.0f}", f"{loss:.5f}", f"{norm:.3f}", f"{self.learning_factor():.3f}"]
+            writer.writerow([self.step, self.clips, *row, motion, objects, window or 0])
+
+
+def _work(rank: int, config: TrainConfig, exchange: Exchange | None) -> None:
+    torch.set_num_threads(1)
+    Trainer(config, rank, exchange).run()
+
+
+def train(config: TrainConfig) -> None:
+    """Train with the configured number of workers; goes on from the saved state if there is one."""
+    if config.workers == 1:
+        Trainer(config).run()
+        return
+    size = sum(p.numel() for p in Tora(nano()).parameters() if p.requires_grad)
+    exchange = Exchange(config.workers, size)
+    torch.multiprocessing.spawn(_work, args=(config, exchange), nprocs=config.workers)
 
 
 if __name__ == "__main__":
     import sys
 
     options = {key: type(getattr(TrainConfig(), key))(value) for key, value in (a.split("=", 1) for a in sys.argv[1:])}
-    Trainer(TrainConfig(**options)).run()
+    train(TrainConfig(**options))

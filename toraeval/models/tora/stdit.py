@@ -187,6 +187,7 @@ class STDiT3(nn.Module):
         cond: Tensor | None = None,
         motion: Sequence[Tensor] | None = None,
         text: TextContext | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """Predict [B,out_channels,T,H,W] in float32.
 
@@ -200,6 +201,8 @@ class STDiT3(nn.Module):
             cond: extra input channels [B,cond_channels,T or 1,H,W].
             motion: `depth` tensors [B,T,S,motion_channels] for the fusers; None skips them.
             text: result of `precompute_text`.
+            positions: position embedding [B or 1,1,S,C] of the tokens, for windows cut out of a larger picture
+                (see `window_positions`); that of the whole picture if not given.
 
         Raises:
             ValueError: neither y nor text is given, or cond or motion does not fit the configuration.
@@ -210,7 +213,8 @@ class STDiT3(nn.Module):
             text = self.precompute_text(y, mask, keys_values=False)
         dtype, batch, frames = self.compute_dtype, x.shape[0], x.shape[2]
         tokens, grid = self._embed_patches(x, cond, dtype)
-        tokens = tokens + self._positions(grid, x, height, width).to(dtype)
+        table = self._positions(grid, x, height, width) if positions is None else positions
+        tokens = tokens + table.to(dtype)
         fps_value = fps if fps is not None else torch.full((1,), DEFAULT_FPS, device=x.device)
         rate = self.fps_embedder(fps_value, batch)
         t = (self.t_embedder(timestep) + rate).to(dtype)
@@ -259,6 +263,21 @@ class STDiT3(nn.Module):
             table = position_table(self.config.hidden_size, rows, columns, scale, base)
             self._position_cache[key] = table[:, None].to(x.device)
         return self._position_cache[key]
+
+    def window_positions(self, origins_B2: Tensor, window: tuple[int, int], whole: tuple[int, int]) -> Tensor:
+        """Return the position embedding [B,1,S,C] of token windows of a larger picture at position scale 1.
+
+        Args:
+            origins_B2: int (row, column) of each window's first token.
+            window: rows and columns of the windows.
+            whole: rows and columns of the whole picture.
+        """
+        base = round((whole[0] * whole[1]) ** 0.5)
+        table = position_table(self.config.hidden_size, *whole, 1.0, base).view(*whole, -1)
+        rows = origins_B2[:, 0, None] + torch.arange(window[0])
+        columns = origins_B2[:, 1, None] + torch.arange(window[1])
+        picked = table[rows[:, :, None], columns[:, None, :]]
+        return picked.flatten(1, 2)[:, None].to(self.final_layer.linear.weight.device)
 
     def _run_blocks(
         self,
