@@ -58,10 +58,8 @@ def _sample(image_HW3: ByteArray, template: Template, shift: FloatArray) -> tupl
     left, top = int(np.floor(left_f)), int(np.floor(top_f))
     fx, fy = np.float32(left_f - left), np.float32(top_f - top)
     window = cut(image_HW3, top, left, height + 1, width + 1)
-    if fx:
-        window = window[:, :-1] + fx * (window[:, 1:] - window[:, :-1])
-    else:
-        window = window[:, :-1]
+    # a whole-pixel shift copies, so that a frame equal to frame 0 leaves no residual
+    window = window[:, :-1] + fx * (window[:, 1:] - window[:, :-1]) if fx else window[:, :-1]
     window = window[:-1] + fy * (window[1:] - window[:-1]) if fy else window[:-1]
     rows, columns = image_HW3.shape[:2]
     if left >= 0 and top >= 0 and left_f + width <= columns and top_f + height <= rows:
@@ -78,16 +76,21 @@ def _correlation(template: Template, window: Floats, inside: Floats | None) -> f
     if total <= 0:
         return 0.0
     flat = weight.reshape(-1) / np.float32(total)
-    a = template.lab_HW3.reshape(-1, 3)
-    b = window.reshape(-1, 3)
-    a = a - flat @ a
-    b = b - flat @ b
+    a: Floats = template.lab_HW3.reshape(-1, 3)
+    b: Floats = window.reshape(-1, 3)
+    a, b = a - (flat @ a).astype(np.float32), b - (flat @ b).astype(np.float32)
     norm = float(np.sqrt((flat @ (a * a)).sum() * (flat @ (b * b)).sum()))
     return float((flat @ (a * b)).sum()) / norm if norm > 1e-6 else 0.0
 
 
 def refine(
-    image_HW3: ByteArray, template: Template, shift: FloatArray, *, sigma: float, iterations: int, max_move: float
+    image_HW3: ByteArray,
+    template: Template,
+    shift: FloatArray,
+    *,
+    sigma: float,
+    iterations: int,
+    max_move: float,
 ) -> Fit:
     """Move a template to the best place near a start and measure how it sits there.
 
@@ -115,7 +118,9 @@ def refine(
     return _measure(template, window, inside, place, sigma)
 
 
-def _pixel_weights(template: Template, window: Floats, inside: Floats | None, sigma: float) -> tuple[Floats, Floats]:
+def _pixel_weights(
+    template: Template, window: Floats, inside: Floats | None, sigma: float
+) -> tuple[Floats, Floats]:
     residual = window - template.lab_HW3
     ratio = np.square(residual).sum(axis=-1) * np.float32(1.0 / sigma**2)
     weights = np.float32(1.0) / np.square(np.float32(1.0) + ratio)
@@ -177,7 +182,9 @@ def search(
     return found[:peaks]
 
 
-def exposure(template: Template, fit: Fit, gain_3: Floats, bias_3: Floats, *, rate: float, reach: float) -> tuple[Floats, Floats]:
+def exposure(
+    template: Template, fit: Fit, gain_3: Floats, bias_3: Floats, *, rate: float, reach: float
+) -> tuple[Floats, Floats]:
     """Follow slow changes of an object's brightness and colour.
 
     Regresses the colours met on those of frame 0, over pixels that agree, per channel. Edges are

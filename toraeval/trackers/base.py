@@ -46,10 +46,14 @@ def check_queries(video: Video, queries_N2: npt.ArrayLike) -> FloatArray:
     """
     queries = np.array(queries_N2, dtype=np.float64)
     if queries.ndim != 2 or queries.shape[1] != 2 or len(queries) < 1:
-        raise UserError(f"tracker: queries must be an array (N, 2) of (x, y) with N >= 1, got {queries.shape}")
+        raise UserError(
+            f"tracker: queries must be an array (N, 2) of (x, y) with N >= 1, got {queries.shape}"
+        )
     if not np.isfinite(queries).all():
         bad = int(np.flatnonzero(~np.isfinite(queries).all(axis=1))[0])
-        raise UserError(f"tracker: query {bad} is {queries[bad].tolist()}; coordinates must be finite numbers")
+        raise UserError(
+            f"tracker: query {bad} is {queries[bad].tolist()}; coordinates must be finite numbers"
+        )
     limit = np.array([video.width, video.height]) - 0.5
     outside = ((queries < -0.5) | (queries > limit)).any(axis=1)
     if outside.any():

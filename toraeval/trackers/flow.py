@@ -12,7 +12,13 @@ _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.03)
 
 
 def checked_flow(
-    before_HW: ByteArray, after_HW: ByteArray, points_K2: Floats, *, window: int, levels: int, tolerance: float
+    before_HW: ByteArray,
+    after_HW: ByteArray,
+    points_K2: Floats,
+    *,
+    window: int,
+    levels: int,
+    tolerance: float,
 ) -> tuple[Floats, BoolArray]:
     """Move points from one frame to the next and back again.
 
@@ -42,7 +48,9 @@ def checked_flow(
     return np.asarray(there - start, np.float32), np.asarray(good)
 
 
-def median_motion(moves_K2: Floats, good_K: BoolArray, *, min_points: int, min_share: float) -> FloatArray | None:
+def median_motion(
+    moves_K2: Floats, good_K: BoolArray, *, min_points: int, min_share: float
+) -> FloatArray | None:
     """Return the median displacement of the points that returned, or None when they are too few."""
     if good_K.sum() < max(min_points, min_share * len(good_K)):
         return None

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from toraeval.trackers.alignment import Fit, exposure, refine, search
 from toraeval.trackers.base import check_queries
 from toraeval.trackers.flow import checked_flow, median_motion
-from toraeval.trackers.template import FrameView, Floats, Template, build_template, find_support, to_scale
+from toraeval.trackers.template import Floats, FrameView, Template, build_template, find_support, to_scale
 from toraeval.types import BoolArray, FloatArray, Tracks, Video
 
 
@@ -202,7 +202,9 @@ class LucasKanade:
         everywhere = np.ones(template.shape, np.float32)
         cell = np.rint(to_scale(query, scale)).astype(int) - (template.left, template.top)
         centre = np.clip(cell, 0, np.array(template.shape)[::-1] - 1)
-        point = _Point(template, coarse, support.kind, trackable, everywhere, (int(centre[0]), int(centre[1])))
+        point = _Point(
+            template, coarse, support.kind, trackable, everywhere, (int(centre[0]), int(centre[1]))
+        )
         point.visible, point.confidence = trackable, float(trackable)
         return point
 
@@ -213,7 +215,12 @@ class LucasKanade:
         fit = self._anchor(point, look, view, flow is not None)
         if fit is not None:
             point.gain_3, point.bias_3 = exposure(
-                point.template, fit, point.gain_3, point.bias_3, rate=self.exposure_rate, reach=self.exposure_reach
+                point.template,
+                fit,
+                point.gain_3,
+                point.bias_3,
+                rate=self.exposure_rate,
+                reach=self.exposure_reach,
             )
             shift = fit.shift * point.template.scale
             if point.lost_frames:
@@ -326,9 +333,8 @@ class LucasKanade:
         assert coarse is not None
         image = view.lab(coarse.scale)
         reach = max(image.shape[:2])
-        centre = np.array(
-            [0.5 * (image.shape[1] - coarse.shape[1]) - coarse.left, 0.5 * (image.shape[0] - coarse.shape[0]) - coarse.top]
-        )
+        room = np.array(image.shape[1::-1]) - coarse.shape[::-1]
+        centre = 0.5 * room - (coarse.left, coarse.top)
         peaks = search(image, coarse, centre, reach // 2, peaks=3, floor=0.4)
         ratio = coarse.scale / template.scale
         fits = [self._fit(template, view, place * ratio) for place, _ in peaks]

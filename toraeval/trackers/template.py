@@ -127,7 +127,9 @@ def find_support(
     if best is not None and np.sqrt(best.sum()) > 1.4 * patch_radius:
         mask[top : top + best.shape[0], left : left + best.shape[1]] = best
         return Support(mask, "region")
-    mask[max(0, cy - patch_radius) : cy + patch_radius + 1, max(0, cx - patch_radius) : cx + patch_radius + 1] = True
+    mask[
+        max(0, cy - patch_radius) : cy + patch_radius + 1, max(0, cx - patch_radius) : cx + patch_radius + 1
+    ] = True
     return Support(mask, "patch")
 
 
@@ -185,9 +187,7 @@ class Template:
         )
 
 
-def build_template(
-    view: FrameView, support: Support, *, scale: int, rim: int, num_points: int
-) -> Template:
+def build_template(view: FrameView, support: Support, *, scale: int, rim: int, num_points: int) -> Template:
     """Cut a template out of frame 0.
 
     Args:
