@@ -137,5 +137,5 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def built(bench: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of `bench`."""
     folder = tmp_path_factory.mktemp("report")
-    build(bench, folder)
+    build(bench, folder, sheets_per_length=1)
     return folder

@@ -125,7 +125,7 @@ def _write_sheet(entries: list[Entry], case: str, ranked: dict[str, float], fold
         title += f"models' mean TrajError {ranked[case]:.1f} px   "
     title += f"(rank {rank} of {len(ranked)}, 1 = worst)"
     picture = _compose(title, prompt, rows)
-    atomic(path, lambda temporary: picture.save(temporary, format="PNG", optimize=True))
+    atomic(path, lambda temporary: picture.save(temporary, format="PNG"))
     return Sheet(path, case, frames, prompt, ranked[case], rank, len(ranked))
 
 
