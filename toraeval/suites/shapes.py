@@ -60,7 +60,11 @@ class Shapes:
     def _entries(self) -> list[tuple[str, Scene, int]]:
         if self.split == "test":
             return [
-                (f"{i:02d}_{family}_{n}obj" + ("_drift" if drift else ""), sample_scene("test", i, n, family, drift), i)
+                (
+                    f"{i:02d}_{family}_{n}obj" + ("_drift" if drift else ""),
+                    sample_scene("test", i, n, family, drift),
+                    i,
+                )
                 for i, n, family, drift in _TEST_SET
             ]
         return [(f"{self.split}_{i:05d}", sample_scene(self.split, i), i) for i in range(self.count)]
@@ -79,8 +83,12 @@ class Shapes:
         if frames < 2:
             raise UserError(f"suite shapes: frames={frames} is too few; a trajectory needs at least 2 frames")
         if min(height, width) < 64:
-            raise UserError(f"suite shapes: size {width}x{height} is too small; allowed: 64 pixels and more per side")
-        return [_case(cid, scene, seed, frames, height, width) for cid, scene, seed in self._entries()[:limit]]
+            raise UserError(
+                f"suite shapes: size {width}x{height} is too small; allowed: 64 pixels and more per side"
+            )
+        return [
+            _case(cid, scene, seed, frames, height, width) for cid, scene, seed in self._entries()[:limit]
+        ]
 
     def describe(self) -> dict[str, Any]:
         """Return what `list suites` shows: counts by objects and family, and the hash."""
@@ -109,7 +117,7 @@ class Shapes:
 
 def _scene_bytes(scene: Scene) -> bytes:
     # rounded to 1e-6 px so that the last bit of a maths library does not change the hash
-    head = [scene.caption, scene.background, scene.drift]
+    head: list[object] = [scene.caption, scene.background, scene.drift]
     head += [[o.shape, o.colour, o.disc, round(o.radius, 6), o.family] for o in scene.objects]
     tracks = np.round(scene.tracks(129) * 1e6).astype(np.int64)
     grid = np.round(scene.grid_GG3 * 1e6).astype(np.int64)

@@ -30,7 +30,9 @@ def _signed_distance(shape: str, dx: np.ndarray, dy: np.ndarray, radius: float) 
     return np.maximum(dy - inner, sides)
 
 
-def _window(obj: SceneObject, centre: FloatArray, scale: float, width: int, height: int) -> tuple[int, int, int, int]:
+def _window(
+    obj: SceneObject, centre: FloatArray, scale: float, width: int, height: int
+) -> tuple[int, int, int, int]:
     reach = 1.25 * obj.radius * scale + 2.0
     x0, y0 = (int(max(0, np.floor(c - reach))) for c in centre)
     x1 = int(min(width, np.ceil(centre[0] + reach) + 1))
@@ -77,7 +79,9 @@ class SceneRenderer:
 
     def window(self, index: int, frame: int) -> tuple[int, int, int, int]:
         """Return (x0, y0, x1, y1), the half-open box that holds an object in a frame."""
-        return _window(self.scene.objects[index], self.tracks_NT2[index, frame], self.scale, self.width, self.height)
+        return _window(
+            self.scene.objects[index], self.tracks_NT2[index, frame], self.scale, self.width, self.height
+        )
 
     def coverage(self, index: int, frame: int) -> tuple[tuple[int, int, int, int], np.ndarray, np.ndarray]:
         """Return the window of an object and its float32 coverage and disc coverage in [0, 1]."""
@@ -125,7 +129,11 @@ class SceneRenderer:
     def visible(self) -> BoolArray:
         """Return bool (N, T): whether each object's centre is inside and not covered by a later object."""
         tracks = self.tracks_NT2
-        out = (tracks >= -0.5).all(-1) & (tracks[..., 0] < self.width - 0.5) & (tracks[..., 1] < self.height - 0.5)
+        out = (
+            (tracks >= -0.5).all(-1)
+            & (tracks[..., 0] < self.width - 0.5)
+            & (tracks[..., 1] < self.height - 0.5)
+        )
         for n in range(len(self.scene.objects)):
             for m in range(n + 1, len(self.scene.objects)):
                 obj = self.scene.objects[m]

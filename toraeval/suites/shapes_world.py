@@ -87,7 +87,10 @@ class Scene:
 
 def _describe(objects: tuple[SceneObject, ...], background: str, drift: str | None) -> str:
     article = {"orange": "an"}
-    parts = [f"{article.get(o.colour, 'a')} {o.colour} {o.shape} with {article.get(o.disc, 'a')} {o.disc} disc" for o in objects]
+    parts = [
+        f"{article.get(o.colour, 'a')} {o.colour} {o.shape} with {article.get(o.disc, 'a')} {o.disc} disc"
+        for o in objects
+    ]
     verb = "moves" if len(objects) == 1 else "move"
     tail = f" drifting {drift}" if drift else ""
     return f"{' and '.join(parts)} {verb} over a {background} background{tail}"
@@ -131,16 +134,16 @@ def _sample_crossing(colours: list[str], rng: np.random.Generator) -> list[Scene
         for k in (0, 1):
             path = sample_path("crossing", float(lengths[k]), float(angles[k]), rng)
             paths.append(path - path[PATH_SAMPLES // 2] + meeting + rng.uniform(-8, 8, 2))
-        inside = all(
-            (p.min() > r and p.max() < CANVAS - 1 - r) for p, r in zip(paths, radii, strict=True)
-        )
+        inside = all((p.min() > r and p.max() < CANVAS - 1 - r) for p, r in zip(paths, radii, strict=True))
         if inside and np.linalg.norm(paths[0][0] - paths[1][0]) > 1.15 * radii.sum():
             break
     objects = []
     for k in (0, 1):
         colour = colours.pop(int(rng.integers(len(colours))))
         disc = str(rng.choice([c for c in COLOURS if c != colour]))
-        objects.append(SceneObject(str(rng.choice(SHAPES)), colour, disc, float(radii[k]), "crossing", paths[k]))
+        objects.append(
+            SceneObject(str(rng.choice(SHAPES)), colour, disc, float(radii[k]), "crossing", paths[k])
+        )
     return objects
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
 
@@ -14,8 +15,24 @@ from torch import Tensor
 from toraeval.models.tora.text import tokenise
 from toraeval.types import UserError
 
-TOKENS_PER_BATCH = 2560  # per worker
 TOKEN = 2  # latent cells per token side
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What a step trains on.
+
+    Attributes:
+        motion: `dense` or `sparse`.
+        lengths: frame count -> share of the steps.
+        max_objects: clips with more objects are left out.
+        window: token rows and columns to keep around the path of each clip; None keeps the whole picture.
+    """
+
+    motion: str = "sparse"
+    lengths: Mapping[int, float] = field(default_factory=lambda: {17: 1.0})
+    max_objects: int = 3
+    window: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,16 +88,19 @@ class BatchSource:
 
     Args:
         folder: where the shards lie.
-        lengths: frame count -> share of the steps.
+        lengths: frame counts that will be drawn.
         seed: seed of the draws.
         worker: number of this worker; all workers draw the same length at the same step.
+        tokens: tokens per batch and worker, whatever the length and window.
 
     Raises:
         UserError: when the folder holds no shard of a wanted length.
     """
 
-    def __init__(self, folder: Path, lengths: dict[int, float], seed: int = 0, worker: int = 0) -> None:
-        self.folder, self.lengths, self.seed, self.worker = folder, lengths, seed, worker
+    def __init__(
+        self, folder: Path, lengths: dict[int, float], seed: int = 0, worker: int = 0, tokens: int = 2560
+    ) -> None:
+        self.folder, self.seed, self.worker, self.tokens = folder, seed, worker, tokens
         self.shards: dict[int, list[Shard]] = {n: [] for n in lengths}
         self.refresh()
         empty = [n for n, found in self.shards.items() if not found]
@@ -99,33 +119,27 @@ class BatchSource:
                     known.append(Shard(text.with_suffix("")))
         return sum(len(s.words) for known in self.shards.values() for s in known)
 
-    def draw(self, step: int, motion: str, max_objects: int = 3, window: int | None = None) -> Batch:
-        """Draw the batch of a step.
-
-        Args:
-            step: training step, >= 0.
-            motion: `dense` or `sparse`.
-            max_objects: leave out clips with more objects.
-            window: token rows and columns to keep around the path of each clip; None keeps the whole picture.
-        """
+    def draw(self, step: int, plan: StepPlan) -> Batch:
+        """Draw the batch of a step (>= 0) as its plan says."""
         rng = np.random.default_rng([self.seed, step])
-        shares = np.array(list(self.lengths.values()))
-        frames = int(rng.choice(list(self.lengths), p=shares / shares.sum()))
+        shares = np.array(list(plan.lengths.values()))
+        frames = int(rng.choice(list(plan.lengths), p=shares / shares.sum()))
         rng = np.random.default_rng([self.seed, step, 1 + self.worker])
+        window = plan.window
         side = window or self.shards[frames][0].side // TOKEN
-        size = max(1, TOKENS_PER_BATCH // (1 + (frames - 1) // 4) // side**2)
+        size = max(1, self.tokens // (1 + (frames - 1) // 4) // side**2)
         parts: list[tuple[Shard, np.ndarray]] = []
         needed = size
         while needed:
             shard = self.shards[frames][int(rng.integers(len(self.shards[frames])))]
-            allowed = np.flatnonzero(shard.objects <= max_objects)
+            allowed = np.flatnonzero(shard.objects <= plan.max_objects)
             picks = rng.permutation(allowed)[: min(needed, 4)]
             if len(picks):
                 parts.append((shard, np.sort(picks)))
                 needed -= len(picks)
         video = torch.cat([s.rows("video", p) for s, p in parts])
         marks = torch.cat([s.rows("sparse", p) for s, p in parts])
-        drawn = marks if motion == "sparse" else torch.cat([s.rows(motion, p) for s, p in parts])
+        drawn = marks if plan.motion == "sparse" else torch.cat([s.rows(plan.motion, p) for s, p in parts])
         words = torch.from_numpy(np.concatenate([s.words[p] for s, p in parts]))
         whole = (video.shape[2] // TOKEN, video.shape[3] // TOKEN)
         if window is None:
@@ -165,19 +179,18 @@ class Prefetcher:
 
     Args:
         source: where batches come from.
-        plan: maps a step to (motion, max_objects, window).
+        plan: says what a step trains on.
         start: first step.
     """
 
-    def __init__(self, source: BatchSource, plan: object, start: int) -> None:
+    def __init__(self, source: BatchSource, plan: Callable[[int], StepPlan], start: int) -> None:
         self._queue: Queue[tuple[int, Batch]] = Queue(maxsize=4)
         self._source, self._plan, self._step = source, plan, start
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         while True:
-            motion, objects, window = self._plan(self._step)  # type: ignore[operator]
-            self._queue.put((self._step, self._source.draw(self._step, motion, objects, window)))
+            self._queue.put((self._step, self._source.draw(self._step, self._plan(self._step))))
             self._step += 1
             if self._step % 200 == 0:
                 self._source.refresh()

@@ -38,13 +38,19 @@ def load_state(path: Path, vae_path: Path, average: bool = True) -> tuple[Tora, 
 
 
 def generate(
-    model: Tora, vae: LinearPatchAutoencoder, case: Case, options: SamplingOptions, path_of: Case | None = None
+    model: Tora,
+    vae: LinearPatchAutoencoder,
+    case: Case,
+    options: SamplingOptions,
+    path_of: Case | None = None,
 ) -> Video:
     """Generate one case, optionally conditioned on the path of another case."""
     assert case.first_frame_HWC is not None
     native = native_frames(case.frames)
     tracks = extend_tracks((path_of or case).trajectories.tracks_NT2, native)
-    noise = initial_noise(case.id, 0, (1, model.config.in_channels, *vae.latent_size(native, case.height, case.width)))
+    noise = initial_noise(
+        case.id, 0, (1, model.config.in_channels, *vae.latent_size(native, case.height, case.width))
+    )
     latents = sample_latents(model, vae, case.prompt, case.first_frame_HWC, tracks, noise, case.fps, options)
     return Video.from_thwc(vae.decode(latents)[: case.frames], case.fps)
 
@@ -84,11 +90,16 @@ def main() -> None:
         both = (case.reference().video.thwc, video.thwc)
         rows.append(np.concatenate([np.concatenate([v[t, ::4, ::4] for t in picks], 1) for v in both], 1))
     static, error, seconds = np.array(results).T
-    print(  # noqa: T201
-        json.dumps({"clips": clips, "frames": args.frames, "static": round(static.mean(), 2), "tora": round(error.mean(), 2),
-                    "ratio": round(error.mean() / static.mean(), 3), "per_case": error.round(1).tolist(),
-                    "seconds": round(float(np.median(seconds)), 2)})
-    )  # fmt: skip
+    report = {
+        "clips": clips,
+        "frames": args.frames,
+        "static": round(static.mean(), 2),
+        "tora": round(error.mean(), 2),
+        "ratio": round(error.mean() / static.mean(), 3),
+        "per_case": error.round(1).tolist(),
+        "seconds": round(float(np.median(seconds)), 2),
+    }
+    print(json.dumps(report))  # noqa: T201
     if args.sheet:
         from PIL import Image
 

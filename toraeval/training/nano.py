@@ -16,12 +16,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 
 from toraeval.models.tora.config import nano
 from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
-from toraeval.training.batches import TOKEN, Batch, BatchSource, Prefetcher
+from toraeval.training.batches import TOKEN, Batch, BatchSource, Prefetcher, StepPlan
+from toraeval.types import UserError
 
 FPS = 8.0
 SIZE = 512.0
@@ -49,15 +51,19 @@ class TrainConfig:
     channel_power: float = 0.5  # channel weights: component variance to this power
     save_minutes: float = 4.0
     seed: int = 0
+    tokens: int = 2560  # per batch and worker
+    start: str | None = None  # weights file to begin from
     workers: int = 2  # processes of one thread each; beats one process of two threads on a shared machine
     device: str = "cpu"
-    lengths: dict[int, float] = field(default_factory=lambda: {17: 0.58, 33: 0.18, 65: 0.14, 129: 0.10})
-    flow: FlowConfig = FlowConfig(prediction="clean", t_min=0.4)
+    lengths: dict[int, float] = field(default_factory=lambda: {17: 0.8, 33: 0.15, 65: 0.04, 129: 0.01})
+    late_lengths: dict[int, float] = field(default_factory=lambda: {17: 0.5, 33: 0.2, 65: 0.17, 129: 0.13})
+    flow: FlowConfig = field(default_factory=lambda: FlowConfig(prediction="clean", t_min=0.4))
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Return (matrices of blocks, fusers' linear parts excluded; all others)."""
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, p in model.named_parameters():
         if not p.requires_grad:
             continue
@@ -114,7 +120,9 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         matrices, others = split_parameters(self.model)
         self.optimizers = [
-            torch.optim.Muon(matrices, lr=config.lr_matrix, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.Muon(
+                matrices, lr=config.lr_matrix, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+            ),
             torch.optim.AdamW(others, lr=config.lr_other, betas=(0.9, 0.98), weight_decay=0.01),
         ]
         self.base_lr = [config.lr_matrix, config.lr_other]
@@ -130,6 +138,8 @@ class Trainer:
     def _resume(self) -> None:
         path = self.out / "state.pt"
         if not path.exists():
+            if self.config.start is not None:
+                self._start(Path(self.config.start))
             return
         saved = torch.load(path, weights_only=True, map_location=self.config.device)
         self.model.load_state_dict(saved["model"])
@@ -137,6 +147,15 @@ class Trainer:
         for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         self.step, self.seconds, self.clips = saved["step"], saved["seconds"], saved["clips"]
+
+    def _start(self, path: Path) -> None:
+        from toraeval.models.tora import checkpoint
+
+        network, vae = checkpoint.load(path)
+        if not torch.equal(vae.basis, self.vae.basis):
+            raise UserError(f"train: {path} was trained with another autoencoder than {self.config.vae}")
+        self.model.load_state_dict(network.state_dict())
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def save(self) -> None:
         """Write the whole state under a temporary name and rename it."""
@@ -157,14 +176,16 @@ class Trainer:
     def progress(self) -> float:
         return self.seconds / (60 * self.config.minutes)
 
-    def plan(self, step: int) -> tuple[str, int, int | None]:
-        """Return the motion picture, the largest number of objects and the token window of a step."""
+    def plan(self, step: int) -> StepPlan:
+        """Return what a step trains on: dense then sparse motion, one object then several, windows then whole clips."""
         c = self.config
         motion = "dense" if self.progress < c.dense_share else "sparse"
         objects = 1 if self.progress < c.single_share else 3
+        late = self.progress >= c.window_share
         # a window holds one path, so whole pictures are mixed in once there are several objects
-        whole = self.progress >= c.window_share or (objects > 1 and step % 3 == 0)
-        return motion, objects if whole else 1, None if whole else c.window
+        if late or (objects > 1 and step % 3 == 0):
+            return StepPlan(motion, c.late_lengths if late else c.lengths, objects)
+        return StepPlan(motion, c.lengths, 1, c.window)
 
     def learning_factor(self) -> float:
         """Return the factor on both learning rates: warm-up, constant, then linear decay."""
@@ -197,7 +218,9 @@ class Trainer:
                 places = model.window_positions(batch.origins, window, batch.whole)
 
             def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
-                return model(x, timestep, y, x_mask=x_mask, fps=fps, cond=cond, motion=features, positions=places)
+                return model(
+                    x, timestep, y, x_mask=x_mask, fps=fps, cond=cond, motion=features, positions=places
+                )
 
             losses = self.flow.loss(denoise, x0, times, noise, mask, self.channel_weights)
         return losses.mean()
@@ -208,7 +231,9 @@ class Trainer:
         loss = self.loss(batch, torch.Generator().manual_seed(draw))
         loss.backward()
         if self.exchange is not None:
-            self.exchange.average([p for p in self.model.parameters() if p.requires_grad], self.rank, self.step)
+            self.exchange.average(
+                [p for p in self.model.parameters() if p.requires_grad], self.rank, self.step
+            )
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         factor = self.learning_factor()
         for optimizer, lr in zip(self.optimizers, self.base_lr, strict=True):
@@ -228,7 +253,9 @@ class Trainer:
 
     def run(self) -> None:
         """Train until the time is used up; worker 0 logs and saves."""
-        source = BatchSource(Path(self.config.data), self.config.lengths, self.config.seed, self.rank)
+        source = BatchSource(
+            Path(self.config.data), self.config.lengths, self.config.seed, self.rank, self.config.tokens
+        )
         feed = Prefetcher(source, self.plan, self.step)
         began, saved = time.perf_counter() - self.seconds, time.perf_counter()
         losses: list[float] = []
@@ -260,13 +287,23 @@ class Trainer:
     def _log(self, loss: float, norm: float) -> None:
         path = self.out / "log.csv"
         new = not path.exists()
-        motion, objects, window = self.plan(self.step)
+        plan = self.plan(self.step)
+        row = {
+            "step": self.step,
+            "clips": self.clips,
+            "seconds": round(self.seconds),
+            "loss": f"{loss:.5f}",
+            "grad_norm": f"{norm:.3f}",
+            "lr_factor": f"{self.learning_factor():.3f}",
+            "motion": plan.motion,
+            "max_objects": plan.max_objects,
+            "window": plan.window or 0,
+        }
         with path.open("a", newline="") as handle:
-            writer = csv.writer(handle)
+            writer = csv.DictWriter(handle, list(row))
             if new:
-                writer.writerow(["step", "clips", "seconds", "loss", "grad_norm", "lr_factor", "motion", "max_objects", "window"])
-            row = [f"{self.seconds:.0f}", f"{loss:.5f}", f"{norm:.3f}", f"{self.learning_factor():.3f}"]
-            writer.writerow([self.step, self.clips, *row, motion, objects, window or 0])
+                writer.writeheader()
+            writer.writerow(row)
 
 
 def _work(rank: int, config: TrainConfig, exchange: Exchange | None) -> None:
@@ -281,11 +318,4 @@ def train(config: TrainConfig) -> None:
         return
     size = sum(p.numel() for p in Tora(nano()).parameters() if p.requires_grad)
     exchange = Exchange(config.workers, size)
-    torch.multiprocessing.spawn(_work, args=(config, exchange), nprocs=config.workers)
-
-
-if __name__ == "__main__":
-    import sys
-
-    options = {key: type(getattr(TrainConfig(), key))(value) for key, value in (a.split("=", 1) for a in sys.argv[1:])}
-    train(TrainConfig(**options))
+    spawn(_work, args=(config, exchange), nprocs=config.workers)

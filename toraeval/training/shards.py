@@ -7,14 +7,12 @@ training maps them instead of reading them.
 
 from __future__ import annotations
 
-import argparse
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from toraeval.models.tora.linear_vae import BLOCK, STRIDE_T, LinearPatchAutoencoder, fit, to_blocks
+from toraeval.models.tora.linear_vae import BLOCK, STRIDE_T, LinearPatchAutoencoder, to_blocks
 from toraeval.models.tora.trajectory import flow_colours, integer_points, trajectory_patches
 from toraeval.suites.shapes_render import SceneRenderer
 from toraeval.suites.shapes_world import Scene, sample_scene
@@ -58,7 +56,9 @@ def _touched_blocks(boxes: list[Box], frames: int) -> np.ndarray:
     """Return the flat indices of the (t, h, w) blocks that some box meets."""
     hit = np.zeros((1 + (frames - 1) // STRIDE_T, SIZE // BLOCK, SIZE // BLOCK), bool)
     for frame, x0, y0, x1, y1 in boxes:
-        hit[(frame + STRIDE_T - 1) // STRIDE_T, y0 // BLOCK : -(-y1 // BLOCK), x0 // BLOCK : -(-x1 // BLOCK)] = True
+        hit[
+            (frame + STRIDE_T - 1) // STRIDE_T, y0 // BLOCK : -(-y1 // BLOCK), x0 // BLOCK : -(-x1 // BLOCK)
+        ] = True
     return np.flatnonzero(hit)
 
 
@@ -107,14 +107,17 @@ def encode_scene(vae: LinearPatchAutoencoder, scene: Scene, frames: int) -> dict
     t, h, w = vae.latent_size(frames, SIZE, SIZE)
     sparse, boxes = motion_video(renderer)
     everything = np.arange(t * h * w)
-    moving = scene.drift is not None
+    if scene.drift is None:
+        now, before = (_touched_blocks(_object_boxes(renderer, delay), frames) for delay in (0, 1))
+    else:
+        now = before = everything
     white = torch.full((1, vae.mean.numel()), 255, dtype=torch.uint8)
-    still = white.expand(h * w, -1) if moving else to_blocks(renderer.background(0)[None])
+    still = to_blocks(renderer.background(0)[None])
     out = {}
     for name, video, backdrop, changed in (
-        ("video", renderer.render(), still, everything if moving else _touched_blocks(_object_boxes(renderer), frames)),
+        ("video", renderer.render(), still, now),
         ("sparse", sparse, white, _touched_blocks(boxes, frames)),
-        ("dense", dense_video(renderer), white, everything if moving else _touched_blocks(_object_boxes(renderer, 1), frames)),
+        ("dense", dense_video(renderer), white, before),
     ):
         latents = vae.encode_blocks(backdrop, torch.bfloat16).repeat(t * h * w // len(backdrop), 1)
         if len(changed):
@@ -152,33 +155,3 @@ def load_vae(path: Path) -> LinearPatchAutoencoder:
     vae = LinearPatchAutoencoder(state["basis"].shape[0])
     vae.load_state_dict(state)
     return vae
-
-
-def main() -> None:
-    """Fit the autoencoder (`--fit`) or write shards (`--plan 17:0:64:20,...` = frames:start:count:shards)."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--vae", type=Path, required=True)
-    parser.add_argument("--fit", type=int, default=0, help="number of scenes to fit on")
-    parser.add_argument("--components", type=int, default=64)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--plan", default="")
-    args = parser.parse_args()
-    torch.set_grad_enabled(False)
-    if args.fit:
-        from safetensors.torch import save_file
-
-        model = fit(fit_blocks(args.fit), args.components)
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, str(args.vae))
-        return
-    vae = load_vae(args.vae)
-    args.out.mkdir(parents=True, exist_ok=True)
-    for item in args.plan.split(","):
-        frames, start, count, shards = (int(x) for x in item.split(":"))
-        for k in range(shards):
-            began = time.perf_counter()
-            stem = write_shard(vae, args.out, frames, start + k * count, count)
-            print(f"{stem.name} {(time.perf_counter() - began) / count:.3f} s/clip", flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()

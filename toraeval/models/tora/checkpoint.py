@@ -36,7 +36,9 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def save(path: Path, model_state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]) -> None:
+def save(
+    path: Path, model_state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]
+) -> None:
     """Export weights as safetensors.
 
     Args:
@@ -47,7 +49,9 @@ def save(path: Path, model_state: dict[str, Tensor], vae: LinearPatchAutoencoder
     """
     from safetensors.torch import save_file
 
-    tensors = {f"dit.{k}": v.to(torch.bfloat16) if v.is_floating_point() else v for k, v in model_state.items()}
+    tensors = {
+        f"dit.{k}": v.to(torch.bfloat16) if v.is_floating_point() else v for k, v in model_state.items()
+    }
     tensors |= {f"vae.{k}": v.float() for k, v in vae.state_dict().items()}
     tensors = {k: v.contiguous().cpu() for k, v in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +83,9 @@ def load(path: Path, config: STDiTConfig | None = None) -> tuple[Tora, LinearPat
     try:
         tensors = load_file(str(path))
     except (SafetensorError, OSError) as error:
-        raise UserError(f"tora: {path} is not a readable safetensors file ({error}); train anew: {TRAIN_COMMAND}") from error
+        raise UserError(
+            f"tora: {path} is not a readable safetensors file ({error}); train anew: {TRAIN_COMMAND}"
+        ) from error
     model = Tora(config or nano())
     vae = LinearPatchAutoencoder(model.config.in_channels)
     _fill(model, {k[4:]: v for k, v in tensors.items() if k.startswith("dit.")}, path)

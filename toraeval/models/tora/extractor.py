@@ -63,7 +63,9 @@ class TrajectoryExtractor(nn.Module):
         super().__init__()
         self.patch, self.blocks_per_stage = patch, blocks_per_stage
         self.conv_in = nn.Conv2d(latent_channels * patch * patch, channels, 3, padding=1)
-        self.body = nn.ModuleList(ResidualBlock(channels, batch_norm) for _ in range(stages * blocks_per_stage))
+        self.body = nn.ModuleList(
+            ResidualBlock(channels, batch_norm) for _ in range(stages * blocks_per_stage)
+        )
 
     def forward(self, latents_BCTHW: Tensor) -> list[Tensor]:
         """Map motion latents (B, C, T, H, W) to a list of (B, T, S, M), rows first; H and W are padded to the patch."""

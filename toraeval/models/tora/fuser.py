@@ -59,10 +59,14 @@ class AdaptiveNormFuser(nn.Module):
         if self.flow_cond_norm is None:
             return F.layer_norm(x, x.shape[-1:], eps=NORM_EPS)
         b, t, s, c = x.shape
-        normed = self.flow_cond_norm(x.reshape(b * t, s, c).transpose(1, 2).to(self.flow_cond_norm.weight.dtype))
+        normed = self.flow_cond_norm(
+            x.reshape(b * t, s, c).transpose(1, 2).to(self.flow_cond_norm.weight.dtype)
+        )
         return normed.transpose(1, 2).reshape(b, t, s, c).to(x.dtype)  # type: ignore[no-any-return]
 
-    def _branch(self, motion: Tensor, rows: int, columns: int, spatial: nn.Conv2d, temporal: nn.Conv1d) -> Tensor:
+    def _branch(
+        self, motion: Tensor, rows: int, columns: int, spatial: nn.Conv2d, temporal: nn.Conv1d
+    ) -> Tensor:
         b, t, s, m = motion.shape
         inner = conv3x3(motion.reshape(b * t, rows, columns, m), spatial).reshape(b, t, s, -1)
         # the time convolution as one matrix product over three neighbouring frames, ends repeated

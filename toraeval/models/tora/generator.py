@@ -74,7 +74,9 @@ class Tora:
         """
         if self._hash is None:
             if not self.path.exists():
-                raise MissingAsset(f"tora: no weights at {self.path}; train them with: {checkpoint.TRAIN_COMMAND}")
+                raise MissingAsset(
+                    f"tora: no weights at {self.path}; train them with: {checkpoint.TRAIN_COMMAND}"
+                )
             self._hash = checkpoint.sha256(self.path)
         return self._hash
 

@@ -45,7 +45,8 @@ class LinearPatchAutoencoder(nn.Module):
         """
         if frames % STRIDE_T != 1 or height % BLOCK or width % BLOCK:
             raise UserError(
-                f"linear autoencoder: {frames} frames of {width}x{height}; allowed: 1 + 4k frames, sides divisible by {BLOCK}"
+                f"linear autoencoder: {frames} frames of {width}x{height}; "
+                f"allowed: 1 + 4k frames, sides divisible by {BLOCK}"
             )
         return 1 + (frames - 1) // STRIDE_T, height // BLOCK, width // BLOCK
 

@@ -39,7 +39,9 @@ class Tora(STDiT3):
             ValueError: when this size has no encoder of its own.
         """
         if self.text_encoder is None:
-            raise ValueError("this size of Tora takes caption features from T5; it has no text encoder of its own")
+            raise ValueError(
+                "this size of Tora takes caption features from T5; it has no text encoder of its own"
+            )
         ids = torch.tensor([tokenise(p) for p in prompts], device=self.final_layer.linear.weight.device)
         return self.text_encoder(ids)  # type: ignore[no-any-return]
 

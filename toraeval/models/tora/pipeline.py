@@ -126,7 +126,13 @@ def sample_latents(
 
         def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
             return model(
-                x, timestep, x_mask=x_mask, fps=rate, cond=first.repeat(copies, 1, 1, 1, 1), motion=features, text=text
+                x,
+                timestep,
+                x_mask=x_mask,
+                fps=rate,
+                cond=first.repeat(copies, 1, 1, 1, 1),
+                motion=features,
+                text=text,
             )
 
         z = noise.clone()
@@ -136,5 +142,11 @@ def sample_latents(
         size = ClipSize(float(height), float(width), float(tracks_NT2.shape[1]))
         # frames to be generated are noisy from the start, so no fresh noise is ever needed
         return flow.sample(
-            denoise, z, options.steps, options.guidance, size, mask, draw_noise=lambda step: torch.zeros_like(z)
+            denoise,
+            z,
+            options.steps,
+            options.guidance,
+            size,
+            mask,
+            draw_noise=lambda step: torch.zeros_like(z),
         )[0]

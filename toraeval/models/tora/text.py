@@ -8,12 +8,16 @@ import torch
 from torch import Tensor, nn
 
 # The vocabulary is part of the trained weights: append only.
-VOCABULARY = (
-    "<pad> <unk> and disc moves move background drifting left right up down "
-    "circle square triangle diamond "
-    "red orange yellow green cyan blue purple pink white black "
-    "grey grey-blue grey-green grey-purple grey-brown grey-teal"
-).split()
+VOCABULARY = tuple(
+    word
+    for line in (
+        "<pad> <unk> and disc moves move background drifting left right up down",
+        "circle square triangle diamond",
+        "red orange yellow green cyan blue purple pink white black",
+        "grey grey-blue grey-green grey-purple grey-brown grey-teal",
+    )
+    for word in line.split()
+)
 SKIPPED = frozenset({"a", "an", "the", "with", "over"})  # carry nothing and cost a token each
 ROWS = 64  # rows of the table, more than the words, so that words can be added
 MAX_TOKENS = 20

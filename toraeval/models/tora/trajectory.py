@@ -41,7 +41,14 @@ def blur_kernel() -> Float32Array:
 def colour_wheel() -> ByteArray:
     """Return the uint8 (55, 3) Middlebury colour wheel (Baker et al., ICCV 2007)."""
     # (steps, rising or falling channel, channel that stays at 255, rising?)
-    arcs = ((15, 1, 0, True), (6, 0, 1, False), (4, 2, 1, True), (11, 1, 2, False), (13, 0, 2, True), (6, 2, 0, False))
+    arcs = (
+        (15, 1, 0, True),
+        (6, 0, 1, False),
+        (4, 2, 1, True),
+        (11, 1, 2, False),
+        (13, 0, 2, True),
+        (6, 2, 0, False),
+    )
     rows = []
     for steps, moving, full, rising in arcs:
         arc = np.zeros((steps, 3))
@@ -78,7 +85,10 @@ def sparse_flow(points_NT2: IntArray, width: int, height: int) -> Float32Array:
     points = np.asarray(points_NT2)
     sources = points[:, :-1]
     if (sources < 0).any() or (sources >= np.array([width, height])).any():
-        raise UserError(f"trajectory: a point lies outside the {width}x{height} canvas; allowed: 0 <= x < {width}, 0 <= y < {height}")
+        raise UserError(
+            f"trajectory: a point lies outside the {width}x{height} canvas; "
+            f"allowed: 0 <= x < {width}, 0 <= y < {height}"
+        )
     flow = np.zeros((points.shape[1], height, width, 2), np.float32)
     frames = np.arange(1, points.shape[1])
     for path in points:
@@ -157,13 +167,20 @@ def trajectory_patches(points_NT2: IntArray, width: int, height: int) -> Iterato
         yield t, top, left, flow_colours(flow, max_radius)
 
 
-def _flow_patches(points_NT2: IntArray, width: int, height: int) -> Iterator[tuple[int, int, int, Float32Array]]:
+def _flow_patches(
+    points_NT2: IntArray, width: int, height: int
+) -> Iterator[tuple[int, int, int, Float32Array]]:
     for t in range(1, points_NT2.shape[1]):
         sources: dict[tuple[int, int], IntArray] = {}
         for path in points_NT2:
             sources[int(path[t - 1, 0]), int(path[t - 1, 1])] = path[t] - path[t - 1]
         moving = {xy: d for xy, d in sources.items() if d.any()}
-        mirrored = [(mx, my, d) for (x, y), d in moving.items() for mx in _mirrors(x, width) for my in _mirrors(y, height)]
+        mirrored = [
+            (mx, my, d)
+            for (x, y), d in moving.items()
+            for mx in _mirrors(x, width)
+            for my in _mirrors(y, height)
+        ]
         for x0, y0, x1, y1 in _merge_boxes([_box(x, y, width, height) for x, y in moving]):
             flow = np.zeros((y1 - y0, x1 - x0, 2), np.float32)
             for x, y, d in mirrored:
@@ -183,7 +200,9 @@ def _box(x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:
 def _merge_boxes(boxes: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
     merged: list[tuple[int, int, int, int]] = []
     for box in boxes:
-        while hit := next((b for b in merged if box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3]), None):
+        while hit := next(
+            (b for b in merged if box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3]), None
+        ):
             merged.remove(hit)
             box = (min(box[0], hit[0]), min(box[1], hit[1]), max(box[2], hit[2]), max(box[3], hit[3]))
         merged.append(box)

@@ -1,0 +1,220 @@
+"""`python -m toraeval train`: from nothing to exported weights, in steps that each go on where they stopped.
+
+fit the autoencoder -> render scenes into shards -> two-stage training -> export with a model card.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from toraeval.types import UserError
+
+# frames -> (first scene, clips per shard): ranges of scenes never overlap
+SCENES = {17: (1_000_000, 64), 33: (3_000_000, 32), 65: (4_000_000, 16), 129: (5_000_000, 8)}
+SHARES = {17: 1.0, 33: 0.09, 65: 0.045, 129: 0.02}  # clips of each length per clip of 17 frames
+FIT_SCENES = 500
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What the verb takes.
+
+    Attributes:
+        model, size: only `tora` and `nano` are trained here.
+        minutes: training time in all, added up over restarts; rendering comes on top.
+        clips: number of 17-frame clips to render; longer ones follow in fixed proportion.
+        folder: where autoencoder, shards and state lie; keep it to go on later.
+        workers: processes, one thread each on the CPU; 1 on a GPU.
+        device: `cpu` or `cuda`.
+        start: weights to begin from: a safetensors file, `shipped`, or nothing.
+        export: file for the trained weights; inside `folder` if not given.
+        seed: seed of weights and draws.
+    """
+
+    model: str = "tora"
+    size: str = "nano"
+    minutes: float = 110.0
+    clips: int = 9000
+    folder: str = "training_state"
+    workers: int = 2
+    device: str = "cpu"
+    start: str | None = None
+    export: str | None = None
+    seed: int = 0
+
+
+def check(options: TrainOptions) -> None:
+    """Refuse what cannot be trained.
+
+    Raises:
+        UserError: unknown model or size, no time, no clips, a device that is not there.
+    """
+    if (options.model, options.size) != ("tora", "nano"):
+        raise UserError(f"train: model={options.model} size={options.size}; allowed: model=tora size=nano")
+    if options.minutes <= 0 or options.clips < 64 or options.workers < 1:
+        raise UserError(
+            f"train: minutes={options.minutes} clips={options.clips} workers={options.workers}; "
+            "allowed: minutes > 0, clips >= 64, workers >= 1"
+        )
+    if options.device not in ("cpu", "cuda"):
+        raise UserError(f"train: device={options.device}; allowed: cpu, cuda")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("train: device=cuda, but this PyTorch sees no GPU; use device=cpu")
+
+
+def main(arguments: Mapping[str, Any] | TrainOptions) -> int:
+    """Run every step that is still missing; returns the exit code.
+
+    Raises:
+        UserError: see `check`; a folder that cannot be written.
+    """
+    options = arguments if isinstance(arguments, TrainOptions) else TrainOptions(**arguments)
+    check(options)
+    from toraeval.training import nano
+
+    folder = Path(options.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    vae = folder / "vae.safetensors"
+    shards = folder / "shards"
+    _fit(vae, options)
+    _render(vae, shards, options)
+    config = nano.TrainConfig(
+        data=str(shards),
+        out=str(folder / "nano"),
+        vae=str(vae),
+        minutes=options.minutes,
+        workers=1 if options.device == "cuda" else options.workers,
+        device=options.device,
+        tokens=2560 if options.device == "cpu" else 64 * 2560,
+        start=_start(options.start),
+        seed=options.seed,
+    )
+    _say(
+        f"training for {options.minutes:g} minutes in all; log: {config.out}/log.csv; Ctrl-C keeps the state"
+    )
+    nano.train(config)
+    target = Path(options.export) if options.export else folder / "tora_nano.safetensors"
+    export(Path(config.out), vae, target)
+    _say(f"weights: {target}; use them with: python -m toraeval run model=tora model.weights={target}")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _start(start: str | None) -> str | None:
+    from toraeval.models.tora import checkpoint
+
+    return str(checkpoint.weights_path("nano")) if start == "shipped" else start
+
+
+def _fit(vae: Path, options: TrainOptions) -> None:
+    if vae.exists():
+        return
+    from safetensors.torch import load_file, save_file
+
+    start = _start(options.start)
+    if start is not None:  # weights only fit the autoencoder that they were trained with
+        state = {k[4:]: v for k, v in load_file(start).items() if k.startswith("vae.")}
+    else:
+        from toraeval.models.tora.config import nano
+        from toraeval.models.tora.linear_vae import fit
+        from toraeval.training.shards import fit_blocks
+
+        _say(f"fitting the autoencoder on {FIT_SCENES} scenes")
+        with torch.no_grad():
+            state = dict(fit(fit_blocks(FIT_SCENES), nano().in_channels).state_dict())
+    temporary = vae.with_suffix(".tmp")
+    save_file({k: v.contiguous() for k, v in state.items()}, str(temporary))
+    os.replace(temporary, vae)
+
+
+def shard_plan(clips: int) -> list[tuple[int, int, int]]:
+    """Return (frames, first scene, clips) of every shard for so many 17-frame clips, long ones first."""
+    plan = []
+    for frames, (first, size) in SCENES.items():
+        count = max(1, round(clips * SHARES[frames] / size))
+        plan += [(frames, first + k * size, size) for k in range(count)]
+    return sorted(plan, key=lambda item: -item[0])
+
+
+def _write(job: tuple[str, str, int, int, int]) -> None:
+    from toraeval.training.shards import load_vae, write_shard
+
+    vae, folder, frames, start, count = job
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        write_shard(load_vae(Path(vae)), Path(folder), frames, start, count)
+
+
+def _render(vae: Path, shards: Path, options: TrainOptions) -> None:
+    from tqdm import tqdm
+
+    shards.mkdir(parents=True, exist_ok=True)
+    jobs = [
+        (str(vae), str(shards), frames, start, count)
+        for frames, start, count in shard_plan(options.clips)
+        if not (shards / f"f{frames:03d}_{start:07d}.txt").exists()
+    ]
+    if not jobs:
+        return
+    context = torch.multiprocessing.get_context("spawn")
+    with context.Pool(options.workers) as pool:
+        for _ in tqdm(pool.imap_unordered(_write, jobs), total=len(jobs), desc="rendering", unit="shard"):
+            pass
+
+
+def export(state: Path, vae_path: Path, target: Path) -> None:
+    """Export a training state's averaged weights as safetensors with a model card.
+
+    Args:
+        state: folder with `state.pt`, `config.json` and `log.csv`.
+        vae_path: the autoencoder that it was trained with.
+        target: safetensors file to write; the card goes beside it as JSON.
+    """
+    from toraeval.models.tora import checkpoint
+    from toraeval.training.shards import load_vae
+
+    saved = torch.load(state / "state.pt", weights_only=True, map_location="cpu")
+    config = json.loads((state / "config.json").read_text())
+    card = model_card(config, saved, state / "log.csv")
+    checkpoint.save(target, saved["average"], load_vae(vae_path), card)
+
+
+def model_card(config: Mapping[str, Any], saved: Mapping[str, Any], log: Path) -> dict[str, Any]:
+    """Return what a reader must know of the weights: data, effort, hardware, losses."""
+    from toraeval.models.tora.config import nano
+
+    rows = list(csv.DictReader(log.open())) if log.exists() else []
+    stages = {}
+    for motion in ("dense", "sparse"):
+        losses = [float(r["loss"]) for r in rows if r["motion"] == motion]
+        if losses:
+            stages[motion] = {"first": losses[0], "last": sum(losses[-5:]) / len(losses[-5:])}
+    return {
+        "name": "tora_nano",
+        "licence": "Apache-2.0",
+        "architecture": asdict(nano()),
+        "parameters": sum(v.numel() for v in saved["average"].values()),
+        "data": "procedural world `shapes`, training split (toraeval.suites.shapes_world), 512x512",
+        "scene_ranges": {str(k): v[0] for k, v in SCENES.items()},
+        "clips_seen": saved["clips"],
+        "steps": saved["step"],
+        "training_seconds": round(saved["seconds"]),
+        "hardware": f"{config['workers']} process(es) on {config['device']}, {platform.machine()}",
+        "torch": torch.__version__,
+        "loss": stages,
+        "loss_definition": "clean-latent error / max(t, t_min)^2, channels weighted, latent frame 0 left out",
+        "config": dict(config),
+    }
