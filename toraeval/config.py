@@ -26,9 +26,10 @@ class ToraConfig:
 
     name: str = "tora"
     size: str = "nano"
-    weights: str | None = None
     steps: int = 10
-    cfg: float = 1.0
+    guidance: float = 1.0
+    precision: str = "bf16"
+    weights: str | None = None
 
 
 @dataclass
@@ -78,11 +79,21 @@ class LucasKanadeConfig:
 
 @dataclass
 class CoTracker3OfflineConfig:
+    """See `toraeval.trackers.cotracker`."""
+
     name: str = "cotracker3_offline"
+    checkpoint: str | None = None
+    sha256: str | None = None
+    weights: str = "checkpoint"
+    source: str = "github"
+    repo_dir: str | None = None
+    revision: str = "82e02e8029753ad4ef13cf06be7f4fc5facdda4d"
+    chunk_frames: int = 8
+    device: str = "cpu"
 
 
 @dataclass
-class CoTracker3OnlineConfig:
+class CoTracker3OnlineConfig(CoTracker3OfflineConfig):
     name: str = "cotracker3_online"
 
 
@@ -204,7 +215,23 @@ class ScoreConfig(CommonConfig):
     limit: int | None = None
 
 
-VERBS: dict[str, type] = {"run": RunConfig, "bench": BenchConfig, "score": ScoreConfig}
+@dataclass
+class TrainConfig:
+    """`python -m toraeval train`; see `toraeval.training.train.TrainOptions`, which has the same fields."""
+
+    model: str = "tora"
+    size: str = "nano"
+    minutes: float = 110.0
+    clips: int = 9000
+    folder: str = "training_state"
+    workers: int = 2
+    device: str = "cpu"
+    start: str | None = None
+    export: str | None = None
+    seed: int = 0
+
+
+VERBS: dict[str, type] = {"run": RunConfig, "bench": BenchConfig, "score": ScoreConfig, "train": TrainConfig}
 
 
 def conf_dir() -> Path:

@@ -38,10 +38,14 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} {value!r} has no JSON form")
 
 
+def canonical(value: Any) -> str:
+    """Return canonical JSON: sorted keys, no spaces."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def digest(*parts: Any) -> str:
-    """Return the SHA-256 (hex) of the parts in canonical JSON: sorted keys, no spaces."""
-    text = json.dumps(plain(parts), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return the SHA-256 (hex) of the parts in canonical JSON."""
+    return hashlib.sha256(canonical(parts).encode()).hexdigest()
 
 
 def short(full: str) -> str:

@@ -234,10 +234,7 @@ def estimate_bytes(plan: Plan, num_samples: int) -> int:
     """
     raw = max((case.frames * case.height * case.width * 3 for _, case in plan.cases), default=0)
     share = {"lossless": 0.6, "preview": 0.05, "none": 0.01}[plan.options.keep]
-    if "score" not in plan.options.stages:
-        share = 0.6
-    passing = plan.options.workers * raw * 0.6 if num_samples else 0
-    return int(num_samples * raw * share + passing)
+    return int(num_samples * raw * (share if "score" in plan.options.stages else 0.6))
 
 
 def floor_store(plan: Plan) -> RunStore | None:

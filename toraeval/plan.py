@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from toraeval import registry
 from toraeval.config import KEEP, STAGES
-from toraeval.keys import comparability, digest, short
+from toraeval.keys import canonical, comparability, digest, short
 from toraeval.results import MAIN_METRIC
 from toraeval.store import RunStore, Slot, sample_id
 from toraeval.types import Case, UserError
@@ -193,7 +194,9 @@ def check_request(frames: int, height: int, width: int) -> None:
             raise UserError(f"{name}={side}: allowed are 16 to {MAX_SIDE} pixels, e.g. {name}=512")
 
 
-def choose(cases: list[Case], samples: list[str] | None, limit: int | None) -> tuple[tuple[int, Case], ...]:
+def choose(
+    cases: Sequence[Case], samples: list[str] | None, limit: int | None
+) -> tuple[tuple[int, Case], ...]:
     """Return the asked-for cases with their places in the suite.
 
     Raises:
@@ -239,10 +242,8 @@ def plan_run(config: Mapping[str, Any]) -> Plan:
     generator = registry.build("model", config["model"])
     if hasattr(generator, "check"):
         generator.check(frames, height, width)
-    suite = registry.build("suite", config["suite"])
-    samples, limit = config.get("samples"), config.get("limit")
-    every = suite.cases(frames, height, width)
-    cases = choose(every, samples, limit)
+    every, suite_fingerprint = _suite(canonical(config["suite"]), frames, height, width)
+    cases = choose(every, config.get("samples"), config.get("limit"))
     return Plan(
         model=getattr(generator, "label", None) or generator.name,
         suite=cases[0][1].suite,
@@ -254,11 +255,18 @@ def plan_run(config: Mapping[str, Any]) -> Plan:
         generator=generator,
         tracker=registry.build("tracker", config["tracker"]),
         metrics={name: registry.build("metric", values) for name, values in config["metrics"].items()},
-        suite_fingerprint=suite.fingerprint(),
+        suite_fingerprint=suite_fingerprint,
         options=options,
         config=config,
         rebuild=("toraeval.plan:plan_run", config),
     )
+
+
+@lru_cache(maxsize=8)
+def _suite(config: str, frames: int, height: int, width: int) -> tuple[tuple[Case, ...], dict[str, Any]]:
+    """Return cases and fingerprint of a suite; a bench asks for the same ones again for every model."""
+    suite = registry.build("suite", json.loads(config))
+    return tuple(suite.cases(frames, height, width)), suite.fingerprint()
 
 
 def plan_floor(plan: Plan) -> Plan | None:

@@ -10,6 +10,8 @@ from typing import Any
 from toraeval.types import UserError
 
 Execute = Callable[[dict[str, Any], str], int]
+OUTPUT = {"train": "folder"}
+"""The option that names the folder a verb writes into, where it is not `results`."""
 
 
 def launch(verb: str, argv: list[str], execute: Execute) -> int:
@@ -44,7 +46,7 @@ def launch(verb: str, argv: list[str], execute: Execute) -> int:
         if arguments.cfg is None:
             for cfg in checked.configs:
                 overrides.require_complete(verb, cfg)
-                require_writable(Path(str(cfg.results)))
+                require_writable(Path(str(cfg[OUTPUT.get(verb, "results")])))
     codes: list[int] = []
 
     def job(cfg: DictConfig) -> None:

@@ -24,7 +24,9 @@ def execute(config: dict[str, Any], command: str) -> int:
     start = time.perf_counter()
     planned = bench.plan_bench(config)
     if config["dry_run"]:
-        return _dry_run(planned.plans, command)
+        from toraeval.cli.dry_run import print_costs
+
+        return print_costs(planned.plans, command)
     results = Path(config["results"])
     with Bar(planned.open_frames()) as bar:
         reports = bench.run(planned, bar, command)
@@ -54,14 +56,3 @@ def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
             print(path)
     if sheets:
         print(f"{sheets[0].parent}/ ({len(sheets)} contact sheets)")
-
-
-def _dry_run(plans: Any, command: str) -> int:
-    from toraeval.cli.dry_run import missing_parts, print_costs
-
-    print_costs(list(plans))
-    missing = sorted({line for plan in plans for line in missing_parts(plan)})
-    for line in missing:
-        print(f"missing: {line}")
-    print(f"command: {command}")
-    return 3 if missing else 0

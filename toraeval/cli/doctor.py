@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
             rows.append((name, state))
             if vital:
                 broken.append(f"{name}: {state}")
-    print(tabulate(rows, headers=["what", "state"], tablefmt="github", disable_numparse=True))
+    print(tabulate(rows, tablefmt="plain", disable_numparse=True))
     if broken:
         print("the embedded preset cannot run: " + "; ".join(broken))
         return 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -18,26 +19,33 @@ def print_plan(plan: Plan, command: str) -> int:
     """Print config, samples, cache hits, costs and missing parts; return 0, or 3 if anything is missing."""
     print(OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))).rstrip())
     print()
-    print_costs([plan])
-    missing = missing_parts(plan)
+    return print_costs([plan], command)
+
+
+def print_costs(plans: Sequence[Plan], command: str) -> int:
+    """Print how much of each plan is done, what the rest costs and what is missing; return 0, or 3."""
+    missing: list[str] = []
+    for plan in plans:
+        lacking = missing_parts(plan)
+        missing += [line for line in lacking if line not in missing]
+        if not lacking:
+            _print_cost(plan)
     for line in missing:
         print(f"missing: {line}")
     print(f"command: {command}")
     return 3 if missing else 0
 
 
-def print_costs(plans: list[Plan]) -> None:
-    """Print one line per plan: how much is done and what the rest costs."""
-    for plan in plans:
-        todo = open_samples(plan)
-        floor = plan_floor(plan)
-        floor_todo = f", ground truth {len(open_samples(floor))} to do" if floor else ""
-        label = f"{plan.model} {plan.frames}f" if plan.frames else plan.model
-        print(
-            f"{label}: {len(plan.samples)} samples, {len(plan.samples) - len(todo)} cached, {len(todo)} to do"
-            f"{floor_todo}; up to {megabytes(estimate_bytes(plan, len(todo)))}; {_time(plan, len(todo))}"
-        )
-        print(f"  {plan.run_dir}")
+def _print_cost(plan: Plan) -> None:
+    todo = open_samples(plan)
+    floor = plan_floor(plan)
+    floor_todo = f", ground truth {len(open_samples(floor))} to do" if floor else ""
+    label = f"{plan.model} {plan.frames}f" if plan.frames else plan.model
+    print(
+        f"{label}: {len(plan.samples)} samples, {len(plan.samples) - len(todo)} cached, {len(todo)} to do"
+        f"{floor_todo}; up to {megabytes(estimate_bytes(plan, len(todo)))}; {_time(plan, len(todo))}"
+    )
+    print(f"  {plan.run_dir}")
 
 
 def missing_parts(plan: Plan) -> list[str]:

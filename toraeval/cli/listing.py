@@ -44,7 +44,7 @@ def print_kind(kind: str) -> None:
     for name in registry.names(kind):
         row, missing = describe(kind, name)
         rows.append(row)
-        needs += [f"{name}: {line}" for line in missing]
+        needs += missing
     print(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True))
     for line in needs:
         print(line)
@@ -54,8 +54,9 @@ def describe(kind: str, name: str) -> tuple[dict[str, str], list[str]]:
     """Return a component's row, and what is missing for it."""
     entry = registry.entry(kind, name)
     missing = missing_of(kind, name)
-    row = {"name": name, "status": _status(entry, missing)}
     facts = _class_facts(kind, name)
+    missing += facts.pop("problem", [])
+    row = {"name": name, "status": _status(entry, missing)}
     row["version"] = str(facts.get("version", ""))
     if kind == "metric":
         row |= {"direction": str(facts.get("direction", "")), "units": str(facts.get("units", ""))}
@@ -84,14 +85,15 @@ def missing_of(kind: str, name: str) -> list[str]:
 def _status(entry: registry.Entry, missing: list[str]) -> str:
     if not missing:
         return "ready"
-    return "needs weights" if entry.assets and "missing" in missing[-1] else "needs extra"
+    packages = [module for module in entry.modules if not optional.probe(module).ok]
+    return "needs extra" if packages else "needs weights"
 
 
 def _class_facts(kind: str, name: str) -> dict[str, Any]:
     try:
         cls = registry.load(kind, name)
-    except (UserError, ImportError, RuntimeError, OSError):
-        return {"version": "not importable"}
+    except (UserError, ImportError, RuntimeError, OSError) as error:
+        return {"problem": [" ".join(str(error).split())]}
     return {key: getattr(cls, key, "") for key in ("version", "direction", "units")}
 
 
