@@ -124,3 +124,18 @@ def test_clips_of_different_lengths_are_laid_over_one_clock():
     assert np.isnan(laid[0])
     assert laid[-1] == 4.0
     assert laid[tables.MOMENTS // 2] == pytest.approx(2.0)
+
+
+def test_partial_runs_are_marked(make_run, tmp_path):
+    run = make_run(tmp_path, "tora", 6)
+    record = json.loads((run / "record.json").read_text())
+    digest = "ab" * 32
+    record |= {
+        "partial": True,
+        "fingerprints": {"generator": {"name": "tora", "files": {"weights_sha256": digest}}},
+    }
+    (run / "record.json").write_text(json.dumps(record))
+    group = only_group([run])
+    rows = tables.table(group)
+    assert rows.iloc[0][["partial", "weights"]].tolist() == ["yes", digest[:12]]
+    assert "1 of 1 rows cover a part of their suite only" in tables.notes(group, rows)[0]

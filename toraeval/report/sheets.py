@@ -122,7 +122,8 @@ def _write_sheet(entries: list[Entry], case: str, ranked: dict[str, float], fold
     rank = list(ranked).index(case) + 1
     title = f"{case}   {frames} frames at {width}x{height}   "
     if np.isfinite(ranked[case]):
-        title += f"models' mean TrajError {ranked[case]:.1f} px   "
+        whose = "references" if all(entry.is_reference for entry in entries) else "models"
+        title += f"mean TrajError of the {whose} {ranked[case]:.1f} px   "
     title += f"(rank {rank} of {len(ranked)}, 1 = worst)"
     picture = _compose(title, prompt, rows)
     atomic(path, lambda temporary: picture.save(temporary, format="PNG"))

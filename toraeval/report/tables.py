@@ -148,10 +148,13 @@ def notes(group: Group, rows: pd.DataFrame) -> list[str]:
                 f"{frames} frames: the rows cover different cases ({len(shared)} are shared by all); "
                 "compare models with paired differences on the shared ones."
             )
+    partial = int((rows["partial"] == "yes").sum())
+    if partial:
+        found.append(
+            f"{partial} of {len(rows)} rows cover a part of their suite only: for trying, not for quoting."
+        )
     for row in rows.itertuples():
         where = f"{row.model} at {row.frames} frames"
-        if row.partial == "yes":
-            found.append(f"{where}: a partial run, which covers {row.cases} scored cases of a larger suite.")
         if row.failures or row.unscored:
             found.append(f"{where}: {row.failures} failed and {row.unscored} unscored samples are left out.")
         if row.cases and ":" in str(row.interval):
