@@ -1,8 +1,14 @@
 """The whole report from run folders."""
 
+import json
+
+import pandas as pd
 import pytest
 
 from toraeval.report import build
+
+# The first test pays for the imports of SciPy and matplotlib, which crawl on a busy machine.
+pytestmark = pytest.mark.timeout(180)
 
 
 def contents(folder):
@@ -50,3 +56,16 @@ def test_report_of_a_run_that_failed_everywhere_is_still_written(make_run, tmp_p
         "error_over_time.csv",
         "report.html",
     }
+
+
+def test_clips_of_their_own_length_and_size_are_reported_over_shares_of_the_clip(make_run, tmp_path):
+    run = make_run(tmp_path, "precomputed", 6)
+    record = json.loads((run / "record.json").read_text())
+    record["run"] |= {"frames": 0, "height": 0, "width": 0}
+    (run / "record.json").write_text(json.dumps(record))
+    build([run], tmp_path / "out", sheets_per_length=1)
+    curves = pd.read_csv(tmp_path / "out" / "error_over_time.csv")
+    assert curves["frame"].isna().all()
+    assert curves["time"].max() == 1.0
+    assert "each clip's own size" in (tmp_path / "out" / "table1.md").read_text()
+    assert len(list((tmp_path / "out" / "samples").glob("*.png"))) == 1

@@ -3,7 +3,12 @@
 import re
 from html.parser import HTMLParser
 
+import pytest
+
 from toraeval.report.html import flat
+
+# Whichever test comes first pays for the imports of SciPy and matplotlib, which crawl on a busy machine.
+pytestmark = pytest.mark.timeout(180)
 
 
 class Seen(HTMLParser):
