@@ -57,7 +57,7 @@ class TrainConfig:
     device: str = "cpu"
     lengths: dict[int, float] = field(default_factory=lambda: {17: 0.8, 33: 0.15, 65: 0.04, 129: 0.01})
     late_lengths: dict[int, float] = field(default_factory=lambda: {17: 0.5, 33: 0.2, 65: 0.17, 129: 0.13})
-    flow: FlowConfig = field(default_factory=lambda: FlowConfig(prediction="clean", t_min=0.4))
+    flow: FlowConfig = field(default_factory=lambda: FlowConfig(prediction="clean", loc=1.5, t_min=0.4))
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -218,8 +218,8 @@ class Trainer:
                 places = model.window_positions(batch.origins, window, batch.whole)
 
             def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
-                return model(
-                    x, timestep, y, x_mask=x_mask, fps=fps, cond=cond, motion=features, positions=places
+                return model.predict_clean(
+                    x, timestep, x_mask, cond, y=y, fps=fps, motion=features, positions=places
                 )
 
             losses = self.flow.loss(denoise, x0, times, noise, mask, self.channel_weights)

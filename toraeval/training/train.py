@@ -216,5 +216,5 @@ def model_card(config: Mapping[str, Any], saved: Mapping[str, Any], log: Path) -
         "torch": torch.__version__,
         "loss": stages,
         "loss_definition": "clean-latent error / max(t, t_min)^2, channels weighted, latent frame 0 left out",
-        "config": dict(config),
+        "config": {k: v for k, v in config.items() if k not in ("data", "out", "vae", "start")},
     }

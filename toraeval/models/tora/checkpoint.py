@@ -57,6 +57,7 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     save_file(tensors, str(temporary), metadata={"card": json.dumps(card)})
+    temporary.chmod(0o644)
     temporary.replace(path)
     path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,3 +49,28 @@ class Tora(STDiT3):
     def encode_motion(self, latents_BCTHW: Tensor) -> list[Tensor]:
         """Return one motion feature map (B, T, S, M) per block pair from motion latents."""
         return self.traj_extractor(latents_BCTHW.to(self.compute_dtype))  # type: ignore[no-any-return]
+
+    def predict_clean(
+        self, x: Tensor, timestep: Tensor, x_mask: Tensor | None, cond: Tensor, **others: Any
+    ) -> Tensor:
+        """Predict the clean latent as a change of the first frame's latent; the embedded size's output.
+
+        Two measures that a small network needs and that a large one can do without: noisy frames enter as
+        the linear estimate of the clean latent, x_t (1-u) / ((1-u)^2 + u^2), so that pure noise does not drown
+        the conditions; and what does not change is copied instead of being learned.
+
+        Args:
+            x: noisy latents (B, C, T, H, W), unit variance.
+            timestep: (B,) on 0..1000.
+            x_mask: bool (B, T), False marks given frames; they enter unscaled.
+            cond: latent of the first frame (B, C, 1, H, W).
+            others: further arguments of `forward`.
+
+        Returns:
+            float32 (B, C, T, H, W).
+        """
+        u = (timestep / 1000).view(-1, 1, 1, 1, 1)
+        gain = (1 - u) / ((1 - u).square() + u.square())
+        if x_mask is not None:
+            gain = torch.where(x_mask[:, None, :, None, None], gain, torch.ones_like(gain))
+        return self(x * gain, timestep, x_mask=x_mask, cond=cond, **others) + cond  # type: ignore[no-any-return]

@@ -125,15 +125,8 @@ def sample_latents(
         rate = torch.tensor([fps])
 
         def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
-            return model(
-                x,
-                timestep,
-                x_mask=x_mask,
-                fps=rate,
-                cond=first.repeat(copies, 1, 1, 1, 1),
-                motion=features,
-                text=text,
-            )
+            cond = first.repeat(copies, 1, 1, 1, 1)
+            return model.predict_clean(x, timestep, x_mask, cond, fps=rate, motion=features, text=text)
 
         z = noise.clone()
         z[:, :, :1] = first

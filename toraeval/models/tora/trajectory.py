@@ -83,17 +83,24 @@ def sparse_flow(points_NT2: IntArray, width: int, height: int) -> Float32Array:
         UserError: when a source point lies outside the canvas.
     """
     points = np.asarray(points_NT2)
-    sources = points[:, :-1]
-    if (sources < 0).any() or (sources >= np.array([width, height])).any():
-        raise UserError(
-            f"trajectory: a point lies outside the {width}x{height} canvas; "
-            f"allowed: 0 <= x < {width}, 0 <= y < {height}"
-        )
+    _check_sources(points, width, height)
     flow = np.zeros((points.shape[1], height, width, 2), np.float32)
     frames = np.arange(1, points.shape[1])
     for path in points:
         flow[frames, path[:-1, 1], path[:-1, 0]] = np.diff(path, axis=0)
     return flow
+
+
+def _check_sources(points: IntArray, width: int, height: int) -> None:
+    sources = points[:, :-1]
+    outside = ((sources < 0) | (sources >= np.array([width, height]))).any(-1)
+    if outside.any():
+        n, t = (int(i[0]) for i in outside.nonzero())
+        x, y = points[n, t]
+        raise UserError(
+            f"trajectory: point ({x}, {y}) of object {n} at frame {t} lies outside the {width}x{height} canvas; "
+            f"allowed: 0 <= x < {width}, 0 <= y < {height}"
+        )
 
 
 def blur_flow(flow_THW2: Float32Array) -> Float32Array:
@@ -158,7 +165,12 @@ def trajectory_video(points_NT2: IntArray, width: int, height: int, method: str 
 
 
 def trajectory_patches(points_NT2: IntArray, width: int, height: int) -> Iterator[Patch]:
-    """Yield the parts of `trajectory_video` that are not white, as disjoint patches per frame."""
+    """Yield the parts of `trajectory_video` that are not white, as disjoint patches per frame.
+
+    Raises:
+        UserError: for a point outside the canvas.
+    """
+    _check_sources(np.asarray(points_NT2), width, height)
     pieces = list(_flow_patches(points_NT2, width, height))
     if not pieces:
         return
@@ -189,8 +201,13 @@ def _flow_patches(
 
 
 def _mirrors(x: int, size: int) -> list[int]:
-    # reflect-101: the pixel next to the border is seen again on its other side
-    return [m for m in (x, -x, 2 * (size - 1) - x) if m == x or (m != x and -_REACH <= m < size + _REACH)]
+    # reflect-101: the pixel next to the border is seen again on its other side, the border pixel itself is not
+    period = 2 * (size - 1)
+    if period == 0:
+        return list(range(x - _REACH, x + _REACH + 1))
+    turns = range(-(_REACH // period) - 1, _REACH // period + 2)
+    images = {s * x + period * k for k in turns for s in (1, -1)}
+    return [x, *sorted(m for m in images if m != x and -_REACH <= m < size + _REACH)]
 
 
 def _box(x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:
