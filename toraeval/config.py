@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import typing
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from toraeval.types import UserError
 
 STAGES = ("generate", "track", "score")
 KEEP = ("preview", "lossless", "none")
+PLAIN = (int, float, bool, str, int | None, float | None, str | None, list[int], list[float], list[str])
+"""Types of derived options that are checked; any other type is left to the part itself."""
 GROUPS = ("model", "suite", "tracker", "metric")
 
 
@@ -73,11 +76,6 @@ class FolderConfig:
 
 
 @dataclass
-class LucasKanadeConfig:
-    name: str = "lucas_kanade"
-
-
-@dataclass
 class CoTracker3OfflineConfig:
     """See `toraeval.trackers.cotracker`."""
 
@@ -95,6 +93,7 @@ class CoTracker3OfflineConfig:
 @dataclass
 class CoTracker3OnlineConfig(CoTracker3OfflineConfig):
     name: str = "cotracker3_online"
+    support_grid: bool = False
 
 
 @dataclass
@@ -111,7 +110,6 @@ SCHEMAS: dict[str, dict[str, type]] = {
     },
     "suite": {"shapes": ShapesConfig, "folder": FolderConfig},
     "tracker": {
-        "lucas_kanade": LucasKanadeConfig,
         "cotracker3_offline": CoTracker3OfflineConfig,
         "cotracker3_online": CoTracker3OnlineConfig,
     },
@@ -177,7 +175,6 @@ class BenchConfig(CommonConfig):
         models: registry names; each one takes its options from `conf/model/<name>.yaml` and `model_options`.
         model_options: `model_options.tora.steps=20` and the like.
         frames: lengths.
-        samples_drawn: contact sheets per model and length.
     """
 
     models: list[str] = field(default_factory=list)
@@ -257,21 +254,23 @@ def register_schemas() -> None:
 
 
 def schema_of(kind: str, name: str) -> type:
-    """Return the dataclass of a component's options.
+    """Return the dataclass of a part's options.
 
-    A component from elsewhere needs none: its constructor's keyword arguments are its options.
+    Parts that are slow to import have theirs in `SCHEMAS`; the options of any other part, also of one from
+    another distribution, are the keyword arguments of its constructor.
     """
     if name in SCHEMAS[kind] and registry.entry(kind, name).target.startswith(("toraeval.", "baselines.")):
         return SCHEMAS[kind][name]
+    constructor = registry.load(kind, name).__init__
+    hints = typing.get_type_hints(constructor)
     fields: list[Any] = [("name", str, field(default=name))]
-    for parameter in list(inspect.signature(registry.load(kind, name).__init__).parameters.values())[1:]:
+    for parameter in list(inspect.signature(constructor).parameters.values())[1:]:
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
         default = MISSING if parameter.default is parameter.empty else parameter.default
-        if isinstance(default, list | dict):
-            fields.append((parameter.name, Any, field(default_factory=functools.partial(copy.copy, default))))
-        else:
-            fields.append((parameter.name, Any, field(default=default)))
+        made = field(default_factory=functools.partial(copy.copy, default))
+        hint = hints.get(parameter.name, Any)
+        fields.append((parameter.name, hint if hint in PLAIN else Any, made))
     return make_dataclass(f"{name}_options", fields)
 
 

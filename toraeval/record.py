@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def command_line(argv: Sequence[str] | None = None) -> str:
     return shlex.join(["python", "-m", "toraeval", *arguments])
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the installed versions of the packages that can change a number; absent ones are left out."""
     found = {}
@@ -37,6 +39,7 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache
 def git_state(folder: Path | None = None) -> dict[str, Any] | None:
     """Return commit and hash of the uncommitted difference of the checkout, or None outside of one."""
     folder = folder or Path(__file__).resolve().parent

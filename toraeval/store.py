@@ -280,7 +280,8 @@ def _savez(path: Path, arrays: Mapping[str, Any]) -> None:
 
 def _loadz(path: Path) -> dict[str, Any] | None:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # opened here, because np.load leaves a damaged file open
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None  # an unreadable file is a missing one: it is made again

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+import pytest
+import yaml
+
+from toraeval import config, registry
+
+
+def constructor(cls: Any) -> dict[str, Any]:
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return {p.name: p.default for p in named}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind in config.GROUPS for name in config.SCHEMAS[kind]]
+)
+def test_every_schema_equals_the_constructor(kind: str, name: str) -> None:
+    schema = config.SCHEMAS[kind][name]()
+    fields = {f.name: getattr(schema, f.name) for f in dataclasses.fields(schema) if f.name != "name"}
+    expected = {
+        key: config.MISSING if default is inspect.Parameter.empty else default
+        for key, default in constructor(registry.load(kind, name)).items()
+    }
+    assert fields == expected
+    assert schema.name == name
+
+
+def test_every_registered_part_has_a_yaml_file() -> None:
+    for kind in config.GROUPS:
+        assert {path.stem for path in (config.conf_dir() / kind).glob("*.yaml")} == set(registry.names(kind))
+
+
+def test_train_has_the_options_of_the_training_package() -> None:
+    from toraeval.training.train import TrainOptions
+
+    assert dataclasses.asdict(config.TrainConfig()) == dataclasses.asdict(TrainOptions())
+
+
+def test_presets_only_set_options_that_exist() -> None:
+    fields = {f.name for f in dataclasses.fields(config.RunConfig)}
+    for path in (config.conf_dir() / "preset").glob("*.yaml"):
+        assert path.read_text().startswith("# @package _global_")
+        assert set(yaml.safe_load(path.read_text())) - {"defaults"} <= fields
+        assert (config.conf_dir() / "bench" / path.name).is_file(), "bench looks its lists up by preset"
+
+
+def test_parts_from_elsewhere_get_their_options_from_their_constructor() -> None:
+    registry.register("model", "theirs", "tests.fake_parts:FakeModel")
+    try:
+        schema = config.schema_of("model", "theirs")()
+    finally:
+        registry.unregister("model", "theirs")
+    assert (schema.name, schema.shift, schema.how) == ("theirs", 2, "crash")
+    assert {f.name: f.type for f in dataclasses.fields(schema)}["shift"] is int
+
+
+def test_verbs_share_option_names_with_one_meaning() -> None:
+    run = {f.name: f.type for f in dataclasses.fields(config.RunConfig)}
+    bench = {f.name: f.type for f in dataclasses.fields(config.BenchConfig)}
+    assert set(run) - set(bench) == {"model"}
+    assert set(bench) - set(run) == {"models", "model_options"}
