@@ -130,7 +130,9 @@ def flow_colours(flow: Float32Array, max_radius: float) -> ByteArray:
     part = (place - low.astype(np.float32))[..., None]
     wheel = colour_wheel().astype(np.float32) / np.float32(255)
     colour = (1 - part) * wheel[low] + part * wheel[np.where(low + 1 == 55, 0, low + 1)]
-    return np.asarray(np.floor(255 * (1 - radius * (1 - colour))), dtype=np.uint8)
+    levels = np.floor(255 * (1 - radius * (1 - colour)))
+    # the peak may be one rounding below 0 and wraps to 255, as in torchvision; int16 makes that so on every machine
+    return levels.astype(np.int16).astype(np.uint8)
 
 
 def flow_video(flow_THW2: Float32Array, max_radius: float | None = None) -> ByteArray:
