@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from toraeval.suites.base import check_request
 from toraeval.suites.shapes_render import SceneRenderer
 from toraeval.suites.shapes_world import CANVAS, Scene, sample_scene
 from toraeval.types import Case, Reference, Trajectories, UserError, Video
 
 SUITE_VERSION = "1"
 FPS = 8.0
+MIN_SIDE = 64  # below it an object is only a few pixels wide
 
 # (scene index in the test split, number of objects, family of the first object, background drifts)
 _TEST_SET: tuple[tuple[int, int, str, bool], ...] = (
@@ -46,7 +48,10 @@ class Shapes:
 
     Args:
         split: `test` (the published set), or `validation` / `train` for development.
-        count: number of cases for the other splits; the test set has its own.
+        count: number of cases for the other splits, >= 1; the test set has its own.
+
+    Raises:
+        UserError: an unknown split or no cases.
     """
 
     name = "shapes"
@@ -55,6 +60,8 @@ class Shapes:
     def __init__(self, split: str = "test", count: int = 16) -> None:
         if split not in ("test", "validation", "train"):
             raise UserError(f"suite shapes: unknown split '{split}'; allowed: test, validation, train")
+        if count < 1:
+            raise UserError(f"suite shapes: count={count}; allowed: whole numbers >= 1")
         self.split, self.count = split, count
 
     def _entries(self) -> list[tuple[str, Scene, int]]:
@@ -75,17 +82,16 @@ class Shapes:
         Args:
             frames: number of frames, >= 2.
             height, width: size in pixels, >= 64.
-            limit: keep only the first so many.
+            limit: keep only the first so many, >= 1.
 
         Raises:
-            UserError: for fewer than 2 frames or a size below 64.
+            UserError: for fewer than 2 frames, a size below 64 or a limit below 1.
         """
-        if frames < 2:
-            raise UserError(f"suite shapes: frames={frames} is too few; a trajectory needs at least 2 frames")
-        if min(height, width) < 64:
+        if min(height, width) < MIN_SIDE:  # first, because it allows less than the common check
             raise UserError(
-                f"suite shapes: size {width}x{height} is too small; allowed: 64 pixels and more per side"
+                f"suite shapes: size {width}x{height}; allowed: {MIN_SIDE} pixels and more per side"
             )
+        check_request(self.name, frames, height, width, limit)
         return [
             _case(cid, scene, seed, frames, height, width) for cid, scene, seed in self._entries()[:limit]
         ]
