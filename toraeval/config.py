@@ -86,13 +86,22 @@ class CoTracker3OfflineConfig:
     source: str = "github"
     repo_dir: str | None = None
     revision: str = "82e02e8029753ad4ef13cf06be7f4fc5facdda4d"
-    chunk_frames: int = 8
     device: str = "cpu"
+    chunk_frames: int = 8
 
 
 @dataclass
-class CoTracker3OnlineConfig(CoTracker3OfflineConfig):
+class CoTracker3OnlineConfig:
+    """See `toraeval.trackers.cotracker`."""
+
     name: str = "cotracker3_online"
+    checkpoint: str | None = None
+    sha256: str | None = None
+    weights: str = "checkpoint"
+    source: str = "github"
+    repo_dir: str | None = None
+    revision: str = "82e02e8029753ad4ef13cf06be7f4fc5facdda4d"
+    device: str = "cpu"
     support_grid: bool = False
 
 

@@ -183,36 +183,31 @@ def search(
 
 
 def exposure(
-    template: Template, fit: Fit, gain_3: Floats, bias_3: Floats, *, rate: float, reach: float
-) -> tuple[Floats, Floats]:
-    """Follow slow changes of an object's brightness and colour.
+    template: Template, window_HW3: Floats, weights_HW: Floats, gain_3: Floats, bias_3: Floats
+) -> tuple[Floats, Floats, float]:
+    """Regress the colours met on those of frame 0, per channel; edges are left out.
 
-    Regresses the colours met on those of frame 0, over pixels that agree, per channel. Edges are
-    left out: blur there would read as a loss of contrast.
+    Blurred edges would read as a loss of contrast.
 
     Args:
         template: the look in frame 0, not recoloured.
-        fit: where and how well the recoloured template sat.
-        gain_3, bias_3: the exposure so far.
-        rate: share of the way towards the regression, [0, 1].
-        reach: the mean colour may move at most this far from frame 0, 8-bit units.
+        window_HW3: float32 colours met under the template.
+        weights_HW: float32 trust in each pixel, [0, 1].
+        gain_3, bias_3: the exposure so far; a channel without structure keeps its gain.
 
     Returns:
-        The new gain and bias; the old ones when the limit would be passed.
+        Gain, bias, and how far they would move the object's mean colour from the exposure so
+        far, 8-bit units (infinite when too few pixels are trusted).
     """
-    weight = (fit.weights_HW * template.flat_HW).reshape(-1)
+    weight = (weights_HW * template.flat_HW).reshape(-1)
     total = float(weight.sum())
     if total < 0.1:
-        return gain_3, bias_3
+        return gain_3, bias_3, np.inf
     weight = weight / np.float32(total)
-    old, new = template.lab_HW3.reshape(-1, 3), fit.window_HW3.reshape(-1, 3)
+    old, new = template.lab_HW3.reshape(-1, 3), window_HW3.reshape(-1, 3)
     mean_old, mean_new = weight @ old, weight @ new
     variance = weight @ np.square(old - mean_old)
     covariance = weight @ ((old - mean_old) * (new - mean_new))
-    # a channel without structure says nothing of the gain: keep the old one
-    gain = (covariance + 25.0 * gain_3) / (variance + 25.0)
-    gain = np.clip(gain_3 + rate * (gain - gain_3), 0.3, 1.7).astype(np.float32)
-    bias = (bias_3 + rate * (mean_new - gain * mean_old - bias_3)).astype(np.float32)
-    if np.abs(gain * mean_old + bias - mean_old).max() > reach:
-        return gain_3, bias_3
-    return gain, bias
+    gain = np.clip((covariance + 25.0 * gain_3) / (variance + 25.0), 0.3, 1.7).astype(np.float32)
+    bias = (mean_new - gain * mean_old).astype(np.float32)
+    return gain, bias, float(np.abs(mean_new - (gain_3 * mean_old + bias_3)).max())

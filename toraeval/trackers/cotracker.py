@@ -5,7 +5,7 @@ arXiv 2410.11831; upstream facebookresearch/co-tracker, `hubconf.py` and `cotrac
 code CC BY-NC 4.0. Nothing of it is part of this package; it is loaded from a checkout or from
 torch.hub's cache. Differences to a plain `torch.hub.load`: the commit is pinned and its code
 hashed, the checkpoint is hashed and loaded without unpickling objects, the caller's random state
-survives the import (upstream reseeds torch), and feature maps are computed in chunks.
+survives the import (upstream reseeds torch), and the offline mode computes feature maps in chunks.
 """
 
 from __future__ import annotations
@@ -75,7 +75,6 @@ class _CoTracker3:
         source: `github` (torch.hub's cache, downloaded once) or `local` (a checkout).
         repo_dir: the checkout, for `source=local`.
         revision: commit of the repository, for `source=github`.
-        chunk_frames: frames per pass of the feature network; memory only, results are bit-identical.
         device: torch device.
     """
 
@@ -90,7 +89,6 @@ class _CoTracker3:
     source: str = "github"
     repo_dir: str | None = None
     revision: str = REVISION
-    chunk_frames: int = 8
     device: str = "cpu"
     _predictor: Any = field(default=None, init=False, repr=False, compare=False)
 
@@ -101,8 +99,6 @@ class _CoTracker3:
                 raise UserError(
                     f"tracker {self.name}: {option}={value!r} is unknown; allowed: {', '.join(allowed)}"
                 )
-        if self.chunk_frames < 1:
-            raise UserError(f"tracker {self.name}: chunk_frames={self.chunk_frames} must be at least 1")
 
     def fingerprint(self) -> dict[str, Any]:
         """Return name, version, code revision, weights hash and rules; no path, chunk size or device.
@@ -134,10 +130,7 @@ class _CoTracker3:
             predictor = self._hub_load()
         if self.weights == "checkpoint":
             self._load_weights(predictor)
-        # the predictor never sets this argument of its model; 200 frames at once cost 88 MB each
-        predictor.model.forward = functools.partial(
-            predictor.model.forward, fmaps_chunk_size=self.chunk_frames
-        )
+        self._limit_memory(predictor.model)
         self._predictor = predictor.to(self.device).eval()
 
     def track(self, video: Video, queries_N2: npt.ArrayLike) -> Tracks:
@@ -189,6 +182,9 @@ class _CoTracker3:
         self, clip_1TCHW: torch.Tensor, queries_1N3: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         raise NotImplementedError
+
+    def _limit_memory(self, model: Any) -> None:
+        """Hook for modes whose memory grows with the clip."""
 
     def _manual(self) -> str:
         return f"or pass tracker.source=local tracker.repo_dir=DIR with a checkout of {REPOSITORY} at {self.revision}"
@@ -306,11 +302,26 @@ class CoTracker3Offline(_CoTracker3):
 
     Visible means sigmoid(visibility) > 0.9, the confidence output is ignored; the prediction in
     the query frame is overwritten with the query; a 6x6 support grid is tracked along.
+
+    Attributes:
+        chunk_frames: frames per pass of the feature network; memory only, results are bit-identical.
     """
 
     name: ClassVar[str] = "cotracker3_offline"
     visibility_rule: ClassVar[str] = "sigmoid(visibility) > 0.9"
     query_frame: ClassVar[str] = "overwritten with the query"
+
+    chunk_frames: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.chunk_frames < 1:
+            raise UserError(f"tracker {self.name}: chunk_frames={self.chunk_frames} must be at least 1")
+
+    def _limit_memory(self, model: Any) -> None:
+        # The predictor never sets this argument: 200 frames at once cost 88 MB each. The online model
+        # must be left alone: it pads a short last window, which its own chunking then forgets.
+        model.forward = functools.partial(model.forward, fmaps_chunk_size=self.chunk_frames)
 
     def _predict(
         self, clip_1TCHW: torch.Tensor, queries_1N3: torch.Tensor
