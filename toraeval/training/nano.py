@@ -55,7 +55,7 @@ class TrainConfig:
     start: str | None = None  # weights file to begin from
     workers: int = 2  # processes of one thread each; beats one process of two threads on a shared machine
     device: str = "cpu"
-    lengths: dict[int, float] = field(default_factory=lambda: {17: 0.8, 33: 0.15, 65: 0.04, 129: 0.01})
+    lengths: dict[int, float] = field(default_factory=lambda: {17: 0.66, 33: 0.2, 65: 0.09, 129: 0.05})
     late_lengths: dict[int, float] = field(default_factory=lambda: {17: 0.5, 33: 0.2, 65: 0.17, 129: 0.13})
     flow: FlowConfig = field(default_factory=lambda: FlowConfig(prediction="clean", loc=1.5, t_min=0.4))
 
