@@ -39,10 +39,10 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_missing_files_name_the_command_and_the_licence(cache: Path) -> None:
-    with pytest.raises(MissingAsset, match="fetch known .*Apache-2.0") as info:
+    with pytest.raises(MissingAsset, match=r"fetch known .*Apache-2.0") as info:
         assets.path("known")
     assert info.value.exit_code == 3
-    with pytest.raises(MissingAsset, match="fetch unstated sha256=HASH"):
+    with pytest.raises(MissingAsset, match=r"fetch unstated sha256=HASH"):
         assets.path("unstated")
 
 
@@ -50,15 +50,15 @@ def test_files_are_checked_whenever_they_are_used(cache: Path) -> None:
     (cache / "known.bin").write_bytes(b"good")
     assert assets.path("known") == cache / "known.bin"
     (cache / "known.bin").write_bytes(b"evil")
-    with pytest.raises(MissingAsset, match="expected.*delete it"):
+    with pytest.raises(MissingAsset, match=r"expected.*delete it"):
         assets.path("known")
 
 
 def test_a_file_without_a_published_hash_needs_the_users_word(cache: Path, downloads: list[str]) -> None:
     (cache / "u.bin").write_bytes(b"good")
-    with pytest.raises(MissingAsset, match="confirm it with"):
+    with pytest.raises(MissingAsset, match=r"confirm it with"):
         assets.path("unstated")
-    with pytest.raises(MissingAsset, match=f"no SHA-256.*{GOOD}"):
+    with pytest.raises(MissingAsset, match=rf"no SHA-256.*{GOOD}"):
         assets.fetch("unstated")
     assert assets.fetch("unstated", sha256=GOOD.upper()) == cache / "u.bin"
     assert assets.path("unstated") == cache / "u.bin"
@@ -75,7 +75,7 @@ def test_offline_forbids_downloads(
     cache: Path, downloads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORAEVAL_OFFLINE", "1")
-    with pytest.raises(MissingAsset, match="TORAEVAL_OFFLINE forbids"):
+    with pytest.raises(MissingAsset, match=r"TORAEVAL_OFFLINE forbids"):
         assets.fetch("known")
     assert downloads == []
 
@@ -89,15 +89,15 @@ def test_failed_downloads_are_one_line(cache: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(pooch, "retrieve", fails)
     monkeypatch.setenv("TORAEVAL_OFFLINE", "0")
     with pytest.raises(
-        MissingAsset, match="failed: SHA256 hash of downloaded file does not match; try again"
+        MissingAsset, match=r"failed: SHA256 hash of downloaded file does not match; try again"
     ):
         assets.fetch("known")
 
 
 def test_wrong_names_and_hashes_are_refused(cache: Path) -> None:
-    with pytest.raises(UserError, match="Did you mean 'known'"):
+    with pytest.raises(UserError, match=r"Did you mean 'known'"):
         assets.get("knwn")
-    with pytest.raises(UserError, match="differs from the table"):
+    with pytest.raises(UserError, match=r"differs from the table"):
         assets.fetch("known", sha256="0" * 64)
 
 

@@ -23,7 +23,7 @@ def test_digest_changes_with_any_value() -> None:
 
 
 def test_objects_without_a_json_form_are_refused() -> None:
-    with pytest.raises(TypeError, match="no JSON form"):
+    with pytest.raises(TypeError, match=r"no JSON form"):
         keys.digest({"model": object()})
 
 

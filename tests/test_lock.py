@@ -12,9 +12,9 @@ from toraeval.types import UserError
 
 
 def test_second_holder_is_refused_with_one_clear_line(tmp_path: Path) -> None:
-    with lock.hold(tmp_path), pytest.raises(UserError, match=f"process {os.getpid()} on .* results=DIR"):
-        with lock.hold(tmp_path):
-            pass
+    message = rf"process {os.getpid()} on .* results=DIR"
+    with lock.hold(tmp_path), pytest.raises(UserError, match=message), lock.hold(tmp_path):
+        pass
 
 
 def test_lock_is_free_again_afterwards(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_killed_holder_blocks_nobody(tmp_path: Path) -> None:
     assert holder.stdout is not None
     with holder, holder.stdout:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match=f"process {holder.pid} "), lock.hold(tmp_path):
+        with pytest.raises(UserError, match=rf"process {holder.pid} "), lock.hold(tmp_path):
             pass
         holder.kill()
         holder.wait()

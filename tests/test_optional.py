@@ -44,7 +44,7 @@ def test_require_names_feature_reason_and_cure(modules: Path) -> None:
     ) as info:
         optional.require("absent_one", "metric x", "clip")
     assert info.value.exit_code == 3
-    with pytest.raises(optional.MissingDependency, match="bad wheel.*pip uninstall broken_one"):
+    with pytest.raises(optional.MissingDependency, match=r"bad wheel.*pip uninstall broken_one"):
         optional.require("broken_one", "metric x")
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.fake_parts import FakeModel, FakeTracker, config
 
+from tests.fake_parts import FakeModel, FakeTracker, config
 from toraeval import lock, pipeline, registry, store, videoio
 from toraeval.metrics.traj_error import TrajError
 from toraeval.pipeline import Report
@@ -144,7 +144,7 @@ def test_fail_fast_stops(tmp_path: Path) -> None:
 
 
 def test_missing_weights_stop_the_run_at_once(tmp_path: Path) -> None:
-    with pytest.raises(MissingAsset, match="weights are missing"):
+    with pytest.raises(MissingAsset, match=r"weights are missing"):
         run(tmp_path, model=model(bad="beta", how="weights"))
     assert FakeModel.calls == ["alpha/0", "beta/0"]
 
@@ -160,7 +160,7 @@ def test_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
 
 
 def test_disk_full_in_the_middle_is_one_line_and_keeps_what_is_finished(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="disk of .* is full; everything finished so far is kept"):
+    with pytest.raises(UserError, match=r"disk of .* is full; everything finished so far is kept"):
         run(tmp_path, model=model(bad="beta", how="full"))
     plan = plan_run(config(tmp_path))
     assert pd.read_csv(plan.run_dir / "cases.csv")["sample"].tolist() == ["alpha"]
@@ -174,7 +174,7 @@ def test_disk_full_inside_a_writer_counts_too(tmp_path: Path, monkeypatch: pytes
         raise UserError("cannot write preview.mp4") from OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(videoio, "write_preview", full)
-    with pytest.raises(UserError, match="is full"):
+    with pytest.raises(UserError, match=r"is full"):
         run(tmp_path)
 
 
@@ -183,7 +183,7 @@ def test_too_little_space_is_refused_before_anything_is_generated(
 ) -> None:
     usage = store.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage._replace(free=100))
-    with pytest.raises(UserError, match="are needed"):
+    with pytest.raises(UserError, match=r"are needed"):
         run(tmp_path)
     assert FakeModel.calls == []
 
@@ -281,7 +281,7 @@ def test_folder_in_use_is_refused(tmp_path: Path) -> None:
     run(tmp_path)
     with (
         lock.hold(plan_run(config(tmp_path)).run_dir),
-        pytest.raises(UserError, match="is working in this run"),
+        pytest.raises(UserError, match=r"is working in this run"),
     ):
         run(tmp_path)
 

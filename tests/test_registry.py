@@ -25,7 +25,7 @@ def test_registered_parts_are_built_from_their_options(monkeypatch: pytest.Monke
     registry.register("model", "fake", "tests.fake_parts:FakeModel")
     try:
         assert registry.build("model", {"name": "fake", "shift": 7}).shift == 7
-        with pytest.raises(UserError, match="shfit.*run --help"):
+        with pytest.raises(UserError, match=r"shfit.*run --help"):
             registry.build("model", {"name": "fake", "shfit": 7})
     finally:
         registry.unregister("model", "fake")
@@ -35,7 +35,7 @@ def test_registered_parts_are_built_from_their_options(monkeypatch: pytest.Monke
 def test_a_wrong_target_says_so() -> None:
     registry.register("tracker", "ghost", "tests.fake_parts:Ghost")
     try:
-        with pytest.raises(UserError, match="ghost.*registry line is wrong"):
+        with pytest.raises(UserError, match=r"ghost.*registry line is wrong"):
             registry.load("tracker", "ghost")
     finally:
         registry.unregister("tracker", "ghost")
@@ -44,7 +44,7 @@ def test_a_wrong_target_says_so() -> None:
 def test_an_import_error_inside_a_part_is_not_called_a_wrong_registry_line() -> None:
     registry.register("tracker", "needy", "tests.data_of_nobody.inner:X")
     try:
-        with pytest.raises(UserError, match="registry line is wrong"):
+        with pytest.raises(UserError, match=r"registry line is wrong"):
             registry.load("tracker", "needy")
     finally:
         registry.unregister("tracker", "needy")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.fake_parts import FakeTracker, config, draw
 
+from tests.fake_parts import FakeTracker, config, draw
 from toraeval import pipeline, registry, videoio
 from toraeval.scoring import plan_score
 from toraeval.types import UserError, Video
@@ -82,7 +82,7 @@ def test_sorted_order_pairs_when_no_name_fits(own: Path) -> None:
 
 def test_some_names_that_fit_and_some_that_do_not_are_refused(own: Path) -> None:
     (own / "videos" / "walk.mkv").rename(own / "videos" / "wlak.mkv")
-    with pytest.raises(UserError, match="1 of 3 videos.*'wlak'. Did you mean 'walk'"):
+    with pytest.raises(UserError, match=r"1 of 3 videos.*'wlak'. Did you mean 'walk'"):
         score(own)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.fake_parts import FakeSuite
 
+from tests.fake_parts import FakeSuite
 from toraeval import store
 from toraeval.store import RunStore, Slot
 from toraeval.types import Score, Tracks, UserError
@@ -20,7 +20,7 @@ def test_atomic_leaves_the_old_file_and_no_temporary_when_writing_fails(tmp_path
         path.write_text("half")
         raise OSError(errno.ENOSPC, "full")
 
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(OSError, match=r"full"):
         store.atomic(tmp_path / "a.txt", fails)
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "old"
@@ -39,7 +39,7 @@ def test_atomic_keeps_the_suffix_for_writers_that_go_by_it(tmp_path: Path) -> No
 
 
 def test_json_refuses_nan(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(ValueError, match=r"JSON"):
         store.write_json(tmp_path / "a.json", {"a": float("nan")})
 
 
@@ -57,10 +57,10 @@ def test_full_disk_is_recognised_through_other_errors() -> None:
 
 
 def test_too_little_space_and_unwritable_folders_are_one_line_each(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="are needed.*keep=none.*results=DIR"):
+    with pytest.raises(UserError, match=r"are needed.*keep=none.*results=DIR"):
         store.require_space(tmp_path, 10**18)
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written.*results=DIR"):
+    with pytest.raises(UserError, match=r"cannot be written.*results=DIR"):
         store.require_writable(tmp_path / "file" / "below")
 
 

@@ -240,21 +240,26 @@ class TrainConfig:
 VERBS: dict[str, type] = {"run": RunConfig, "bench": BenchConfig, "score": ScoreConfig, "train": TrainConfig}
 
 
-def conf_dir() -> Path:
-    """Return the absolute folder of the YAML files: beside the package in a checkout, inside it when installed."""
+def conf_dir(verb: str = "run") -> Path:
+    """Return the absolute folder of a verb's YAML files: beside the package in a checkout, inside it when installed.
+
+    `train` has a folder of its own: its `model` is a word, while elsewhere `model` is a group of files.
+    """
     package = Path(__file__).resolve().parent
     for folder in (package / "conf", package.parent / "conf"):
         if (folder / "run.yaml").is_file():
-            return folder
+            return folder / "training" if verb == "train" else folder
     raise UserError(f"the folder conf/ is missing beside {package}; install toraeval again")
 
 
-def register_schemas() -> None:
-    """Put every schema into Hydra's ConfigStore; components without a YAML file get one from their constructor."""
+def register_schemas(verb: str = "run") -> None:
+    """Put the schemas of a verb into Hydra's ConfigStore.
+
+    A part without a YAML file, e.g. from another distribution, is put there as well.
+    """
     store = ConfigStore.instance()
-    for verb, schema in VERBS.items():
-        store.store(group="schema", name=verb, node=schema)
-    for kind in GROUPS:
+    store.store(group="schema", name=verb, node=VERBS[verb])
+    for kind in () if verb == "train" else GROUPS:
         for name in registry.names(kind):
             store.store(group=f"schema/{kind}", name=name, node=schema_of(kind, name))
             if not (conf_dir() / kind / f"{name}.yaml").is_file():
@@ -283,7 +288,7 @@ def schema_of(kind: str, name: str) -> type:
     return make_dataclass(f"{name}_options", fields)
 
 
-def choices(group: str, verb: str = "run") -> list[str]:
+def choices(group: str) -> list[str]:
     """Return the options of a config group: registered components, or the YAML files of a preset group."""
     if group in GROUPS:
         return registry.names(group)

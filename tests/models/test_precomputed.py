@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.fake_parts import FakeSuite, draw
 
+from tests.fake_parts import FakeSuite, draw
 from toraeval import videoio
 from toraeval.models.precomputed import Precomputed
 from toraeval.types import UserError, Video
@@ -49,14 +49,14 @@ def test_replacing_a_file_changes_its_case_and_no_other(clips: Path) -> None:
 
 def test_length_and_size_are_never_changed_in_silence(clips: Path) -> None:
     short, square, wide = FakeSuite().cases(7, 64, 64)[0], FakeSuite().cases(9, 64, 64)[0], clips / "beta.mkv"
-    with pytest.raises(UserError, match="has 8 frames, asked are 7; model.cut=true"):
+    with pytest.raises(UserError, match=r"has 8 frames, asked are 7; model.cut=true"):
         Precomputed(str(clips)).generate(short, 0)
-    with pytest.raises(UserError, match="has 8 frames, asked are 9$"):
+    with pytest.raises(UserError, match=r"has 8 frames, asked are 9$"):
         Precomputed(str(clips), cut=True).generate(square, 0)
     cut = Precomputed(str(clips), cut=True).generate(short, 0)
     assert (cut.num_frames, cut.info["generated"], cut.info["length_mode"]) == (7, 8, "cut")
     write(wide, 8, 80)
-    with pytest.raises(UserError, match="is 80x80, asked is 64x64; set height=80 width=80"):
+    with pytest.raises(UserError, match=r"is 80x80, asked is 64x64; set height=80 width=80"):
         Precomputed(str(clips)).generate(FakeSuite().cases(8, 64, 64)[1], 0)
 
 
@@ -74,14 +74,14 @@ def test_malformed_manifest(clips: Path, text: str, error: str) -> None:
 
 def test_manifest_with_a_missing_file(clips: Path) -> None:
     (clips / "manifest.json").write_text('{"alpha": "gone.mp4"}')
-    with pytest.raises(UserError, match="names gone.mp4, which is not there"):
+    with pytest.raises(UserError, match=r"names gone.mp4, which is not there"):
         Precomputed(str(clips))
 
 
 def test_folders_that_cannot_work(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match=r"is no folder"):
         Precomputed(str(tmp_path / "none"))
-    with pytest.raises(UserError, match="no video in"):
+    with pytest.raises(UserError, match=r"no video in"):
         Precomputed(str(tmp_path))
     write(tmp_path / "a.mkv", 4, 64)
     (tmp_path / "a.mp4").write_bytes(b"")

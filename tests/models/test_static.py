@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.fake_parts import FakeSuite
 
+from tests.fake_parts import FakeSuite
 from toraeval.models.static import Static
 from toraeval.types import UserError
 
@@ -20,5 +20,5 @@ def test_repeats_the_first_frame() -> None:
 
 def test_case_without_first_frame_is_refused() -> None:
     case = dataclasses.replace(FakeSuite().cases(8, 64, 64)[0], first_frame_HWC=None)
-    with pytest.raises(UserError, match="case alpha: model static needs a first frame"):
+    with pytest.raises(UserError, match=r"case alpha: model static needs a first frame"):
         Static().generate(case, 0)

@@ -14,11 +14,12 @@ OUTPUT = {"train": "folder"}
 """The option that names the folder a verb writes into, where it is not `results`."""
 
 
-def launch(verb: str, argv: list[str], execute: Execute) -> int:
+def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
     """Run a verb through Hydra.
 
     Args:
         verb: name of the primary config, too.
+        help_text: printed for --help, before the groups and settings.
         argv: arguments after the verb.
         execute: gets the resolved config as plain dicts and lists, and the command for the record;
             returns an exit code.
@@ -35,10 +36,14 @@ def launch(verb: str, argv: list[str], execute: Execute) -> int:
     from toraeval.store import require_writable
 
     command = record.command_line([verb, *argv])
-    config.register_schemas()
+    config.register_schemas(verb)
     arguments = get_args_parser().parse_args(argv)
+    if arguments.help:
+        print(help_text)
+        print(overrides.describe(verb, arguments.overrides))
+        return 0
     arranged = list(argv)
-    only_shown = arguments.help or arguments.hydra_help or arguments.info or arguments.shell_completion
+    only_shown = arguments.hydra_help or arguments.info or arguments.shell_completion
     if not only_shown and not (arguments.config_dir or arguments.config_path or arguments.config_name):
         checked = overrides.check(verb, arguments.overrides, arguments.multirun)
         flags = [text for text in argv if text not in arguments.overrides]
@@ -59,5 +64,5 @@ def launch(verb: str, argv: list[str], execute: Execute) -> int:
             codes.append(error.exit_code)
 
     sys.argv = [f"toraeval {verb}", *arranged]
-    hydra.main(version_base="1.3", config_path=str(config.conf_dir()), config_name=verb)(job)()
+    hydra.main(version_base="1.3", config_path=str(config.conf_dir(verb)), config_name=verb)(job)()
     return max(codes, default=0)

@@ -8,10 +8,19 @@ from typing import Any
 
 from toraeval.cli.app import launch
 
+HELP = """Run every model of a preset at every length, then write tables, figures and contact sheets.
+
+  python -m toraeval bench
+  python -m toraeval bench preset=smoke
+  python -m toraeval bench 'models=[static,tora]' 'frames=[16,64]' limit=4
+  python -m toraeval bench model_options.tora.steps=20
+  python -m toraeval bench 'models=[ground_truth,static,tora,precomputed]' model_options.precomputed.videos=DIR
+"""
+
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    return launch("bench", argv, execute)
+    return launch("bench", HELP, argv, execute)
 
 
 def execute(config: dict[str, Any], command: str) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from toraeval import assets
+from toraeval import assets, registry
 from toraeval.cli.arguments import split, wants_help
 from toraeval.types import MissingAsset, UserError
 
 HELP = """Download weights into the cache (TORAEVAL_CACHE, default ~/.cache/toraeval).
 
-  python -m toraeval fetch                                    what there is, and what is already here
-  python -m toraeval fetch cotracker3_offline sha256=HASH     where the publisher states no hash, you name it
+  python -m toraeval fetch                                           what there is, and what is already here
+  python -m toraeval fetch tracker=cotracker3_offline sha256=HASH    where the publisher states no hash, you name it
 """
 
 
@@ -20,8 +20,15 @@ def main(argv: list[str]) -> int:
     if wants_help(argv):
         print(HELP)
         return 0
-    words, values = split("fetch", argv, {"sha256": "", "asset": ""})
-    names = words + ([values["asset"]] if values["asset"] else [])
+    words, values = split("fetch", argv, {"sha256": "", "model": "", "tracker": "", "metric": ""})
+    names = list(words)
+    for kind in ("model", "tracker", "metric"):
+        if values[kind]:
+            wanted = registry.entry(kind, values[kind]).assets
+            names += wanted
+            if not wanted:
+                print(f"{kind} {values[kind]}: nothing to download")
+                return 0
     if not names:
         print_assets()
         return 0

@@ -49,12 +49,21 @@ def check(verb: str, overrides: list[str], multirun: bool) -> Checked:
         plain.append(_normal(override))
     chosen = [text for text, override in zip(plain, parsed, strict=True) if override.key_or_group in groups]
     others = [override for override in parsed if override.key_or_group not in groups]
-    for combination in _combinations(chosen, multirun):
+    for combination in _combinations(chosen, multirun) if others else []:
         base = _compose(verb, combination)
         for override in others:
             _check_key(verb, base, override)
     configs = [_compose(verb, combination) for combination in _combinations(plain, multirun)]
     return Checked(plain, configs)
+
+
+def describe(verb: str, overrides: list[str]) -> str:
+    """Return the groups and settings of a verb for its help."""
+    lines = [f"  {group}={'|'.join(config.choices(group))}" for group in GROUPS[verb] if group != "bench"]
+    head = ["Parts (group=option):", *lines, ""] if lines else []
+    settings = OmegaConf.to_yaml(check(verb, overrides, multirun=False).configs[0])
+    tail = "Switches: --cfg job (show the settings, start nothing), -m (every combination), --hydra-help"
+    return "\n".join([*head, "Settings (key=value; explained in docs/cli.md):", settings, tail])
 
 
 def require_complete(verb: str, cfg: DictConfig) -> None:
@@ -135,7 +144,7 @@ def _combinations(overrides: list[str], multirun: bool) -> list[list[str]]:
 
 def _compose(verb: str, overrides: list[str]) -> DictConfig:
     try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(config.conf_dir())):
+        with initialize_config_dir(version_base="1.3", config_dir=str(config.conf_dir(verb))):
             return compose(verb, overrides=overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_explain(error)) from error

@@ -6,10 +6,20 @@ from typing import Any
 
 from toraeval.cli.app import launch
 
+HELP = """Generate, track and score one model at one length.
+
+  python -m toraeval run                                     Tora nano, 16 frames, suite shapes
+  python -m toraeval run model=tora frames=128
+  python -m toraeval run preset=smoke                        the whole path in seconds
+  python -m toraeval run -m model=static,tora frames=16,64   every combination
+  python -m toraeval run frames=64 limit=4 dry_run=true      what would be done, and what is missing
+  python -m toraeval run 'stages=[generate]' keep=lossless 'seeds=[0,1]' 'samples=[00_line_1obj]'
+"""
+
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    return launch("run", argv, execute)
+    return launch("run", HELP, argv, execute)
 
 
 def execute(config: dict[str, Any], command: str) -> int:

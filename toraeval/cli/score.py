@@ -6,10 +6,20 @@ from typing import Any
 
 from toraeval.cli.app import launch
 
+HELP = """Track and score your own videos against trajectories; no model code is loaded.
+
+  python -m toraeval score videos=clips/ trajectories=paths/
+  python -m toraeval score videos=clip.mp4 trajectories=path.json
+  python -m toraeval score videos=clips/ trajectories=paths/ tracker=cotracker3_offline label=my_method
+
+Videos and trajectory files pair by name without extension; if no name matches and there are equally many, they
+pair in sorted order. A single trajectory file serves all videos.
+"""
+
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    return launch("score", argv, execute)
+    return launch("score", HELP, argv, execute)
 
 
 def execute(config: dict[str, Any], command: str) -> int:

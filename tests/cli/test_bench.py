@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.fake_parts import FakeModel
+
+pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
+
+Cli = Callable[..., Any]
+BENCH = (
+    "bench", "models=[static,fake_model,ground_truth]", "frames=[8,6]", "suite=fake_suite", "tracker=fake_tracker",
+    "height=64", "width=64",
+)  # fmt: skip
+
+
+def test_bench_writes_tables_figures_and_record(cli: Cli, tmp_path: Path) -> None:
+    ran = cli(*BENCH, "model_options.fake_model.shift=3")
+    assert ran.code == 0, ran.err
+    rows = pd.read_csv(tmp_path / "results" / "table1.csv")
+    ours = rows[rows["model"] == "fake_model"].set_index("frames")
+    assert ours["traj_error"].to_dict() == {6: 3.0, 8: 3.0}
+    assert ours["cases"].to_dict() == {6: 3, 8: 3}
+    assert set(rows["model"]) == {"ground_truth", "static", "fake_model"}
+    results = tmp_path / "results"
+    for name in ("table1.md", "error_over_time.csv", "error_over_time.png", "record.json"):
+        assert (results / name).is_file()
+    assert list((results / "samples").glob("*.png"))
+    record = json.loads((results / "record.json").read_text())
+    assert len(record["runs"]) == 6
+    assert record["command"].startswith("python -m toraeval bench")
+    assert "disk use: " in ran.out
+    assert "18 cases: 18 computed, 0 cached" in ran.out
+
+    FakeModel.calls.clear()
+    before = {path.name: path.read_bytes() for path in results.glob("*.csv")}
+    again = cli(*BENCH, "model_options.fake_model.shift=3")
+    assert "nothing to do: 18 of 18 cases cached" in again.out
+    assert FakeModel.calls == []
+    assert {path.name: path.read_bytes() for path in results.glob("*.csv")} == before
+
+    for path in before:
+        (results / path).unlink()
+    assert cli("report").code == 0
+    assert {path.name: path.read_bytes() for path in results.glob("*.csv")} == before
+    assert FakeModel.calls == []
+
+
+def test_bench_reports_only_what_it_was_asked_for(cli: Cli, tmp_path: Path) -> None:
+    cli("run", "model=fake_model", "frames=8", *BENCH[3:])
+    cli(*BENCH, "limit=2")
+    rows = pd.read_csv(tmp_path / "results" / "table1.csv")
+    assert set(rows["cases"]) == {2}
+
+
+def test_one_failing_model_does_not_stop_the_others(cli: Cli, tmp_path: Path) -> None:
+    ran = cli(*BENCH, "model_options.fake_model.bad=beta")
+    assert ran.code == 1
+    rows = pd.read_csv(tmp_path / "results" / "table1.csv")
+    assert rows.set_index(["model", "frames"])["failures"].to_dict()["fake_model", 8] == 1
+    assert rows[rows["model"] == "static"]["failures"].tolist() == [0, 0]
+
+
+def test_dry_run(cli: Cli, tmp_path: Path) -> None:
+    ran = cli(*BENCH, "dry_run=true")
+    assert ran.code == 0
+    assert "static 6f: 3 samples, 0 cached, 3 to do" in ran.out
+    assert FakeModel.calls == []
+
+
+def test_report_without_a_bench_says_what_to_run(cli: Cli) -> None:
+    ran = cli("report")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "python -m toraeval bench" in ran.err
+
+
+@pytest.mark.parametrize("extra", [(), ("--record",)])
+def test_show(cli: Cli, fake: tuple[str, ...], tmp_path: Path, extra: tuple[str, ...]) -> None:
+    cli("run", "model=fake_model", *fake)
+    run_dir = next(tmp_path.glob("results/runs/*/fake_model/*"))
+    ran = cli("show", str(run_dir), *extra)
+    assert ran.code == 0
+    if extra:
+        assert json.loads(ran.out)["run"]["model"] == "fake_model"
+    else:
+        assert "| beta" in ran.out
+
+
+def test_show_of_nothing(cli: Cli, tmp_path: Path) -> None:
+    ran = cli("show", str(tmp_path))
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert cli("show").code == 2

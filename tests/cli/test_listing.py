@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from toraeval import registry
+from toraeval.registry import Entry
+
+Cli = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("models", ("tora", "ground_truth", "Apache-2.0")),
+        ("trackers", ("lucas_kanade", "CC BY-NC 4.0")),
+        ("metrics", ("traj_error", "lower", "px")),
+        ("suites", ("shapes", "16", "folder")),
+    ],
+)
+def test_lists(cli: Cli, what: str, expected: tuple[str, ...]) -> None:
+    ran = cli("list", what)
+    assert ran.code == 0
+    for text in expected:
+        assert text in ran.out
+
+
+def test_missing_parts_are_told_with_the_command(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setenv("TORAEVAL_CACHE", str(tmp_path))
+    registry.register(
+        "metric", "heavy", Entry("tests.fake_parts:FakeTracker", modules=("not_there",), extra="clip")
+    )
+    out = cli("list", "metrics").out
+    assert "needs extra" in out
+    assert "pip install 'toraeval[clip]'" in out
+    out = cli("list", "trackers").out
+    assert "needs weights" in out
+    assert "python -m toraeval fetch cotracker3_offline" in out
+
+
+def test_part_that_does_not_import_is_not_called_ready(cli: Cli) -> None:
+    registry.register("model", "ghost", "tests.fake_parts:Ghost")
+    out = cli("list", "models").out
+    row = next(line for line in out.splitlines() if line.startswith("| ghost"))
+    assert "ready" not in row
+    assert "registry line is wrong" in out
+
+
+def test_unknown_kind(cli: Cli) -> None:
+    ran = cli("list", "modles")
+    assert ran.code == 2
+    assert "Did you mean 'models'?" in ran.err

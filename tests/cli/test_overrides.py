@@ -1,0 +1,115 @@
+"""Wrong names, keys and values: one line each, exit code 2, nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("model=torra",), "unknown model 'torra'. Did you mean 'tora'? Allowed: tora, ground_truth"),
+        (("metric=traj_eror",), "unknown metric 'traj_eror'. Did you mean 'traj_error'?"),
+        (("metric=[traj_error,fvdd]",), "unknown metric 'fvdd'"),
+        (("tracker=lucas",), "unknown tracker 'lucas'. Did you mean 'lucas_kanade'?"),
+        (("suite=shape",), "unknown suite 'shape'. Did you mean 'shapes'?"),
+        (("preset=smok",), "unknown preset 'smok'. Did you mean 'smoke'?"),
+        (("+preset=smok",), "unknown preset 'smok'. Did you mean 'smoke'?"),
+        (("fraems=16",), "unknown option of run 'fraems'. Did you mean 'frames'?"),
+        (("+fraems=16",), "unknown option of run 'fraems'. Did you mean 'frames'?"),
+        (("modl=tora",), "Did you mean 'model'?"),
+        (("model.stpes=4",), "unknown option of run 'model.stpes'. Did you mean 'model.steps'?"),
+        (("model=static", "model.steps=4"), "unknown option of run 'model.steps'"),
+        (("metrics.traj_error.x=1",), "unknown option of run 'metrics.traj_error.x'"),
+        (("frames=abc",), "frames: Value 'abc' of type 'str' could not be converted to Integer"),
+        (("frames=16.5",), "frames: Value '16.5' of type 'float' could not be converted to Integer"),
+        (("model.steps=many",), "model.steps: Value 'many'"),
+        (("seeds=0",), "seeds"),
+        (("frames=[",), "'frames=[' is no override"),
+        (("frames",), "'frames' is no override"),
+        (("~frames",), "nothing can be deleted"),
+        (("model=static,tora",), "need -m"),
+        (("-m", "model=static,torra"), "unknown model 'torra'"),
+        (("frames=0", "model=static"), "frames=0: allowed are 2 to 1024"),
+        (("frames=1", "model=static"), "frames=1: allowed are 2 to 1024"),
+        (("frames=-4", "model=static"), "frames=-4: allowed are 2 to 1024"),
+        (("frames=1025", "model=static"), "frames=1025: allowed are 2 to 1024"),
+        (("height=500",), "sides divisible by 64"),
+        (("width=0", "model=static"), "width=0: allowed are 16 to 4096"),
+        (("seeds=[]", "model=static"), "seeds=[]: allowed are different whole numbers"),
+        (("seeds=[1,1]", "model=static"), "seeds=[1, 1]: allowed are different whole numbers"),
+        (("limit=0", "model=static"), "limit=0: allowed are whole numbers >= 1"),
+        (("workers=0", "model=static"), "workers=0: allowed are 1 to 64"),
+        (("keep=lossles", "model=static"), "unknown value of keep 'lossles'. Did you mean 'lossless'?"),
+        (("stages=[generat]", "model=static"), "unknown stage 'generat'. Did you mean 'generate'?"),
+        (("stages=[]", "model=static"), "name at least one stage"),
+        (
+            ("samples=[00_lin_1obj]", "model=static"),
+            "unknown case '00_lin_1obj'. Did you mean '00_line_1obj'?",
+        ),
+        (("model=precomputed",), "run: model.videos is missing; give it as model.videos=VALUE"),
+        (("suite=folder", "model=static"), "suite.path is missing"),
+    ],
+)
+def test_wrong_arguments_of_run(cli: Cli, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    ran = cli("run", *arguments)
+    assert ran.code == 2
+    assert ran.err.startswith("error: ")
+    assert message in ran.err
+    assert ran.err.count("\n") == 1, "one line"
+    assert ran.out == ""
+    assert not list(tmp_path.glob("results/runs/[!.]*")), "nothing was started"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("models=[torra]",), "unknown model 'torra'. Did you mean 'tora'?"),
+        (("modls=[tora]",), "unknown option of bench 'modls'. Did you mean 'models'?"),
+        (("model=tora",), "unknown option of bench 'model'. Did you mean 'models'?"),
+        (("models=[static]", "model_options.tora.steps=3"), "unknown model in model_options 'tora'"),
+        (("model_options.tora.stpes=3",), "unknown option of model tora 'stpes'. Did you mean 'steps'?"),
+        (("model_options.tora.steps=many",), "model_options.tora: Value 'many'"),
+        (("models=[precomputed]",), "model precomputed needs videos"),
+        (("models=[]",), "models and frames must name at least one each"),
+        (("frames=[16,0]", "models=[static]"), "frames=0: allowed are 2 to 1024"),
+        (("frames=16",), "frames"),
+        (("height=100", "models=[static,tora]"), "sides divisible by 64"),
+    ],
+)
+def test_wrong_arguments_of_bench(cli: Cli, arguments: tuple[str, ...], message: str) -> None:
+    ran = cli("bench", *arguments)
+    assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
+    assert message in ran.err
+
+
+def test_plus_before_a_known_key_is_accepted(cli: Cli, fake: tuple[str, ...]) -> None:
+    ran = cli("run", "model=fake_model", *fake, "+preset=smoke", "+keep=none", "--cfg", "job")
+    assert ran.code == 0
+    assert "limit: 2" in ran.out
+    assert "keep: none" in ran.out
+
+
+def test_command_line_wins_over_the_preset(cli: Cli) -> None:
+    assert "limit: 5" in cli("run", "preset=smoke", "limit=5", "--cfg", "job").out
+    assert "limit: 5" in cli("run", "limit=5", "preset=smoke", "--cfg", "job").out
+
+
+def test_bench_lists_follow_the_preset(cli: Cli) -> None:
+    out = cli("bench", "preset=smoke", "--cfg", "job").out
+    assert "limit: 2" in out
+    assert "frames:\n- 16\nheight" in out
+    assert "- 128" in cli("bench", "--cfg", "job").out
+
+
+def test_parts_without_a_yaml_file_have_their_constructors_options(cli: Cli, fake: tuple[str, ...]) -> None:
+    out = cli("run", "model=fake_model", "model.shift=5", *fake, "--cfg", "job").out
+    assert "shift: 5" in out
+    ran = cli("run", "model=fake_model", "model.shift=far", *fake)
+    assert "model.shift: Value 'far'" in ran.err
