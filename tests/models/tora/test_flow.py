@@ -194,6 +194,27 @@ def test_clean_loss_is_the_velocity_loss_above_t_min() -> None:
     torch.testing.assert_close(ours[0], theirs[0] * (0.05 / 0.1) ** 2)
 
 
+@pytest.mark.parametrize("prediction", ["velocity", "clean"])
+def test_channel_weights_weigh_the_errors_of_their_channels(prediction: str) -> None:
+    x0, noise, guess = (torch.randn(2, 3, 4, 2, 2) for _ in range(3))
+    t, mask = torch.tensor([300.0, 800.0]), torch.tensor([[False, True, True, True]] * 2)
+    flow = RectifiedFlow(FlowConfig(prediction=prediction))
+
+    def loss(*weights: float) -> Tensor:
+        return flow.loss(lambda x, t, m: guess, x0, t, noise, mask, torch.tensor(weights))
+
+    plain = flow.loss(lambda x, t, m: guess, x0, t, noise, mask)
+    assert torch.equal(loss(1, 1, 1), plain)
+    torch.testing.assert_close(loss(2, 2, 2), 2 * plain)
+    parts = [loss(1, 0, 0), loss(0, 1, 0), loss(0, 0, 1)]
+    torch.testing.assert_close(parts[0] + parts[1] + parts[2], plain)
+    torch.testing.assert_close(loss(0.5, 2, 3), 0.5 * parts[0] + 2 * parts[1] + 3 * parts[2])
+    target = x0 - noise if prediction == "velocity" else x0
+    scale = 1.0 if prediction == "velocity" else (t / 1000) ** -2
+    alone = (guess - target)[:, 1, 1:].square().mean((1, 2, 3)) / 3 * scale
+    torch.testing.assert_close(parts[1], alone)
+
+
 @given(st.integers(1, 12))
 def test_kept_frames_survive_any_step_count(num_steps: int) -> None:
     z = torch.randn(1, 2, 4, 2, 2)

@@ -259,3 +259,30 @@ def test_clips_of_a_batch_do_not_mix() -> None:
     x, t, y = torch.randn(2, 4, 3, 4, 4), torch.tensor([100.0, 900.0]), torch.randn(2, 1, 8, 32)
     both = model(x, t, y)
     torch.testing.assert_close(both[1:], model(x[1:], t[1:], y[1:]), rtol=0, atol=1e-5)
+
+
+def test_window_positions_are_a_slice_of_the_whole_table() -> None:
+    model = STDiT3(tiny(input_sq_size=64))
+    x = torch.zeros(1, 4, 1, 16, 12)  # 8 x 6 tokens, 64 x 64 pixels: position scale 1
+    whole = model._positions((1, 8, 6), x, 64.0, 64.0).view(8, 6, -1)
+    origins = torch.tensor([[0, 0], [3, 2], [5, 3]])
+    windows = model.window_positions(origins, (3, 2), (8, 6))
+    assert windows.shape == (3, 1, 6, 48)
+    for window, (row, column) in zip(windows, origins.tolist(), strict=True):
+        assert torch.equal(window.view(3, 2, -1), whole[row : row + 3, column : column + 2])
+
+
+@torch.no_grad()
+def test_positions_replace_those_of_the_whole_picture() -> None:
+    model = randomised(tiny(input_sq_size=32))
+    x, t, y = torch.randn(2, 4, 3, 8, 8), torch.tensor([300.0, 700.0]), torch.randn(2, 1, 8, 32)
+    whole = model.window_positions(torch.zeros(1, 2, dtype=torch.long), (4, 4), (4, 4))
+    plain = model(x, t, y, height=32.0, width=32.0)
+    assert torch.equal(model(x, t, y, positions=whole), plain)
+    origins = torch.tensor([[1, 0], [2, 2]])
+    places = model.window_positions(origins, (2, 2), (4, 4))
+    both = model(x[..., :4, :4], t, y, positions=places)
+    for i in range(2):
+        alone = model(x[i : i + 1, :, :, :4, :4], t[i : i + 1], y[i : i + 1], positions=places[i : i + 1])
+        torch.testing.assert_close(both[i : i + 1], alone, rtol=0, atol=1e-5)
+    assert not torch.allclose(both, model(x[..., :4, :4], t, y, positions=places.flip(0)), atol=1e-4)
