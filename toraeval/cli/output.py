@@ -37,6 +37,8 @@ def run_table(report: Report) -> pd.DataFrame:
 def print_table(rows: pd.DataFrame) -> None:
     """Print the main columns of a table as Markdown."""
     shown = rows[[name for name in COLUMNS if name in rows]]
+    if "frames" in shown:  # 0 where every clip has its own length
+        shown = shown.assign(frames=[str(frames or "any") for frames in shown["frames"]])
     cells = [
         ["" if pd.isna(value) else _short(value) for value in row] for row in shown.itertuples(index=False)
     ]
