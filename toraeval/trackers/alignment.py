@@ -15,6 +15,8 @@ import numpy as np
 from toraeval.trackers.template import Floats, Template
 from toraeval.types import ByteArray, FloatArray
 
+_WIDE, _NARROWING = 4.0, 0.6  # tolerance of the first step in units of the last, and its shrinking
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -105,15 +107,17 @@ def refine(
     start = np.asarray(shift, np.float64)
     place = start.copy()
     window, inside = _sample(image_HW3, template, place)
-    for _ in range(iterations):
-        step = _gauss_newton_step(template, window, inside, sigma)
+    for iteration in range(iterations):
+        # a wide tolerance first: far from the goal, it is the edges that disagree and must pull
+        width = max(1.0, _WIDE * _NARROWING**iteration)
+        step = _gauss_newton_step(template, window, inside, sigma * width)
         if step is None or float(np.abs(place - step - start).max()) > max_move:
             break
         if not step.any():
             break
         place = place - step
         window, inside = _sample(image_HW3, template, place)
-        if float(np.abs(step).max()) < 0.01:
+        if width == 1.0 and float(np.abs(step).max()) < 0.01:
             break
     return _measure(template, window, inside, place, sigma)
 
@@ -122,7 +126,7 @@ def _pixel_weights(
     template: Template, window: Floats, inside: Floats | None, sigma: float
 ) -> tuple[Floats, Floats]:
     residual = window - template.lab_HW3
-    ratio = np.square(residual).sum(axis=-1) * np.float32(1.0 / sigma**2)
+    ratio = np.einsum("hwc,hwc->hw", residual, residual) * np.float32(1.0 / sigma**2)
     weights = np.float32(1.0) / np.square(np.float32(1.0) + ratio)
     return residual, (weights if inside is None else weights * inside)
 

@@ -41,6 +41,7 @@ class LucasKanade(Anchoring):
 
     Attributes:
         max_radius: an object reaching farther from its query is taken for background, pixels.
+        min_solidity: an area filling less of its convex hull is no object.
         patch_radius: half side of the patch where there is no bounded object, pixels.
         flat_step: largest 8-bit Lab step between neighbours inside a flat area.
         ring_share: part of the ring around a flat area that must have one colour for it to grow.
@@ -62,6 +63,7 @@ class LucasKanade(Anchoring):
     version: ClassVar[str] = "1"
 
     max_radius: int = 84
+    min_solidity: float = 0.85
     patch_radius: int = 10
     flat_step: int = 5
     ring_share: float = 0.6
@@ -128,6 +130,7 @@ class LucasKanade(Anchoring):
             step=self.flat_step,
             share=self.ring_share,
             max_radius=self.max_radius,
+            min_solidity=self.min_solidity,
             patch_radius=self.patch_radius,
         )
         rows, columns = (np.flatnonzero(support.mask_HW.any(axis=a)) for a in (1, 0))

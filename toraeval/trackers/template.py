@@ -76,6 +76,14 @@ def _reach(mask: BoolArray, x: int, y: int) -> int:
     return int(max(np.abs(ys - y).max(), np.abs(xs - x).max())) if len(ys) else 0
 
 
+def _solidity(mask: BoolArray) -> float:
+    """Return the share of its convex hull that an area fills, [0, 1]."""
+    points = cv2.findNonZero(mask.astype(np.uint8))
+    hull = np.zeros(mask.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
+    return float(mask.sum() / hull.sum())
+
+
 def _next_ring(lab: ByteArray, region: BoolArray, step: int, share: float) -> BoolArray | None:
     """Return the flat-coloured area around a region, or None when its surroundings have no one colour."""
     ring = _dilate(region, 6) & ~_dilate(region, 3)
@@ -91,7 +99,15 @@ def _next_ring(lab: ByteArray, region: BoolArray, step: int, share: float) -> Bo
 
 
 def find_support(
-    lab_HW3: ByteArray, x: float, y: float, *, step: int, share: float, max_radius: int, patch_radius: int
+    lab_HW3: ByteArray,
+    x: float,
+    y: float,
+    *,
+    step: int,
+    share: float,
+    max_radius: int,
+    min_solidity: float,
+    patch_radius: int,
 ) -> Support:
     """Find what belongs to a point: nested flat areas while they stay bounded, else a square patch.
 
@@ -105,6 +121,7 @@ def find_support(
         step: largest colour step between neighbours inside a flat area, 8-bit units per channel.
         share: part of the ring around an area that must have one colour for the area to grow.
         max_radius: an area reaching farther from the point than this is background, pixels.
+        min_solidity: an area filling less of its convex hull is an accident of texture.
         patch_radius: half side of the square patch, pixels; areas smaller than it are ignored.
     """
     height, width = lab_HW3.shape[:2]
@@ -119,9 +136,10 @@ def find_support(
     for _ in range(4):
         if grown is None or _reach(grown, cx - left, cy - top) > max_radius:
             break
-        best = _fill_gaps(grown if best is None else (best | grown))
-        if _reach(best, cx - left, cy - top) > max_radius:
+        whole = _fill_gaps(grown if best is None else (best | grown))
+        if _reach(whole, cx - left, cy - top) > max_radius or _solidity(whole) < min_solidity:
             break
+        best = whole
         grown = _next_ring(window, best, step, share)
     mask = np.zeros((height, width), bool)
     if best is not None and np.sqrt(best.sum()) > 1.4 * patch_radius:
