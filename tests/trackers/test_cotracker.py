@@ -207,6 +207,20 @@ def test_offline_with_cached_code_checks_it(
     assert tracker.track(clip(4), QUERIES).info["code"] == cotracker.REVISION
 
 
+def test_a_failed_download_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(repo: str, name: str, **options: object) -> None:
+        asked.append((repo, name, options["pretrained"]))
+        raise OSError("name or service not known")
+
+    monkeypatch.delenv("TORAEVAL_OFFLINE")
+    monkeypatch.setattr(torch.hub, "load", load)
+    with pytest.raises(MissingAsset, match=r"could not be downloaded \(name or .* tracker\.repo_dir=DIR"):
+        CoTracker3Offline(weights="random").track(clip(4), QUERIES)
+    assert asked == [(f"facebookresearch/co-tracker:{cotracker.REVISION}", "cotracker3_offline", False)]
+
+
 @pytest.mark.parametrize("folder", [None, "nowhere"])
 def test_local_without_code(folder: str | None) -> None:
     with pytest.raises(MissingAsset, match=r"holds no hubconf\.py; pass tracker\.repo_dir=DIR"):

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.error import URLError
 
 import numpy as np
 import numpy.typing as npt
@@ -249,7 +248,7 @@ class _CoTracker3:
                     trust_repo=True,
                     skip_validation=True,
                 )
-            except (URLError, OSError) as error:
+            except OSError as error:  # urllib errors are OSErrors
                 raise MissingAsset(
                     f"tracker {self.name}: {REPOSITORY} could not be downloaded ({error}); try again, {self._manual()}"
                 ) from error
