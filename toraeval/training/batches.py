@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from toraeval.models.tora.checkpoint import TRAIN_COMMAND
 from toraeval.models.tora.text import tokenise
 from toraeval.types import UserError
 
@@ -25,7 +27,7 @@ class StepPlan:
     Attributes:
         motion: `dense` or `sparse`.
         lengths: frame count -> share of the steps.
-        max_objects: clips with more objects are left out.
+        min_objects, max_objects: clips with fewer or more objects are left out.
         window: token rows and columns to keep around the path of each clip; None keeps the whole picture.
     """
 
@@ -33,6 +35,11 @@ class StepPlan:
     lengths: Mapping[int, float] = field(default_factory=lambda: {17: 1.0})
     max_objects: int = 3
     window: int | None = None
+    min_objects: int = 1
+
+    def admits(self, objects: np.ndarray) -> np.ndarray:
+        """Return which of these object counts the step trains on."""
+        return np.asarray((objects >= self.min_objects) & (objects <= self.max_objects))
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ class BatchSource:
         if empty:
             raise UserError(
                 f"training data: no shards of {empty} frames in {folder}; "
-                "write them first with: python -m toraeval.training.shards --help"
+                f"write them first with: {TRAIN_COMMAND}"
             )
 
     def refresh(self) -> int:
@@ -120,10 +127,19 @@ class BatchSource:
         return sum(len(s.words) for known in self.shards.values() for s in known)
 
     def draw(self, step: int, plan: StepPlan) -> Batch:
-        """Draw the batch of a step (>= 0) as its plan says."""
+        """Draw the batch of a step (>= 0) as its plan says.
+
+        Raises:
+            UserError: no clip of the drawn length has a fitting number of objects.
+        """
         rng = np.random.default_rng([self.seed, step])
         shares = np.array(list(plan.lengths.values()))
         frames = int(rng.choice(list(plan.lengths), p=shares / shares.sum()))
+        if not any(plan.admits(s.objects).any() for s in self.shards[frames]):
+            raise UserError(
+                f"training data: no clip of {frames} frames with {plan.min_objects} to {plan.max_objects} objects in "
+                f"{self.folder}; write more with: {TRAIN_COMMAND} clips=N"
+            )
         rng = np.random.default_rng([self.seed, step, 1 + self.worker])
         window = plan.window
         side = window or self.shards[frames][0].side // TOKEN
@@ -132,7 +148,7 @@ class BatchSource:
         needed = size
         while needed:
             shard = self.shards[frames][int(rng.integers(len(self.shards[frames])))]
-            allowed = np.flatnonzero(shard.objects <= plan.max_objects)
+            allowed = np.flatnonzero(plan.admits(shard.objects))
             picks = rng.permutation(allowed)[: min(needed, 4)]
             if len(picks):
                 parts.append((shard, np.sort(picks)))
@@ -184,17 +200,31 @@ class Prefetcher:
     """
 
     def __init__(self, source: BatchSource, plan: Callable[[int], StepPlan], start: int) -> None:
-        self._queue: Queue[tuple[int, Batch]] = Queue(maxsize=4)
+        self._queue: Queue[tuple[int, Batch] | Exception] = Queue(maxsize=4)
         self._source, self._plan, self._step = source, plan, start
+        self._open = True
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
-        while True:
-            self._queue.put((self._step, self._source.draw(self._step, self._plan(self._step))))
-            self._step += 1
-            if self._step % 200 == 0:
-                self._source.refresh()
+        try:
+            while self._open:
+                self._queue.put((self._step, self._source.draw(self._step, self._plan(self._step))))
+                self._step += 1
+                if self._step % 200 == 0:
+                    self._source.refresh()
+        except Exception as error:  # handed to the training loop, which would wait for ever otherwise
+            self._queue.put(error)
 
     def next(self) -> tuple[int, Batch]:
-        """Return the next step number and its batch."""
-        return self._queue.get()
+        """Return the next step number and its batch; raises whatever reading it raised."""
+        item = self._queue.get()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def close(self) -> None:
+        """Stop reading ahead and drop what was read."""
+        self._open = False
+        with suppress(Empty):
+            while True:
+                self._queue.get_nowait()

@@ -38,8 +38,8 @@ class TrainConfig:
     vae: str = "training_state/vae.safetensors"
     minutes: float = 110.0
     dense_share: float = 0.15  # stage 1: share of the time on dense flow
-    window_share: float = 0.6  # share of the time on token windows around the path, 2.6 times cheaper
-    window: int = 5  # token rows and columns of a window
+    window_share: float = 0.6  # share of the time after which every second step sees whole pictures
+    window: int = 5  # token rows and columns of a window around a path: 2.6 times cheaper
     single_share: float = 0.35  # share of the time on clips with one object only
     decay_share: float = 0.25  # last share of the time, over which the learning rate falls to zero
     lr_matrix: float = 2e-3  # Muon, block matrices
@@ -182,10 +182,13 @@ class Trainer:
         motion = "dense" if self.progress < c.dense_share else "sparse"
         objects = 1 if self.progress < c.single_share else 3
         late = self.progress >= c.window_share
+        lengths = c.late_lengths if late else c.lengths
         # a window holds one path, so whole pictures are mixed in once there are several objects
-        if late or (objects > 1 and step % 3 == 0):
-            return StepPlan(motion, c.late_lengths if late else c.lengths, objects)
-        return StepPlan(motion, c.lengths, 1, c.window)
+        if late and step % 2 == 0:
+            return StepPlan(motion, lengths, objects, min_objects=1 if step % 4 else min(2, objects))
+        if not late and objects > 1 and step % 3 == 0:
+            return StepPlan(motion, lengths, objects)
+        return StepPlan(motion, lengths, 1, c.window)
 
     def learning_factor(self) -> float:
         """Return the factor on both learning rates: warm-up, constant, then linear decay."""
@@ -252,11 +255,23 @@ class Trainer:
         torch._foreach_lerp_([self.average[k] for k in keys], [state[k] for k in keys], 1 - decay)
 
     def run(self) -> None:
-        """Train until the time is used up; worker 0 logs and saves."""
+        """Train until the time is used up; worker 0 logs and saves.
+
+        Raises:
+            UserError: the data lack a wanted length or number of objects.
+        """
         source = BatchSource(
             Path(self.config.data), self.config.lengths, self.config.seed, self.rank, self.config.tokens
         )
         feed = Prefetcher(source, self.plan, self.step)
+        try:
+            self._loop(feed)
+        finally:
+            feed.close()
+        if self.rank == 0:
+            self.save()
+
+    def _loop(self, feed: Prefetcher) -> None:
         began, saved = time.perf_counter() - self.seconds, time.perf_counter()
         losses: list[float] = []
         while self.progress < 1.0:
@@ -272,8 +287,6 @@ class Trainer:
             if self.rank == 0 and time.perf_counter() - saved > 60 * self.config.save_minutes:
                 self.save()
                 saved = time.perf_counter()
-        if self.rank == 0:
-            self.save()
 
     def _clock(self, seconds: float) -> float:
         """Return worker 0's time, so that all workers stop after the same step."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import platform
 import sys
@@ -22,6 +23,7 @@ from toraeval.types import UserError
 # frames -> (first scene, clips per shard): ranges of scenes never overlap
 SCENES = {17: (1_000_000, 64), 33: (3_000_000, 32), 65: (4_000_000, 16), 129: (5_000_000, 8)}
 SHARES = {17: 1.0, 33: 0.09, 65: 0.045, 129: 0.02}  # clips of each length per clip of 17 frames
+MAX_CLIPS = 2_000_000  # beyond it the scenes of 17-frame clips would meet those of 33 frames
 FIT_SCENES = 500
 
 
@@ -61,10 +63,13 @@ def check(options: TrainOptions) -> None:
     """
     if (options.model, options.size) != ("tora", "nano"):
         raise UserError(f"train: model={options.model} size={options.size}; allowed: model=tora size=nano")
-    if options.minutes <= 0 or options.clips < 64 or options.workers < 1:
+    if not 0 < options.minutes < math.inf:
+        raise UserError(f"train: minutes={options.minutes}; allowed: more than 0")
+    if not 64 <= options.clips <= MAX_CLIPS:
+        raise UserError(f"train: clips={options.clips}; allowed: 64 to {MAX_CLIPS}")
+    if options.workers < 1 or options.seed < 0:
         raise UserError(
-            f"train: minutes={options.minutes} clips={options.clips} workers={options.workers}; "
-            "allowed: minutes > 0, clips >= 64, workers >= 1"
+            f"train: workers={options.workers} seed={options.seed}; allowed: workers >= 1, seed >= 0"
         )
     if options.device not in ("cpu", "cuda"):
         raise UserError(f"train: device={options.device}; allowed: cpu, cuda")
@@ -77,13 +82,19 @@ def main(arguments: Mapping[str, Any] | TrainOptions) -> int:
 
     Raises:
         UserError: see `check`; a folder that cannot be written.
+        MissingAsset: the weights to begin from are not there.
     """
     options = arguments if isinstance(arguments, TrainOptions) else TrainOptions(**arguments)
     check(options)
     from toraeval.training import nano
 
     folder = Path(options.folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"train: folder={folder} cannot be made ({error.strerror}); choose another: folder=PATH"
+        ) from error
     vae = folder / "vae.safetensors"
     shards = folder / "shards"
     _fit(vae, options)
@@ -122,11 +133,13 @@ def _start(start: str | None) -> str | None:
 def _fit(vae: Path, options: TrainOptions) -> None:
     if vae.exists():
         return
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
     start = _start(options.start)
     if start is not None:  # weights only fit the autoencoder that they were trained with
-        state = {k[4:]: v for k, v in load_file(start).items() if k.startswith("vae.")}
+        from toraeval.models.tora import checkpoint
+
+        state = dict(checkpoint.load(Path(start))[1].state_dict())
     else:
         from toraeval.models.tora.config import nano
         from toraeval.models.tora.linear_vae import fit
@@ -196,7 +209,10 @@ def model_card(config: Mapping[str, Any], saved: Mapping[str, Any], log: Path) -
     """Return what a reader must know of the weights: data, effort, hardware, losses."""
     from toraeval.models.tora.config import nano
 
-    rows = list(csv.DictReader(log.open())) if log.exists() else []
+    rows: list[dict[str, str]] = []
+    if log.exists():
+        with log.open(newline="") as handle:
+            rows = list(csv.DictReader(handle))
     stages = {}
     for motion in ("dense", "sparse"):
         losses = [float(r["loss"]) for r in rows if r["motion"] == motion]

@@ -93,9 +93,9 @@ def sparse_flow(points_NT2: IntArray, width: int, height: int) -> Float32Array:
 
 def _check_sources(points: IntArray, width: int, height: int) -> None:
     sources = points[:, :-1]
-    outside = ((sources < 0) | (sources >= np.array([width, height]))).any(-1)
-    if outside.any():
-        n, t = (int(i[0]) for i in outside.nonzero())
+    outside = np.argwhere(((sources < 0) | (sources >= np.array([width, height]))).any(-1))
+    if len(outside):
+        n, t = outside[0]
         x, y = points[n, t]
         raise UserError(
             f"trajectory: point ({x}, {y}) of object {n} at frame {t} lies outside the {width}x{height} canvas; "

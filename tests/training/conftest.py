@@ -1,0 +1,84 @@
+"""A few real scenes as shards of a small autoencoder, and a network that trains in milliseconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from toraeval.models.tora import checkpoint
+from toraeval.models.tora import config as tora_config
+from toraeval.models.tora.config import STDiTConfig, nano
+from toraeval.models.tora.linear_vae import LinearPatchAutoencoder, fit
+from toraeval.training import nano as training
+from toraeval.training.shards import fit_blocks, write_shard
+
+CHANNELS = 8
+
+
+@pytest.fixture(scope="session")
+def vae() -> LinearPatchAutoencoder:
+    """Fitted on two scenes."""
+    return fit(fit_blocks(2), CHANNELS)
+
+
+@pytest.fixture(scope="session")
+def vae_path(vae: LinearPatchAutoencoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("vae") / "vae.safetensors"
+    save_file(dict(vae.state_dict()), str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def shards(vae: LinearPatchAutoencoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two shards of 17 frames and one of 33."""
+    folder = tmp_path_factory.mktemp("shards")
+    with torch.no_grad():
+        for frames, start, count in ((17, 0, 4), (17, 4, 3), (33, 100, 2)):
+            write_shard(vae, folder, frames, start, count)
+    return folder
+
+
+@pytest.fixture
+def tiny_size(monkeypatch: pytest.MonkeyPatch) -> STDiTConfig:
+    """Make the nano size tiny wherever training looks it up."""
+    config = nano(
+        depth=1,
+        hidden_size=32,
+        num_heads=2,
+        in_channels=CHANNELS,
+        cond_channels=CHANNELS,
+        caption_channels=8,
+        motion_channels=8,
+    )
+    for module in (training, checkpoint, tora_config):
+        monkeypatch.setattr(module, "nano", lambda: config)
+    return config
+
+
+class StepClock:
+    """Stands in for `time`: a second passes at each training step and never otherwise."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> StepClock:
+    """Training time counted in steps, so that a run is the same on every machine."""
+    steps, update = StepClock(), training.Trainer.update
+
+    def counted(self: training.Trainer, batch: Any) -> tuple[float, float]:
+        result = update(self, batch)
+        steps.now += 1
+        return result
+
+    monkeypatch.setattr(training, "time", steps)
+    monkeypatch.setattr(training.Trainer, "update", counted)
+    return steps

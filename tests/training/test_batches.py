@@ -1,0 +1,199 @@
+"""Batches: every draw depends on seed, step and worker alone, and windows hold what moves."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from toraeval.models.tora.text import tokenise
+from toraeval.suites.shapes_world import sample_scene
+from toraeval.training.batches import (
+    TOKEN,
+    Batch,
+    BatchSource,
+    Prefetcher,
+    Shard,
+    StepPlan,
+    cut,
+    window_origins,
+)
+from toraeval.types import UserError
+
+LENGTHS = {17: 0.5, 33: 0.5}
+
+
+def same(one: Batch, other: Batch) -> bool:
+    if (one.origins is None) != (other.origins is None) or one.video.shape != other.video.shape:
+        return False
+    origins = one.origins is None or torch.equal(one.origins, other.origins)  # type: ignore[arg-type]
+    return (
+        origins
+        and torch.equal(one.video, other.video)
+        and torch.equal(one.motion, other.motion)
+        and torch.equal(one.words, other.words)
+    )
+
+
+def test_a_draw_depends_on_seed_step_and_worker_alone(shards: Path) -> None:
+    plan = StepPlan(lengths=LENGTHS, window=5)
+    draws = [BatchSource(shards, LENGTHS, seed=1).draw(step, plan) for step in range(4)]
+    source = BatchSource(shards, LENGTHS, seed=1)
+    np.random.default_rng().random()
+    for step in (3, 0, 2, 1, 3):
+        assert same(source.draw(step, plan), draws[step])
+    assert not all(same(BatchSource(shards, LENGTHS, seed=2).draw(s, plan), draws[s]) for s in range(4))
+
+
+def test_workers_draw_other_clips_of_the_same_length(shards: Path) -> None:
+    plan = StepPlan(lengths=LENGTHS)
+    one, other = (BatchSource(shards, LENGTHS, worker=worker) for worker in (0, 1))
+    pairs = [(one.draw(step, plan), other.draw(step, plan)) for step in range(6)]
+    assert all(a.frames == b.frames for a, b in pairs)
+    assert {a.frames for a, _ in pairs} == {17, 33}
+    assert not all(same(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize(("window", "clips"), [(None, 8), (5, 20), (8, 8), (4, 32)])
+def test_every_batch_costs_the_same(shards: Path, window: int | None, clips: int) -> None:
+    batch = BatchSource(shards, {17: 1.0}).draw(0, StepPlan(window=window))
+    side = window or 8
+    assert batch.clips == len(batch.words) == clips
+    assert batch.video.shape == batch.motion.shape == (clips, 5, side * TOKEN, side * TOKEN, 8)
+    assert batch.video.dtype == torch.float16
+    assert clips * 5 * side**2 <= 2560
+    assert batch.whole == (8, 8)
+    assert (batch.origins is None) == (window is None)
+
+
+def test_a_batch_holds_one_clip_at_least(shards: Path) -> None:
+    assert BatchSource(shards, {33: 1.0}, tokens=1).draw(0, StepPlan(lengths={33: 1.0})).clips == 1
+
+
+def test_captions_belong_to_their_clips(shards: Path) -> None:
+    stored = {
+        tuple(tokenise(sample_scene("train", i).caption)): np.load(shards / f"f017_{start:07d}_video.npy")[
+            i - start
+        ]
+        for start, indices in ((0, range(4)), (4, range(4, 7)))
+        for i in indices
+    }
+    batch = BatchSource(shards, {17: 1.0}).draw(5, StepPlan())
+    for words, video in zip(batch.words, batch.video, strict=True):
+        assert np.array_equal(video.numpy(), stored[tuple(words.tolist())])
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_clips_with_more_objects_are_left_out(shards: Path, limit: int) -> None:
+    counts = Shard(shards / "f017_0000000").objects.tolist() + Shard(shards / "f017_0000004").objects.tolist()
+    assert counts == [len(sample_scene("train", i).objects) for i in range(7)]
+    assert max(counts) > limit
+    source = BatchSource(shards, {17: 1.0})
+    disc = tokenise("disc")[0]
+    for step in range(3):
+        words = source.draw(step, StepPlan(max_objects=limit)).words
+        assert (words == disc).sum(1).max() <= limit
+
+
+def test_dense_and_sparse_plans_show_their_own_motion(shards: Path) -> None:
+    source = BatchSource(shards, {17: 1.0})
+    sparse, dense = (source.draw(0, StepPlan(motion=kind, window=5)) for kind in ("sparse", "dense"))
+    assert torch.equal(sparse.video, dense.video)
+    assert torch.equal(sparse.origins, dense.origins)  # type: ignore[arg-type]
+    assert not torch.equal(sparse.motion, dense.motion)
+
+
+def moving_cells(marks: Tensor) -> Tensor:
+    return ((marks - marks[:1]).abs().amax(-1) > 0.05).any(0)
+
+
+def test_windows_hold_the_marks_of_the_path(shards: Path) -> None:
+    shard = Shard(shards / "f017_0000000")
+    marks = shard.rows("sparse", np.arange(4))
+    for window in (7, 8):
+        origins = window_origins(marks, window)
+        assert (origins >= 0).all()
+        assert (origins + window <= 8).all()
+        for whole, part in zip(marks, cut(marks, origins, window), strict=True):
+            cells = moving_cells(whole)
+            rows, columns = (cells.any(1 - axis).nonzero().flatten() for axis in (0, 1))
+            wide = max(int(line[-1] - line[0]) + 1 for line in (rows, columns))
+            if wide <= TOKEN * (window - 1):
+                assert moving_cells(part).sum() == cells.sum()
+
+
+@pytest.mark.parametrize(("place", "expected"), [((4, 5), (1, 1)), ((0, 15), (0, 5)), ((15, 0), (5, 0))])
+def test_window_surrounds_a_mark_and_stays_in_the_picture(
+    place: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    marks = torch.zeros(1, 3, 16, 16, 4)
+    marks[0, 2, place[0], place[1]] = 1.0
+    assert window_origins(marks, 3).tolist() == [list(expected)]
+    assert cut(marks, window_origins(marks, 3), 3).sum() == 4
+
+
+def test_a_clip_at_rest_takes_the_first_window() -> None:
+    assert window_origins(torch.ones(2, 3, 16, 16, 4), 3).tolist() == [[0, 0], [0, 0]]
+
+
+def test_cut_takes_whole_tokens() -> None:
+    latents = torch.arange(16 * 16.0).view(1, 1, 16, 16, 1)
+    part = cut(latents, torch.tensor([[2, 3]]), 4)
+    assert torch.equal(part, latents[:, :, 4:12, 6:14])
+
+
+def test_refresh_finds_new_shards(shards: Path, tmp_path: Path) -> None:
+    def link(stem: str) -> None:
+        for source in shards.glob(f"{stem}*"):
+            (tmp_path / source.name).symlink_to(source)
+
+    link("f017_0000000")
+    source = BatchSource(tmp_path, {17: 1.0})
+    assert source.refresh() == 4
+    link("f017_0000004")
+    assert source.refresh() == 7
+    assert source.refresh() == 7
+
+
+def test_missing_lengths_are_named(shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no shards of \[65\] frames in .*: python -m toraeval train"):
+        BatchSource(shards, {17: 0.5, 65: 0.5})
+    with pytest.raises(UserError, match=r"no shards of \[17\]"):
+        BatchSource(tmp_path, {17: 1.0})
+
+
+def test_a_plan_that_no_clip_fits_is_refused(shards: Path) -> None:
+    with pytest.raises(UserError, match="no clip of 17 frames with at most 0 objects"):
+        BatchSource(shards, {17: 1.0}).draw(0, StepPlan(max_objects=0))
+
+
+def test_prefetched_batches_are_the_drawn_ones_in_order(shards: Path) -> None:
+    source = BatchSource(shards, {17: 1.0})
+    feed = Prefetcher(source, lambda step: StepPlan(window=3 + step % 2), start=7)
+    for step in (7, 8, 9):
+        number, batch = feed.next()
+        assert number == step
+        assert same(batch, source.draw(step, StepPlan(window=3 + step % 2)))
+    feed.close()
+
+
+def test_trouble_while_reading_ahead_reaches_the_loop(shards: Path) -> None:
+    feed = Prefetcher(BatchSource(shards, {17: 1.0}), lambda step: StepPlan(max_objects=0), start=0)
+    with pytest.raises(UserError, match="at most 0 objects"):
+        feed.next()
+
+
+def test_closing_ends_the_reading_thread(shards: Path) -> None:
+    before = threading.active_count()
+    feed = Prefetcher(BatchSource(shards, {17: 1.0}), lambda step: StepPlan(window=4), start=0)
+    feed.next()
+    feed.close()
+    deadline = time.monotonic() + 30
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
