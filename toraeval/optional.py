@@ -66,7 +66,7 @@ def require(module: str, feature: str, extra: str | None = None) -> ModuleType:
     found = probe(module)
     if not found.ok:
         package = module.split(".")[0]
-        install = f"pip install 'toraeval[{extra}]'" if extra else f"pip install {package}"
+        install = f"pip install -e '.[{extra}]'" if extra else f"pip install {package}"
         cure = install if found.absent else f"pip uninstall {package} (it is installed, but does not import)"
         raise MissingDependency(f"{feature} needs the package {package}: {found.reason}; run: {cure}")
     return importlib.import_module(module)

@@ -36,7 +36,7 @@ def test_missing_parts_are_told_with_the_command(
     )
     out = cli("list", "metrics").out
     assert "needs extra" in out
-    assert "pip install 'toraeval[clip]'" in out
+    assert "pip install -e '.[clip]'" in out
     out = cli("list", "trackers").out
     assert "needs weights" in out
     assert "python -m toraeval fetch cotracker3_offline" in out

@@ -37,16 +37,16 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
 
     command = record.command_line([verb, *argv])
     config.register_schemas(verb)
-    arguments = get_args_parser().parse_args(argv)
+    arguments = get_args_parser().parse_intermixed_args(argv)  # overrides on both sides of a flag
     if arguments.help:
         print(help_text)
         print(overrides.describe(verb, arguments.overrides))
         return 0
-    arranged = list(argv)
+    flags = [text for text in argv if text not in arguments.overrides]
+    arranged = [*flags, *arguments.overrides]
     only_shown = arguments.hydra_help or arguments.info or arguments.shell_completion
     if not only_shown and not (arguments.config_dir or arguments.config_path or arguments.config_name):
         checked = overrides.check(verb, arguments.overrides, arguments.multirun)
-        flags = [text for text in argv if text not in arguments.overrides]
         arranged = [*flags, *checked.overrides]
         if arguments.cfg is None:
             for cfg in checked.configs:

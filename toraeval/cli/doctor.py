@@ -80,7 +80,7 @@ def _packages() -> list[Finding]:
     found: list[Finding] = []
     for module in CORE:
         probe = optional.probe(module)
-        state = f"{probe.version}" if probe.ok else f"{probe.reason}; run: pip install toraeval"
+        state = f"{probe.version}" if probe.ok else f"{probe.reason}; run: pip install -e ."
         if module == "torch" and probe.ok:
             import torch
 
@@ -90,7 +90,7 @@ def _packages() -> list[Finding]:
     for module, extra in OPTIONAL.items():
         probe = optional.probe(module)
         state = (
-            str(probe.version) if probe.ok else f"{probe.reason} (optional; pip install 'toraeval[{extra}]')"
+            str(probe.version) if probe.ok else f"{probe.reason} (optional; pip install -e '.[{extra}]')"
         )
         found.append((module, state, False))
     return found

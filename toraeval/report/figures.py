@@ -87,8 +87,10 @@ def draw_error_over_time(curves: pd.DataFrame, group: Group, floors: Mapping[int
     _scale(panels[0], curves)
     panels[0].set_ylabel("TrajError e(t) [px], mean over cases", fontsize=11)
     figure.suptitle(
-        f"Error over time: {group.suite}, {group.size}, tracker {group.tracker}; "
-        "band = 95 % bootstrap over cases",
+        # one narrow panel would cut a single line off at both ends
+        f"Error over time: {group.suite}, {group.size}, tracker {group.tracker}"
+        + ("; " if len(lengths) > 1 else "\n")
+        + "band = 95 % bootstrap over cases",
         fontsize=12,
     )
     shown: dict[str, Any] = {}
