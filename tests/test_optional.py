@@ -40,7 +40,7 @@ def test_outcome_is_remembered(modules: Path) -> None:
 def test_require_names_feature_reason_and_cure(modules: Path) -> None:
     (modules / "broken_one.py").write_text("raise ImportError('bad wheel')")
     with pytest.raises(
-        optional.MissingDependency, match=r"metric x needs .*pip install 'toraeval\[clip\]'"
+        optional.MissingDependency, match=r"metric x needs .*pip install -e '\.\[clip\]'"
     ) as info:
         optional.require("absent_one", "metric x", "clip")
     assert info.value.exit_code == 3

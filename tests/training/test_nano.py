@@ -143,7 +143,9 @@ def test_phases_follow_the_time(config: TrainConfig) -> None:
     assert plan(39, step=3).window == 5
     assert plan(40) == StepPlan("sparse", lengths, 1, 5)
     assert plan(40, step=3) == StepPlan("sparse", lengths, 3)
-    assert plan(60) == StepPlan("sparse", late, 3)
+    assert plan(60) == StepPlan("sparse", late, 1, 5)
+    assert plan(60, step=2) == StepPlan("sparse", late, 3)
+    assert plan(60, step=4) == StepPlan("sparse", late, 3, min_objects=2)
 
 
 def test_learning_rate_warms_up_and_decays(config: TrainConfig) -> None:

@@ -89,9 +89,7 @@ def _packages() -> list[Finding]:
         found.append((module, state, not probe.ok))
     for module, extra in OPTIONAL.items():
         probe = optional.probe(module)
-        state = (
-            str(probe.version) if probe.ok else f"{probe.reason} (optional; pip install -e '.[{extra}]')"
-        )
+        state = str(probe.version) if probe.ok else f"{probe.reason} (optional; pip install -e '.[{extra}]')"
         found.append((module, state, False))
     return found
 

@@ -86,7 +86,7 @@ def main(arguments: Mapping[str, Any] | TrainOptions) -> int:
     """
     options = arguments if isinstance(arguments, TrainOptions) else TrainOptions(**arguments)
     check(options)
-    from toraeval.training import nano
+    from toraeval.training import curve, nano
 
     folder = Path(options.folder)
     try:
@@ -116,6 +116,9 @@ def main(arguments: Mapping[str, Any] | TrainOptions) -> int:
     nano.train(config)
     target = Path(options.export) if options.export else folder / "tora_nano.safetensors"
     export(Path(config.out), vae, target)
+    log = Path(config.out) / "log.csv"
+    if log.exists():  # the first row comes after 20 steps
+        curve.draw(log, folder / "loss.png")
     _say(f"weights: {target}; use them with: python -m toraeval run model=tora model.weights={target}")
     return 0
 
