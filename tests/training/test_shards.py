@@ -123,3 +123,14 @@ def test_a_resting_scene_is_encoded_as_white_motion(vae: LinearPatchAutoencoder)
     np.testing.assert_allclose(
         arrays["sparse"], np.broadcast_to(white, arrays["sparse"].shape), atol=ROUNDING
     )
+
+
+def test_a_jump_is_encoded_where_it_began(vae: LinearPatchAutoencoder) -> None:
+    scene = sample_scene("train", 3, num_objects=1, drift=False)
+    thing = scene.objects[0]
+    path = np.full_like(thing.path_P2, 350.0)
+    path[0] = 100.0  # dense flow stands at the place before the jump, in the latent frame after it
+    arrays = encode_scene(vae, replace(scene, objects=(replace(thing, path_P2=path),)), 5)
+    white = arrays["dense"][0, 0, 0]
+    assert np.abs(arrays["dense"][1, 3, 3] - white).max() > 0.1
+    assert np.array_equal(arrays["dense"][1, 12, 3], white)
