@@ -29,7 +29,7 @@ class ToraConfig:
 
     name: str = "tora"
     size: str = "nano"
-    steps: int = 10
+    steps: int = 2
     guidance: float = 1.0
     precision: str = "bf16"
     weights: str | None = None

@@ -42,7 +42,8 @@ def test_an_absent_object_is_not_found(point: FollowedPoint) -> None:
     assert Anchoring().find(point, view(-200, -200), has_flow=False) is None
 
 
-def test_another_colour_is_not_the_object(point: FollowedPoint) -> None:
+def test_another_colour_is_not_the_lost_object(point: FollowedPoint) -> None:
+    point.lost_frames = 3
     assert Anchoring().find(point, view(*QUERY, body=(40, 170, 70)), has_flow=False) is None
 
 

@@ -32,7 +32,9 @@ def draw(log: Path, target: Path) -> None:
         kind = row["motion"]
         if kind != previous:
             axes.axvline(position, color="0.6", linewidth=0.8, linestyle="--")
-            axes.annotate(kind, (position, max(losses)), xytext=(3, -8), textcoords="offset points", fontsize=9)
+            axes.annotate(
+                kind, (position, max(losses)), xytext=(3, -8), textcoords="offset points", fontsize=9
+            )
             previous = kind
     axes.grid(True, which="both", alpha=0.3)
     figure.savefig(target, dpi=110, metadata={"Software": None})

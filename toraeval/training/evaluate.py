@@ -52,7 +52,9 @@ def generate(
         case.id, 0, (1, model.config.in_channels, *vae.latent_size(native, case.height, case.width))
     )
     latents = sample_latents(model, vae, case.prompt, case.first_frame_HWC, tracks, noise, case.fps, options)
-    return Video.from_thwc(vae.decode(latents)[: case.frames], case.fps)
+    frames = vae.decode(latents)[: case.frames]
+    frames[0] = case.first_frame_HWC
+    return Video.from_thwc(frames, case.fps)
 
 
 def errors(case: Case, video: Video) -> float:

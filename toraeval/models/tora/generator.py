@@ -46,7 +46,7 @@ class Tora:
     def __init__(
         self,
         size: str = "nano",
-        steps: int = 10,
+        steps: int = 2,
         guidance: float = 1.0,
         precision: str = "bf16",
         weights: str | None = None,
@@ -130,10 +130,12 @@ class Tora:
         if not torch.isfinite(latents).all():
             raise UserError(f"tora: case {case.id} gave non-finite latents; try precision=fp32")
         frames = vae.decode(latents)
+        frames[0] = case.first_frame_HWC  # given, so it is not replaced by its lossy reconstruction
         info = {
             "requested": case.frames,
             "generated": native,
             "length_mode": "exact" if native == case.frames else "cut",
+            "first_frame": "given",
             "native_frames": "any (trained on 17 to 129)",
             "precision": self.options.precision,
             "device": "cpu",

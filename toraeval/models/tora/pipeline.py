@@ -32,7 +32,7 @@ class SamplingOptions:
         prediction: what the network predicts, `clean` or `velocity`.
     """
 
-    steps: int = 10
+    steps: int = 2
     guidance: float = 1.0
     precision: str = "bf16"
     prediction: str = "clean"
