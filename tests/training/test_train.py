@@ -115,7 +115,7 @@ def test_from_nothing_to_weights_that_generate(tmp_path: Path, capsys: pytest.Ca
     saved = torch.load(tmp_path / "state" / "nano" / "state.pt", weights_only=True)
     assert saved["step"] == 2
     for name, value in model.state_dict().items():
-        assert torch.equal(value, saved["average"][name].to(torch.bfloat16).to(value.dtype)), name
+        assert torch.equal(value, saved["model"][name].to(torch.bfloat16).to(value.dtype)), name
     assert torch.equal(vae.basis, checkpoint.load(target)[1].basis)
     video = Tora(steps=1, weights=str(target)).generate(Shapes().cases(5, 64, 64)[0], 0)
     assert video.num_frames == 5

@@ -192,7 +192,10 @@ def _render(vae: Path, shards: Path, options: TrainOptions) -> None:
 
 
 def export(state: Path, vae_path: Path, target: Path) -> None:
-    """Export a training state's averaged weights as safetensors with a model card.
+    """Export a training state's last weights as safetensors with a model card.
+
+    The last weights, not the average: the learning rate ends at zero, and on the validation
+    cases they were the better ones (4.9 against 5.8 px).
 
     Args:
         state: folder with `state.pt`, `config.json` and `log.csv`.
@@ -205,7 +208,7 @@ def export(state: Path, vae_path: Path, target: Path) -> None:
     saved = torch.load(state / "state.pt", weights_only=True, map_location="cpu")
     config = json.loads((state / "config.json").read_text())
     card = model_card(config, saved, state / "log.csv")
-    checkpoint.save(target, saved["average"], load_vae(vae_path), card)
+    checkpoint.save(target, saved["model"], load_vae(vae_path), card)
 
 
 def model_card(config: Mapping[str, Any], saved: Mapping[str, Any], log: Path) -> dict[str, Any]:
@@ -225,7 +228,7 @@ def model_card(config: Mapping[str, Any], saved: Mapping[str, Any], log: Path) -
         "name": "tora_nano",
         "licence": "Apache-2.0",
         "architecture": asdict(nano()),
-        "parameters": sum(v.numel() for v in saved["average"].values()),
+        "parameters": sum(v.numel() for v in saved["model"].values()),
         "data": "procedural world `shapes`, training split (toraeval.suites.shapes_world), 512x512",
         "scene_ranges": {str(k): v[0] for k, v in SCENES.items()},
         "clips_seen": saved["clips"],
