@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from toraeval import keys
 from toraeval.models.tora import checkpoint
 from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.generator import Tora
@@ -120,9 +121,9 @@ def test_from_nothing_to_weights_that_generate(tmp_path: Path, capsys: pytest.Ca
     video = Tora(steps=1, weights=str(target)).generate(Shapes().cases(5, 64, 64)[0], 0)
     assert video.num_frames == 5
 
-    before = checkpoint.sha256(target)
+    before = keys.file_sha256(target)
     assert train.main({**options, "export": str(tmp_path / "again.safetensors")}) == 0
-    assert checkpoint.sha256(tmp_path / "again.safetensors") == before  # no time is left, so nothing changed
+    assert keys.file_sha256(tmp_path / "again.safetensors") == before  # no time is left, so nothing changed
 
 
 @pytest.mark.usefixtures("clock")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from toraeval.geometry import native_frames
 from toraeval.models.tora.config import nano
 from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
@@ -17,7 +18,6 @@ from toraeval.models.tora.pipeline import (
     SamplingOptions,
     extend_tracks,
     initial_noise,
-    native_frames,
     sample_latents,
 )
 from toraeval.suites.shapes import Shapes

@@ -63,11 +63,6 @@ def test_card_is_in_the_header_and_beside_the_file(weights: Path) -> None:
     assert weights.stat().st_mode & 0o777 == 0o644
 
 
-def test_hash_is_that_of_the_file(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"abc")
-    assert checkpoint.sha256(tmp_path / "x").startswith("ba7816bf8f01cfea")
-
-
 def test_missing_file_names_the_train_command(tmp_path: Path, tiny_config: STDiTConfig) -> None:
     message = refused(tmp_path / "none.safetensors", tiny_config)
     assert "no weights at" in message

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from toraeval import keys
 from toraeval.models.tora import checkpoint
 from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.generator import Tora
@@ -90,7 +91,7 @@ def test_weights_are_loaded_once(weights: str) -> None:
 
 def test_fingerprint_names_everything_that_changes_the_bytes(weights: str) -> None:
     base = Tora(weights=weights).fingerprint()
-    assert base["weights_sha256"] == checkpoint.sha256(Path(weights))
+    assert base["weights_sha256"] == keys.file_sha256(Path(weights))
     assert base["model"] == "tora"
     changes: list[dict[str, Any]] = [{"steps": 11}, {"guidance": 2.0}, {"precision": "fp32"}]
     for change in changes:

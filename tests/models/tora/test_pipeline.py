@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from toraeval.geometry import native_frames
 from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
 from toraeval.models.tora.pipeline import (
@@ -16,7 +17,6 @@ from toraeval.models.tora.pipeline import (
     extend_tracks,
     initial_noise,
     motion_latents,
-    native_frames,
     sample_latents,
 )
 from toraeval.models.tora.trajectory import integer_points, trajectory_video

@@ -5,7 +5,6 @@ Float tensors are stored in bfloat16 except the autoencoder, whose basis decides
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,6 @@ TRAIN_COMMAND = "python -m toraeval train model=tora size=nano"
 def weights_path(size: str) -> Path:
     """Return where the shipped weights of a size lie."""
     return WEIGHTS / f"tora_{size}.safetensors"
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while piece := handle.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def save(

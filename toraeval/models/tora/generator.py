@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from toraeval import keys
+from toraeval.geometry import native_frames
 from toraeval.models.base import need_first_frame
 from toraeval.models.tora import checkpoint
 from toraeval.models.tora.linear_vae import BLOCK, LinearPatchAutoencoder
@@ -15,7 +17,6 @@ from toraeval.models.tora.pipeline import (
     SamplingOptions,
     extend_tracks,
     initial_noise,
-    native_frames,
     sample_latents,
 )
 from toraeval.models.tora.text import prompt_facts
@@ -42,6 +43,7 @@ class Tora:
     """
 
     name = "tora"
+    version = VERSION
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class Tora:
                 raise MissingAsset(
                     f"tora: no weights at {self.path}; train them with: {checkpoint.TRAIN_COMMAND}"
                 )
-            self._hash = checkpoint.sha256(self.path)
+            self._hash = keys.file_sha256(self.path)
         return self._hash
 
     def prepare(self) -> None:

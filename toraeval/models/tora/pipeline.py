@@ -38,11 +38,6 @@ class SamplingOptions:
     prediction: str = "clean"
 
 
-def native_frames(frames: int) -> int:
-    """Return the smallest 1 + 4k that is at least `frames`."""
-    return frames + (1 - frames) % STRIDE_T
-
-
 def extend_tracks(tracks_NT2: FloatArray, frames: int) -> FloatArray:
     """Repeat the last point until there are `frames` points; the added frames are cut off again later."""
     missing = frames - tracks_NT2.shape[1]
