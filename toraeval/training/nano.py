@@ -10,13 +10,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
 from toraeval.models.tora.config import nano
 from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
@@ -85,6 +86,7 @@ class Exchange:
         # two buffers in turn: a worker may write the next step while another still reads this one
         self.buffers = torch.zeros(2, workers, size).share_memory_()
         self.seconds = torch.zeros(1, dtype=torch.float64).share_memory_()
+        self.stop = torch.zeros(1, dtype=torch.bool).share_memory_()
         self.barrier = context.Barrier(workers)
 
     def average(self, parameters: list[nn.Parameter], rank: int, step: int) -> None:
@@ -113,6 +115,7 @@ class Trainer:
         from safetensors.torch import load_file
 
         self.config, self.rank, self.exchange = config, rank, exchange
+        self._parent, self._orphaned = os.getppid(), False
         self.out = Path(config.out)
         self.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
@@ -274,7 +277,7 @@ class Trainer:
     def _loop(self, feed: Prefetcher) -> None:
         began, saved = time.perf_counter() - self.seconds, time.perf_counter()
         losses: list[float] = []
-        while self.progress < 1.0:
+        while self.progress < 1.0 and not self._orphaned:
             _, batch = feed.next()
             loss, norm = self.update(batch)
             losses.append(loss)
@@ -294,7 +297,10 @@ class Trainer:
             return seconds
         if self.rank == 0:
             self.exchange.seconds[0] = seconds
+            # workers whose parent was killed would go on for hours unseen
+            self.exchange.stop[0] = os.getppid() != self._parent
         self.exchange.barrier.wait()
+        self._orphaned = bool(self.exchange.stop[0])
         return float(self.exchange.seconds[0])
 
     def _log(self, loss: float, norm: float) -> None:
@@ -321,14 +327,27 @@ class Trainer:
 
 def _work(rank: int, config: TrainConfig, exchange: Exchange | None) -> None:
     torch.set_num_threads(1)
-    Trainer(config, rank, exchange).run()
+    try:
+        Trainer(config, rank, exchange).run()
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
 
 
 def train(config: TrainConfig) -> None:
-    """Train with the configured number of workers; goes on from the saved state if there is one."""
+    """Train with the configured number of workers; goes on from the saved state if there is one.
+
+    Raises:
+        UserError: the data do not serve the plan, or a worker stopped.
+    """
     if config.workers == 1:
         Trainer(config).run()
         return
     size = sum(p.numel() for p in Tora(nano()).parameters() if p.requires_grad)
     exchange = Exchange(config.workers, size)
-    spawn(_work, args=(config, exchange), nprocs=config.workers)
+    try:
+        spawn(_work, args=(config, exchange), nprocs=config.workers)
+    except ProcessExitedException as error:
+        raise UserError(
+            "train: a worker stopped, its message stands above; the saved state is kept"
+        ) from error
