@@ -18,6 +18,7 @@ from toraeval import lock, pipeline, registry, store, videoio
 from toraeval.metrics.traj_error import TrajError
 from toraeval.pipeline import Report
 from toraeval.plan import Plan, plan_run
+from toraeval.results import load_run
 from toraeval.stages import Outcome
 from toraeval.types import MissingAsset, UserError
 
@@ -325,3 +326,11 @@ def test_plans_are_frozen(tmp_path: Path) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         plan.model = "x"  # type: ignore[misc]
     assert isinstance(plan, Plan)
+
+
+@pytest.mark.parametrize("fingerprint", ["3364693e85", "0012345678"])
+def test_a_fingerprint_that_looks_like_a_number_is_read_as_written(tmp_path: Path, fingerprint: str) -> None:
+    report = run(tmp_path)
+    cases = report.result.run_dir / "cases.csv"
+    cases.write_text(cases.read_text().replace(table(report)["fingerprint"].iloc[0], fingerprint))
+    assert load_run(report.result.run_dir).cases["fingerprint"].tolist() == [fingerprint] * 3

@@ -26,6 +26,19 @@ LAST = ("tracker", "tracker_floor", "frames_generated", "frames_scored", "length
 END = ("video_sha256", "fingerprint")
 TIMING = ("sample", "case", "seed", "generate_s", "track_s", "score_s")
 MAIN_METRIC = "traj_error"
+# Read as text whatever they look like: a hash such as 3364693e85 is a number to pandas otherwise.
+WORDS = (
+    "sample",
+    "case",
+    "model",
+    "suite",
+    "error",
+    "tracker",
+    "video_sha256",
+    "fingerprint",
+    "run",
+    "weights",
+)
 
 
 @dataclass(frozen=True)
@@ -116,9 +129,7 @@ def load_run(run_dir: str | Path) -> RunResult:
         raise UserError(
             f"{run_dir}: no {RECORD} and {CASES} here; give the folder of a run, see results/runs/"
         )
-    cases = pd.read_csv(
-        run_dir / CASES, dtype={"sample": str, "case": str, "error": str, "video_sha256": str}
-    )
+    cases = pd.read_csv(run_dir / CASES, dtype=dict.fromkeys(WORDS, str))
     timings = run_dir / TIMINGS
     if timings.is_file():
         seconds = pd.read_csv(timings, dtype={"sample": str}).set_index("sample")["generate_s"]

@@ -54,11 +54,12 @@ def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
 
     from toraeval import report
     from toraeval.cli.output import print_table
+    from toraeval.results import WORDS
 
     written = report.build(run_dirs, out_dir, only=samples)
     for path in written:
         if path.name == "table1.csv":
-            print_table(pd.read_csv(path))
+            print_table(pd.read_csv(path, dtype=dict.fromkeys(WORDS, str)))
     sheets = [path for path in written if path.parent.name == "samples"]
     for path in written:
         if path not in sheets:
