@@ -148,13 +148,14 @@ class _Sample:
             return meta
         video, seconds = self._video_again(meta) if meta else self._make()
         options = self.plan.options
+        preview = None
         if options.keep != "none" and not self.slot.has_preview():
-            self.slot.save_preview(video)
+            preview = dict(self.slot.save_preview(video))
         one_go = "track" in options.stages and "score" in options.stages
         if (options.keep == "lossless" or not one_go or seconds > DEAR_S) and not self.slot.has_lossless():
             self.slot.save_lossless(video)
         if meta is None:
-            meta = self._new_meta(video, seconds)
+            meta = {**self._new_meta(video, seconds), "preview": preview}
             self.slot.save_video_meta(meta)
         self.computed.append("generate")
         return meta

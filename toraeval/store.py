@@ -18,17 +18,16 @@ import numpy as np
 from toraeval import videoio
 from toraeval.keys import plain
 from toraeval.types import Case, Score, Tracks, UserError, Video
+from toraeval.videoio import TEMPORARY
 
 VIDEO, PREVIEW, VIDEO_META = "video.mkv", "preview.mp4", "video.json"
 TRACKS, SCORE, SCORE_ARRAYS = "tracks.npz", "score.json", "score.npz"
 FAILURE, TRACEBACK = "failure.json", "traceback.txt"
-TEMPORARY = ".tmp-"
 
 
 def atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, flush it to the disk, then rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # the suffix stays last: video writers choose the container by it
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
         write(temporary)
@@ -153,10 +152,11 @@ class Slot:
         write_json(self.folder / VIDEO_META, meta)
 
     def save_lossless(self, video: Video) -> None:
-        atomic(self.folder / VIDEO, lambda path: videoio.write_lossless(video, path))
+        videoio.write_lossless(video, self.folder / VIDEO)
 
-    def save_preview(self, video: Video) -> None:
-        atomic(self.folder / PREVIEW, lambda path: videoio.write_preview(video, path))
+    def save_preview(self, video: Video) -> Mapping[str, Any]:
+        """Write the preview; returns its size and by how much odd sides were padded."""
+        return videoio.write_preview(video, self.folder / PREVIEW)
 
     def has_lossless(self) -> bool:
         return (self.folder / VIDEO).is_file()

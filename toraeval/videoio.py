@@ -31,6 +31,7 @@ ENCODER_THREADS = 2
 # Our own files carry their length and exact rate, because Matroska rounds both away.
 FRAMES_TAG = "TORAEVAL_FRAMES"
 FPS_TAG = "TORAEVAL_FPS"
+TEMPORARY = ".tmp-"  # start of the names of unfinished files, which a killed process leaves behind
 LOSSLESS_OPTIONS = {"crf": "0", "preset": "ultrafast", "g": "16"}
 PREVIEW_OPTIONS = {"crf": "18", "preset": "veryfast"}
 
@@ -207,7 +208,7 @@ class _Sink:
 @contextlib.contextmanager
 def _atomic(path: Path, expected_bytes: int) -> Iterator[_Sink]:
     """Open a temporary file beside `path`; fsync and rename it on success, delete it on any failure."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
