@@ -12,7 +12,7 @@ from toraeval import lock, record, results
 from toraeval.plan import Plan, plan_floor
 from toraeval.results import RunResult
 from toraeval.stages import Outcome, is_current, process
-from toraeval.store import RunStore, disk_use, require_space, require_writable, sample_id, write_json
+from toraeval.store import disk_use, require_space, require_writable, sample_id, write_json
 from toraeval.types import Case, UserError
 from toraeval.workers import process_in_pool
 
@@ -235,9 +235,3 @@ def estimate_bytes(plan: Plan, num_samples: int) -> int:
     raw = max((case.frames * case.height * case.width * 3 for _, case in plan.cases), default=0)
     share = {"lossless": 0.6, "preview": 0.05, "none": 0.01}[plan.options.keep]
     return int(num_samples * raw * (share if "score" in plan.options.stages else 0.6))
-
-
-def floor_store(plan: Plan) -> RunStore | None:
-    """Return the run folder of the plan's ground truth, or None where there is none."""
-    floor = plan_floor(plan)
-    return floor.store if floor else None

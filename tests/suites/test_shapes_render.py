@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toraeval.suites.shapes_render import SceneRenderer, base_colour
-from toraeval.suites.shapes_world import COLOURS, DRIFT_PX, DRIFTS, Scene, sample_scene
+from toraeval.suites.shapes_render import SceneRenderer
+from toraeval.suites.shapes_world import BACKGROUNDS, COLOURS, DRIFT_PX, DRIFTS, Scene, sample_scene
 
 STILL = (14, 3, "zigzag", False)
 DRIFTING = (13, 2, "crossing", True)
@@ -53,7 +53,7 @@ def test_still_background_stays() -> None:
     renderer = SceneRenderer(scene(*STILL), 5, 128, 128)
     assert np.array_equal(renderer.background(0), renderer.background(4))
     mean = renderer.background(0).mean((0, 1))
-    np.testing.assert_allclose(mean, base_colour(renderer.scene), atol=15)
+    np.testing.assert_allclose(mean, BACKGROUNDS[renderer.scene.background], atol=15)
 
 
 def test_pixels_outside_the_windows_are_background() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from toraeval.suites.shapes_world import BACKGROUNDS, CANVAS, COLOURS, DISC, DRIFT_PX, Scene, SceneObject
+from toraeval.suites.shapes_world import CANVAS, COLOURS, DISC, DRIFT_PX, Scene, SceneObject
 from toraeval.types import BoolArray, ByteArray, FloatArray
 
 _PAD = int(DRIFT_PX) + 2  # canvas pixels of background kept beyond each border for drifting
@@ -151,8 +151,3 @@ class SceneRenderer:
                 (x0, y0, x1, y1), body, _ = self.coverage(n, t - 1)
                 flow[y0:y1, x0:x1][body >= 0.5] = self.tracks_NT2[n, t] - self.tracks_NT2[n, t - 1]
             yield flow
-
-
-def base_colour(scene: Scene) -> tuple[int, int, int]:
-    """Return the nominal RGB of a scene's background."""
-    return BACKGROUNDS[scene.background]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -64,7 +65,7 @@ def _random_state_kept() -> Iterator[None]:
 
 
 @dataclass
-class _CoTracker3:
+class _CoTracker3(ABC):
     """Options shared by both modes.
 
     Attributes:
@@ -177,12 +178,13 @@ class _CoTracker3:
                 f"tracker {self.name}: {video.width}x{video.height} is too small; at least 2x2 pixels"
             )
 
+    @abstractmethod
     def _predict(
         self, clip_1TCHW: torch.Tensor, queries_1N3: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        raise NotImplementedError
+        """Return tracks [1,T,N,2] and visibility [1,T,N] of one clip in this mode."""
 
-    def _limit_memory(self, model: Any) -> None:
+    def _limit_memory(self, model: Any) -> None:  # noqa: B027 - a hook that one mode uses
         """Hook for modes whose memory grows with the clip."""
 
     def _manual(self) -> str:

@@ -117,7 +117,7 @@ def read_text_path(path: str | os.PathLike[str], canvas: Canvas | None = None) -
     return _visible_everywhere(points[None], canvas, path)
 
 
-def read_dragnuwa(path: str | os.PathLike[str], canvas: Canvas | None = None) -> Trajectories:
+def _parse_dragnuwa(file: JsonFile, canvas: Canvas | None) -> Trajectories:
     """Read DragNUWA's JSON, a list of tracks `[[[x, y], ...], ...]`; default canvas 576 x 320.
 
     Tracks with fewer points are resampled to the longest, uniformly over the point index.
@@ -125,10 +125,6 @@ def read_dragnuwa(path: str | os.PathLike[str], canvas: Canvas | None = None) ->
     Raises:
         UserError: wrong JSON types, a track with fewer than 2 points, or a point off the canvas.
     """
-    return _parse_dragnuwa(JsonFile(Path(path)), canvas)
-
-
-def _parse_dragnuwa(file: JsonFile, canvas: Canvas | None) -> Trajectories:
     canvas = canvas or geometry.DRAGNUWA_CANVAS
     if not isinstance(file.data, list) or not file.data:
         file.fail([], "no tracks", file.data, "a list of tracks [[[x, y], ...], ...]")
