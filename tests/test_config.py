@@ -36,9 +36,9 @@ def test_every_registered_part_has_a_yaml_file() -> None:
 
 
 def test_train_has_the_options_of_the_training_package() -> None:
-    from toraeval.training.train import TrainOptions
+    from toraeval.training.train import TrainConfig
 
-    assert dataclasses.asdict(config.TrainConfig()) == dataclasses.asdict(TrainOptions())
+    assert dataclasses.asdict(config.TrainConfig()) == dataclasses.asdict(TrainConfig())
 
 
 def test_presets_only_set_options_that_exist() -> None:

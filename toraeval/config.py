@@ -76,10 +76,10 @@ class FolderConfig:
 
 
 @dataclass
-class CoTracker3OfflineConfig:
+class CoTracker3Config:
     """See `toraeval.trackers.cotracker`."""
 
-    name: str = "cotracker3_offline"
+    name: str = MISSING
     checkpoint: str | None = None
     sha256: str | None = None
     weights: str = "checkpoint"
@@ -87,21 +87,17 @@ class CoTracker3OfflineConfig:
     repo_dir: str | None = None
     revision: str = "82e02e8029753ad4ef13cf06be7f4fc5facdda4d"
     device: str = "cpu"
+
+
+@dataclass
+class CoTracker3OfflineConfig(CoTracker3Config):
+    name: str = "cotracker3_offline"
     chunk_frames: int = 8
 
 
 @dataclass
-class CoTracker3OnlineConfig:
-    """See `toraeval.trackers.cotracker`."""
-
+class CoTracker3OnlineConfig(CoTracker3Config):
     name: str = "cotracker3_online"
-    checkpoint: str | None = None
-    sha256: str | None = None
-    weights: str = "checkpoint"
-    source: str = "github"
-    repo_dir: str | None = None
-    revision: str = "82e02e8029753ad4ef13cf06be7f4fc5facdda4d"
-    device: str = "cpu"
     support_grid: bool = False
 
 
@@ -223,7 +219,19 @@ class ScoreConfig(CommonConfig):
 
 @dataclass
 class TrainConfig:
-    """`python -m toraeval train`; see `toraeval.training.train.TrainOptions`, which has the same fields."""
+    """`python -m toraeval train`.
+
+    Attributes:
+        model, size: only `tora` and `nano` are trained here.
+        minutes: training time in all, added up over restarts; rendering comes on top.
+        clips: number of 17-frame clips to render; longer ones follow in fixed proportion.
+        folder: where autoencoder, shards and state lie; keep it to go on later.
+        workers: processes, one thread each on the CPU; 1 on a GPU.
+        device: `cpu` or `cuda`.
+        start: weights to begin from: a safetensors file, `shipped`, or nothing.
+        export: file for the trained weights; inside `folder` if not given.
+        seed: seed of weights and draws.
+    """
 
     model: str = "tora"
     size: str = "nano"

@@ -12,7 +12,7 @@ def test_options_reach_the_training_package(cli: Cli, monkeypatch: pytest.Monkey
     from toraeval.training import train
 
     seen: list[Any] = []
-    monkeypatch.setattr(train, "main", lambda options: seen.append(train.TrainOptions(**options)) or 0)
+    monkeypatch.setattr(train, "main", lambda options: seen.append(train.TrainConfig(**options)) or 0)
     assert cli("train", "model=tora", "size=nano", "minutes=1.5", "folder=state").code == 0
     assert (seen[0].minutes, seen[0].folder) == (1.5, "state")
 

@@ -19,7 +19,7 @@ from toraeval.models.tora.generator import Tora
 from toraeval.suites.shapes import Shapes
 from toraeval.training import nano as training
 from toraeval.training import train
-from toraeval.training.train import TrainOptions, check, shard_plan
+from toraeval.training.train import TrainConfig, check, shard_plan
 from toraeval.types import MissingAsset, UserError
 
 
@@ -48,7 +48,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str,
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="sees no GPU; use device=cpu"):
-        check(TrainOptions(device="cuda"))
+        check(TrainConfig(device="cuda"))
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def small_world(monkeypatch: pytest.MonkeyPatch, tiny_size: STDiTConfig) -> None
     config = partial(training.TrainConfig, lengths=lengths, late_lengths=lengths)
     monkeypatch.setattr(training, "TrainConfig", config)
 
-    def render(vae: Path, shards: Path, options: TrainOptions) -> None:
+    def render(vae: Path, shards: Path, options: TrainConfig) -> None:
         shards.mkdir(exist_ok=True)
         for frames, start, count in shard_plan(options.clips):
             train._write((str(vae), str(shards), frames, start, count))

@@ -12,12 +12,13 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from toraeval.config import TrainConfig
 from toraeval.types import UserError
 
 # frames -> (first scene, clips per shard): ranges of scenes never overlap
@@ -27,35 +28,7 @@ MAX_CLIPS = 2_000_000  # beyond it the scenes of 17-frame clips would meet those
 FIT_SCENES = 500
 
 
-@dataclass(frozen=True)
-class TrainOptions:
-    """What the verb takes.
-
-    Attributes:
-        model, size: only `tora` and `nano` are trained here.
-        minutes: training time in all, added up over restarts; rendering comes on top.
-        clips: number of 17-frame clips to render; longer ones follow in fixed proportion.
-        folder: where autoencoder, shards and state lie; keep it to go on later.
-        workers: processes, one thread each on the CPU; 1 on a GPU.
-        device: `cpu` or `cuda`.
-        start: weights to begin from: a safetensors file, `shipped`, or nothing.
-        export: file for the trained weights; inside `folder` if not given.
-        seed: seed of weights and draws.
-    """
-
-    model: str = "tora"
-    size: str = "nano"
-    minutes: float = 110.0
-    clips: int = 9000
-    folder: str = "training_state"
-    workers: int = 2
-    device: str = "cpu"
-    start: str | None = None
-    export: str | None = None
-    seed: int = 0
-
-
-def check(options: TrainOptions) -> None:
+def check(options: TrainConfig) -> None:
     """Refuse what cannot be trained.
 
     Raises:
@@ -77,14 +50,14 @@ def check(options: TrainOptions) -> None:
         raise UserError("train: device=cuda, but this PyTorch sees no GPU; use device=cpu")
 
 
-def main(arguments: Mapping[str, Any] | TrainOptions) -> int:
+def main(arguments: Mapping[str, Any] | TrainConfig) -> int:
     """Run every step that is still missing; returns the exit code.
 
     Raises:
         UserError: see `check`; a folder that cannot be written.
         MissingAsset: the weights to begin from are not there.
     """
-    options = arguments if isinstance(arguments, TrainOptions) else TrainOptions(**arguments)
+    options = arguments if isinstance(arguments, TrainConfig) else TrainConfig(**arguments)
     check(options)
     from toraeval.training import curve, nano
 
@@ -133,7 +106,7 @@ def _start(start: str | None) -> str | None:
     return str(checkpoint.weights_path("nano")) if start == "shipped" else start
 
 
-def _fit(vae: Path, options: TrainOptions) -> None:
+def _fit(vae: Path, options: TrainConfig) -> None:
     if vae.exists():
         return
     from safetensors.torch import save_file
@@ -174,7 +147,7 @@ def _write(job: tuple[str, str, int, int, int]) -> None:
         write_shard(load_vae(Path(vae)), Path(folder), frames, start, count)
 
 
-def _render(vae: Path, shards: Path, options: TrainOptions) -> None:
+def _render(vae: Path, shards: Path, options: TrainConfig) -> None:
     from tqdm import tqdm
 
     shards.mkdir(parents=True, exist_ok=True)
