@@ -26,7 +26,7 @@ CORE = (
 )  # fmt: skip
 OPTIONAL = {
     "transformers": "tora",
-    "diffusers": "parity",
+    "diffusers": "cogvideox",
     "lpips": "lpips",
     "tensorboard": "train",
     "submitit": "slurm",
