@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.tora.config import nano, tiny
-from toraeval.models.tora.fuser import AdaptiveNormFuser, build_fuser, conv3x3
+from toraeval.models.tora.config import FUSER_PLACES, FUSER_SITES, FUSERS, nano, tiny
+from toraeval.models.tora.fuser import AdaptiveNormFuser, CrossAttentionFuser, build_fuser, conv3x3
+from toraeval.models.tora.model import Tora
+from toraeval.models.tora.stdit import STDiT3
 
 Golden = Mapping[str, np.ndarray]
 
@@ -98,3 +100,59 @@ def test_each_size_gets_the_norm_of_its_configuration() -> None:
     norm = build_fuser(tiny(hidden_size=64, fuser="adaptive_norm")).flow_cond_norm
     assert norm is not None
     assert norm.num_groups == 32
+
+
+DESIGNS = [name for name in FUSERS if name != "none"]
+
+
+@pytest.mark.parametrize("site", FUSER_SITES)
+@pytest.mark.parametrize("place", FUSER_PLACES)
+@pytest.mark.parametrize("design", DESIGNS)
+@torch.no_grad()
+def test_untrained_fusers_leave_the_backbone_bit_identical(design: str, place: str, site: str) -> None:
+    config = tiny(fuser=design, fuser_place=place, fuser_site=site)
+    model, backbone = Tora(config).eval(), STDiT3(tiny()).eval()
+    state = model.state_dict()
+    backbone.load_state_dict({k: state[k] for k in backbone.state_dict()})
+    x, t, y = torch.randn(2, 4, 3, 4, 6), torch.tensor([500.0, 20.0]), torch.randn(2, 1, 8, 32)
+    motion = model.encode_motion(torch.randn(2, 4, 3, 4, 6))
+    assert torch.equal(model(x, t, y, motion=motion), backbone(x, t, y))
+
+
+@pytest.mark.parametrize("place", FUSER_PLACES)
+@pytest.mark.parametrize("design", DESIGNS)
+def test_every_design_learns_at_every_place(design: str, place: str) -> None:
+    model = Tora(tiny(fuser=design, fuser_place=place))
+    for p in model.parameters():  # a fresh network's zero outputs would hide the features
+        if p.requires_grad:
+            nn.init.normal_(p, std=0.1)
+    x, t, y = torch.randn(1, 4, 3, 4, 4), torch.tensor([500.0]), torch.randn(1, 1, 8, 32)
+    model(x, t, y, motion=model.encode_motion(torch.randn(1, 4, 3, 4, 4))).square().mean().backward()
+    lists = {"fuser": model.fuser, "fuser_spatial": model.fuser_spatial}
+    assert {name for name, fusers in lists.items() if fusers is not None} == {
+        "temporal": {"fuser"}, "spatial": {"fuser_spatial"}, "both": {"fuser", "fuser_spatial"},
+    }[place]  # fmt: skip
+    for fusers in lists.values():
+        for name, p in [] if fusers is None else list(fusers.named_parameters()):
+            assert p.grad is not None, name
+            assert p.grad.abs().max() > 0, name
+    assert model.traj_extractor.conv_in.weight.grad.abs().max() > 0
+
+
+@torch.no_grad()
+def test_cross_attention_knows_where_a_feature_lies() -> None:
+    fuser = CrossAttentionFuser(8, 32, 4)
+    nn.init.normal_(fuser.proj.weight)
+    x, places = torch.zeros(1, 1, 6, 32), torch.randn(1, 1, 6, 32)
+    motion = torch.zeros(1, 1, 6, 8)
+    motion[..., 2, :] = 1
+    moved = motion.flip(2)
+    assert torch.allclose(fuser(x, motion), fuser(x, moved), atol=1e-6)
+    assert not torch.allclose(fuser(x, motion, None, places), fuser(x, moved, None, places), atol=1e-3)
+
+
+@pytest.mark.parametrize(("compression", "channels"), [("vae", 4), ("key_frame", 128), ("average", 128)])
+def test_extractor_takes_what_the_compression_gives(compression: str, channels: int) -> None:
+    model = Tora(tiny(fuser="adaptive_norm", compression=compression))
+    features = model.encode_motion(torch.randn(1, channels, 2, 4, 6))
+    assert [f.shape for f in features] == [(1, 2, 6, 16)] * 2

@@ -180,7 +180,7 @@ def test_extra_condition_channels_reach_every_frame() -> None:
 class AddMotion(torch.nn.Module):
     """Stand-in for a fuser: adds the mean motion feature."""
 
-    def forward(self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: tuple[int, int]) -> Tensor:
+    def forward(self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: object, places: Tensor) -> Tensor:
         assert grid == (2, 2)
         return x_BTSC + motion_BTSM.mean(-1, keepdim=True)
 
@@ -188,7 +188,7 @@ class AddMotion(torch.nn.Module):
 @torch.no_grad()
 @pytest.mark.parametrize("site", ["residual", "attention"])
 def test_fuser_acts_where_configured_and_is_skipped_without_motion(site: str) -> None:
-    model = randomised(tiny(fuser_site=site))
+    model = randomised(tiny(fuser="adaptive_norm", fuser_site=site))
     x, t, y = torch.randn(1, 4, 3, 4, 4), torch.tensor([500.0]), torch.randn(1, 1, 8, 32)
     plain = model(x, t, y)
     model.fuser = torch.nn.ModuleList([AddMotion(), AddMotion()])

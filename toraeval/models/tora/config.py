@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-FUSERS = ("none", "adaptive_norm")
+FUSERS = ("none", "adaptive_norm", "cross_attention", "extra_channel")
+FUSER_PLACES = ("temporal", "spatial", "both")
 FUSER_SITES = ("residual", "attention")
+COMPRESSIONS = ("vae", "key_frame", "average")
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,14 @@ class STDiTConfig:
     latent_stride: int = 8  # pixels per latent cell, used when the pixel size is not given
     cond_channels: int = 0  # extra input channels concatenated before the patch embedding
     fuser: str = "none"
+    fuser_place: str = "temporal"  # which blocks a fuser stands before
     motion_channels: int = 128
     fuser_site: str = "residual"
     fuser_groups: int = 32  # 0: normalise each token alone
     extractor_blocks: int = 2  # residual blocks of the trajectory extractor per block pair
     extractor_norm: bool = True
+    compression: str = "vae"  # how a trajectory picture becomes the extractor's input
+    motion_unshuffle: int = 8  # pixel-unshuffle side of the compressions without an autoencoder
     embedded_text: bool = False  # own word encoder instead of T5 features
 
     def __post_init__(self) -> None:
@@ -51,10 +56,18 @@ class STDiTConfig:
             raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of 4 (position embedding)")
         if self.head_dim % 2:
             raise ValueError(f"head width {self.head_dim} is odd; rotary embedding needs pairs")
-        if self.fuser not in FUSERS:
-            raise ValueError(f"fuser {self.fuser!r} is not one of {', '.join(FUSERS)}")
-        if self.fuser_site not in FUSER_SITES:
-            raise ValueError(f"fuser_site {self.fuser_site!r} is not one of {', '.join(FUSER_SITES)}")
+        for name, allowed in (
+            ("fuser", FUSERS),
+            ("fuser_place", FUSER_PLACES),
+            ("fuser_site", FUSER_SITES),
+            ("compression", COMPRESSIONS),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} {getattr(self, name)!r} is not one of {', '.join(allowed)}")
+        if self.latent_stride % self.motion_unshuffle:
+            raise ValueError(
+                f"motion_unshuffle {self.motion_unshuffle} does not divide latent_stride {self.latent_stride}"
+            )
 
     @property
     def head_dim(self) -> int:
@@ -65,6 +78,11 @@ class STDiTConfig:
     def out_channels(self) -> int:
         """Channels of the network output: twice the latent channels when `pred_sigma`."""
         return self.in_channels * (2 if self.pred_sigma else 1)
+
+    @property
+    def motion_in_channels(self) -> int:
+        """Channels of the trajectory extractor's input: latent channels, or (u, v) of each unshuffled pixel."""
+        return self.in_channels if self.compression == "vae" else 2 * self.motion_unshuffle**2
 
     @property
     def mlp_hidden(self) -> int:
@@ -106,6 +124,7 @@ def nano(**changes: Any) -> STDiTConfig:
         fuser_groups=0,
         extractor_blocks=1,
         extractor_norm=False,
+        motion_unshuffle=4,
         embedded_text=True,
     )
     return replace(base, **changes)
@@ -114,8 +133,9 @@ def nano(**changes: Any) -> STDiTConfig:
 def tiny(**changes: Any) -> STDiTConfig:
     """Configuration of the test size: two block pairs of width 48; keyword arguments override fields."""
     base = STDiTConfig(
-        depth=2, hidden_size=48, num_heads=4, caption_channels=32, model_max_length=8, motion_channels=16
-    )
+        depth=2, hidden_size=48, num_heads=4, caption_channels=32, model_max_length=8, motion_channels=16,
+        fuser_groups=16,
+    )  # fmt: skip
     return replace(base, **changes)
 
 

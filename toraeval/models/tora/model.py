@@ -24,7 +24,7 @@ class Tora(STDiT3):
     def __init__(self, config: STDiTConfig) -> None:
         super().__init__(config)
         self.traj_extractor = TrajectoryExtractor(
-            config.in_channels,
+            config.motion_in_channels,
             config.motion_channels,
             config.depth,
             config.extractor_blocks,

@@ -1,4 +1,4 @@
-"""Spatial-temporal diffusion transformer (STDiT3) with a place for motion fusers before its temporal blocks.
+"""Spatial-temporal diffusion transformer (STDiT3) with places for motion fusers before its blocks.
 
 Re-implemented from the description of Open-Sora v1.2.0 (`opensora/models/stdit/stdit3.py`, Apache-2.0); state-dict
 keys and numbers are equal to upstream's. It differs in speed (tokens stay [B,T,S,C], modulation is broadcast per
@@ -31,6 +31,7 @@ from toraeval.models.tora.embeddings import (
     position_table,
     tile_rows,
 )
+from toraeval.models.tora.fuser import build_fusers
 
 DEFAULT_FPS = 24.0
 
@@ -128,11 +129,8 @@ class STDiT3(nn.Module):
         self.final_layer = FinalLayer(config)
         self._position_cache: dict[tuple[object, ...], Tensor] = {}
         initialise(self)
-        self.fuser: nn.ModuleList | None = None
-        if config.fuser != "none":
-            from toraeval.models.tora.fuser import build_fuser
-
-            self.fuser = nn.ModuleList(build_fuser(config) for _ in range(config.depth))
+        self.fuser = build_fusers(config, "temporal")
+        self.fuser_spatial = build_fusers(config, "spatial")
 
     @property
     def compute_dtype(self) -> torch.dtype:
@@ -213,8 +211,8 @@ class STDiT3(nn.Module):
             text = self.precompute_text(y, mask, keys_values=False)
         dtype, batch, frames = self.compute_dtype, x.shape[0], x.shape[2]
         tokens, grid = self._embed_patches(x, cond, dtype)
-        table = self._positions(grid, x, height, width) if positions is None else positions
-        tokens = tokens + table.to(dtype)
+        places = (self._positions(grid, x, height, width) if positions is None else positions).to(dtype)
+        tokens = tokens + places
         fps_value = fps if fps is not None else torch.full((1,), DEFAULT_FPS, device=x.device)
         rate = self.fps_embedder(fps_value, batch)
         t = (self.t_embedder(timestep) + rate).to(dtype)
@@ -225,7 +223,7 @@ class STDiT3(nn.Module):
             t0 = (self.t_embedder(torch.zeros_like(timestep)) + rate).to(dtype)
             t6_clean = self.t_block(t0).view(batch, 1, 6, 1, -1)
             t6 = torch.where(x_mask[:, :, None, None, None], t6, t6_clean)
-        tokens = self._run_blocks(tokens, t6, text, motion, grid)
+        tokens = self._run_blocks(tokens, t6, text, motion, grid, places)
         out = self.final_layer(tokens, t, t0, x_mask)
         return self._unpatchify(out, grid)[:, :, :frames, : x.shape[3], : x.shape[4]].float()
 
@@ -286,22 +284,25 @@ class STDiT3(nn.Module):
         text: TextContext,
         motion: Sequence[Tensor] | None,
         grid: tuple[int, int, int],
+        places: Tensor,
     ) -> Tensor:
         depth = self.config.depth
-        if motion is not None and (self.fuser is None or len(motion) != depth):
+        if motion is not None and (self.config.fuser == "none" or len(motion) != depth):
             raise ValueError(
                 f"motion has {len(motion)} tensors; fuser {self.config.fuser!r} of depth {depth}"
             )
         rope = self.rope.tables(x.shape[1], x.dtype)
         pairs = text.keys_values or (None,) * (2 * depth)
-        for i, (spatial, temporal) in enumerate(zip(self.spatial_blocks, self.temporal_blocks, strict=True)):
-            x = self._call(spatial, x, t6, rope, text, pairs[2 * i])
-            fuse = None
-            if self.fuser is not None and motion is not None:
-                fuse = partial(self.fuser[i], motion_BTSM=motion[i], grid=grid[1:])
-                if self.config.fuser_site == "residual":
-                    x, fuse = fuse(x), None
-            x = self._call(temporal, x, t6, rope, text, pairs[2 * i + 1], fuse)
+        for i in range(depth):
+            for k, (blocks, fusers) in enumerate(
+                ((self.spatial_blocks, self.fuser_spatial), (self.temporal_blocks, self.fuser))
+            ):
+                fuse = None
+                if fusers is not None and motion is not None:
+                    fuse = partial(fusers[i], motion_BTSM=motion[i], grid=grid[1:], places=places)
+                    if self.config.fuser_site == "residual":
+                        x, fuse = fuse(x), None
+                x = self._call(blocks[i], x, t6, rope, text, pairs[2 * i + k], fuse)
         return x
 
     def _call(self, block: nn.Module, *args: object) -> Tensor:
