@@ -97,7 +97,7 @@ def test_motion_acts_only_near_itself() -> None:
 
 def test_each_size_gets_the_norm_of_its_configuration() -> None:
     assert build_fuser(nano()).flow_cond_norm is None
-    norm = build_fuser(tiny(hidden_size=64, fuser="adaptive_norm")).flow_cond_norm
+    norm = build_fuser(tiny(hidden_size=64, fuser="adaptive_norm", fuser_groups=32)).flow_cond_norm
     assert norm is not None
     assert norm.num_groups == 32
 

@@ -101,7 +101,7 @@ def test_window_route_on_recorded_clips(golden: Golden, name: str, size: str) ->
 def window_flow(points: np.ndarray, width: int, height: int) -> np.ndarray:
     """The flow of the window route, put back onto the canvas."""
     flow = np.zeros((points.shape[1], height, width, 2), np.float32)
-    for t, top, left, patch in trajectory._flow_patches(points, width, height):
+    for t, top, left, patch in trajectory.flow_patches(points, width, height):
         flow[t, top : top + patch.shape[0], left : left + patch.shape[1]] = patch
     return flow
 

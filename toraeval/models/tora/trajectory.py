@@ -173,7 +173,7 @@ def trajectory_patches(points_NT2: IntArray, width: int, height: int) -> Iterato
         UserError: for a point outside the canvas.
     """
     _check_sources(np.asarray(points_NT2), width, height)
-    pieces = list(_flow_patches(points_NT2, width, height))
+    pieces = list(flow_patches(points_NT2, width, height))
     if not pieces:
         return
     max_radius = max(float(np.sqrt((flow**2).sum(-1)).max()) for *_, flow in pieces)
@@ -181,9 +181,10 @@ def trajectory_patches(points_NT2: IntArray, width: int, height: int) -> Iterato
         yield t, top, left, flow_colours(flow, max_radius)
 
 
-def _flow_patches(
+def flow_patches(
     points_NT2: IntArray, width: int, height: int
 ) -> Iterator[tuple[int, int, int, Float32Array]]:
+    """Yield (frame, top, left, flow (h, w, 2)) for the parts of the blurred flow that are not zero, frame by frame."""
     for t in range(1, points_NT2.shape[1]):
         sources: dict[tuple[int, int], IntArray] = {}
         for path in points_NT2:
