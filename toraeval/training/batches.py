@@ -25,7 +25,7 @@ class StepPlan:
     """What a step trains on.
 
     Attributes:
-        motion: `dense` or `sparse`.
+        motion: `dense` or `sparse` or `none`: no path is given.
         lengths: frame count -> share of the steps.
         min_objects, max_objects: clips with fewer or more objects are left out.
         window: token rows and columns to keep around the path of each clip; None keeps the whole picture.
@@ -44,14 +44,14 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class Batch:
-    """Latents (B, t, h, w, C) float16 of clip and motion picture, word numbers (B, L), frame count.
+    """Latents (B, t, h, w, C) float16 of clip and motion (or None), word numbers (B, L), frame count.
 
     `origins` (B, 2) is the first token of each clip's window when only windows are trained on, else None;
     `whole` is the number of token rows and columns of the whole picture.
     """
 
     video: Tensor
-    motion: Tensor
+    motion: Tensor | None
     words: Tensor
     frames: int
     origins: Tensor | None
@@ -99,14 +99,22 @@ class BatchSource:
         seed: seed of the draws.
         worker: number of this worker; all workers draw the same length at the same step.
         tokens: tokens per batch and worker, whatever the length and window.
+        compression: of the motion, see `toraeval.models.tora.compression`.
 
     Raises:
         UserError: when the folder holds no shard of a wanted length.
     """
 
     def __init__(
-        self, folder: Path, lengths: dict[int, float], seed: int = 0, worker: int = 0, tokens: int = 2560
+        self,
+        folder: Path,
+        lengths: dict[int, float],
+        seed: int = 0,
+        worker: int = 0,
+        tokens: int = 2560,
+        compression: str = "vae",
     ) -> None:
+        self.compression = compression
         self.folder, self.seed, self.worker, self.tokens = folder, seed, worker, tokens
         self.shards: dict[int, list[Shard]] = {n: [] for n in lengths}
         self.refresh()
@@ -155,13 +163,20 @@ class BatchSource:
                 needed -= len(picks)
         video = torch.cat([s.rows("video", p) for s, p in parts])
         marks = torch.cat([s.rows("sparse", p) for s, p in parts])
-        drawn = marks if plan.motion == "sparse" else torch.cat([s.rows(plan.motion, p) for s, p in parts])
+        drawn = self._motion(plan.motion, parts)
         words = torch.from_numpy(np.concatenate([s.words[p] for s, p in parts]))
         whole = (video.shape[2] // TOKEN, video.shape[3] // TOKEN)
         if window is None:
             return Batch(video, drawn, words, frames, None, whole)
         origins = window_origins(marks, window)
-        return Batch(cut(video, origins, window), cut(drawn, origins, window), words, frames, origins, whole)
+        drawn = None if drawn is None else cut(drawn, origins, window)
+        return Batch(cut(video, origins, window), drawn, words, frames, origins, whole)
+
+    def _motion(self, motion: str, parts: list[tuple[Shard, np.ndarray]]) -> Tensor | None:
+        if motion == "none":
+            return None
+        name = motion if self.compression == "vae" else f"{motion}_{self.compression}"
+        return torch.cat([s.rows(name, p) for s, p in parts])
 
 
 def window_origins(marks: Tensor, window: int) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
-from toraeval.models.tora.config import nano
+from toraeval.models.tora.config import STDiTConfig, nano
 from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
@@ -28,21 +28,28 @@ from toraeval.types import UserError
 
 FPS = 8.0
 SIZE = 512.0
+MOTION_KEYS = ("traj_extractor.", "fuser.", "fuser_spatial.")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Options of a run; `minutes` is training time, saved and added up over restarts."""
+    """Options of a run.
+
+    `minutes` is training time, saved and added up over restarts; `steps`, if given, bounds the run instead of it.
+    All shares below are shares of the budget.
+    """
 
     data: str = "training_state/shards"
     out: str = "training_state/nano"
     vae: str = "training_state/vae.safetensors"
+    network: STDiTConfig = field(default_factory=lambda: nano())
     minutes: float = 110.0
-    dense_share: float = 0.15  # stage 1: share of the time on dense flow
-    window_share: float = 0.6  # share of the time after which every second step sees whole pictures
+    steps: int | None = None
+    dense_share: float = 0.15  # stage 1: dense flow; the rest sees sparse trajectories
+    window_share: float = 0.6  # after it every second step sees whole pictures
     window: int = 5  # token rows and columns of a window around a path: 2.6 times cheaper
-    single_share: float = 0.35  # share of the time on clips with one object only
-    decay_share: float = 0.25  # last share of the time, over which the learning rate falls to zero
+    single_share: float = 0.35  # clips with one object only
+    decay_share: float = 0.25  # the last part, over which the learning rate falls to zero
     lr_matrix: float = 2e-3  # Muon, block matrices
     lr_other: float = 1e-3  # AdamW, everything else
     warmup_steps: int = 100
@@ -54,6 +61,7 @@ class TrainConfig:
     seed: int = 0
     tokens: int = 2560  # per batch and worker
     start: str | None = None  # weights file to begin from
+    start_motion: bool = True  # take extractor and fusers from it too; else they begin anew
     workers: int = 2  # processes of one thread each; beats one process of two threads on a shared machine
     device: str = "cpu"
     lengths: dict[int, float] = field(default_factory=lambda: {17: 0.66, 33: 0.2, 65: 0.09, 129: 0.05})
@@ -119,7 +127,7 @@ class Trainer:
         self.out = Path(config.out)
         self.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
-        self.model = Tora(nano()).to(config.device)
+        self.model = Tora(config.network).to(config.device)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         matrices, others = split_parameters(self.model)
         self.optimizers = [
@@ -157,7 +165,11 @@ class Trainer:
         network, vae = checkpoint.load(path)
         if not torch.equal(vae.basis, self.vae.basis):
             raise UserError(f"train: {path} was trained with another autoencoder than {self.config.vae}")
-        self.model.load_state_dict(network.state_dict())
+        state = network.state_dict()
+        if not self.config.start_motion:
+            fresh = {k: v for k, v in self.model.state_dict().items() if k.startswith(MOTION_KEYS)}
+            state = {k: v for k, v in state.items() if not k.startswith(MOTION_KEYS)} | fresh
+        self.model.load_state_dict(state)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def save(self) -> None:
@@ -177,12 +189,17 @@ class Trainer:
 
     @property
     def progress(self) -> float:
+        """Share of the budget that is used up."""
+        if self.config.steps is not None:
+            return self.step / self.config.steps
         return self.seconds / (60 * self.config.minutes)
 
     def plan(self, step: int) -> StepPlan:
         """Return what a step trains on: dense then sparse motion, one object then several, windows then whole clips."""
         c = self.config
         motion = "dense" if self.progress < c.dense_share else "sparse"
+        if self.model.traj_extractor is None:
+            motion = "none"
         objects = 1 if self.progress < c.single_share else 3
         late = self.progress >= c.window_share
         lengths = c.late_lengths if late else c.lengths
@@ -202,7 +219,6 @@ class Trainer:
         """Return the mean loss of a batch; latent frame 0 is given clean and left out."""
         device = self.config.device
         x0 = batch.video.to(device).permute(0, 4, 1, 2, 3).float()
-        motion = batch.motion.to(device).permute(0, 4, 1, 2, 3).float()
         size = ClipSize(SIZE, SIZE, float(batch.frames))
         b, _, t = x0.shape[:3]
         times = self.flow.sample_times(b, size, generator).to(device)
@@ -215,7 +231,9 @@ class Trainer:
             y = model.text_encoder(batch.words.to(device))
             dropped = torch.rand(b, generator=generator).to(device) < self.config.text_dropout
             y = model.y_embedder.drop(y, dropped)
-            features = model.encode_motion(motion)
+            features = None
+            if batch.motion is not None:
+                features = model.encode_motion(batch.motion.to(device).permute(0, 4, 1, 2, 3).float())
             fps = torch.full((1,), FPS, device=device)
             cond = x0[:, :, :1]
             places = None
@@ -264,7 +282,12 @@ class Trainer:
             UserError: the data lack a wanted length or number of objects.
         """
         source = BatchSource(
-            Path(self.config.data), self.config.lengths, self.config.seed, self.rank, self.config.tokens
+            Path(self.config.data),
+            self.config.lengths,
+            self.config.seed,
+            self.rank,
+            self.config.tokens,
+            self.config.network.compression,
         )
         feed = Prefetcher(source, self.plan, self.step)
         try:
@@ -343,7 +366,7 @@ def train(config: TrainConfig) -> None:
     if config.workers == 1:
         Trainer(config).run()
         return
-    size = sum(p.numel() for p in Tora(nano()).parameters() if p.requires_grad)
+    size = sum(p.numel() for p in Tora(config.network).parameters() if p.requires_grad)
     exchange = Exchange(config.workers, size)
     try:
         spawn(_work, args=(config, exchange), nprocs=config.workers)

@@ -7,13 +7,16 @@ training maps them instead of reading them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from toraeval.models.tora.compression import FlowPatch, compress_flow
+from toraeval.models.tora.config import nano
 from toraeval.models.tora.linear_vae import BLOCK, STRIDE_T, LinearPatchAutoencoder, to_blocks
-from toraeval.models.tora.trajectory import flow_colours, integer_points, trajectory_patches
+from toraeval.models.tora.trajectory import flow_colours, flow_patches, integer_points, trajectory_patches
 from toraeval.suites.shapes_render import SceneRenderer
 from toraeval.suites.shapes_world import Scene, sample_scene
 from toraeval.types import ByteArray
@@ -47,6 +50,22 @@ def dense_video(renderer: SceneRenderer) -> ByteArray:
             (x0, y0, x1, y1), body, _ = renderer.coverage(n, t - 1)
             video[t, y0:y1, x0:x1][body >= 0.5] = flow_colours(steps[n, t - 1], radius)
     return video
+
+
+def dense_flow(renderer: SceneRenderer) -> Iterator[FlowPatch]:
+    """Yield the flow that `dense_video` paints, frame by frame: the part around the objects, or all if it drifts."""
+    steps = np.diff(renderer.tracks_NT2, axis=1).astype(np.float32)
+    drift = np.diff(renderer.offsets_T2, axis=0).astype(np.float32)
+    for t in range(1, renderer.frames):
+        covers = [renderer.coverage(n, t - 1) for n in range(len(steps))]
+        boxes = np.array([box for box, _, _ in covers])
+        left, top, right, bottom = (*boxes[:, :2].min(0), *boxes[:, 2:].max(0))
+        if drift[t - 1].any():
+            left, top, right, bottom = 0, 0, renderer.width, renderer.height
+        flow = np.broadcast_to(drift[t - 1], (bottom - top, right - left, 2)).copy()
+        for n, ((x0, y0, x1, y1), body, _) in enumerate(covers):
+            flow[y0 - top : y1 - top, x0 - left : x1 - left][body >= 0.5] = steps[n, t - 1]
+        yield t, int(top), int(left), flow
 
 
 Box = tuple[int, int, int, int, int]  # frame, x0, y0, x1, y1
@@ -126,12 +145,35 @@ def encode_scene(vae: LinearPatchAutoencoder, scene: Scene, frames: int) -> dict
     return out
 
 
-def write_shard(vae: LinearPatchAutoencoder, folder: Path, frames: int, start: int, count: int) -> Path:
+def write_flows(stem: Path, start: int, count: int) -> None:
+    """Write, beside a shard, its flow in the compressions that need no autoencoder: `<motion>_<compression>`."""
+    config = nano()
+    stride, unshuffle = config.latent_stride, config.motion_unshuffle
+    frames = int(stem.name[1:4])
+    arrays: dict[str, list[np.ndarray]] = {}
+    for index in range(start, start + count):
+        renderer = SceneRenderer(sample_scene("train", index), frames, SIZE, SIZE)
+        points = integer_points(renderer.tracks_NT2, SIZE, SIZE)
+        patches = {"sparse": list(flow_patches(points, SIZE, SIZE)), "dense": list(dense_flow(renderer))}
+        for method in ("key_frame", "average"):
+            for motion, flow in patches.items():
+                cells = compress_flow(flow, method, frames, SIZE, SIZE, stride, unshuffle)
+                arrays.setdefault(f"{motion}_{method}", []).append(cells.astype(np.float16))
+    for name, items in arrays.items():
+        np.save(stem.with_name(f"{stem.name}_{name}.npy"), np.stack(items))
+
+
+def write_shard(
+    vae: LinearPatchAutoencoder, folder: Path, frames: int, start: int, count: int, flows: bool = False
+) -> Path:
     """Write clips `start` .. `start + count - 1` of the training split; returns the shard's stem.
 
-    The caption file is written last, so that its presence says that the shard is whole.
+    The caption file is written last, so that its presence says that the shard is whole. With `flows` the
+    compressions of `write_flows` are written too.
     """
     stem = folder / f"f{frames:03d}_{start:07d}"
+    if flows and not stem.with_name(f"{stem.name}_dense_average.npy").exists():
+        write_flows(stem, start, count)
     if stem.with_suffix(".txt").exists():
         return stem
     arrays: dict[str, list[np.ndarray]] = {"video": [], "sparse": [], "dense": []}

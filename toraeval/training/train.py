@@ -12,7 +12,6 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -186,8 +185,6 @@ def export(state: Path, vae_path: Path, target: Path) -> None:
 
 def model_card(config: Mapping[str, Any], saved: Mapping[str, Any], log: Path) -> dict[str, Any]:
     """Return what a reader must know of the weights: data, effort, hardware, losses."""
-    from toraeval.models.tora.config import nano
-
     rows: list[dict[str, str]] = []
     if log.exists():
         with log.open(newline="") as handle:
@@ -200,7 +197,7 @@ def model_card(config: Mapping[str, Any], saved: Mapping[str, Any], log: Path) -
     return {
         "name": "tora_nano",
         "licence": "Apache-2.0",
-        "architecture": asdict(nano()),
+        "architecture": config["network"],
         "parameters": sum(v.numel() for v in saved["model"].values()),
         "data": "procedural world `shapes`, training split (toraeval.suites.shapes_world), 512x512",
         "scene_ranges": {str(k): v[0] for k, v in SCENES.items()},
@@ -211,5 +208,5 @@ def model_card(config: Mapping[str, Any], saved: Mapping[str, Any], log: Path) -
         "torch": torch.__version__,
         "loss": stages,
         "loss_definition": "clean-latent error / max(t, t_min)^2, channels weighted, latent frame 0 left out",
-        "config": {k: v for k, v in config.items() if k not in ("data", "out", "vae", "start")},
+        "config": {k: v for k, v in config.items() if k not in ("data", "out", "vae", "start", "network")},
     }

@@ -57,7 +57,7 @@ def load(path: Path, config: STDiTConfig | None = None) -> tuple[Tora, LinearPat
 
     Args:
         path: file written by `save`.
-        config: shape of the network, by default `nano()`.
+        config: shape of the network; by default the `architecture` of the file's card.
 
     Returns:
         (network in eval mode with float32 weights, autoencoder).
@@ -66,22 +66,33 @@ def load(path: Path, config: STDiTConfig | None = None) -> tuple[Tora, LinearPat
         MissingAsset: the file does not exist.
         UserError: it is corrupt, or its keys or shapes do not fit.
     """
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
     if not path.exists():
         raise MissingAsset(f"tora: no weights at {path}; train them with: {TRAIN_COMMAND}")
     try:
         tensors = load_file(str(path))
+        with safe_open(str(path), framework="pt") as handle:
+            card = json.loads((handle.metadata() or {}).get("card", "{}"))
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"tora: {path} is not a readable safetensors file ({error}); train anew: {TRAIN_COMMAND}"
         ) from error
-    model = Tora(config or nano())
+    model = Tora(config or _architecture(card, path))
     vae = LinearPatchAutoencoder(model.config.in_channels)
     _fill(model, {k[4:]: v for k, v in tensors.items() if k.startswith("dit.")}, path)
     _fill(vae, {k[4:]: v for k, v in tensors.items() if k.startswith("vae.")}, path)
     return model.eval().requires_grad_(False), vae.eval()
+
+
+def _architecture(card: dict[str, Any], path: Path) -> STDiTConfig:
+    if "architecture" not in card:
+        return nano()
+    try:
+        return STDiTConfig(**card["architecture"])
+    except (TypeError, ValueError) as error:
+        raise UserError(f"tora: the card of {path} describes no network that is known here: {error}") from error
 
 
 def _fill(module: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toraeval.models.tora.compression import compress_flow
+from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.tora.linear_vae import STRIDE_T, LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
-from toraeval.models.tora.trajectory import integer_points, trajectory_patches
+from toraeval.models.tora.trajectory import flow_patches, integer_points, trajectory_patches
 from toraeval.types import ByteArray, FloatArray
 
 
@@ -70,6 +72,22 @@ def motion_latents(vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, height: 
     return latents[None]
 
 
+def motion_input(
+    config: STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, height: int, width: int
+) -> Tensor:
+    """Make the extractor's input from the targets of 1 + 4k moments, as `config.compression` says.
+
+    Returns:
+        float32 (1, motion_in_channels, t, h, w).
+    """
+    if config.compression == "vae":
+        return motion_latents(vae, tracks_NT2, height, width)
+    patches = flow_patches(integer_points(tracks_NT2, width, height), width, height)
+    frames, stride = tracks_NT2.shape[1], config.latent_stride
+    cells = compress_flow(patches, config.compression, frames, height, width, stride, config.motion_unshuffle)
+    return torch.from_numpy(cells).permute(3, 0, 1, 2)[None]
+
+
 def initial_noise(key: str, seed: int, shape: tuple[int, ...]) -> Tensor:
     """Draw standard normal noise from a CPU generator keyed by case and seed.
 
@@ -108,7 +126,6 @@ def sample_latents(
     """
     height, width = first_frame_HWC.shape[:2]
     first = vae.encode(first_frame_HWC[None])[None]
-    motion = motion_latents(vae, tracks_NT2, height, width)
     flow = RectifiedFlow(FlowConfig(prediction=options.prediction))
     copies = 1 if options.guidance == 1.0 else 2
     with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
@@ -116,7 +133,10 @@ def sample_latents(
         if copies == 2:
             y = torch.cat((y, model.y_embedder.null(1).to(y)))
         text = model.precompute_text(y)
-        features = [f.repeat(copies, 1, 1, 1) for f in model.encode_motion(motion)]
+        features = None
+        if model.traj_extractor is not None:
+            motion = motion_input(model.config, vae, tracks_NT2, height, width)
+            features = [f.repeat(copies, 1, 1, 1) for f in model.encode_motion(motion)]
         rate = torch.tensor([fps])
 
         def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
