@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,28 @@ def cache_dir() -> Path:
 def offline() -> bool:
     """Return True if TORAEVAL_OFFLINE forbids downloads."""
     return os.environ.get("TORAEVAL_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+def need_disk(folder: Path, num_bytes: int, purpose: str) -> None:
+    """Refuse to start what the disk cannot hold.
+
+    Args:
+        folder: where it will be written; need not exist yet.
+        num_bytes: size of what will be written.
+        purpose: for the message.
+
+    Raises:
+        UserError: fewer bytes are free.
+    """
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < num_bytes:
+        raise UserError(
+            f"{purpose} needs {num_bytes / 1e9:.2f} GB, but {place} has {free / 1e9:.2f} GB free; "
+            "free space or choose another folder"
+        )
 
 
 def get(name: str) -> Asset:
