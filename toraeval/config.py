@@ -173,6 +173,27 @@ class RunConfig(CommonConfig):
 
 
 @dataclass
+class AblationsConfig:
+    """`python -m toraeval bench preset=ablations`: what is trained before it is compared.
+
+    Attributes:
+        steps: training steps of each variant; 280 take about 8 minutes on two cores.
+        backbone_steps: steps of the common start, without paths.
+        clips: distinct clips of 17 frames.
+        folder: where autoencoder, clips and weights lie; keep it to go on later.
+        workers: processes, one thread each.
+        seed: seed of new weights and draws.
+    """
+
+    steps: int = 280
+    backbone_steps: int = 280
+    clips: int = 4096
+    folder: str = "training_state"
+    workers: int = 2
+    seed: int = 0
+
+
+@dataclass
 class BenchConfig(CommonConfig):
     """`python -m toraeval bench`: the fields of `run`, with lists of models and lengths.
 
@@ -180,8 +201,10 @@ class BenchConfig(CommonConfig):
         models: registry names; each one takes its options from `conf/model/<name>.yaml` and `model_options`.
         model_options: `model_options.tora.steps=20` and the like.
         frames: lengths.
+        ablations: train and compare variants of Tora nano instead of running `models`.
     """
 
+    ablations: AblationsConfig | None = None
     models: list[str] = field(default_factory=list)
     model_options: dict[str, Any] = field(default_factory=dict)
     suite: Any = MISSING

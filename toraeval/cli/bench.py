@@ -12,6 +12,7 @@ HELP = """Run every model of a preset at every length, then write tables, figure
 
   python -m toraeval bench
   python -m toraeval bench preset=smoke
+  python -m toraeval bench preset=ablations                          trains variants of Tora nano first (hours)
   python -m toraeval bench 'models=[static,tora]' 'frames=[16,64]' limit=4
   python -m toraeval bench model_options.tora.steps=20
   python -m toraeval bench 'models=[ground_truth,static,tora,precomputed]' model_options.precomputed.videos=DIR
@@ -30,6 +31,8 @@ def execute(config: dict[str, Any], command: str) -> int:
     from toraeval.cli.progress import Bar
     from toraeval.store import megabytes
 
+    if config["ablations"] is not None:
+        return execute_ablations(config, command)
     start = time.perf_counter()
     planned = bench.plan_bench(config)
     if config["dry_run"]:
@@ -43,6 +46,24 @@ def execute(config: dict[str, Any], command: str) -> int:
         draw([report.result.run_dir for report in reports], results, set(planned.samples))
     print(done_line(reports))
     print(f"disk use: {megabytes(sum(report.disk_bytes for report in reports))} in {results / 'runs'}")
+    print(f"time: {time.perf_counter() - start:.0f} s")
+    print(f"command: {command}")
+    return max(report.exit_code for report in reports)
+
+
+def execute_ablations(config: dict[str, Any], command: str) -> int:
+    """Train and compare the variants of Tora nano; print the table and where it is."""
+    from toraeval import ablations
+    from toraeval.cli.output import done_line
+    from toraeval.cli.progress import Bar
+
+    start = time.perf_counter()
+    with Bar() as bar:
+        reports, written = ablations.run(config, bar, command, bar.note)
+    print(written[1].read_text())
+    for path in written:
+        print(path)
+    print(done_line(reports))
     print(f"time: {time.perf_counter() - start:.0f} s")
     print(f"command: {command}")
     return max(report.exit_code for report in reports)

@@ -100,6 +100,7 @@ class BatchSource:
         worker: number of this worker; all workers draw the same length at the same step.
         tokens: tokens per batch and worker, whatever the length and window.
         compression: of the motion, see `toraeval.models.tora.compression`.
+        clips: use only the first shards, up to so many clips of each length.
 
     Raises:
         UserError: when the folder holds no shard of a wanted length.
@@ -113,8 +114,9 @@ class BatchSource:
         worker: int = 0,
         tokens: int = 2560,
         compression: str = "vae",
+        clips: int | None = None,
     ) -> None:
-        self.compression = compression
+        self.compression, self.limit = compression, clips
         self.folder, self.seed, self.worker, self.tokens = folder, seed, worker, tokens
         self.shards: dict[int, list[Shard]] = {n: [] for n in lengths}
         self.refresh()
@@ -130,7 +132,8 @@ class BatchSource:
         for frames, known in self.shards.items():
             stems = {s.stem for s in known}
             for text in sorted(self.folder.glob(f"f{frames:03d}_*.txt")):
-                if text.with_suffix("") not in stems:
+                full = self.limit is not None and sum(len(s.words) for s in known) >= self.limit
+                if text.with_suffix("") not in stems and not full:
                     known.append(Shard(text.with_suffix("")))
         return sum(len(s.words) for known in self.shards.values() for s in known)
 

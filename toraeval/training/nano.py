@@ -60,6 +60,7 @@ class TrainConfig:
     save_minutes: float = 4.0
     seed: int = 0
     tokens: int = 2560  # per batch and worker
+    clips: int | None = None  # use only so many clips of each length, all that are there if not given
     start: str | None = None  # weights file to begin from
     start_motion: bool = True  # take extractor and fusers from it too; else they begin anew
     workers: int = 2  # processes of one thread each; beats one process of two threads on a shared machine
@@ -288,6 +289,7 @@ class Trainer:
             self.rank,
             self.config.tokens,
             self.config.network.compression,
+            self.config.clips,
         )
         feed = Prefetcher(source, self.plan, self.step)
         try:

@@ -59,7 +59,7 @@ def dense_flow(renderer: SceneRenderer) -> Iterator[FlowPatch]:
     for t in range(1, renderer.frames):
         covers = [renderer.coverage(n, t - 1) for n in range(len(steps))]
         boxes = np.array([box for box, _, _ in covers])
-        left, top, right, bottom = (*boxes[:, :2].min(0), *boxes[:, 2:].max(0))
+        (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
         if drift[t - 1].any():
             left, top, right, bottom = 0, 0, renderer.width, renderer.height
         flow = np.broadcast_to(drift[t - 1], (bottom - top, right - left, 2)).copy()
@@ -163,6 +163,16 @@ def write_flows(stem: Path, start: int, count: int) -> None:
         np.save(stem.with_name(f"{stem.name}_{name}.npy"), np.stack(items))
 
 
+def _last_flow(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}_dense_average.npy")
+
+
+def is_written(folder: Path, frames: int, start: int, flows: bool = False) -> bool:
+    """Return whether a shard is whole, with its flow compressions if they are asked for."""
+    stem = folder / f"f{frames:03d}_{start:07d}"
+    return stem.with_suffix(".txt").exists() and (not flows or _last_flow(stem).exists())
+
+
 def write_shard(
     vae: LinearPatchAutoencoder, folder: Path, frames: int, start: int, count: int, flows: bool = False
 ) -> Path:
@@ -172,7 +182,7 @@ def write_shard(
     compressions of `write_flows` are written too.
     """
     stem = folder / f"f{frames:03d}_{start:07d}"
-    if flows and not stem.with_name(f"{stem.name}_dense_average.npy").exists():
+    if flows and not _last_flow(stem).exists():
         write_flows(stem, start, count)
     if stem.with_suffix(".txt").exists():
         return stem

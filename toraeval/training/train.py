@@ -11,7 +11,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,8 @@ def main(arguments: Mapping[str, Any] | TrainConfig) -> int:
         ) from error
     vae = folder / "vae.safetensors"
     shards = folder / "shards"
-    _fit(vae, options)
-    _render(vae, shards, options)
+    fit_vae(vae, _start(options.start))
+    render(vae, shards, shard_plan(options.clips), options.workers)
     config = nano.TrainConfig(
         data=str(shards),
         out=str(folder / "nano"),
@@ -105,12 +105,12 @@ def _start(start: str | None) -> str | None:
     return str(checkpoint.weights_path("nano")) if start == "shipped" else start
 
 
-def _fit(vae: Path, options: TrainConfig) -> None:
+def fit_vae(vae: Path, start: str | None = None) -> None:
+    """Write the autoencoder if it is not there yet: that of the weights `start`, or a newly fitted one."""
     if vae.exists():
         return
     from safetensors.torch import save_file
 
-    start = _start(options.start)
     if start is not None:  # weights only fit the autoencoder that they were trained with
         from toraeval.models.tora import checkpoint
 
@@ -137,33 +137,46 @@ def shard_plan(clips: int) -> list[tuple[int, int, int]]:
     return sorted(plan, key=lambda item: -item[0])
 
 
-def _write(job: tuple[str, str, int, int, int]) -> None:
+def _write(job: tuple[str, str, int, int, int, bool]) -> None:
     from toraeval.training.shards import load_vae, write_shard
 
-    vae, folder, frames, start, count = job
+    vae, folder, frames, start, count, flows = job
     torch.set_num_threads(1)
     with torch.no_grad():
-        write_shard(load_vae(Path(vae)), Path(folder), frames, start, count)
+        write_shard(load_vae(Path(vae)), Path(folder), frames, start, count, flows)
 
 
-def _render(vae: Path, shards: Path, options: TrainConfig) -> None:
+def render(
+    vae: Path, shards: Path, plan: Sequence[tuple[int, int, int]], workers: int, flows: bool = False
+) -> None:
+    """Write the shards of a plan that are not there yet.
+
+    Args:
+        vae: the fitted autoencoder.
+        shards: folder to write into.
+        plan: (frames, first scene, clips) of each shard, see `shard_plan`.
+        workers: processes.
+        flows: also write the flow compressions that need no autoencoder.
+    """
     from tqdm import tqdm
+
+    from toraeval.training.shards import is_written
 
     shards.mkdir(parents=True, exist_ok=True)
     jobs = [
-        (str(vae), str(shards), frames, start, count)
-        for frames, start, count in shard_plan(options.clips)
-        if not (shards / f"f{frames:03d}_{start:07d}.txt").exists()
+        (str(vae), str(shards), frames, start, count, flows)
+        for frames, start, count in plan
+        if not is_written(shards, frames, start, flows)
     ]
     if not jobs:
         return
     context = torch.multiprocessing.get_context("spawn")
-    with context.Pool(options.workers) as pool:
+    with context.Pool(workers) as pool:
         for _ in tqdm(pool.imap_unordered(_write, jobs), total=len(jobs), desc="rendering", unit="shard"):
             pass
 
 
-def export(state: Path, vae_path: Path, target: Path) -> None:
+def export(state: Path, vae_path: Path, target: Path, name: str = "tora_nano") -> None:
     """Export a training state's last weights as safetensors with a model card.
 
     The last weights, not the average: the learning rate ends at zero, and on the validation
@@ -173,32 +186,38 @@ def export(state: Path, vae_path: Path, target: Path) -> None:
         state: folder with `state.pt`, `config.json` and `log.csv`.
         vae_path: the autoencoder that it was trained with.
         target: safetensors file to write; the card goes beside it as JSON.
+        name: of the model, for the card.
     """
     from toraeval.models.tora import checkpoint
     from toraeval.training.shards import load_vae
 
     saved = torch.load(state / "state.pt", weights_only=True, map_location="cpu")
     config = json.loads((state / "config.json").read_text())
-    card = model_card(config, saved, state / "log.csv")
+    card = model_card(config, saved, state / "log.csv", name)
     checkpoint.save(target, saved["model"], load_vae(vae_path), card)
 
 
-def model_card(config: Mapping[str, Any], saved: Mapping[str, Any], log: Path) -> dict[str, Any]:
+def model_card(
+    config: Mapping[str, Any], saved: Mapping[str, Any], log: Path, name: str = "tora_nano"
+) -> dict[str, Any]:
     """Return what a reader must know of the weights: data, effort, hardware, losses."""
+    from toraeval.training.nano import MOTION_KEYS
+
     rows: list[dict[str, str]] = []
     if log.exists():
         with log.open(newline="") as handle:
             rows = list(csv.DictReader(handle))
     stages = {}
-    for motion in ("dense", "sparse"):
+    for motion in ("dense", "sparse", "none"):
         losses = [float(r["loss"]) for r in rows if r["motion"] == motion]
         if losses:
             stages[motion] = {"first": losses[0], "last": sum(losses[-5:]) / len(losses[-5:])}
     return {
-        "name": "tora_nano",
+        "name": name,
         "licence": "Apache-2.0",
         "architecture": config["network"],
         "parameters": sum(v.numel() for v in saved["model"].values()),
+        "motion_parameters": sum(v.numel() for k, v in saved["model"].items() if k.startswith(MOTION_KEYS)),
         "data": "procedural world `shapes`, training split (toraeval.suites.shapes_world), 512x512",
         "scene_ranges": {str(k): v[0] for k, v in SCENES.items()},
         "clips_seen": saved["clips"],
@@ -207,6 +226,7 @@ def model_card(config: Mapping[str, Any], saved: Mapping[str, Any], log: Path) -
         "hardware": f"{config['workers']} process(es) on {config['device']}, {platform.machine()}",
         "torch": torch.__version__,
         "loss": stages,
+        "last_loss": sum(float(r["loss"]) for r in rows[-5:]) / len(rows[-5:]) if rows else None,
         "loss_definition": "clean-latent error / max(t, t_min)^2, channels weighted, latent frame 0 left out",
         "config": {k: v for k, v in config.items() if k not in ("data", "out", "vae", "start", "network")},
     }

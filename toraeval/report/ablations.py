@@ -1,0 +1,119 @@
+"""The ablation table and figure: what each fusion design, position, compression and training stage gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from toraeval.report.figures import COLOURS, DPI
+from toraeval.report.tables import to_csv
+from toraeval.store import atomic, write_text
+
+COLUMNS: dict[str, str] = {
+    "ablation": "what is varied",
+    "variant": "its value; (default) marks the one that all groups share",
+    "traj_error": "mean over the cases, pixels of the scored size, lower is better",
+    "traj_error_low": "lower bound of the 95 % bootstrap interval over cases",
+    "traj_error_high": "upper bound of it",
+    "ratio_to_static": "traj_error divided by that of a video in which nothing moves",
+    "difference": "traj_error minus that of the default on the same cases",
+    "difference_low": "lower bound of its 95 % interval",
+    "difference_high": "upper bound of it",
+    "cases": "cases with a score",
+    "failures": "samples that failed; never scored as 0",
+    "loss": "training loss, mean of the last 100 steps",
+    "parameters": "of the whole network",
+    "motion_parameters": "of trajectory extractor and fusers",
+    "steps": "training steps",
+    "clips": "clips seen in training",
+    "minutes": "wall-clock minutes of training on the machine of the run",
+    "tracker": "what measured the path in the video",
+    "suite": "suite and version",
+    "frames": "frames of each video",
+    "weights": "first digits of the SHA-256 of the weights",
+    "run": "folder of the run",
+}
+"""Columns of `ablations.csv` in order, and what each means."""
+
+SHOWN = (
+    "variant", "traj_error", "traj_error_low", "traj_error_high", "ratio_to_static", "difference",
+    "difference_low", "difference_high", "loss", "motion_parameters", "minutes",
+)  # fmt: skip
+
+
+def write(rows: pd.DataFrame, remarks: Sequence[str], folder: Path) -> list[Path]:
+    """Write `ablations.csv`, `.md` and `.png`.
+
+    Args:
+        rows: columns of `COLUMNS`; rows of a group stand together.
+        remarks: sentences for the reader: budget, start, suite.
+        folder: where the files go.
+
+    Returns:
+        The written files.
+    """
+    paths = [folder / f"ablations.{ending}" for ending in ("csv", "md", "png")]
+    rows = rows[list(COLUMNS)]
+    write_text(paths[0], to_csv(rows))
+    write_text(paths[1], markdown(rows, remarks))
+    draw(rows, paths[2])
+    return paths
+
+
+def markdown(rows: pd.DataFrame, remarks: Sequence[str]) -> str:
+    """Return one small table per group, the remarks, and what the columns mean."""
+    parts = ["# Ablations of Tora nano", *remarks]
+    for name, group in rows.groupby("ablation", sort=False):
+        shown = group[list(SHOWN)]
+        cells = [["" if pd.isna(v) else _cell(v) for v in row] for row in shown.itertuples(index=False)]
+        parts += [f"## {str(name).capitalize()}"]
+        parts += [tabulate(cells, headers=list(SHOWN), tablefmt="github", disable_numparse=True)]
+    parts += ["## Columns", "\n".join(f"- `{name}`: {meaning}" for name, meaning in COLUMNS.items())]
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def draw(rows: pd.DataFrame, path: Path) -> None:
+    """Draw one panel per group: TrajError of each variant with its interval, and the level of standing still."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    groups = [group for _, group in rows.groupby("ablation", sort=False)]
+    figure = Figure(figsize=(3.6 * len(groups), 3.9), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    for axes, group in zip(panels, groups, strict=True):
+        low, high = (group[f"traj_error_{side}"].to_numpy(float) for side in ("low", "high"))
+        mean = group["traj_error"].to_numpy(float)
+        places = range(len(group))
+        axes.bar(places, mean, color=COLOURS[: len(group)], width=0.62)
+        axes.errorbar(places, mean, yerr=[mean - low, high - mean], fmt="none", ecolor="#222222", capsize=4)
+        for place, value, top in zip(places, mean, high, strict=True):
+            axes.annotate(
+                f"{value:.1f}",
+                (place, top),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="center",
+                fontsize=10,
+            )
+        still = float((group["traj_error"] / group["ratio_to_static"]).mean())
+        axes.axhline(still, color="#111111", linestyle=(0, (5, 3)), linewidth=1.4, label="nothing moves")
+        axes.set_xticks(
+            list(places), [v.replace(" (default)", "\n(default)") for v in group["variant"]], fontsize=9
+        )
+        axes.set_title(str(group["ablation"].iloc[0]), fontsize=12)
+        axes.grid(True, axis="y", color="#dddddd", linewidth=0.7)
+        axes.set_axisbelow(True)
+    panels[0].set_ylabel("TrajError [px], 95 % interval over cases", fontsize=11)
+    panels[0].set_ylim(bottom=0)
+    panels[-1].legend(loc="upper right", fontsize=9)
+    steps, frames, cases = (rows[name].iloc[0] for name in ("steps", "frames", "cases"))
+    figure.suptitle(f"Ablations of Tora nano: {steps} training steps each, {cases} cases of {frames} frames")
+    atomic(path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None}))
