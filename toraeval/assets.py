@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from toraeval.keys import file_sha256
 from toraeval.registry import unknown
@@ -64,6 +67,22 @@ def cache_dir() -> Path:
 def offline() -> bool:
     """Return True if TORAEVAL_OFFLINE forbids downloads."""
     return os.environ.get("TORAEVAL_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+def remembered_sha256(file: Path) -> str:
+    """Return the SHA-256 (hex) of a file, from memory while its size and time of change are the same.
+
+    Hashing an encoder of 20 GB takes a minute; `<cache>/hashes.json` spares it on every start but the first.
+    """
+    file = file.resolve()
+    stat = file.stat()
+    seen = [stat.st_size, stat.st_mtime_ns]
+    memory = cache_dir() / "hashes.json"
+    known = _read_json(memory)
+    if known.get(str(file), [])[:2] != seen:
+        known = {**_read_json(memory), str(file): [*seen, file_sha256(file)]}
+        _write_json(memory, known)
+    return str(known[str(file)][2])
 
 
 def need_disk(folder: Path, num_bytes: int, purpose: str) -> None:
@@ -188,3 +207,19 @@ def _hash_file(file: Path) -> Path:
 def _recorded(file: Path) -> str | None:
     note = _hash_file(file)
     return note.read_text().strip() if note.is_file() else None
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text()))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{file} is damaged ({error}); run: rm '{file}'") from error
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    temporary.replace(file)

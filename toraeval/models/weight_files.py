@@ -244,6 +244,17 @@ def _assign(owner: nn.Module, leaf: str, value: Tensor) -> None:
         setattr(owner, leaf, nn.Parameter(value, requires_grad=old.requires_grad))
 
 
+def read_safetensors(file: Path, what: str, cure: str) -> dict[str, Tensor]:
+    """Return all tensors of one safetensors file.
+
+    Raises:
+        MissingAsset: no such file.
+        UserError: it is damaged.
+    """
+    reader = StateReader(file, what, cure)
+    return {name: reader.tensor(name) for name in reader.shapes}
+
+
 def write_safetensors(
     file: Path, state: Mapping[str, Tensor], card: Mapping[str, Any], dtype: torch.dtype | None = None
 ) -> Path:
