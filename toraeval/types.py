@@ -156,6 +156,9 @@ class Case:
         frames, height, width, fps: what is asked of the generator.
         seed: case seed (the suite's own, not the sampling seed).
         first_frame_HWC: uint8 first frame, or None for text-only cases.
+        last_frame_HWC: uint8 last frame, or None; only together with a first frame.
+        camera: paths of background points that show the camera's motion, on the same canvas and moments as
+            `trajectories`; generators get them as further paths, metrics never see them.
         tags: facts for grouping, e.g. path family, number of objects. JSON-serialisable.
         reference: renders the ground truth on demand, or None where the suite has none.
         content_hash: SHA-256 over everything above that a generator can see.
@@ -171,6 +174,8 @@ class Case:
     fps: float
     seed: int
     first_frame_HWC: ByteArray | None = None
+    last_frame_HWC: ByteArray | None = None
+    camera: Trajectories | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
     reference: Callable[[], Reference] | None = None
     content_hash: str = ""

@@ -46,7 +46,8 @@ def native_cases(draw: st.DrawFn) -> list[NativeCase]:
         fps = draw(st.none() | st.floats(0.1, 240))
         names = tuple(draw(st.lists(text, min_size=shape[0], max_size=shape[0])))
         trajectories = Trajectories(tracks, visible, (width, height), fps, "", names)
-        cases.append(NativeCase(identifier, trajectories, draw(text)))
+        camera = draw(st.none() | st.just(trajectories))
+        cases.append(NativeCase(identifier, trajectories, draw(text), camera=camera))
     return cases
 
 
@@ -62,6 +63,10 @@ def test_round_trip_is_exact(tmp_path_factory: pytest.TempPathFactory, cases: li
         assert ours.trajectories.canvas == theirs.trajectories.canvas
         assert ours.trajectories.fps == theirs.trajectories.fps
         assert ours.trajectories.names == theirs.trajectories.names
+        assert (ours.camera is None) == (theirs.camera is None)
+        if ours.camera is not None and theirs.camera is not None:
+            np.testing.assert_array_equal(ours.camera.tracks_NT2, theirs.camera.tracks_NT2)
+            np.testing.assert_array_equal(ours.camera.visible_NT, theirs.camera.visible_NT)
     assert dump_native(again) == dump_native(cases)
 
 

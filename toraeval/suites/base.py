@@ -70,7 +70,12 @@ def case_seed(identifier: str) -> int:
 
 
 def content_hash(
-    prompt: str, trajectories: Trajectories, request: dict[str, Any], first_frame_HWC: ByteArray | None
+    prompt: str,
+    trajectories: Trajectories,
+    request: dict[str, Any],
+    first_frame_HWC: ByteArray | None,
+    last_frame_HWC: ByteArray | None = None,
+    camera: Trajectories | None = None,
 ) -> str:
     """Return the SHA-256 over everything of a case that a generator can see.
 
@@ -78,12 +83,23 @@ def content_hash(
         prompt: caption.
         trajectories: paths at the requested canvas and length.
         request: JSON-able numbers of the case: frames, height, width, fps, seed.
-        first_frame_HWC: uint8 first frame, or None.
+        first_frame_HWC, last_frame_HWC: uint8 frames, or None.
+        camera: unscored background paths, or None.
     """
     head = [prompt, list(trajectories.canvas), list(trajectories.tracks_NT2.shape), sorted(request.items())]
     digest = hashlib.sha256(json.dumps(head, ensure_ascii=False).encode())
-    digest.update(np.ascontiguousarray(trajectories.tracks_NT2, dtype="<f8").tobytes())
-    digest.update(np.ascontiguousarray(trajectories.visible_NT).tobytes())
+    hash_paths(digest, trajectories)
     if first_frame_HWC is not None:
         digest.update(repr(first_frame_HWC.shape).encode() + np.ascontiguousarray(first_frame_HWC).tobytes())
+    if last_frame_HWC is not None:
+        digest.update(b"last" + np.ascontiguousarray(last_frame_HWC).tobytes())
+    if camera is not None:
+        digest.update(f"camera {camera.tracks_NT2.shape}".encode())
+        hash_paths(digest, camera)
     return digest.hexdigest()
+
+
+def hash_paths(digest: hashlib._Hash, paths: Trajectories) -> None:
+    """Add coordinates and visibility of paths to a running hash."""
+    digest.update(np.ascontiguousarray(paths.tracks_NT2, dtype="<f8").tobytes())
+    digest.update(np.ascontiguousarray(paths.visible_NT).tobytes())

@@ -29,7 +29,9 @@ from toraeval.types import BoolArray, FloatArray, Trajectories, UserError
 FORMAT = "toraeval-trajectories"
 VERSION = 1
 _SHARED_KEYS = ("canvas", "fps")
-_CASE_KEYS = ("id", "canvas", "fps", "points", "visible", "names", "prompt", "first_frame")
+_CASE_KEYS = (
+    "id", "canvas", "fps", "points", "visible", "names", "camera", "prompt", "first_frame", "last_frame"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,16 @@ class NativeCase:
         id: name given in the file, or the file's stem.
         trajectories: paths on the canvas that the file states.
         prompt: caption, or an empty string.
-        first_frame: image file, resolved against the folder of the JSON file, or None.
+        first_frame, last_frame: image files, resolved against the folder of the JSON file, or None.
+        camera: paths of background points on the same canvas, given to generators and never scored, or None.
     """
 
     id: str
     trajectories: Trajectories
     prompt: str = ""
     first_frame: Path | None = None
+    last_frame: Path | None = None
+    camera: Trajectories | None = None
 
 
 def read_native(path: str | os.PathLike[str]) -> list[NativeCase]:
@@ -113,11 +118,20 @@ def _case(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any], d
         file.fail([*where, "names"], "one name per object", f"{len(names)} names", f"{len(tracks)} names")
     identifier = data.get("id", default_id)
     source = str(file.path) if identifier == file.path.stem else f"{file.path}#{identifier}"
+    camera = None
+    if data.get("camera") is not None:
+        if not isinstance(data["camera"], dict):
+            file.fail([*where, "camera"], "no paths", data["camera"], '{"points": [[[x, y], ...], ...]}')
+        _refuse_unknown(file, [*where, "camera"], data["camera"], ("points", "visible"))
+        background = _tracks(file, [*where, "camera", "points"], data["camera"], canvas)
+        camera = Trajectories(*background, canvas, fps, f"{source} camera")
     return NativeCase(
         id=_string(file, where, data, "id") or default_id,
         trajectories=Trajectories(tracks, visible, canvas, fps, source, tuple(names)),
         prompt=_string(file, where, data, "prompt"),
-        first_frame=_first_frame(file, where, data),
+        first_frame=_picture(file, where, data, "first_frame"),
+        last_frame=_picture(file, where, data, "last_frame"),
+        camera=camera,
     )
 
 
@@ -201,15 +215,13 @@ def _string(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any],
     return value
 
 
-def _first_frame(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any]) -> Path | None:
-    name = _string(file, where, data, "first_frame")
+def _picture(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any], key: str) -> Path | None:
+    name = _string(file, where, data, key)
     if not name:
         return None
     path = file.path.parent / name
     if not path.is_file():
-        file.fail(
-            [*where, "first_frame"], "no such image", name, f"an image file relative to {file.path.parent}"
-        )
+        file.fail([*where, key], "no such image", name, f"an image file relative to {file.path.parent}")
     return path
 
 
@@ -225,7 +237,7 @@ def _refuse_unknown(
 
 
 def dump_native(cases: Sequence[NativeCase], folder: str | os.PathLike[str] = ".") -> str:
-    """Return cases as native JSON text; one path a line, floats exact, `first_frame` relative to `folder`."""
+    """Return cases as native JSON text; one path a line, floats exact, pictures relative to `folder`."""
     if not cases:
         raise UserError("native trajectories: no case to write; allowed: at least one")
     head = f'{{\n"format": "{FORMAT}",\n"version": {VERSION},\n'
@@ -242,15 +254,24 @@ def _dump_case(case: NativeCase, folder: str | os.PathLike[str]) -> str:
         fields.append(f'"fps": {json.dumps(float(trajectories.fps))}')
     if case.prompt:
         fields.append(f'"prompt": {json.dumps(case.prompt, ensure_ascii=False)}')
-    if case.first_frame is not None:
-        name = Path(os.path.relpath(case.first_frame, folder)).as_posix()
-        fields.append(f'"first_frame": {json.dumps(name, ensure_ascii=False)}')
+    for key, picture in (("first_frame", case.first_frame), ("last_frame", case.last_frame)):
+        if picture is not None:
+            name = Path(os.path.relpath(picture, folder)).as_posix()
+            fields.append(f'"{key}": {json.dumps(name, ensure_ascii=False)}')
     if any(trajectories.names):
         fields.append(f'"names": {json.dumps(list(trajectories.names), ensure_ascii=False)}')
-    fields.append(_dump_lists("points", trajectories.tracks_NT2.tolist()))
-    if not trajectories.visible_NT.all():
-        fields.append(_dump_lists("visible", trajectories.visible_NT.tolist()))
+    fields += _dump_paths(trajectories)
+    if case.camera is not None:
+        camera = case.camera.to_canvas(*trajectories.canvas)
+        fields.append('"camera": {\n' + ",\n".join(_dump_paths(camera)) + "\n}")
     return ",\n".join(fields)
+
+
+def _dump_paths(paths: Trajectories) -> list[str]:
+    fields = [_dump_lists("points", paths.tracks_NT2.tolist())]
+    if not paths.visible_NT.all():
+        fields.append(_dump_lists("visible", paths.visible_NT.tolist()))
+    return fields
 
 
 def _dump_lists(key: str, rows: list[Any]) -> str:
