@@ -18,45 +18,40 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from toraeval.types import ByteArray, FloatArray, UserError
+from toraeval.models.tora.flow_colour import Float32Array as Float32Array
+from toraeval.models.tora.flow_colour import flow_colours as flow_colours
+from toraeval.models.tora.flow_colour import flow_video
+from toraeval.types import BoolArray, ByteArray, FloatArray, UserError
 
 IntArray = npt.NDArray[np.int64]
-Float32Array = npt.NDArray[np.float32]
 Patch = tuple[int, int, int, ByteArray]  # frame, top, left, uint8 (h, w, 3)
 
 KERNEL_SIZE = 99
 KERNEL_SIGMA = 10.0
+# beyond the picture: mirrored without its last row as Tora does in inference, or zero as it does in training
+BORDERS = {"mirror": cv2.BORDER_REFLECT_101, "zero": cv2.BORDER_CONSTANT}
 _REACH = KERNEL_SIZE // 2
 
 
-@lru_cache(maxsize=1)
-def blur_kernel() -> Float32Array:
-    """Return the float32 (99, 99) Gaussian, sigma 10 px, whose centre is 1."""
+@lru_cache(maxsize=2)
+def blur_kernel(normalise: str = "centre") -> Float32Array:
+    """Return the float32 (99, 99) Gaussian, sigma 10 px.
+
+    Args:
+        normalise: `centre`, whose centre is 1 (Tora), or `sum`, whose sum is 1
+            (TencentARC/MotionCtrl 6242d55, `gradio_utils/traj_utils.py`).
+
+    Raises:
+        UserError: another name.
+    """
+    if normalise not in ("centre", "sum"):
+        raise UserError(f"trajectory: normalise='{normalise}'; allowed: centre, sum")
     line = np.arange(KERNEL_SIZE, dtype=np.float64) - _REACH
     square = line[:, None] ** 2 + line[None, :] ** 2
-    return np.exp(-0.5 * square / KERNEL_SIGMA**2).astype(np.float32)
-
-
-@lru_cache(maxsize=1)
-def colour_wheel() -> ByteArray:
-    """Return the uint8 (55, 3) Middlebury colour wheel (Baker et al., ICCV 2007)."""
-    # (steps, rising or falling channel, channel that stays at 255, rising?)
-    arcs = (
-        (15, 1, 0, True),
-        (6, 0, 1, False),
-        (4, 2, 1, True),
-        (11, 1, 2, False),
-        (13, 0, 2, True),
-        (6, 2, 0, False),
-    )
-    rows = []
-    for steps, moving, full, rising in arcs:
-        arc = np.zeros((steps, 3))
-        ramp = np.floor(255 * np.arange(steps) / steps)
-        arc[:, full] = 255
-        arc[:, moving] = ramp if rising else 255 - ramp
-        rows.append(arc)
-    return np.concatenate(rows).astype(np.uint8)
+    kernel = np.exp(-0.5 * square / KERNEL_SIGMA**2)
+    if normalise == "sum":
+        kernel /= kernel.sum()
+    return kernel.astype(np.float32)
 
 
 def integer_points(tracks_NT2: FloatArray, width: int, height: int) -> IntArray:
@@ -73,27 +68,49 @@ def integer_points(tracks_NT2: FloatArray, width: int, height: int) -> IntArray:
     return np.clip(np.trunc(tracks_NT2), 0, limits).astype(np.int64)
 
 
-def sparse_flow(points_NT2: IntArray, width: int, height: int) -> Float32Array:
+def sparse_flow(
+    points_NT2: IntArray,
+    width: int,
+    height: int,
+    visible_NT: BoolArray | None = None,
+    outside: str = "refuse",
+) -> Float32Array:
     """Write each displacement at its source pixel, in the later frame; frame 0 stays zero.
+
+    Args:
+        points_NT2: int pixels.
+        width, height: canvas in pixels.
+        visible_NT: where False the point is unknown at that moment, and the steps to and from it are left out.
+        outside: `refuse`, or `skip` the steps whose source lies outside the canvas as Tora's training does
+            (alibaba/Tora 9a23dce, `sat/train_video.py::get_flow_from_points`).
 
     Returns:
         float32 (T, H, W, 2), `(dx, dy)` in pixels; a later object overwrites an earlier one.
 
     Raises:
-        UserError: when a source point lies outside the canvas.
+        UserError: a source point outside the canvas under `refuse`, or an unknown word for `outside`.
     """
     points = np.asarray(points_NT2)
-    _check_sources(points, width, height)
+    known = np.ones(points.shape[:2], bool) if visible_NT is None else np.asarray(visible_NT)
+    steps = known[:, :-1] & known[:, 1:]
+    if outside == "skip":
+        sources = points[:, :-1]
+        steps = steps & ((sources >= 0) & (sources < np.array([width, height]))).all(-1)
+    elif outside == "refuse":
+        _check_sources(points, width, height, steps)
+    else:
+        raise UserError(f"trajectory: outside='{outside}'; allowed: refuse, skip")
     flow = np.zeros((points.shape[1], height, width, 2), np.float32)
-    frames = np.arange(1, points.shape[1])
-    for path in points:
-        flow[frames, path[:-1, 1], path[:-1, 0]] = np.diff(path, axis=0)
+    for path, kept in zip(points, steps, strict=True):
+        t = np.flatnonzero(kept)
+        flow[t + 1, path[t, 1], path[t, 0]] = path[t + 1] - path[t]
     return flow
 
 
-def _check_sources(points: IntArray, width: int, height: int) -> None:
+def _check_sources(points: IntArray, width: int, height: int, steps_NT: BoolArray | None = None) -> None:
     sources = points[:, :-1]
-    outside = np.argwhere(((sources < 0) | (sources >= np.array([width, height]))).any(-1))
+    beyond = ((sources < 0) | (sources >= np.array([width, height]))).any(-1)
+    outside = np.argwhere(beyond if steps_NT is None else beyond & steps_NT)
     if len(outside):
         n, t = outside[0]
         x, y = points[n, t]
@@ -103,43 +120,23 @@ def _check_sources(points: IntArray, width: int, height: int) -> None:
         )
 
 
-def blur_flow(flow_THW2: Float32Array) -> Float32Array:
-    """Filter frames 1.. with `blur_kernel` (correlation, border reflect-101); frame 0 is left alone."""
-    out = flow_THW2.copy()
-    for t in range(1, len(out)):
-        out[t] = cv2.filter2D(out[t], -1, blur_kernel())
-    return out
-
-
-def flow_colours(flow: Float32Array, max_radius: float) -> ByteArray:
-    """Colour-code flow vectors: hue is the direction, paleness the missing magnitude, white is rest.
+def blur_flow(flow_THW2: Float32Array, border: str = "mirror", normalise: str = "centre") -> Float32Array:
+    """Filter frames 1.. with `blur_kernel` (correlation); frame 0 is left alone.
 
     Args:
-        flow: float32 (..., 2) in pixels.
-        max_radius: magnitude in pixels that gets the full colour (the maximum of the clip).
+        flow_THW2: float32, pixels.
+        border: one of `BORDERS`.
+        normalise: see `blur_kernel`.
 
-    Returns:
-        uint8 (..., 3) RGB. Same numbers as torchvision 0.29 `flow_to_image`.
+    Raises:
+        UserError: an unknown word.
     """
-    scaled = flow / np.float32(np.float32(max_radius) + np.finfo(np.float32).eps)
-    u, v = scaled[..., 0], scaled[..., 1]
-    radius = np.sqrt(u * u + v * v)[..., None]
-    turn = np.arctan2(-v, -u) / np.float32(np.pi)
-    place = (turn + 1) / np.float32(2) * np.float32(54)
-    low = np.floor(place).astype(np.int64)
-    part = (place - low.astype(np.float32))[..., None]
-    wheel = colour_wheel().astype(np.float32) / np.float32(255)
-    colour = (1 - part) * wheel[low] + part * wheel[np.where(low + 1 == 55, 0, low + 1)]
-    levels = np.floor(255 * (1 - radius * (1 - colour)))
-    # the peak may be one rounding below 0 and wraps to 255, as in torchvision; int16 makes that so on every machine
-    return levels.astype(np.int16).astype(np.uint8)
-
-
-def flow_video(flow_THW2: Float32Array, max_radius: float | None = None) -> ByteArray:
-    """Colour-code a whole clip with one normaliser, by default its largest magnitude; uint8 (T, H, W, 3)."""
-    if max_radius is None:
-        max_radius = float(np.sqrt((flow_THW2**2).sum(-1)).max())
-    return np.stack([flow_colours(frame, max_radius) for frame in flow_THW2])
+    if border not in BORDERS:
+        raise UserError(f"trajectory: border='{border}'; allowed: {', '.join(BORDERS)}")
+    out = flow_THW2.copy()
+    for t in range(1, len(out)):
+        out[t] = cv2.filter2D(out[t], -1, blur_kernel(normalise), borderType=BORDERS[border])
+    return out
 
 
 def trajectory_video(points_NT2: IntArray, width: int, height: int, method: str = "window") -> ByteArray:
