@@ -50,7 +50,9 @@ def test_applied_strategies(recorded: dict[str, Any]) -> None:
 def test_parsed_strategies(recorded: dict[str, Any]) -> None:
     for case in recorded["parse_mask_strategy"]:
         assert c.parse_strategy(case["text"]) == tuple(c.Condition(*group) for group in case["result"])
-    assert c.parse_strategy(None) == c.parse_strategy(c.TEXT) == ()
+    assert c.parse_strategy(None) == c.frame_conditions("text") == ()
+    assert c.frame_conditions("first_frame") == (c.Condition(),)
+    assert c.frame_conditions("first_last_frame", 3)[1] == c.Condition(2, 1, 0, -1)
 
 
 def test_snapped_starts(recorded: dict[str, Any]) -> None:
@@ -60,7 +62,7 @@ def test_snapped_starts(recorded: dict[str, Any]) -> None:
 
 def test_first_and_last_frame_lie_at_both_ends() -> None:
     pasted, ratios = c.apply_conditions(
-        torch.full((1, 2, 7, 2, 3), -1.0), [clips([1, 1])], [c.parse_strategy(c.FIRST_LAST_FRAME)]
+        torch.full((1, 2, 7, 2, 3), -1.0), [clips([1, 1])], [c.frame_conditions("first_last_frame")]
     )
     assert pasted[0, 0, :, 0, 0].tolist() == [0, -1, -1, -1, -1, -1, 1000]
     assert ratios[0].tolist() == [0, 1, 1, 1, 1, 1, 0]

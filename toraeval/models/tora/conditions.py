@@ -11,7 +11,7 @@ Legend of the shape suffixes: B batch, C channels, T latent frames, H rows, W co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
@@ -20,9 +20,8 @@ from torch import Tensor
 from toraeval.models.tora.sizes import CHUNK_FRAMES, CHUNK_LATENTS
 from toraeval.types import UserError
 
-TEXT = ""
-FIRST_FRAME = "0"
-FIRST_LAST_FRAME = "0;0,1,0,-1,1"
+FRAME_STRATEGIES = {"text": "", "first_frame": "0", "first_last_frame": "0;0,1,0,-1,1"}
+"""The conditions of the paper as strategies; references are the first and the last frame."""
 
 MASKS = (
     "identity",
@@ -150,6 +149,12 @@ def apply_conditions(
             z[sample, :, target : target + count] = source[:, start : start + count].to(z)
             ratios[sample, target : target + count] = condition.edit_ratio
     return z, ratios
+
+
+def frame_conditions(kind: str, loops: int = 1) -> tuple[Condition, ...]:
+    """Return the conditions of `FRAME_STRATEGIES` for a video of `loops` clips: the last frame ends the last clip."""
+    given = parse_strategy(FRAME_STRATEGIES[kind])
+    return tuple(replace(c, loop=loops - 1) if c.target_start < 0 else c for c in given)
 
 
 def _position(start: int, length: int, align: int | None, what: str) -> int:

@@ -221,7 +221,8 @@ class RectifiedFlow:
             active = None
             before = z
             if mask is not None and noised is not None:
-                active = mask * self.config.num_timesteps >= t[:, None]
+                # rounding can lift the first step of a small picture above 1000, where no frame would be active
+                active = mask * self.config.num_timesteps >= t[:, None].clamp(max=self.config.num_timesteps)
                 fresh = self.add_noise(z, draw_noise(i), t)
                 before = torch.where((active & ~noised)[:, None, :, None, None], fresh, z)
                 noised = active

@@ -88,13 +88,18 @@ def motion_input(
     return torch.from_numpy(cells).permute(3, 0, 1, 2)[None]
 
 
+def keyed_generator(key: str, seed: int) -> torch.Generator:
+    """Return a CPU generator whose draws depend on a key and a seed only."""
+    digest = hashlib.sha256(f"tora/{key}/{seed}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
 def initial_noise(key: str, seed: int, shape: tuple[int, ...]) -> Tensor:
     """Draw standard normal noise from a CPU generator keyed by case and seed.
 
     Time is drawn frame by frame, so that a longer clip starts from the same noise.
     """
-    digest = hashlib.sha256(f"tora/{key}/{seed}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    generator = keyed_generator(key, seed)
     _, c, t, h, w = shape
     return torch.stack([torch.randn(1, c, h, w, generator=generator) for _ in range(t)], dim=2)
 
