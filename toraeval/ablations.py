@@ -17,7 +17,7 @@ from toraeval.report import ablations as report
 from toraeval.report.collect import METRIC, Entry, collect
 from toraeval.report.tables import table
 from toraeval.stats import bootstrap_mean, case_means, paired_difference
-from toraeval.training.ablations import BACKBONE, DEFAULT, GROUPS, Trained, check, train_all
+from toraeval.training.ablations import BACKBONE, DEFAULT, GROUPS, Trained, check, train_all, variants
 from toraeval.types import UserError
 
 
@@ -38,16 +38,12 @@ def run(
     Raises:
         UserError: an option out of range, several lengths, or results that cannot be compared.
     """
-    options = AblationsConfig(**config["ablations"])
-    check(options)
-    lengths = list(config["frames"])
-    if len(lengths) != 1:
-        raise UserError(f"bench preset=ablations compares at one length; got frames={lengths}")
+    options = options_of(config)
     say(f"training {options.steps} steps for each variant in {options.folder}/ablations")
     reports, entries = [], {}
     for trained in train_all(options):
         say(f"{trained.variant.name}: {trained.weights}, {trained.card['training_seconds'] / 60:.1f} minutes")
-        done = pipeline.run(plan_run(variant_run(config, trained)), progress, command)
+        done = pipeline.run(plan_run(variant_run(config, options, trained)), progress, command)
         reports.append(done)
         entries[trained.variant.name] = (done, trained)
     rows = pd.DataFrame(rows_of(entries))
@@ -55,9 +51,44 @@ def run(
     return reports, report.write(rows, remarks, Path(config["results"]))
 
 
-def variant_run(config: Mapping[str, Any], trained: Trained) -> dict[str, Any]:
+def options_of(config: Mapping[str, Any]) -> AblationsConfig:
+    """Return the checked options.
+
+    Raises:
+        UserError: an option out of range, several lengths, another suite, or other models.
+    """
+    options = AblationsConfig(**config["ablations"])
+    check(options)
+    for name, value, allowed in (
+        ("frames", list(config["frames"]), "one length"),
+        ("models", list(config["models"]), "[tora]"),
+        (
+            "suite",
+            config["suite"]["name"],
+            "shapes; its split and size are ablations.split and ablations.cases",
+        ),
+    ):
+        wrong = len(value) != 1 if name == "frames" else value not in (["tora"], "shapes")
+        if wrong:
+            raise UserError(f"bench preset=ablations: {name}={value}; allowed: {allowed}")
+    return options
+
+
+def describe(config: Mapping[str, Any]) -> str:
+    """Return what a run would train and score, for `dry_run`."""
+    options = options_of(config)
+    runs = 1 + len(variants())
+    return (
+        f"{runs} training runs of {options.backbone_steps} (backbone) and {options.steps} steps (variants) in "
+        f"{options.folder}/ablations, {options.clips} clips to render; then {runs} x {options.cases} clips of "
+        f"{config['frames'][0]} frames to generate, track and score"
+    )
+
+
+def variant_run(config: Mapping[str, Any], options: AblationsConfig, trained: Trained) -> dict[str, Any]:
     """Return the options of the run of one variant: Tora with the weights of the variant."""
     shared = {name: config[name] for name in SHARED}
+    shared["suite"] = {"name": "shapes", "split": options.split, "count": options.cases}
     given = {**config["model_options"].get("tora", {}), "weights": str(trained.weights)}
     return {**shared, "model": model_options("tora", given), "frames": config["frames"][0]}
 
@@ -68,8 +99,8 @@ def rows_of(entries: Mapping[str, tuple[Report, Trained]]) -> list[dict[str, Any
     baseline = scored[DEFAULT.name].by_case(METRIC)
     rows = []
     groups = {**GROUPS, "reference": {"no paths (common start)": BACKBONE}}
-    for group, variants in groups.items():
-        for label, variant in variants.items():
+    for group, members in groups.items():
+        for label, variant in members.items():
             done, trained = entries[variant.name]
             values = scored[variant.name].by_case(METRIC)
             interval, difference = bootstrap_mean(values), paired_difference(values, baseline).difference

@@ -21,6 +21,15 @@ KEEP = ("preview", "lossless", "none")
 PLAIN = (int, float, bool, str, int | None, float | None, str | None, list[int], list[float], list[str])
 """Types of derived options that are checked; any other type is left to the part itself."""
 GROUPS = ("model", "suite", "tracker", "metric")
+TRAINING_SIZES = (
+    (1, 512, 512, 25),
+    (17, 240, 424, 8),
+    (51, 240, 424, 4),
+    (102, 240, 424, 2),
+    (51, 360, 640, 2),
+    (102, 480, 848, 1),
+)
+"""Frames, height, width and clips of the batches that the full model trains on, unless others are given."""
 
 
 @dataclass
@@ -180,6 +189,7 @@ class AblationsConfig:
         steps: training steps of each variant; 280 take about 8 minutes on two cores.
         backbone_steps: steps of the common start, without paths.
         clips: distinct clips of 17 frames.
+        split, cases: what the variants are scored on: a split of `shapes` and the number of its cases.
         folder: where autoencoder, clips and weights lie; keep it to go on later.
         workers: processes, one thread each.
         seed: seed of new weights and draws.
@@ -188,6 +198,8 @@ class AblationsConfig:
     steps: int = 280
     backbone_steps: int = 280
     clips: int = 4096
+    split: str = "validation"
+    cases: int = 32
     folder: str = "training_state"
     workers: int = 2
     seed: int = 0
@@ -241,18 +253,73 @@ class ScoreConfig(CommonConfig):
 
 
 @dataclass
-class TrainConfig:
+class FullSizeOptions:
+    """Options of `python -m toraeval train` that only `size=xl2` and `size=tiny` have; see docs/training.md.
+
+    Attributes:
+        data: `shapes`, or a folder of videos with captions.
+        flow: estimator of optical flow for a folder: `dis`, `raft` or `given`.
+        sizes: what batches may look like, as [frames,height,width,clips]; each is as likely as the others.
+        cache: folder for latents of clips that are met again; each video then gives one fixed cut.
+        vae, text_encoder: folders of published weights, or `random` to try the training without.
+        posterior: `mode` or `sample` of the autoencoder.
+        stage_steps: steps on dense flow, then on sparse trajectories.
+        batches_per_step: batches whose gradients are averaged; a multiple of the number of processes.
+        trainable: `motion` (extractor and fusers) or `all`.
+        fuser, fuser_place, compression: the paper's designs, see `toraeval.models.tora.config.STDiTConfig`.
+        lr, weight_decay, betas, eps, clip, warmup_steps: of AdamW, per stage.
+        average: decay of the moving average of the weights.
+        text_dropout: share of clips without their caption.
+        frame_masks: share of clips under each mask of given frames, by default Open-Sora's.
+        precision: `bf16` (computed from float32 weights) or `fp32`.
+        checkpointing: recompute blocks in the backward pass to save memory.
+        save_every, keep: steps between checkpoints, and how many stay.
+        tensorboard: also write TensorBoard events.
+    """
+
+    data: str = "shapes"
+    flow: str = "dis"
+    sizes: list[Any] = field(default_factory=lambda: [list(size) for size in TRAINING_SIZES])
+    cache: str | None = None
+    vae: str | None = None
+    text_encoder: str | None = None
+    posterior: str = "mode"
+    stage_steps: list[int] = field(default_factory=lambda: [15000, 15000])
+    batches_per_step: int = 1
+    trainable: str = "motion"
+    fuser: str = "adaptive_norm"
+    fuser_place: str = "temporal"
+    compression: str = "vae"
+    lr: float = 2e-5
+    weight_decay: float = 0.0
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    eps: float = 1e-15
+    clip: float = 1.0
+    warmup_steps: int = 1000
+    average: float = 0.99
+    text_dropout: float = 0.1
+    frame_masks: Any = None
+    precision: str = "bf16"
+    checkpointing: bool = True
+    save_every: int = 500
+    keep: int = 2
+    tensorboard: bool = False
+
+
+@dataclass
+class TrainConfig(FullSizeOptions):
     """`python -m toraeval train`.
 
     Attributes:
-        model, size: only `tora` and `nano` are trained here.
-        minutes: training time in all, added up over restarts; rendering comes on top.
-        clips: number of 17-frame clips to render; longer ones follow in fixed proportion.
-        folder: where autoencoder, shards and state lie; keep it to go on later.
-        workers: processes, one thread each on the CPU; 1 on a GPU.
+        model, size: `tora`, and `nano`, `xl2` or `tiny`, the test size of the full model.
+        minutes: nano only: training time in all, added up over restarts; rendering comes on top.
+        clips: number of 17-frame clips to render, longer ones follow in fixed proportion; for the other sizes the
+            number of scenes of `data=shapes`.
+        folder: where everything that is written lies; keep it to go on later.
+        workers: nano only: processes, one thread each on the CPU; 1 on a GPU.
         device: `cpu` or `cuda`.
-        start: weights to begin from: a safetensors file, `shipped`, or nothing.
-        export: file for the trained weights; inside `folder` if not given.
+        start: weights to begin from: a file or folder, `shipped` (nano), `random`, or nothing.
+        export: where the trained weights go; inside `folder` if not given.
         seed: seed of weights and draws.
     """
 

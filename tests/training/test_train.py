@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -74,6 +75,15 @@ def test_scene_ranges_never_meet(clips: int) -> None:
     assert [frames for frames, _, _ in plan] == sorted((frames for frames, _, _ in plan), reverse=True)
 
 
+def render_here(
+    vae: Path, shards: Path, plan: Sequence[tuple[int, int, int]], workers: int, flows: bool = False
+) -> None:
+    """Stands in for `render`: writes the shards in this process."""
+    shards.mkdir(exist_ok=True)
+    for frames, start, count in plan:
+        train._write((str(vae), str(shards), frames, start, count, flows))
+
+
 @pytest.fixture
 def small_world(monkeypatch: pytest.MonkeyPatch, tiny_size: STDiTConfig) -> None:
     """A handful of short scenes, rendered in this process."""
@@ -84,12 +94,7 @@ def small_world(monkeypatch: pytest.MonkeyPatch, tiny_size: STDiTConfig) -> None
     config = partial(training.TrainConfig, lengths=lengths, late_lengths=lengths)
     monkeypatch.setattr(training, "TrainConfig", config)
 
-    def render(vae: Path, shards: Path, options: TrainConfig) -> None:
-        shards.mkdir(exist_ok=True)
-        for frames, start, count in shard_plan(options.clips):
-            train._write((str(vae), str(shards), frames, start, count))
-
-    monkeypatch.setattr(train, "_render", render)
+    monkeypatch.setattr(train, "render", render_here)
 
 
 @pytest.fixture

@@ -57,6 +57,9 @@ def execute_ablations(config: dict[str, Any], command: str) -> int:
     from toraeval.cli.output import done_line
     from toraeval.cli.progress import Bar
 
+    if config["dry_run"]:
+        print(ablations.describe(config))
+        return 0
     start = time.perf_counter()
     with Bar() as bar:
         reports, written = ablations.run(config, bar, command, bar.note)
