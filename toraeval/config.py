@@ -45,6 +45,29 @@ class ToraConfig:
 
 
 @dataclass
+class ToraCogVideoXConfig:
+    """See `toraeval.models.tora_cogvideox.generator.Options`."""
+
+    name: str = "tora_cogvideox"
+    variant: str = "t2v"
+    weights: str | None = None
+    format: str = "auto"
+    vae: str | None = None
+    text_encoder: str | None = None
+    steps: int = 50
+    guidance: float = 6.0
+    dynamic_guidance: str = "published"
+    unconditional: str = "auto"
+    zero_snr: str = "auto"
+    posterior: str = "sample"
+    learned_positions: str = "auto"
+    precision: str = "bf16"
+    device: str = "auto"
+    offload: bool = False
+    tiling: bool = False
+
+
+@dataclass
 class GroundTruthConfig:
     name: str = "ground_truth"
 
@@ -118,6 +141,7 @@ class TrajErrorConfig:
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": {
         "tora": ToraConfig,
+        "tora_cogvideox": ToraCogVideoXConfig,
         "ground_truth": GroundTruthConfig,
         "static": StaticConfig,
         "precomputed": PrecomputedConfig,
@@ -186,7 +210,7 @@ class AblationsConfig:
     """`python -m toraeval bench preset=ablations`: what is trained before it is compared.
 
     Attributes:
-        steps: training steps of each variant; 280 take about 8 minutes on two cores.
+        steps: training steps of each variant; 320 take about 8 minutes on two free cores.
         backbone_steps: steps of the common start, without paths.
         clips: distinct clips of 17 frames.
         split, cases: what the variants are scored on: a split of `shapes` and the number of its cases.
@@ -195,7 +219,7 @@ class AblationsConfig:
         seed: seed of new weights and draws.
     """
 
-    steps: int = 280
+    steps: int = 320
     backbone_steps: int = 280
     clips: int = 4096
     split: str = "validation"

@@ -40,6 +40,13 @@ class Entry:
 _TABLES: dict[str, dict[str, Entry]] = {
     "model": {
         "tora": Entry("toraeval.models.tora.generator:Tora", "trajectory-guided diffusion transformer"),
+        "tora_cogvideox": Entry(
+            "toraeval.models.tora_cogvideox.generator:ToraCogVideoX",
+            "the published Tora weights, on CogVideoX-5B",
+            licence="Apache-2.0 code, CogVideoX License weights",
+            modules=("diffusers", "transformers"),
+            extra="cogvideox",
+        ),
         "ground_truth": Entry(
             "toraeval.models.ground_truth:GroundTruth", "the suite's own render: the floor"
         ),

@@ -1,0 +1,277 @@
+"""The `tora_cogvideox` generator: the only published Tora weights, text-to-video and image-to-video."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from toraeval import assets, keys
+from toraeval.geometry import native_frames
+from toraeval.models.base import need_first_frame
+from toraeval.models.tora.t5 import T5Captions
+from toraeval.models.tora_cogvideox import checkpoint as weights_on_disk
+from toraeval.models.tora_cogvideox.autoencoder import POSTERIORS, load_autoencoder
+from toraeval.models.tora_cogvideox.checkpoint import CONFIG_FILE, FORMATS, SWITCH, WHAT
+from toraeval.models.tora_cogvideox.config import VARIANTS
+from toraeval.models.tora_cogvideox.noise import case_draw
+from toraeval.models.tora_cogvideox.pipeline import Clip, Networks, SamplingOptions, sample_frames
+from toraeval.models.tora_cogvideox.solver import DYNAMIC_GUIDANCE, PUBLISHED_SCHEDULE, ZERO_SNR, Solver
+from toraeval.models.weight_files import StateReader
+from toraeval.types import Case, UserError, Video
+
+VERSION = "1"
+MAX_FRAMES = 1024
+FRAME_GROUP = 8  # the autoencoder decodes 1 + 8k frames
+SIDE = 16  # pixels per token
+PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
+NOT_NUMERIC = ("weights", "vae", "text_encoder", "offload")  # places, and where the same numbers are computed
+UNCONDITIONAL = ("auto", "empty", "zeros")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `model=tora_cogvideox`.
+
+    Attributes:
+        variant: `t2v`, or `i2v`, which needs a first frame.
+        weights: folder or sat file; by default where `fetch` puts it.
+        format: `diffusers`, `sat`, `split`, or `auto` to recognise it.
+        vae: autoencoder in diffusers' layout; by default `vae/` beside the weights.
+        text_encoder: T5 v1.1 XXL with tokenizer; by default beside the weights.
+        steps: sampling steps, 1 to 1000.
+        guidance: classifier-free guidance scale, at least 1; 1 turns it off.
+        dynamic_guidance: `published`, `step_index` or `off`, see `solver.guidance_scale`.
+        unconditional: caption features of the unconditional half: of the `empty` caption, `zeros`, or `auto`: zeros
+            for sat, whose training drops captions to zeros, otherwise empty, each as its code has it.
+        zero_snr: `all`, `sampled`, or `auto`: sampled for sat, see `solver.Solver`.
+        posterior: `sample` (as published) or `mode` of the autoencoder for trajectories and first frame.
+        learned_positions: `on`, `off` or `auto`, see `checkpoint.load_transformer`.
+        precision: `bf16` or `fp32`.
+        device: `cpu`, `cuda`, `cuda:1`, ..., or `auto`: a GPU where there is one.
+        offload: keep each network on the CPU while it is not in use.
+        tiling: run the autoencoder on overlapping tiles; less memory, faint seams.
+
+    Raises:
+        UserError: an option outside its range.
+    """
+
+    variant: str = "t2v"
+    weights: str | None = None
+    format: str = "auto"
+    vae: str | None = None
+    text_encoder: str | None = None
+    steps: int = 50
+    guidance: float = 6.0
+    dynamic_guidance: str = "published"
+    unconditional: str = "auto"
+    zero_snr: str = "auto"
+    posterior: str = "sample"
+    learned_positions: str = "auto"
+    precision: str = "bf16"
+    device: str = "auto"
+    offload: bool = False
+    tiling: bool = False
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("variant", VARIANTS),
+            ("format", ("auto", *FORMATS)),
+            ("dynamic_guidance", DYNAMIC_GUIDANCE),
+            ("unconditional", UNCONDITIONAL),
+            ("zero_snr", ("auto", *ZERO_SNR)),
+            ("posterior", POSTERIORS),
+            ("learned_positions", SWITCH),
+            ("precision", tuple(PRECISIONS)),
+        ):
+            if getattr(self, name) not in allowed:
+                raise UserError(f"{WHAT}: {name}={getattr(self, name)}; allowed: {', '.join(allowed)}")
+        if not 1 <= self.steps <= 1000:
+            raise UserError(f"{WHAT}: steps={self.steps}; allowed: 1 to 1000")
+        if not 1.0 <= self.guidance < float("inf"):
+            raise UserError(f"{WHAT}: guidance={self.guidance}; allowed: 1 (off) and larger")
+
+    def torch_device(self) -> torch.device:
+        """Return the device to run on.
+
+        Raises:
+            UserError: no such device here.
+        """
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+        except RuntimeError as error:
+            raise UserError(f"{WHAT}: device={self.device}; allowed: auto, cpu, cuda, cuda:N") from error
+        present = {"cpu": 1, "cuda": torch.cuda.device_count()}.get(device.type, 0)
+        if (device.index or 0) >= present:
+            raise UserError(
+                f"{WHAT}: device={self.device} is not there ({present} of its kind); use device=cpu"
+            )
+        return device
+
+
+class ToraCogVideoX:
+    """Tora on CogVideoX-5B (alibaba/Tora).
+
+    Args:
+        options: fields of `Options`.
+
+    Raises:
+        UserError: an unknown option or one outside its range.
+    """
+
+    name = "tora_cogvideox"
+    version = VERSION
+
+    def __init__(self, **options: Any) -> None:
+        self.options = Options(**options)
+        default = assets.cache_dir() / f"tora_cogvideox_{self.options.variant}"
+        self.path = Path(self.options.weights).expanduser() if self.options.weights else default
+        self._networks: Networks | None = None
+        self._captions: T5Captions | None = None
+
+    def prepare(self) -> None:
+        """Load transformer and autoencoder, once; the text encoder is loaded for captions not seen before."""
+        if self._networks is not None:
+            return
+        o, found = self.options, self._found()
+        dtype, device = PRECISIONS[o.precision], o.torch_device()
+        place = torch.device("cpu") if o.offload else device
+        solver = Solver(o.steps, self._schedule(), self._zero_snr(found.format))
+        self._text()
+        autoencoder = load_autoencoder(self._vae_folder(), o.tiling, place, dtype)
+        transformer = weights_on_disk.load_transformer(
+            self.path, o.variant, o.format, None, o.learned_positions, place, dtype
+        )
+        self._networks = Networks(transformer, autoencoder, solver)
+
+    def check(self, frames: int, height: int, width: int) -> None:
+        """Refuse what this model cannot make.
+
+        Raises:
+            UserError: frames outside 2..1024, or a side that is no multiple of 16.
+        """
+        if not 2 <= frames <= MAX_FRAMES:
+            raise UserError(f"{WHAT}: frames={frames}; allowed: 2 to {MAX_FRAMES} (trained on 49)")
+        if height % SIDE or width % SIDE or min(height, width) < SIDE:
+            near = [max(SIDE, round(side / SIDE) * SIDE) for side in (width, height)]
+            raise UserError(
+                f"{WHAT}: size {width}x{height}; allowed: sides divisible by {SIDE}, the nearest is "
+                f"{near[0]}x{near[1]} (trained on 720x480)"
+            )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return options, hashes of all weights and generator version."""
+        found = self._found()
+        vae = StateReader(self._vae_folder(), f"{WHAT} autoencoder", weights_on_disk.FETCH).files
+        chosen = {name: value for name, value in asdict(self.options).items() if name not in NOT_NUMERIC}
+        return {
+            "model": self.name,
+            "version": VERSION,
+            **chosen,
+            "format": found.format,
+            "unconditional": self._unconditional(found.format),
+            "zero_snr": self._zero_snr(found.format),
+            "device": self.options.torch_device().type,
+            "schedule": dict(self._schedule()),
+            "weights_sha256": _digest(weights_on_disk.weight_files(found)),
+            "vae_sha256": _digest((*vae, self._vae_folder() / CONFIG_FILE)),
+            "text": self._text().fingerprint(),
+        }
+
+    def generate(self, case: Case, seed: int) -> Video:
+        """Generate one clip of exactly `case.frames` frames, at 1 + 8k frames in one go.
+
+        Raises:
+            UserError: a size the model cannot make, or no first frame for `i2v`.
+        """
+        o = self.options
+        self.check(case.frames, case.height, case.width)
+        first_frame = None
+        if o.variant == "i2v":
+            need_first_frame(f"{self.name} variant=i2v", case)
+            first_frame = case.first_frame_HWC
+        self.prepare()
+        assert self._networks is not None
+        config = self._networks.transformer.config
+        made = native_frames(case.frames, FRAME_GROUP)
+        text, tokens = self._encode(case.prompt)
+        frames = sample_frames(
+            self._networks,
+            text,
+            Clip(case.trajectories.tracks_NT2, made, case.height, case.width, first_frame),
+            case_draw(f"{case.suite}/{case.id}", seed),
+            SamplingOptions(o.guidance, o.dynamic_guidance, o.posterior, o.torch_device(), o.offload),
+        )
+        info = {
+            "requested": case.frames,
+            "generated": made,
+            "length_mode": "exact" if made == case.frames else "cut",
+            "native_frames": config.sample_frames,
+            "native_size": [8 * config.sample_width, 8 * config.sample_height],
+            "first_frame": "none" if first_frame is None else "encoded",
+            "trajectory_points": "truncated to integer pixels",
+            "prompt_tokens": tokens,
+            "prompt_tokens_allowed": config.max_text_seq_length,
+            "learned_positions": self._networks.transformer.learned_positions,
+            "precision": o.precision,
+            "device": str(o.torch_device()),
+        }
+        return Video.from_thwc(frames[: case.frames], case.fps, info)
+
+    def _encode(self, prompt: str) -> tuple[Tensor, int]:
+        """Return caption features, the unconditional ones first under guidance, and the caption's length in tokens."""
+        captions = self._text()
+        guided = self.options.guidance > 1
+        empty = guided and self._unconditional(self._found().format) == "empty"
+        features, mask = captions.encode([prompt, ""] if empty else [prompt])
+        captions.release()
+        features = features[:, 0]
+        given = features[:1]
+        without = features[1:] if empty else torch.zeros_like(given)
+        return (torch.cat((without, given)) if guided else given), int(mask[0].sum())
+
+    def _text(self) -> T5Captions:
+        if self._captions is None:
+            o = self.options
+            found = self._found()
+            self._captions = T5Captions(
+                o.text_encoder or found.path,
+                weights_on_disk.read_config(found, o.variant).max_text_seq_length,
+                o.torch_device(),
+                o.precision,
+                assets.cache_dir() / "captions",
+                mask_padding=False,
+            )
+        return self._captions
+
+    def _found(self) -> weights_on_disk.Checkpoint:
+        return weights_on_disk.find_checkpoint(self.path, self.options.format)
+
+    def _vae_folder(self) -> Path:
+        return Path(self.options.vae).expanduser() if self.options.vae else self._beside("vae")
+
+    def _beside(self, part: str) -> Path:
+        path = self._found().path
+        return (path.parent if path.is_file() else path) / part
+
+    def _schedule(self) -> dict[str, Any]:
+        file = self._beside("scheduler") / "scheduler_config.json"
+        stored = weights_on_disk.read_json(file) if file.is_file() else {}
+        return {**PUBLISHED_SCHEDULE, **{k: v for k, v in stored.items() if k in PUBLISHED_SCHEDULE}}
+
+    def _unconditional(self, format: str) -> str:
+        chosen = self.options.unconditional
+        return chosen if chosen != "auto" else "zeros" if format == "sat" else "empty"
+
+    def _zero_snr(self, format: str) -> str:
+        chosen = self.options.zero_snr
+        return chosen if chosen != "auto" else "sampled" if format == "sat" else "all"
+
+
+def _digest(files: tuple[Path, ...]) -> str:
+    return keys.digest([(file.name, assets.remembered_sha256(file)) for file in files])
