@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -249,3 +251,30 @@ def test_other_seeds_begin_elsewhere(config: TrainConfig, tmp_path: Path) -> Non
 def test_train_runs_a_single_worker_in_this_process(config: TrainConfig) -> None:
     nano.train(replace(config, minutes=2 / 60))
     assert Trainer(config).step == 2
+
+
+def test_an_interrupt_ends_the_run_after_its_step_and_saves(config: TrainConfig) -> None:
+    steps = replace(config, steps=50)
+    update = Trainer.update
+
+    def interrupted(self: Trainer, batch: object) -> tuple[float, float]:
+        result = update(self, batch)  # type: ignore[arg-type]
+        if self.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return result
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "update", interrupted)
+        nano.train(steps)
+    assert Trainer(steps).step == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_workers_stop_when_asked_or_orphaned() -> None:
+    exchange = Exchange(1, 1)
+    exchange.parent = os.getppid()
+    assert exchange.agree(0, 3.0) == (3.0, False)
+    exchange.stop[0] = True
+    assert exchange.agree(0, 4.0) == (4.0, True)
+    exchange = Exchange(1, 1)  # of a parent that is not ours
+    assert exchange.agree(0, 5.0) == (5.0, True)

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
 from toraeval.models.tora.config import STDiTConfig, nano
 from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
 from toraeval.training.batches import TOKEN, Batch, BatchSource, Prefetcher, StepPlan
+from toraeval.training.exchange import Exchange, finish_step_on_interrupt, ignore_interrupts, run_workers
 from toraeval.types import UserError
 
 FPS = 8.0
@@ -82,35 +82,6 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
     return matrices, others
 
 
-class Exchange:
-    """Averages gradients of the workers through shared memory, in the same order on each of them.
-
-    Args:
-        workers: number of processes.
-        size: number of gradient entries.
-    """
-
-    def __init__(self, workers: int, size: int) -> None:
-        context = torch.multiprocessing.get_context("spawn")
-        # two buffers in turn: a worker may write the next step while another still reads this one
-        self.buffers = torch.zeros(2, workers, size).share_memory_()
-        self.seconds = torch.zeros(1, dtype=torch.float64).share_memory_()
-        self.stop = torch.zeros(1, dtype=torch.bool).share_memory_()
-        self.barrier = context.Barrier(workers)
-
-    def average(self, parameters: list[nn.Parameter], rank: int, step: int) -> None:
-        """Replace the gradients by their mean over the workers."""
-        mine = self.buffers[step % 2, rank]
-        torch.cat([p.grad.flatten() for p in parameters if p.grad is not None], out=mine)
-        self.barrier.wait()
-        mean = self.buffers[step % 2].mean(0)
-        place = 0
-        for p in parameters:
-            if p.grad is not None:
-                p.grad.copy_(mean[place : place + p.numel()].view_as(p))
-                place += p.numel()
-
-
 class Trainer:
     """Holds model, average, optimisers and counters; see the module's text.
 
@@ -124,7 +95,7 @@ class Trainer:
         from safetensors.torch import load_file
 
         self.config, self.rank, self.exchange = config, rank, exchange
-        self._parent, self._orphaned = os.getppid(), False
+        self._stopping = False
         self.out = Path(config.out)
         self.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
@@ -299,10 +270,14 @@ class Trainer:
         if self.rank == 0:
             self.save()
 
+    def stop(self) -> None:
+        """Stop after the step that runs; `run` then saves."""
+        self._stopping = True
+
     def _loop(self, feed: Prefetcher) -> None:
         began, saved = time.perf_counter() - self.seconds, time.perf_counter()
         losses: list[float] = []
-        while self.progress < 1.0 and not self._orphaned:
+        while self.progress < 1.0 and not self._stopping:
             _, batch = feed.next()
             loss, norm = self.update(batch)
             losses.append(loss)
@@ -320,13 +295,8 @@ class Trainer:
         """Return worker 0's time, so that all workers stop after the same step."""
         if self.exchange is None:
             return seconds
-        if self.rank == 0:
-            self.exchange.seconds[0] = seconds
-            # workers whose parent was killed would go on for hours unseen
-            self.exchange.stop[0] = os.getppid() != self._parent
-        self.exchange.barrier.wait()
-        self._orphaned = bool(self.exchange.stop[0])
-        return float(self.exchange.seconds[0])
+        seconds, self._stopping = self.exchange.agree(self.rank, seconds)
+        return seconds
 
     def _log(self, loss: float, norm: float) -> None:
         path = self.out / "log.csv"
@@ -352,6 +322,7 @@ class Trainer:
 
 def _work(rank: int, config: TrainConfig, exchange: Exchange | None) -> None:
     torch.set_num_threads(1)
+    ignore_interrupts()
     try:
         Trainer(config, rank, exchange).run()
     except UserError as error:
@@ -364,15 +335,12 @@ def train(config: TrainConfig) -> None:
 
     Raises:
         UserError: the data do not serve the plan, or a worker stopped.
+        KeyboardInterrupt: stopped by the user; the state is saved.
     """
     if config.workers == 1:
-        Trainer(config).run()
+        trainer = Trainer(config)
+        with finish_step_on_interrupt(trainer.stop):
+            trainer.run()
         return
     size = sum(p.numel() for p in Tora(config.network).parameters() if p.requires_grad)
-    exchange = Exchange(config.workers, size)
-    try:
-        spawn(_work, args=(config, exchange), nprocs=config.workers)
-    except ProcessExitedException as error:
-        raise UserError(
-            "train: a worker stopped, its message stands above; the saved state is kept"
-        ) from error
+    run_workers(_work, config, config.workers, Exchange(config.workers, size))
