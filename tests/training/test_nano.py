@@ -253,7 +253,9 @@ def test_train_runs_a_single_worker_in_this_process(config: TrainConfig) -> None
     assert Trainer(config).step == 2
 
 
-def test_an_interrupt_ends_the_run_after_its_step_and_saves(config: TrainConfig) -> None:
+def test_an_interrupt_ends_the_run_after_its_step_and_saves(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps = replace(config, steps=50)
     update = Trainer.update
 
@@ -263,8 +265,8 @@ def test_an_interrupt_ends_the_run_after_its_step_and_saves(config: TrainConfig)
             os.kill(os.getpid(), signal.SIGINT)
         return result
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Trainer, "update", interrupted)
+    monkeypatch.setattr(Trainer, "update", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         nano.train(steps)
     assert Trainer(steps).step == 3
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
