@@ -21,17 +21,26 @@ GRID_SPACING = 32  # pixels between points that may be drawn
 MAX_POINTS = 16
 
 
+def check_flow(flow_THW2: Float32Array) -> None:
+    """Refuse what is no flow.
+
+    Raises:
+        UserError: an array of another shape than (any, H, W, 2), or numbers that are not finite.
+    """
+    if flow_THW2.ndim != 4 or flow_THW2.shape[-1] != 2:
+        raise UserError(f"flow: array of shape {flow_THW2.shape}; allowed: (frames, height, width, 2)")
+    if not all(np.isfinite(frame).all() for frame in flow_THW2):
+        raise UserError("flow: it holds NaN or infinite numbers; estimate it again or leave the clip out")
+
+
 def with_zero_frame(flow_PHW2: Float32Array) -> Float32Array:
     """Put the zero frame in front of the flow (T - 1, H, W, 2) of all frame pairs; float32 (T, H, W, 2) in pixels.
 
     Raises:
-        UserError: another shape, or numbers that are not finite.
+        UserError: see `check_flow`.
     """
     flow = np.asarray(flow_PHW2, np.float32)
-    if flow.ndim != 4 or flow.shape[-1] != 2:
-        raise UserError(f"flow: array of shape {flow.shape}; allowed: (frame pairs, height, width, 2)")
-    if not np.isfinite(flow).all():
-        raise UserError("flow: it holds NaN or infinite numbers; estimate it again or leave the clip out")
+    check_flow(flow)
     return np.concatenate([np.zeros((1, *flow.shape[1:]), np.float32), flow])
 
 

@@ -97,7 +97,7 @@ def sparse_flow(
         sources = points[:, :-1]
         steps = steps & ((sources >= 0) & (sources < np.array([width, height]))).all(-1)
     elif outside == "refuse":
-        _check_sources(points, width, height, steps)
+        check_sources(points, width, height, steps)
     else:
         raise UserError(f"trajectory: outside='{outside}'; allowed: refuse, skip")
     flow = np.zeros((points.shape[1], height, width, 2), np.float32)
@@ -107,7 +107,12 @@ def sparse_flow(
     return flow
 
 
-def _check_sources(points: IntArray, width: int, height: int, steps_NT: BoolArray | None = None) -> None:
+def check_sources(points: IntArray, width: int, height: int, steps_NT: BoolArray | None = None) -> None:
+    """Refuse source points outside the canvas; `steps_NT` (N, T - 1) says which steps count, by default all.
+
+    Raises:
+        UserError: it names the first such point.
+    """
     sources = points[:, :-1]
     beyond = ((sources < 0) | (sources >= np.array([width, height]))).any(-1)
     outside = np.argwhere(beyond if steps_NT is None else beyond & steps_NT)
@@ -169,7 +174,7 @@ def trajectory_patches(points_NT2: IntArray, width: int, height: int) -> Iterato
     Raises:
         UserError: for a point outside the canvas.
     """
-    _check_sources(np.asarray(points_NT2), width, height)
+    check_sources(np.asarray(points_NT2), width, height)
     pieces = list(flow_patches(points_NT2, width, height))
     if not pieces:
         return
