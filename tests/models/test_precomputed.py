@@ -87,3 +87,16 @@ def test_folders_that_cannot_work(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"")
     with pytest.raises(UserError, match=r"a.mkv and a.mp4 name the same case"):
         Precomputed(str(tmp_path))
+
+
+def test_each_length_may_have_its_own_folder(tmp_path: Path) -> None:
+    for frames in (7, 8):
+        (tmp_path / f"clips/{frames}").mkdir(parents=True)
+        write(tmp_path / f"clips/{frames}/alpha.mkv", frames, 64)
+    model = Precomputed(str(tmp_path / "clips/{frames}"))
+    assert model.label == "clips"
+    for frames in (7, 8):
+        model.check(frames, 64, 64)
+        assert model.generate(FakeSuite().cases(frames, 64, 64)[0], 0).num_frames == frames
+    with pytest.raises(UserError, match=r"clips/9 is no folder"):
+        model.check(9, 64, 64)

@@ -16,13 +16,14 @@ from toraeval.types import Case, UserError, Video
 
 SUFFIXES = (".mkv", ".mp4", ".mov", ".webm", ".avi", ".m4v", ".gif")
 MANIFEST = "manifest.json"
+FRAMES = "{frames}"
 
 
 class Precomputed:
     """Clips named by case id (`<case>.mp4`, `<case>.seed1.mp4`), or listed in `manifest.json` as `{id: file}`.
 
     Args:
-        videos: the folder.
+        videos: the folder; `{frames}` in it stands for the length, e.g. `clips/{frames}` for a bench of several.
         label: name in tables; the folder's name by default.
         cut: take the first frames of a clip that is longer than asked. Clips are never stretched, padded or
             resized.
@@ -35,21 +36,39 @@ class Precomputed:
     version = "1"
 
     def __init__(self, videos: str, label: str | None = None, cut: bool = False) -> None:
-        self.folder = Path(videos)
-        if not self.folder.is_dir():
-            raise UserError(f"model precomputed: {videos} is no folder; give one with model.videos=DIR")
-        self.label = label or self.folder.resolve().name
-        self.cut = cut
-        self._files = _listed(self.folder) or _found(self.folder)
-        if not self._files:
-            raise UserError(f"model precomputed: no video in {videos}; allowed: {', '.join(SUFFIXES)}")
+        self.videos, self.cut = videos, cut
+        self._folders: dict[Path, dict[str, Path]] = {}
+        one_folder = FRAMES not in videos
+        if one_folder:
+            self._clips(0)
+        self.label = label or Path(videos.split(FRAMES)[0]).resolve().name
 
     @classmethod
     def of_files(cls, files: Mapping[str, Path], label: str, cut: bool = False) -> Precomputed:
         """Return a generator over given files, by sample id."""
         made = cls.__new__(cls)
-        made.folder, made.label, made.cut, made._files = Path(), label, cut, dict(files)
+        made.videos, made.label, made.cut = "", label, cut
+        made._folders = {Path(): dict(files)}
         return made
+
+    def check(self, frames: int, height: int, width: int) -> None:
+        """Refuse a length for which there is no folder with clips.
+
+        Raises:
+            UserError: the folder is absent, holds no video, or its manifest is malformed.
+        """
+        self._clips(frames)
+
+    def _clips(self, frames: int) -> dict[str, Path]:
+        folder = Path(self.videos.replace(FRAMES, str(frames)))
+        if folder not in self._folders:
+            if not folder.is_dir():
+                raise UserError(f"model precomputed: {folder} is no folder; give one with model.videos=DIR")
+            found = _listed(folder) or _found(folder)
+            if not found:
+                raise UserError(f"model precomputed: no video in {folder}; allowed: {', '.join(SUFFIXES)}")
+            self._folders[folder] = found
+        return self._folders[folder]
 
     def fingerprint(self) -> dict[str, Any]:
         """Return name, version, label and rule; `case_fingerprint` covers the files."""
@@ -58,9 +77,8 @@ class Precomputed:
     def case_fingerprint(self, case: Case) -> dict[str, Any]:
         """Return the hash of the case's files, one per seed, so that a replaced file is read again."""
         prefix = f"{case.id}.seed"
-        mine = {
-            name: path for name, path in self._files.items() if name == case.id or name.startswith(prefix)
-        }
+        files = self._clips(case.frames)
+        mine = {name: path for name, path in files.items() if name == case.id or name.startswith(prefix)}
         return {name: file_sha256(path) if path.is_file() else None for name, path in sorted(mine.items())}
 
     def generate(self, case: Case, seed: int) -> Video:
@@ -70,9 +88,10 @@ class Precomputed:
             UserError: no clip for this case and seed, or its length or size differs from what is asked.
         """
         name = sample_id(case.id, seed)
-        path = self._files.get(name)
+        files = self._clips(case.frames)
+        path = files.get(name)
         if path is None:
-            raise UserError(f"{self.folder}: {unknown('video', name, self._files)}")
+            raise UserError(f"{self.videos}: {unknown('video', name, files)}")
         video = videoio.read(path)
         length_mode = "exact"
         info = {"file": path.name, "generated": video.num_frames, **dict(video.info)}
