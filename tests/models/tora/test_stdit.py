@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.utils import counters
 
-from toraeval.models.tora import attention
-from toraeval.models.tora.config import STDiTConfig, tiny, xl2
-from toraeval.models.tora.stdit import STDiT3
+from toraeval.models.tora import blocks
+from toraeval.models.tora.config import STDiTConfig, tiny
+from toraeval.models.tora.stdit import POSITION_TABLES, STDiT3
+from toraeval.optional import MissingDependency
 
 TOLERANCE = 1e-5
 Golden = Mapping[str, np.ndarray]
@@ -119,19 +121,82 @@ def test_single_frame(golden: Golden, model: STDiT3, inputs: dict[str, Tensor]) 
 
 
 @torch.no_grad()
-def test_long_key_lists_take_the_fused_kernel_with_equal_numbers(
-    golden: Golden, model: STDiT3, inputs: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("frames", [False, True])
+def test_slices_of_one_frame_or_place_give_the_same_numbers(
+    golden: Golden, model: STDiT3, inputs: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch, frames: bool
 ) -> None:
-    monkeypatch.setattr(attention, "SHORT_KEYS", 0)
-    close(model(**inputs), golden["out/output"])
+    monkeypatch.setitem(blocks.SLICE_BYTES, "cpu", 1)
+    x_mask = torch.from_numpy(golden["extra/x_mask"]) if frames else None
+    close(model(**inputs, x_mask=x_mask), golden["extra/output_x_mask" if frames else "out/output"])
 
 
-def test_keys_and_shapes_of_the_published_size(data_dir: Path) -> None:
-    manifest = json.loads((data_dir / "open_sora" / "manifest_stdit3_xl2.json").read_text())
-    with torch.device("meta"):
-        model = STDiT3(xl2())
-    assert {k: list(v.shape) for k, v in model.state_dict().items()} == manifest["keys"]
-    assert sum(p.numel() for p in model.parameters()) == manifest["param_count"]
+def test_recorded_numbers_with_gradients(golden: Golden, model: STDiT3, inputs: dict[str, Tensor]) -> None:
+    close(model(**inputs).detach(), golden["out/output"])
+
+
+@torch.no_grad()
+def test_packed_captions(golden: Golden, model: STDiT3, inputs: dict[str, Tensor]) -> None:
+    y, mask = inputs.pop("y"), inputs.pop("mask")
+    packed = model.y_embedder(y).squeeze(1)[mask != 0][None]
+    text = model.packed_text(packed, mask.sum(1).tolist())
+    close(model(**inputs, text=text), golden["out/output"])
+    with pytest.raises(ValueError, match="their lengths"):
+        model.packed_text(packed, [1])
+
+
+@torch.no_grad()
+def test_weights_loaded_after_a_pass_count(golden: Golden, model: STDiT3, inputs: dict[str, Tensor]) -> None:
+    fresh = STDiT3(model.config).eval()
+    fresh(**inputs)
+    fresh.load_state_dict(model.state_dict())
+    close(fresh(**inputs), golden["out/output"])
+
+
+def test_position_tables_are_kept_within_bounds() -> None:
+    model = STDiT3(tiny())
+    for side in range(2, 30, 2):
+        model._positions((1, side, side), torch.zeros(1, 4, 1, 2 * side, 2 * side), None, None)
+    assert len(model._position_cache) == POSITION_TABLES
+
+
+@torch.no_grad()
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_compiled_blocks_share_two_graphs_and_give_the_same_numbers() -> None:
+    torch._dynamo.reset()
+    counters.clear()
+    model = randomised(tiny(depth=3))
+    x, t, y = torch.randn(1, 4, 3, 4, 4), torch.tensor([500.0]), torch.randn(1, 1, 8, 32)
+    plain = model(x, t, y)
+    model.compile_blocks()
+    close(model(x, t, y), plain.numpy())
+    assert counters["stats"]["unique_graphs"] == 2
+
+
+def test_compiling_hands_every_block_to_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = []
+
+    def compiler(function: Callable[..., Tensor], mode: str | None) -> Callable[..., Tensor]:
+        modes.append(mode)
+        return lambda *args: torch.zeros_like(function(*args))
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    model = randomised(tiny(depth=3))
+    x, t, y = torch.randn(1, 4, 3, 4, 4), torch.tensor([500.0]), torch.randn(1, 1, 8, 32)
+    model.compile_blocks("max-autotune")
+    with torch.no_grad():
+        out = model(x, t, y)
+    assert modes == ["max-autotune"] * 6
+    assert torch.equal(
+        out[:, :, 0], out[:, :, 2]
+    )  # what the blocks returned holds no difference between frames
+
+
+def test_without_a_compiler_compiling_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(MissingDependency, match=r"no-such-compiler.*export CXX"):
+        STDiT3(tiny()).compile_blocks()
 
 
 def test_odd_sizes_are_padded_and_cropped() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toraeval.models.tora.config import STDiTConfig
+from toraeval.models.tora.linear import Linear
 
 FREQUENCY_WIDTH = 256
 
@@ -123,12 +124,12 @@ class Mlp(nn.Module):
 
     def __init__(self, width: int, hidden: int, out: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, hidden)
-        self.fc2 = nn.Linear(hidden, out)
+        self.fc1 = Linear(width, hidden)
+        self.fc2 = Linear(hidden, out)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [..., width] to [..., out]."""
-        out: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        out: Tensor = self.fc2(self.fc1.gelu(x))
         return out
 
 

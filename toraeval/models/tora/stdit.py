@@ -1,8 +1,9 @@
 """Spatial-temporal diffusion transformer (STDiT3) with places for motion fusers before its blocks.
 
 Re-implemented from the description of Open-Sora v1.2.0 (`opensora/models/stdit/stdit3.py`, Apache-2.0); state-dict
-keys and numbers are equal to upstream's. It differs in speed (tokens stay [B,T,S,C], modulation is broadcast per
-frame, attention runs through `scaled_dot_product_attention`) and in two optional inputs, `cond` and `motion`.
+keys and numbers are equal to upstream's. It differs in speed and memory (tokens stay [B,T,S,C], modulation is
+broadcast per frame, blocks work in slices, attention runs through `scaled_dot_product_attention`) and in two optional
+inputs, `cond` and `motion`.
 
 Legend of the shape suffixes: B batch, T latent frames, S tokens per frame, L text tokens, C width, H heads,
 D head width.
@@ -10,8 +11,9 @@ D head width.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -19,11 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from toraeval.models.tora.attention import NORM_EPS, CrossAttention, SelfAttention
+from toraeval.models.tora.blocks import FinalLayer, STDiTBlock, TextContext
 from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.embeddings import (
     CaptionEmbedder,
-    Mlp,
     PatchEmbed,
     RotaryEmbedding,
     ScalarEmbedder,
@@ -32,82 +33,10 @@ from toraeval.models.tora.embeddings import (
     tile_rows,
 )
 from toraeval.models.tora.fuser import build_fusers
+from toraeval.optional import MissingDependency, require
 
 DEFAULT_FPS = 24.0
-
-
-@dataclass(frozen=True)
-class TextContext:
-    """Captions made ready for cross-attention.
-
-    tokens_BLC: projected kept tokens, kept ones first; key_mask_BL: True where a token counts, None if all do;
-    keys_values: per block (spatial 0, temporal 0, spatial 1, ...) a pair [B,H,L,D], or None to project on the fly.
-    """
-
-    tokens_BLC: Tensor
-    key_mask_BL: Tensor | None
-    keys_values: tuple[tuple[Tensor, Tensor], ...] | None = None
-
-
-def modulate(x_BTSC: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Layer norm without affine, then `* (1 + scale) + shift`; shift and scale are [B, T or 1, 1, C]."""
-    return torch.addcmul(shift, F.layer_norm(x_BTSC, x_BTSC.shape[-1:], eps=NORM_EPS), 1 + scale)
-
-
-class STDiTBlock(nn.Module):
-    """Modulated self-attention, caption cross-attention and modulated MLP."""
-
-    def __init__(self, config: STDiTConfig, temporal: bool) -> None:
-        super().__init__()
-        self.scale_shift_table = nn.Parameter(torch.randn(6, config.hidden_size) / config.hidden_size**0.5)
-        self.attn = SelfAttention(config, temporal)
-        self.cross_attn = CrossAttention(config)
-        self.mlp = Mlp(config.hidden_size, config.mlp_hidden, config.hidden_size)
-
-    def forward(
-        self,
-        x: Tensor,
-        t6: Tensor,
-        rope: tuple[Tensor, Tensor],
-        text: TextContext,
-        keys_values: tuple[Tensor, Tensor] | None = None,
-        fuse: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
-        """Update x [B,T,S,C]; t6 is [B, T or 1, 6, 1, C]; `fuse` acts on the modulated attention input."""
-        table = self.scale_shift_table.to(t6.dtype)[:, None, :]
-        shift1, scale1, gate1, shift2, scale2, gate2 = (t6 + table).unbind(2)
-        if keys_values is None:
-            keys_values = self.cross_attn.keys_values(text.tokens_BLC)
-        attended = modulate(x, shift1, scale1)
-        if fuse is not None:
-            attended = fuse(attended)
-        x = torch.addcmul(x, gate1, self.attn(attended, rope))
-        x = x + self.cross_attn(x, keys_values, text.key_mask_BL)
-        return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))
-
-
-class FinalLayer(nn.Module):
-    """Modulated norm and projection of each token to its patch of output channels."""
-
-    def __init__(self, config: STDiTConfig) -> None:
-        super().__init__()
-        pt, ph, pw = config.patch_size
-        self.scale_shift_table = nn.Parameter(torch.randn(2, config.hidden_size) / config.hidden_size**0.5)
-        self.linear = nn.Linear(config.hidden_size, pt * ph * pw * config.out_channels)
-
-    def forward(self, x: Tensor, t: Tensor, t0: Tensor | None, x_mask: Tensor | None) -> Tensor:
-        """Map x [B,T,S,C] to [B,T,S,patch*out]; t, t0 [B,C]; x_mask bool [B,T], False marks conditioning frames.
-
-        Conditioning frames are normalised and modulated twice, first with t and then with t0. That is an upstream
-        slip; it is kept because published numbers contain it. Their output is discarded by sampler and loss.
-        """
-        table = self.scale_shift_table.to(t.dtype)
-        shift, scale = (t[:, None] + table)[:, None, None].unbind(3)
-        out = modulate(x, shift, scale)
-        if x_mask is not None and t0 is not None:
-            shift, scale = (t0[:, None] + table)[:, None, None].unbind(3)
-            out = torch.where(x_mask[:, :, None, None], out, modulate(out, shift, scale))
-        return self.linear(out)
+POSITION_TABLES = 8  # kept for reuse; training in buckets meets many sizes, 720p takes 16 MB each
 
 
 class STDiT3(nn.Module):
@@ -166,11 +95,55 @@ class STDiT3(nn.Module):
                 tokens = tokens.gather(1, order[:, :, None].expand(-1, -1, tokens.shape[2]))
             if shortest < longest:
                 key_mask = torch.arange(longest, device=tokens.device) < counts[:, None]
+        return self._text_context(tokens, key_mask, keys_values)
+
+    def packed_text(self, y: Tensor, lengths: Sequence[int], keys_values: bool = True) -> TextContext:
+        """Take captions that were projected and packed before, as upstream does with `skip_y_embedder`.
+
+        Args:
+            y: projected kept tokens of all samples one after another, [1,sum(lengths),C].
+            lengths: tokens of each sample, at least one.
+            keys_values: as in `precompute_text`.
+
+        Raises:
+            ValueError: the lengths do not add up to the tokens given, or one is not positive.
+        """
+        if min(lengths, default=0) < 1 or sum(lengths) != y.shape[1]:
+            raise ValueError(f"packed captions have {y.shape[1]} tokens; their lengths are {list(lengths)}")
+        tokens = nn.utils.rnn.pad_sequence(y[0].to(self.compute_dtype).split(list(lengths)), batch_first=True)
+        counts, longest, key_mask = torch.tensor(lengths, device=y.device), tokens.shape[1], None
+        if min(lengths) < longest:
+            key_mask = torch.arange(longest, device=y.device) < counts[:, None]
+        return self._text_context(tokens, key_mask, keys_values)
+
+    def _text_context(self, tokens: Tensor, key_mask: Tensor | None, keys_values: bool) -> TextContext:
         pairs = None
         if keys_values:
             blocks = [b for pair in zip(self.spatial_blocks, self.temporal_blocks, strict=True) for b in pair]
             pairs = tuple(block.cross_attn.keys_values(tokens) for block in blocks)
         return TextContext(tokens, key_mask, pairs)
+
+    def compile_blocks(self, mode: str | None = None) -> None:
+        """Run the blocks through `torch.compile`; spatial blocks share one compiled graph, temporal ones another.
+
+        Args:
+            mode: mode of `torch.compile`; None is its default.
+
+        Raises:
+            MissingDependency: there is no compiler for the device that the weights are on.
+        """
+        kind = self.final_layer.linear.weight.device.type
+        if kind == "cpu":
+            compiler = os.environ.get("CXX", "g++")
+            if shutil.which(compiler) is None:
+                raise MissingDependency(
+                    f"torch.compile on the CPU needs a C++ compiler; {compiler!r} is not on the PATH; "
+                    "install g++, or name one: export CXX=clang++"
+                )
+        else:
+            require("triton", "torch.compile on a GPU")
+        for block in (*self.spatial_blocks, *self.temporal_blocks):
+            block.compile_update(mode)
 
     def forward(
         self,
@@ -220,6 +193,10 @@ class STDiT3(nn.Module):
         t0 = None
         if x_mask is not None:
             x_mask = tile_rows(x_mask.bool(), batch)[:, :: self.config.patch_size[0]]
+            x_mask = (
+                None if bool(x_mask.all()) else x_mask
+            )  # samplers pass a mask of ones when nothing is given
+        if x_mask is not None:
             t0 = (self.t_embedder(torch.zeros_like(timestep)) + rate).to(dtype)
             t6_clean = self.t_block(t0).view(batch, 1, 6, 1, -1)
             t6 = torch.where(x_mask[:, :, None, None, None], t6, t6_clean)
@@ -256,6 +233,8 @@ class STDiT3(nn.Module):
         _, rows, columns = grid
         key = (rows, columns, pixels_h, pixels_w, x.device)
         if key not in self._position_cache:
+            if len(self._position_cache) == POSITION_TABLES:  # drop the oldest
+                del self._position_cache[next(iter(self._position_cache))]
             scale = (pixels_h * pixels_w) ** 0.5 / self.config.input_sq_size
             base = round((rows * columns) ** 0.5)
             table = position_table(self.config.hidden_size, rows, columns, scale, base)
@@ -301,11 +280,11 @@ class STDiT3(nn.Module):
                 if fusers is not None and motion is not None:
                     fuse = partial(fusers[i], motion_BTSM=motion[i], grid=grid[1:], places=places)
                     if self.config.fuser_site == "residual":
-                        x, fuse = fuse(x), None
+                        x, fuse = self._call(fuse, x), None
                 x = self._call(blocks[i], x, t6, rope, text, pairs[2 * i + k], fuse)
         return x
 
-    def _call(self, block: nn.Module, *args: object) -> Tensor:
+    def _call(self, block: Callable[..., Tensor], *args: object) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():
             return checkpoint(block, *args, use_reentrant=False)
         return block(*args)
