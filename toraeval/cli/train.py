@@ -1,4 +1,4 @@
-"""`train`: train the embedded model, or go on where training stopped."""
+"""`train`: train a size of Tora, or go on where training stopped."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ from typing import Any
 
 from toraeval.cli.app import launch
 
-HELP = """Train the embedded model, or go on where training stopped: same command, same folder.
+HELP = """Train a size of Tora, or go on where training stopped: same command, same folder.
 
   python -m toraeval train model=tora size=nano
   python -m toraeval train minutes=30 device=cuda
   python -m toraeval train start=shipped folder=finetuning
+
+The full model: dense flow, then sparse trajectories; several GPUs through torchrun:
+
+  python -m toraeval train size=tiny start=random vae=random text_encoder=random precision=fp32 clips=8 \\
+      'sizes=[[17,32,48,2]]' 'stage_steps=[2,2]' folder=trial
+  torchrun --nproc-per-node=8 -m toraeval train size=xl2 data=DIR start=DIT vae=VAE text_encoder=T5 device=cuda \\
+      batches_per_step=8 folder=full
 """
 
 
@@ -21,6 +28,10 @@ def main(argv: list[str]) -> int:
 
 def execute(config: dict[str, Any], command: str) -> int:
     """Hand the options to the training package."""
+    if config["size"] in ("xl2", "tiny"):
+        from toraeval.training import full_size
+
+        return full_size.main(config)
     from toraeval.training import train
 
     return int(train.main(config))

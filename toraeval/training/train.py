@@ -12,12 +12,13 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from toraeval.config import TrainConfig
+from toraeval.config import FullSizeOptions, TrainConfig
 from toraeval.types import UserError
 
 # frames -> (first scene, clips per shard): ranges of scenes never overlap
@@ -34,7 +35,15 @@ def check(options: TrainConfig) -> None:
         UserError: unknown model or size, no time, no clips, a device that is not there.
     """
     if (options.model, options.size) != ("tora", "nano"):
-        raise UserError(f"train: model={options.model} size={options.size}; allowed: model=tora size=nano")
+        raise UserError(
+            f"train: model={options.model} size={options.size}; allowed: model=tora size=nano, xl2 or tiny"
+        )
+    plain = TrainConfig()
+    for name in (f.name for f in fields(FullSizeOptions)):
+        if getattr(options, name) != getattr(plain, name):
+            raise UserError(
+                f"train: {name}={getattr(options, name)} belongs to size=xl2 and size=tiny; got size=nano"
+            )
     if not 0 < options.minutes < math.inf:
         raise UserError(f"train: minutes={options.minutes}; allowed: more than 0")
     if not 64 <= options.clips <= MAX_CLIPS:

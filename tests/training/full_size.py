@@ -1,0 +1,122 @@
+"""What the tests of full-size training share: a network that trains in milliseconds and batches drawn from a key.
+
+Run as a script it is one process of a run: `full_size.py FOLDER WORLD`, under torchrun's environment or alone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from toraeval.models.tora.config import STDiTConfig, tiny
+from toraeval.models.tora.model import Tora
+from toraeval.training import distributed
+from toraeval.training.distributed import World
+from toraeval.training.engine import Engine, Schedule
+from toraeval.training.network import GuidedNetwork
+from toraeval.training.recipe import Batch, Recipe, choose_trainable, generator
+
+CONFIG = tiny(
+    depth=1, fuser="adaptive_norm", hidden_size=32, num_heads=2, motion_channels=8, extractor_blocks=1
+)
+RECIPE = Recipe(
+    stage_steps=(3, 3), batches_per_step=2, trainable="all", lr=3e-3, eps=1e-8, warmup_steps=2, seed=5
+)
+
+
+class Drawn:
+    """Batches from nothing but their key, of two sizes in turn.
+
+    Args:
+        config: of the network.
+    """
+
+    def __init__(self, config: STDiTConfig = CONFIG) -> None:
+        self.config = config
+
+    def batch(self, step: int, number: int) -> Batch:
+        frames, rows, columns, count = ((17, 4, 6, 2), (4, 4, 4, 3))[number % 2]
+        latent = 5 if frames == 17 else 1
+        draws = generator("data", step, number)
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(shape, generator=draws)
+
+        kept = torch.randint(1, self.config.model_max_length + 1, (count, 1), generator=draws)
+        return Batch(
+            normal(count, 4, latent, rows, columns),
+            normal(count, 4, latent, rows, columns),
+            normal(count, 1, self.config.model_max_length, self.config.caption_channels),
+            (torch.arange(self.config.model_max_length) < kept).long(),
+            torch.full((count,), 8.0),
+            frames,
+            rows * 8,
+            columns * 8,
+        )
+
+
+@contextmanager
+def engine(
+    folder: Path,
+    recipe: Recipe = RECIPE,
+    precision: str = "fp32",
+    config: STDiTConfig = CONFIG,
+    save_every: int = 2,
+    prepare: Callable[[Tora], None] = lambda model: None,
+) -> Iterator[tuple[Engine, World]]:
+    """A run in this process, at its last checkpoint if there is one."""
+    with distributed.processes("cpu") as world:
+        torch.manual_seed(0)
+        model = Tora(config)
+        prepare(model)
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        with torch.device("meta"):
+            network = GuidedNetwork(Tora(config))
+        choose_trainable(network.model, recipe.trainable)
+        distributed.shard(network, world, precision)
+        distributed.fill(network.model, state if world.first else None, world)
+        run = Engine(network, recipe, Drawn(config), world, folder, Schedule(save_every))
+        for step, path in distributed.checkpoints(run.checkpoint_folder)[-1:]:
+            run.resume(step, path)
+        yield run, world
+
+
+def weights(run: Engine, world: World) -> dict[str, Tensor]:
+    """Everything that must be equal between two runs."""
+    state = run.state()
+    flat = {f"average.{k}": v for k, v in state["average"].items()} | state["model"]
+    for name, moments in state["optimizer"].items():
+        flat |= {f"optimizer.{name}.{key}": value for key, value in moments.items()}
+    return distributed.gather(flat, world)
+
+
+def main() -> None:
+    """Train in `folder`; kill this process without warning while the given step is made."""
+    folder, steps, kill = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    torch.set_num_threads(1)
+    recipe = replace(RECIPE, stage_steps=(3, steps - 3))
+    with engine(folder, recipe) as (run, world):
+        drawn = run.source.batch
+
+        def batch(step: int, number: int) -> Batch:
+            if step == kill and number == recipe.batches_per_step - 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return drawn(step, number)
+
+        run.source.batch = batch  # type: ignore[method-assign]
+        assert run.run() == 0
+        whole = weights(run, world)
+        if world.first:
+            torch.save(whole, folder / "weights.pt")
+
+
+if __name__ == "__main__":
+    main()
