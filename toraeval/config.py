@@ -21,15 +21,13 @@ KEEP = ("preview", "lossless", "none")
 PLAIN = (int, float, bool, str, int | None, float | None, str | None, list[int], list[float], list[str])
 """Types of derived options that are checked; any other type is left to the part itself."""
 GROUPS = ("model", "suite", "tracker", "metric")
-TRAINING_SIZES = (
-    (1, 512, 512, 25),
-    (17, 240, 424, 8),
-    (51, 240, 424, 4),
-    (102, 240, 424, 2),
-    (51, 360, 640, 2),
-    (102, 480, 848, 1),
-)
-"""Frames, height, width and clips of the batches that the full model trains on, unless others are given."""
+TRAINING_BUCKETS: dict[str, dict[int, list[float]]] = {
+    "720p": {17: [0.1, 1]},
+    "480p": {102: [0.2, 1], 51: [0.3, 2]},
+    "240p": {102: [0.4, 4], 51: [0.6, 8], 17: [0.8, 16]},
+    "144p": {17: [0.8, 25], 1: [1.0, 25]},
+}
+"""{resolution: {frames: [chance, clips per batch]}} of the full model's training, unless given otherwise."""
 
 
 @dataclass
@@ -282,8 +280,11 @@ class FullSizeOptions:
 
     Attributes:
         data: `shapes`, or a folder of videos with captions.
-        flow: estimator of optical flow for a folder: `dis`, `raft` or `given`.
-        sizes: what batches may look like, as [frames,height,width,clips]; each is as likely as the others.
+        flow_estimator, flow_weights: of optical flow for a folder: `dis`, `raft` with its weights, or `given`.
+        buckets: {resolution: {frames: [chance, clips]}}, see `toraeval.training.buckets`; `TRAINING_BUCKETS` if not
+            given.
+        enlarge: admit videos with fewer pixels than a bucket.
+        cut: how clips are cut out of videos, the fields of `toraeval.training.video_folder.CutRules`.
         cache: folder for latents of clips that are met again; each video then gives one fixed cut.
         vae, text_encoder: folders of published weights, or `random` to try the training without.
         posterior: `mode` or `sample` of the autoencoder.
@@ -302,8 +303,11 @@ class FullSizeOptions:
     """
 
     data: str = "shapes"
-    flow: str = "dis"
-    sizes: list[Any] = field(default_factory=lambda: [list(size) for size in TRAINING_SIZES])
+    flow_estimator: str = "dis"
+    flow_weights: str | None = None
+    buckets: Any = None
+    enlarge: bool = False
+    cut: Any = None
     cache: str | None = None
     vae: str | None = None
     text_encoder: str | None = None
