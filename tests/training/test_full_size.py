@@ -23,7 +23,7 @@ OPTIONS: dict[str, Any] = {
     "text_encoder": "random",
     "precision": "fp32",
     "clips": 4,
-    "sizes": [[5, 32, 48, 2], [1, 48, 32, 1]],
+    "buckets": {"32x48": {5: [0.5, 2]}, "48x32": {1: [1.0, 1]}},
     "stage_steps": [2, 1],
     "warmup_steps": 2,
     "lr": 1e-3,
@@ -101,7 +101,7 @@ def test_plain_transformer_weights_start_with_new_motion_parts(tmp_path: Path) -
         "start": str(tmp_path / "dit"),
         "stage_steps": [1, 0],
     }
-    full_size.main({**options, "sizes": [[5, 32, 32, 1]]})
+    full_size.main({**options, "buckets": {"32x32": {5: [1.0, 1]}}})
     trained = load_stdit(tmp_path / "run" / "weights").state_dict()
     assert all(torch.equal(trained[name], value) for name, value in bare.state_dict().items())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["start"]["motion"] == "new"
@@ -122,8 +122,9 @@ def test_plain_transformer_weights_start_with_new_motion_parts(tmp_path: Path) -
         ({"clip": 0.0}, UserError, "clip=0.0; allowed: more than 0"),
         ({"save_every": 0}, UserError, "save_every=0; allowed: at least 1"),
         ({"frame_masks": {"image_haed": 0.5}}, UserError, "image_haed"),
-        ({"sizes": [[5, 32, 32, 26]]}, UserError, "clips up to 25"),
-        ({"sizes": []}, UserError, r"sizes=\[\]"),
+        ({"buckets": {"32x32": {5: [1.0, 26]}}}, UserError, "clips 1 to 25"),
+        ({"data": "nowhere"}, UserError, "nowhere: no such folder of videos"),
+        ({"data": "nowhere", "cut": {"skip": 3}}, UserError, "unknown option of cut 'skip'"),
         ({"cache": "c", "posterior": "sample"}, UserError, "posterior=mode"),
         ({"clips": 0}, UserError, "clips=0; allowed: at least 1"),
         ({"start": None}, MissingAsset, "start= is missing; .*fetch model=tora size=xl2"),

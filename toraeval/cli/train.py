@@ -15,7 +15,7 @@ HELP = """Train a size of Tora, or go on where training stopped: same command, s
 The full model: dense flow, then sparse trajectories; several GPUs through torchrun:
 
   python -m toraeval train size=tiny start=random vae=random text_encoder=random precision=fp32 clips=8 \\
-      'sizes=[[17,32,48,2]]' 'stage_steps=[2,2]' folder=trial
+      'buckets={32x48: {17: [1.0, 2]}}' 'stage_steps=[2,2]' folder=trial
   torchrun --nproc-per-node=8 -m toraeval train size=xl2 data=DIR start=DIT vae=VAE text_encoder=T5 device=cuda \\
       batches_per_step=8 folder=full
 """

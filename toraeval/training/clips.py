@@ -14,9 +14,11 @@ import torch
 
 from toraeval.suites.shapes_render import SceneRenderer
 from toraeval.suites.shapes_world import WORLD_SEED, sample_scene
+from toraeval.training.buckets import VideoSize
 from toraeval.types import ByteArray, UserError
 
 SHAPES_FPS = 8.0
+ANY_SIZE = VideoSize(2**31, 2**15, 2**15)
 FIRST_SCENE = 10_000_000  # beyond the scenes that the embedded size trains on
 
 
@@ -47,6 +49,11 @@ class ClipSource(Protocol):
     @property
     def captions(self) -> list[str]:
         """Caption of each video."""
+        ...
+
+    @property
+    def sizes(self) -> list[VideoSize]:
+        """Longest clip and picture size of each video."""
         ...
 
     def clip(self, index: int, frames: int, height: int, width: int, generator: torch.Generator) -> Clip:
@@ -80,6 +87,11 @@ class ShapesClips:
     def captions(self) -> list[str]:
         """Caption of each scene."""
         return [sample_scene("train", FIRST_SCENE + index).caption for index in range(self.count)]
+
+    @property
+    def sizes(self) -> list[VideoSize]:
+        """What each scene gives; it can be rendered at any size and length."""
+        return [ANY_SIZE] * self.count
 
     def clip(self, index: int, frames: int, height: int, width: int, generator: torch.Generator) -> Clip:
         """Render a scene; it fills the clip, so nothing is drawn from the generator."""

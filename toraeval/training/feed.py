@@ -1,13 +1,13 @@
 """From clips to batches: which clips a step sees, at which size, and their latents, motion and captions.
 
-Reading and rendering run ahead in threads; the autoencoder runs where the network runs. Everything that is drawn
+Reading and rendering run ahead in a thread; the autoencoder runs where the network runs. Everything that is drawn
 depends on (seed, step, batch, clip) alone, so the same batch comes out in any process and after any interruption.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from toraeval import keys
 from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.flow_sampling import sample_trajectories
 from toraeval.models.tora.motion import motion_input
+from toraeval.models.tora.sizes import Grid
 from toraeval.models.tora.vae import OpenSoraVAE
 from toraeval.models.weight_files import read_safetensors, write_safetensors
 from toraeval.training.clips import Clip, ClipSource
@@ -29,23 +30,13 @@ from toraeval.training.recipe import Batch, Recipe, generator
 from toraeval.types import UserError
 
 AHEAD = 2  # batches that are read before they are asked for
-MAX_CLIPS = 25  # per batch, as in the paper
-
-
-@dataclass(frozen=True)
-class Size:
-    """Frames, height and width of the clips of a batch, in frames and pixels."""
-
-    frames: int
-    height: int
-    width: int
 
 
 class Plan(Protocol):
     """Says which clips form a batch."""
 
-    def batch(self, step: int, number: int) -> tuple[Size, Sequence[int]]:
-        """Return the size of batch `number` of a step and the indices of its videos."""
+    def batch(self, step: int, number: int) -> tuple[Grid, Sequence[int]]:
+        """Return the size of batch `number` of a step, in frames and pixels, and the indices of its videos."""
         ...
 
     def fingerprint(self) -> Any:
@@ -69,40 +60,6 @@ class Captions(Protocol):
         ...
 
 
-class SizePlan:
-    """Videos drawn at random, each batch at one of several sizes in turn.
-
-    Args:
-        sizes: batches to choose from, as (frames, height, width, clips); each is as likely as the others.
-        count: number of videos.
-        seed: of the draws.
-
-    Raises:
-        UserError: a size that is not four positive whole numbers, or more than 25 clips.
-    """
-
-    def __init__(self, sizes: Sequence[Sequence[int]], count: int, seed: int) -> None:
-        for size in sizes:
-            if len(size) != 4 or min(size) < 1 or size[3] > MAX_CLIPS:
-                raise UserError(
-                    f"train: size {list(size)}; allowed: [frames,height,width,clips], clips up to {MAX_CLIPS}, "
-                    "e.g. sizes=[[51,240,424,4],[17,512,512,2]]"
-                )
-        if not sizes:
-            raise UserError("train: sizes=[]; allowed: at least one [frames,height,width,clips]")
-        self.sizes, self.count, self.seed = [tuple(size) for size in sizes], count, seed
-
-    def batch(self, step: int, number: int) -> tuple[Size, list[int]]:
-        """Return the size of batch `number` of a step and the indices of its videos."""
-        draws = generator(self.seed, "plan", step, number)
-        *size, clips = self.sizes[int(torch.randint(len(self.sizes), (), generator=draws))]
-        return Size(*size), torch.randint(self.count, (clips,), generator=draws).tolist()
-
-    def fingerprint(self) -> Any:
-        """Return what decides the batches."""
-        return [self.sizes, self.count, self.seed]
-
-
 @dataclass(frozen=True)
 class Encoders:
     """Frozen parts in front of the network.
@@ -111,6 +68,7 @@ class Encoders:
         vae: float32 autoencoder of clips and motion pictures, on the device of the network.
         vae_fingerprint: what decides its latents.
         captions: caption features; computed before training, so that only stored ones are read here.
+        clean: applied to captions first, as to prompts in inference.
         sample: sample the autoencoder's posterior, as upstream does, instead of taking its mode.
         precision: `bf16` runs the autoencoder under autocast.
     """
@@ -118,6 +76,7 @@ class Encoders:
     vae: OpenSoraVAE
     vae_fingerprint: Any
     captions: Captions
+    clean: Callable[[str], str] = str
     sample: bool = False
     precision: str = "fp32"
 
@@ -156,7 +115,8 @@ class Feed:
             )
         self.source, self.plan, self.config, self.encoders = source, plan, config, encoders
         self.recipe, self.world, self.cache = recipe, world, cache
-        self._threads = ThreadPoolExecutor(max_workers=AHEAD, thread_name_prefix="clips")
+        # one thread: estimators of flow keep buffers of their own
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clips")
         self._read: dict[tuple[int, int], Future[list[Clip]]] = {}
 
     def batch(self, step: int, number: int) -> Batch:
@@ -179,7 +139,7 @@ class Feed:
                 draws = generator(self.recipe.seed, "encode", step, number, k)
                 latents.append(self._latents(clip, index, draws))
                 motion.append(self._motion(clip, index, self.recipe.stage(step), draws))
-        features, mask = self.encoders.captions.encode([clip.caption for clip in clips])
+        features, mask = self.encoders.captions.encode([self.encoders.clean(clip.caption) for clip in clips])
         return Batch(
             torch.stack(latents).to(device),
             torch.stack(motion).to(device),
@@ -228,7 +188,8 @@ class Feed:
         flow = clip.flow_THW2
         if flow is None:
             raise UserError(
-                f"train: video {index} ('{clip.caption}') has no optical flow; choose an estimator, e.g. flow_estimator=dis"
+                f"train: video {index} ('{clip.caption}') has no optical flow; choose an estimator, e.g. "
+                "flow_estimator=dis"
             )
         chance = draws if self.encoders.sample else None
         vae, config = self.encoders.vae, self.config

@@ -6,32 +6,31 @@ Under `torchrun --nproc-per-node=N -m toraeval train ...` the same command train
 from __future__ import annotations
 
 import contextlib
-import csv
-import platform
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from toraeval import assets, keys, lock, store
-from toraeval.config import FullSizeOptions, TrainConfig
+from toraeval import lock
+from toraeval.config import TRAINING_BUCKETS, FullSizeOptions, TrainConfig
 from toraeval.models.tora import config as sizes
 from toraeval.models.tora import importers
 from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.model import Tora
-from toraeval.models.tora.motion import motion_facts
-from toraeval.models.weight_files import StateReader
+from toraeval.registry import unknown
 from toraeval.training import distributed
+from toraeval.training.buckets import BucketPlan, read_buckets
 from toraeval.training.clips import ClipSource, ShapesClips
 from toraeval.training.distributed import World
 from toraeval.training.engine import INTERRUPTED, Engine, Schedule
-from toraeval.training.feed import Captions, Encoders, Feed, SizePlan
+from toraeval.training.feed import Captions, Encoders, Feed
 from toraeval.training.network import GuidedNetwork
-from toraeval.training.recipe import MOTION_PARTS, Recipe, choose_trainable
+from toraeval.training.recipe import Recipe, choose_trainable
+from toraeval.training.run_record import agree, model_card, motion_start, run_record, weights_hash
 from toraeval.training.stand_ins import RANDOM, RandomCaptions, random_vae
 from toraeval.types import MissingAsset, UserError
 
@@ -61,7 +60,13 @@ def main(arguments: Mapping[str, Any] | TrainConfig) -> int:
         encoders = _encoders(options, config, world)
         feed = Feed(
             source,
-            SizePlan(options.sizes, len(source), options.seed),
+            BucketPlan(
+                source.sizes,
+                read_buckets(options.buckets or TRAINING_BUCKETS),
+                options.seed,
+                options.batches_per_step,
+                options.enlarge,
+            ),
             config,
             encoders,
             recipe,
@@ -69,10 +74,10 @@ def main(arguments: Mapping[str, Any] | TrainConfig) -> int:
             Path(options.cache) if options.cache else None,
         )
         stack.callback(feed.close)
-        record = _record(options, recipe, config, feed) if world.first else {}
+        record = run_record(options, recipe, config, feed) if world.first else {}
         done = world.from_first(distributed.checkpoints(folder / "checkpoints") if world.first else None)
         if world.first:
-            _agree(folder / RECORD, record, bool(done))
+            agree(folder / RECORD, record, bool(done))
         world.wait()
         network = _network(options, config, recipe, world, fresh=not done)
         schedule = Schedule(options.save_every, options.keep, options.tensorboard)
@@ -85,7 +90,7 @@ def main(arguments: Mapping[str, Any] | TrainConfig) -> int:
                 f"training {count:,} parameters in {world.size} process(es) on {options.device}, "
                 f"steps {engine.step} to {recipe.steps}; log: {folder}/log.csv; Ctrl-C keeps the state"
             )
-        _captions_ahead(source, encoders.captions, world)
+        _captions_ahead(source, encoders, world)
         code = engine.run(_report)
         if code == INTERRUPTED:
             if world.first:
@@ -173,9 +178,26 @@ def _hold(stack: contextlib.ExitStack, folder: Path) -> None:
 def _source(options: TrainConfig) -> ClipSource:
     if options.data == "shapes":
         return ShapesClips(options.clips)
-    from toraeval.training.video_folder import VideoFolder
+    from toraeval.training.video_folder import CutRules, VideoFolder
 
-    return VideoFolder(Path(options.data), options.flow_estimator)
+    cut = options.cut or {}
+    allowed = [f.name for f in fields(CutRules)]
+    for name in cut:
+        if name not in allowed:
+            raise UserError(unknown("option of cut", name, allowed))
+    folder = VideoFolder(
+        options.data, options.flow_estimator, CutRules(**cut), Path(options.folder) / "flow", **_raft(options)
+    )
+    if folder.skipped:
+        file, reason = folder.skipped[0]
+        _say(f"{len(folder.skipped)} videos left out, {len(folder)} used; the first: {file}: {reason}")
+    return folder
+
+
+def _raft(options: TrainConfig) -> dict[str, Any]:
+    if options.flow_estimator != "raft":
+        return {}
+    return {"weights": options.flow_weights, "device": options.device}
 
 
 def _encoders(options: TrainConfig, config: STDiTConfig, world: World) -> Encoders:
@@ -185,32 +207,33 @@ def _encoders(options: TrainConfig, config: STDiTConfig, world: World) -> Encode
         vae, facts = random_vae(options.seed), {"vae": RANDOM, "seed": options.seed}
     else:
         vae = importers.load_vae(options.vae)
-        facts = {"vae": world.from_first(_hash(options.vae, "tora autoencoder") if world.first else None)}
+        facts = {
+            "vae": world.from_first(weights_hash(options.vae, "tora autoencoder") if world.first else None)
+        }
     captions: Captions
+    clean: Callable[[str], str] = str
     if options.text_encoder == RANDOM:
         captions = RandomCaptions(config.caption_channels, config.model_max_length, world.device)
     else:
+        from toraeval.models.tora.prompts import clean_caption
         from toraeval.models.tora.t5 import T5Captions
+
+        clean = clean_caption
 
         cache = Path(options.folder) / "captions"
         captions = T5Captions(
             options.text_encoder, config.model_max_length, world.device, options.precision, cache
         )
-    return Encoders(vae.to(world.device), facts, captions, options.posterior == "sample", options.precision)
+    sample = options.posterior == "sample"
+    return Encoders(vae.to(world.device), facts, captions, clean, sample, options.precision)
 
 
-def _hash(path: str, what: str) -> str:
-    """SHA-256 over the weight files of a path."""
-    files = StateReader(path, what, importers.FETCH).files
-    return keys.digest([(f.name, assets.remembered_sha256(f)) for f in files])
-
-
-def _captions_ahead(source: ClipSource, captions: Captions, world: World) -> None:
+def _captions_ahead(source: ClipSource, encoders: Encoders, world: World) -> None:
     """Compute the features of all captions in the first process, then give the encoder's memory back."""
     if world.first:
-        for caption in sorted(set(source.captions)):
-            captions.encode([caption])
-        captions.release()
+        for caption in sorted({encoders.clean(caption) for caption in source.captions}):
+            encoders.captions.encode([caption])
+        encoders.captions.release()
     world.wait()
 
 
@@ -235,67 +258,7 @@ def _start(options: TrainConfig, config: STDiTConfig) -> Mapping[str, Tensor]:
     torch.manual_seed(options.seed)
     if options.start == RANDOM:
         return Tora(config).state_dict()
-    return importers.load_stdit(options.start, config, motion=_motion_start(options.start)).state_dict()
-
-
-def _motion_start(start: str) -> str:
-    """Return `new` for weights of a plain transformer, whose motion parts are drawn anew, else `stored`."""
-    if start == RANDOM:
-        return "new"
-    shapes = StateReader(start, "tora", importers.FETCH).shapes
-    return "stored" if any(name.startswith(MOTION_PARTS) for name in shapes) else "new"
-
-
-def _record(options: TrainConfig, recipe: Recipe, config: STDiTConfig, feed: Feed) -> dict[str, Any]:
-    """Return everything that decides the weights, as plain JSON."""
-    assert options.start is not None
-    start = RANDOM if options.start == RANDOM else _hash(options.start, "tora")
-    record = {
-        "network": asdict(config),
-        "recipe": asdict(recipe),
-        "start": {"weights": start, "motion": _motion_start(options.start)},
-        "precision": options.precision,
-        "data": feed.source.fingerprint(),
-        "batches": feed.plan.fingerprint(),
-        "autoencoder": {**feed.encoders.vae_fingerprint, "posterior": options.posterior},
-        "captions": feed.encoders.captions.fingerprint(),
-        "fixed_cuts": feed.cache is not None,
-        "motion": motion_facts(config, "training"),
-    }
-    plain = keys.plain(record)
-    assert isinstance(plain, dict)
-    return plain
-
-
-def _agree(path: Path, record: dict[str, Any], resumed: bool) -> None:
-    """Store what decides the weights, or compare it with what the run began with.
-
-    Raises:
-        UserError: something differs, so that going on would mix two trainings.
-    """
-    before = store.read_json(path)
-    if resumed and before is not None:
-        # a last stage may be made longer
-        now, then = (
-            {**r, "recipe": {**r["recipe"], "stage_steps": r["recipe"]["stage_steps"][:1]}}
-            for r in (record, before)
-        )
-        changed = [name for name in now if now[name] != then.get(name)]
-        if changed:
-            name = changed[0]
-            raise UserError(
-                f"train: {name} differs from what the run in {path.parent} began with "
-                f"({_difference(then.get(name), now[name])}); give the same options, or begin anew in another "
-                "folder: folder=PATH"
-            )
-    store.write_json(path, record)
-
-
-def _difference(then: Any, now: Any) -> str:
-    if isinstance(then, dict) and isinstance(now, dict):
-        key = next(k for k in {**then, **now} if then.get(k) != now.get(k))
-        return f"{key} was {then.get(key)}, is {now.get(key)}"
-    return f"was {then}, is {now}"
+    return importers.load_stdit(options.start, config, motion=motion_start(options.start)).state_dict()
 
 
 def _export(engine: Engine, config: STDiTConfig, record: dict[str, Any], target: Path) -> None:
@@ -307,29 +270,6 @@ def _export(engine: Engine, config: STDiTConfig, record: dict[str, Any], target:
         importers.save_stdit(target, state, config, card, torch.float32)
         _say(f"weights: {target}; use them with: python -m toraeval run model=tora model.weights={target}")
     engine.world.wait()
-
-
-def model_card(record: Mapping[str, Any], engine: Engine, log: Path) -> dict[str, Any]:
-    """Return what a reader must know of the weights: data, effort, hardware, losses."""
-    with log.open(newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    losses = {}
-    for stage in ("dense", "sparse"):
-        values = [float(row["loss"]) for row in rows if row["stage"] == stage]
-        if values:
-            losses[stage] = {"first": values[0], "last": sum(values[-5:]) / len(values[-5:])}
-    return {
-        "name": "tora",
-        "weights": f"moving average of the trained parameters, decay {engine.recipe.average}",
-        "steps": engine.step,
-        "clips_seen": engine.clips,
-        "training_seconds": round(engine.seconds),
-        "hardware": f"{engine.world.size} process(es) on {engine.world.device.type}, {platform.machine()}",
-        "torch": torch.__version__,
-        "loss": losses,
-        "loss_definition": "squared error of the velocity over noisy frames",
-        **record,
-    }
 
 
 def _report(row: dict[str, Any]) -> None:
