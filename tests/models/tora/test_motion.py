@@ -140,6 +140,13 @@ def test_posterior_is_sampled_from_the_generator_only(vae: OpenSoraVAE) -> None:
     assert not torch.equal(draw[0], draw[2])
 
 
+def test_a_clip_without_trajectories_is_white(vae: OpenSoraVAE) -> None:
+    none = np.zeros((0, 5, 2), np.int64)
+    for stage in ("inference", "training"):
+        ours = motion_input(tiny(), vae, points_NT2=none, size=(16, 16), stage=stage)
+        torch.testing.assert_close(ours, encoded(vae, np.full((5, 16, 16, 3), 255, np.uint8)))
+
+
 def test_facts_name_what_was_used() -> None:
     assert motion_facts(tiny(), "training") == {
         "compression": "vae", "stage": "training", "blur_border": "zero", "colour_normaliser_frames": 2,
