@@ -1,7 +1,10 @@
 """Apply a network to overlapping spatial tiles and blend the results, so that memory is bounded by the tile.
 
-Tiles are inexact: group norms and the attention in the middle of the autoencoder see one tile instead of the whole
-picture. `docs/parity.md` and `tests/models/tora/test_vae_tiling.py` state by how much.
+Tiles are inexact: the group norms and the attention of the autoencoder see one tile instead of the whole picture. With
+random weights (an eighth of the published width) and noise as latents of 32 x 48 cells, decoding in tiles of 24 cells
+differs from decoding the whole by 0.28 standard deviations of the picture (root mean square; 0.46 for 16 cells), and
+by 0.39 (0.67) when the temporal autoencoder works in tiles as well. Decoding the whole picture frame by frame is exact
+and its memory does not depend on the number of frames either; tiles are for machines where one frame is too much.
 """
 
 from __future__ import annotations
