@@ -6,7 +6,7 @@ import difflib
 import importlib
 import importlib.metadata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -27,6 +27,7 @@ class Entry:
         modules: optional packages it imports.
         extra: the extra of this project that installs them.
         assets: names in `toraeval.assets` that must be fetched.
+        option_assets: further ones that an option's value needs, by `option=value`.
     """
 
     target: str
@@ -35,17 +36,31 @@ class Entry:
     modules: tuple[str, ...] = ()
     extra: str | None = None
     assets: tuple[str, ...] = ()
+    option_assets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def assets_for(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return what must be fetched for these options."""
+        chosen = [f"{key}={value}" for key, value in options.items()]
+        return self.assets + tuple(a for choice in chosen for a in self.option_assets.get(choice, ()))
 
 
 _TABLES: dict[str, dict[str, Entry]] = {
     "model": {
-        "tora": Entry("toraeval.models.tora.generator:Tora", "trajectory-guided diffusion transformer"),
+        "tora": Entry(
+            "toraeval.models.tora.generator:Tora",
+            "trajectory-guided diffusion transformer",
+            option_assets={"size=xl2": ("opensora_stdit_v3", "opensora_vae_v1_2", "t5_v1_1_xxl")},
+        ),
         "tora_cogvideox": Entry(
             "toraeval.models.tora_cogvideox.generator:ToraCogVideoX",
             "the published Tora weights, on CogVideoX-5B",
             licence="Apache-2.0 code, CogVideoX License weights",
             modules=("diffusers", "transformers"),
             extra="cogvideox",
+            option_assets={
+                "variant=t2v": ("tora_cogvideox_t2v",),
+                "variant=i2v": ("tora_cogvideox_i2v", "cogvideox_5b_i2v"),
+            },
         ),
         "ground_truth": Entry(
             "toraeval.models.ground_truth:GroundTruth", "the suite's own render: the floor"

@@ -14,7 +14,7 @@ from toraeval import assets, optional, record, registry
 from toraeval.cli.arguments import split, wants_help
 from toraeval.cli.listing import missing_of
 from toraeval.store import megabytes
-from toraeval.types import UserError
+from toraeval.types import MissingAsset, UserError
 
 HELP = """Say what is installed, what is missing, and how to get it. Exit code 3 if the embedded preset cannot run.
 
@@ -134,4 +134,12 @@ def _assets() -> list[Finding]:
             "forbidden by TORAEVAL_OFFLINE" if assets.offline() else "allowed, only by fetch",
             False,
         ),
+        *((f"file {name}", _state(name), False) for name in assets.ASSETS),
     ]
+
+
+def _state(name: str) -> str:
+    try:
+        return str(assets.path(name))
+    except MissingAsset as error:
+        return str(error)

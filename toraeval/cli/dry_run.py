@@ -57,7 +57,10 @@ def missing_parts(plan: Plan) -> list[str]:
     wanted += [("metric", name) for name in plan.metrics]
     if isinstance(config.get("model"), dict):
         wanted.append(("model", config["model"]["name"]))
-    lines = [line for kind, name in wanted if name in registry.names(kind) for line in missing_of(kind, name)]
+    # Which weights a model needs depends on options such as its own paths; the fingerprint below names those it lacks.
+    lines = [
+        line for kind, name in wanted if name in registry.names(kind) for line in missing_of(kind, name, {})
+    ]
     try:
         plan.generator.fingerprint()
     except UserError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from tabulate import tabulate
 
-from toraeval import assets, optional, registry
+from toraeval import assets, config, optional, registry
 from toraeval.cli.arguments import split, wants_help
 from toraeval.types import MissingAsset, UserError
 
@@ -65,8 +67,21 @@ def describe(kind: str, name: str) -> tuple[dict[str, str], list[str]]:
     return row | {"licence": entry.licence, "what": entry.summary}, missing
 
 
-def missing_of(kind: str, name: str) -> list[str]:
-    """Return one line per package or file that a component lacks, with the command that gets it."""
+def default_options(kind: str, name: str) -> dict[str, Any]:
+    """Return the defaults of the options that decide which files a component needs."""
+    deciding = {choice.partition("=")[0] for choice in registry.entry(kind, name).option_assets}
+    if not deciding:
+        return {}  # a schema can be slow to get
+    return {f.name: f.default for f in fields(config.schema_of(kind, name)) if f.name in deciding}
+
+
+def missing_of(kind: str, name: str, options: Mapping[str, Any] | None = None) -> list[str]:
+    """Return one line per package or file that a component lacks, with the command that gets it.
+
+    Args:
+        kind, name: the component.
+        options: decide which files it needs; its defaults if not given.
+    """
     entry = registry.entry(kind, name)
     lines = []
     for module in entry.modules:
@@ -74,7 +89,7 @@ def missing_of(kind: str, name: str) -> list[str]:
             optional.require(module, f"{kind} {name}", entry.extra)
         except MissingAsset as error:
             lines.append(str(error))
-    for asset in entry.assets:
+    for asset in entry.assets_for(default_options(kind, name) if options is None else options):
         try:
             assets.path(asset)
         except MissingAsset as error:

@@ -14,7 +14,6 @@ import math
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
-from urllib.parse import unquote_plus
 
 from toraeval.optional import require
 from toraeval.types import UserError
@@ -95,6 +94,7 @@ EDGES = _rules(
     (r"^\.\S+$", "", "a lone file ending"),
 )
 JOINERS = re.compile("[-_]")
+ESCAPED = re.compile("(?:%[0-9a-fA-F]{2})+")
 MAX_JOINERS = 3  # with more of them they stand for spaces, as in file names and links
 
 
@@ -117,13 +117,21 @@ def clean_caption(text: str) -> str:
 def _clean_once(text: str) -> str:
     bs4 = require("bs4", "caption cleaning", "tora")
     ftfy = require("ftfy", "caption cleaning", "tora")
-    text = _apply(RAW, unquote_plus(text).strip().lower())
+    text = _apply(RAW, _unescape_address(text).strip().lower())
     text = _apply(PLAIN, bs4.BeautifulSoup(text, "html.parser").text)
     if len(JOINERS.findall(text)) > MAX_JOINERS:
         text = JOINERS.sub(" ", text)
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
     # A space at an edge shields what is next to it from EDGES, upstream too.
     return _apply(EDGES, _apply(REPAIRED, text)).strip()
+
+
+def _unescape_address(text: str) -> str:
+    """Undo the escapes of form fields: `+` for a space, `%` and two digits for a byte of UTF-8."""
+    return ESCAPED.sub(
+        lambda found: bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "replace"),
+        text.replace("+", " "),
+    )
 
 
 def _apply(rules: Sequence[Rule], text: str) -> str:
