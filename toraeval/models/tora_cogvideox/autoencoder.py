@@ -61,7 +61,7 @@ class VideoAutoencoder(nn.Module):
             UserError: an unknown posterior.
         """
         if posterior not in POSTERIORS:
-            raise UserError(f"{WHAT}: flow_posterior={posterior}; allowed: {', '.join(POSTERIORS)}")
+            raise UserError(f"{WHAT}: posterior={posterior}; allowed: {', '.join(POSTERIORS)}")
         found = self.vae.encode(video_BCTHW).latent_dist
         z = found.mean if posterior == "mode" else found.mean + found.std * draw(found.mean)
         return self.scale * z
@@ -100,15 +100,9 @@ def load_autoencoder(
         MissingDependency: diffusers is not installed.
         UserError: a configuration, keys or shapes that do not fit, or damaged files.
     """
-    path = Path(path).expanduser()
-    file = path / CONFIG_FILE
-    if not file.is_file():
-        raise MissingAsset(
-            f"{WHAT}: no autoencoder at {path} (the vae/ folder of a CogVideoX release in diffusers' layout); "
-            f"name one with model.vae=FOLDER or run: {FETCH}"
-        )
+    reader = _open(path)
+    file = reader.path / CONFIG_FILE
     options = {name: value for name, value in read_json(file).items() if not name.startswith("_")}
-    reader = StateReader(path, f"{WHAT} autoencoder", FETCH)
     try:
         with torch.device("meta"):
             vae = diffusers_module("diffusers").AutoencoderKLCogVideoX(**options)
@@ -118,3 +112,19 @@ def load_autoencoder(
         ) from error
     fill(vae, reader, device, dtype)
     return VideoAutoencoder(vae.eval().requires_grad_(False), tiling)
+
+
+def autoencoder_files(path: Path | str) -> tuple[Path, ...]:
+    """Return the files whose bytes decide the autoencoder; see `load_autoencoder` for the errors."""
+    reader = _open(path)
+    return (*reader.files, reader.path / CONFIG_FILE)
+
+
+def _open(path: Path | str) -> StateReader:
+    path = Path(path).expanduser()
+    if not (path / CONFIG_FILE).is_file():
+        raise MissingAsset(
+            f"{WHAT}: no autoencoder at {path} (the vae/ folder of a CogVideoX release in diffusers' layout); "
+            f"name one with model.vae=FOLDER or run: {FETCH}"
+        )
+    return StateReader(path, f"{WHAT} autoencoder", FETCH)

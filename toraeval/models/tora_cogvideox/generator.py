@@ -14,14 +14,13 @@ from toraeval.geometry import native_frames
 from toraeval.models.base import need_first_frame
 from toraeval.models.tora.t5 import T5Captions
 from toraeval.models.tora_cogvideox import checkpoint as weights_on_disk
-from toraeval.models.tora_cogvideox.autoencoder import POSTERIORS, load_autoencoder
-from toraeval.models.tora_cogvideox.checkpoint import CONFIG_FILE, FORMATS, SWITCH, WHAT
+from toraeval.models.tora_cogvideox.autoencoder import POSTERIORS, autoencoder_files, load_autoencoder
+from toraeval.models.tora_cogvideox.checkpoint import FORMATS, SWITCH, WHAT
 from toraeval.models.tora_cogvideox.config import VARIANTS
 from toraeval.models.tora_cogvideox.noise import case_draw
 from toraeval.models.tora_cogvideox.pipeline import Clip, Networks, SamplingOptions, sample_frames
 from toraeval.models.tora_cogvideox.solver import DYNAMIC_GUIDANCE, PUBLISHED_SCHEDULE, ZERO_SNR, Solver
-from toraeval.models.weight_files import StateReader
-from toraeval.types import Case, UserError, Video
+from toraeval.types import Case, MissingAsset, UserError, Video
 
 VERSION = "1"
 MAX_FRAMES = 1024
@@ -167,7 +166,6 @@ class ToraCogVideoX:
     def fingerprint(self) -> dict[str, Any]:
         """Return options, hashes of all weights and generator version."""
         found = self._found()
-        vae = StateReader(self._vae_folder(), f"{WHAT} autoencoder", weights_on_disk.FETCH).files
         chosen = {name: value for name, value in asdict(self.options).items() if name not in NOT_NUMERIC}
         return {
             "model": self.name,
@@ -179,7 +177,7 @@ class ToraCogVideoX:
             "device": self.options.torch_device().type,
             "schedule": dict(self._schedule()),
             "weights_sha256": _digest(weights_on_disk.weight_files(found)),
-            "vae_sha256": _digest((*vae, self._vae_folder() / CONFIG_FILE)),
+            "vae_sha256": _digest(autoencoder_files(self._vae_folder())),
             "text": self._text().fingerprint(),
         }
 
@@ -239,8 +237,14 @@ class ToraCogVideoX:
         if self._captions is None:
             o = self.options
             found = self._found()
+            folder = Path(o.text_encoder).expanduser() if o.text_encoder else self._beside("text_encoder")
+            if not folder.is_dir():
+                raise MissingAsset(
+                    f"{WHAT}: no text encoder at {folder} (T5 v1.1 XXL with its tokenizer); name one with "
+                    f"model.text_encoder=FOLDER or run: {weights_on_disk.FETCH}"
+                )
             self._captions = T5Captions(
-                o.text_encoder or found.path,
+                folder if o.text_encoder else folder.parent,
                 weights_on_disk.read_config(found, o.variant).max_text_seq_length,
                 o.torch_device(),
                 o.precision,

@@ -1,0 +1,157 @@
+"""Sampling against the recorded run of Tora's release; conditions, order of draws, guidance with a first frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from toraeval.models.tora_cogvideox.autoencoder import VideoAutoencoder
+from toraeval.models.tora_cogvideox.noise import Draw, case_draw
+from toraeval.models.tora_cogvideox.pipeline import (
+    Clip,
+    Networks,
+    SamplingOptions,
+    check_positions,
+    denoise,
+    sample_frames,
+    trajectory_picture,
+)
+from toraeval.models.tora_cogvideox.solver import Solver
+from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer
+from toraeval.types import UserError
+
+pytest.importorskip("diffusers")
+Tiny = Callable[..., ToraCogVideoXTransformer]
+
+
+def test_run_is_the_recorded_one(recorded: Callable[[str], Any]) -> None:
+    golden = recorded("pipeline_tiny_a")
+    params = golden.json("params")
+    model = ToraCogVideoXTransformer(golden.config()).eval()
+    model.load_state_dict(golden.state())
+    noises = iter(golden["scheduler_noises"])
+    text = torch.cat((golden["negative_prompt_embeds"], golden["prompt_embeds"]))
+    states = list(denoise(
+        model,
+        Solver(params["steps"], golden.json("scheduler_config")),
+        golden["init_latents"],
+        text,
+        golden["flow_latents"],
+        lambda like: next(noises),
+        SamplingOptions(guidance=params["guidance_scale"]),
+    ))  # fmt: skip
+    torch.testing.assert_close(torch.stack(states), golden["latents_after_step"], rtol=0, atol=1e-5)
+    torch.testing.assert_close(states[-1], golden["final_latents"], rtol=0, atol=1e-5)
+    assert next(noises, None) is None
+
+
+def test_trajectory_picture_is_the_recorded_one(recorded: Callable[[str], Any]) -> None:
+    golden = recorded("pipeline_tiny_a")
+    picture = trajectory_picture(golden["points"].double().numpy() + 0.9, 48, 64).transpose(1, 2)
+    difference = (picture - golden["video_flow"]).abs()
+    # a rounding of the blur moves single values by one of 255 levels
+    assert difference.max() < 0.008
+    assert (difference > 1e-6).float().mean() < 1e-4
+
+
+def clip(frames: int = 9, first_frame: bool = False) -> Clip:
+    path = np.stack([np.linspace(4, 40, frames), np.full(frames, 16.0)], -1)[None]
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8) if first_frame else None
+    return Clip(path, frames, 32, 48, image)
+
+
+def counted(draw: Draw, shapes: list[tuple[int, ...]]) -> Draw:
+    def count(like: Tensor) -> Tensor:
+        shapes.append(tuple(like.shape))
+        return draw(like)
+
+    return count
+
+
+def text(copies: int = 2) -> Tensor:
+    return torch.randn(copies, 12, 32, generator=torch.Generator().manual_seed(2))
+
+
+def test_noise_is_drawn_in_upstreams_order(tiny: Tiny, tiny_vae: VideoAutoencoder) -> None:
+    networks = Networks(tiny(), tiny_vae, Solver(3))
+    shapes: list[tuple[int, ...]] = []
+    frames = sample_frames(networks, text(), clip(), counted(case_draw("a", 0), shapes), SamplingOptions())
+    assert (frames.shape, frames.dtype) == ((9, 32, 48, 3), np.uint8)
+    # trajectory picture, latents, then one, two and one of the solver
+    assert shapes == [(1, 16, 3, 4, 6)] + [(1, 3, 16, 4, 6)] * 5
+    shapes.clear()
+    options = SamplingOptions(posterior="mode")
+    sample_frames(networks, text(), clip(), counted(case_draw("a", 0), shapes), options)
+    assert shapes == [(1, 3, 16, 4, 6)] * 5
+
+
+def test_what_the_clip_depends_on(tiny: Tiny, tiny_vae: VideoAutoencoder) -> None:
+    networks = Networks(tiny(), tiny_vae, Solver(2))
+
+    mode = SamplingOptions(posterior="mode")
+
+    def run(asked: Clip, options: SamplingOptions = mode, seed: int = 0) -> bytes:
+        return sample_frames(networks, text(), asked, case_draw("a", seed), options).tobytes()
+
+    asked = clip()
+    base = run(asked)
+    assert run(asked) == base
+    assert run(replace(asked, tracks_NT2=asked.tracks_NT2[:, ::-1])) != base
+    assert run(asked, seed=1) != base
+    assert run(asked, SamplingOptions(posterior="sample")) != base
+    assert run(asked, SamplingOptions(posterior="mode", dynamic_guidance="off")) != base
+    assert run(asked, SamplingOptions(posterior="mode", offload=True)) == base
+
+
+def test_guidance_works_with_a_first_frame(tiny: Tiny, tiny_vae: VideoAutoencoder) -> None:
+    networks = Networks(tiny(in_channels=32), tiny_vae, Solver(3))
+    shapes: list[tuple[int, ...]] = []
+    asked = clip(first_frame=True)
+    frames = sample_frames(networks, text(), asked, counted(case_draw("a", 0), shapes), SamplingOptions())
+    assert shapes[:2] == [(1, 16, 1, 4, 6), (1, 16, 3, 4, 6)]
+    assert asked.first_frame_HWC is not None
+    other = replace(asked, first_frame_HWC=255 - asked.first_frame_HWC)
+    assert not np.array_equal(
+        sample_frames(networks, text(), other, case_draw("a", 0), SamplingOptions()), frames
+    )
+
+
+def test_guidance_of_equal_captions_changes_nothing(tiny: Tiny) -> None:
+    """Both halves see the same trajectory, so with the same caption they agree and any scale gives one result."""
+    model, solver = tiny(), Solver(2)
+    same = text(1)
+    z = case_draw("z", 0)(torch.empty(1, 3, 16, 4, 6))
+    results = [
+        list(denoise(model, solver, z, same.repeat(n, 1, 1), z, case_draw("a", 0), SamplingOptions(scale)))[
+            -1
+        ]
+        for n, scale in ((1, 1.0), (2, 6.0))
+    ]
+    torch.testing.assert_close(*results, rtol=0, atol=1e-5)
+
+
+def test_wrong_inputs_are_named(tiny: Tiny) -> None:
+    z, draw = torch.zeros(1, 3, 16, 4, 6), case_draw("a", 0)
+    model, solver = tiny(), Solver(2)
+    with pytest.raises(UserError, match="1 captions for 1 clips at guidance 6; allowed: one clip, with 2"):
+        next(denoise(model, solver, z, text(1), z, draw, SamplingOptions()))
+    with pytest.raises(UserError, match="takes no latents of a first frame"):
+        next(denoise(model, solver, z, text(), z, draw, SamplingOptions(), z))
+    with pytest.raises(UserError, match="needs latents of a first frame"):
+        next(denoise(tiny(in_channels=32), solver, z, text(), z, draw, SamplingOptions()))
+
+
+def test_learned_positions_exist_for_one_size(tiny: Tiny) -> None:
+    model = tiny(in_channels=32, use_learned_positional_embeddings=True)
+    check_positions(model, 9, 4, 6)
+    for frames, rows, columns in ((17, 4, 6), (9, 6, 4)):
+        with pytest.raises(UserError, match="exist for 9 frames of 48x32 only, not for"):
+            check_positions(model, frames, rows, columns)
+    model.learned_positions = False
+    check_positions(model, 17, 6, 4)
