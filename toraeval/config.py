@@ -32,14 +32,39 @@ TRAINING_BUCKETS: dict[str, dict[int, list[float]]] = {
 
 @dataclass
 class ToraConfig:
-    """See `toraeval.models.tora.generator.Tora`."""
+    """See `toraeval.models.tora.generator.Tora`; None stands for the default of the size.
+
+    The options from `vae` on are those of the full sizes, see `toraeval.models.tora.generator_xl2.FullOptions`.
+
+    Attributes:
+        size: nano, xl2 or tiny.
+        steps: sampling steps, 1 to 1000.
+        guidance: classifier-free guidance scale, at least 1; 1 turns it off.
+        precision: bf16 or fp32.
+        weights: file or folder of your own; at size=xl2 also `random`, for timings.
+        condition: auto (what the case gives), text, first_frame or first_last_frame.
+    """
 
     name: str = "tora"
     size: str = "nano"
-    steps: int = 2
-    guidance: float = 1.0
+    steps: int | None = None
+    guidance: float | None = None
     precision: str = "bf16"
     weights: str | None = None
+    condition: str = "auto"
+    vae: str | None = None
+    text_encoder: str | None = None
+    device: str | None = None
+    aesthetic: float | None = None
+    motion_score: float | None = None
+    camera_motion: str | None = None
+    clean_prompt: bool | None = None
+    posterior: str | None = None
+    tiling: int | None = None
+    compile: bool | None = None
+    offload: bool | None = None
+    align: int | None = None
+    loop_frames: int | None = None
 
 
 @dataclass

@@ -104,7 +104,12 @@ def test_fingerprint_names_everything_that_changes_the_bytes(weights: str) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": "xl2"}, "unknown size 'xl2'; allowed: nano"),
+        ({"size": "large"}, r"unknown size 'large'\..*Allowed: xl2, nano, tiny"),
+        (
+            {"posterior": "mode"},
+            r"size=nano has no option posterior \(got mode\); allowed: leave it out, or size=xl2",
+        ),
+        ({"condition": "text"}, "condition=text; allowed at size=nano: auto, first_frame"),
         ({"steps": 0}, "steps=0; allowed: 1 to 1000"),
         ({"steps": 1001}, "steps=1001"),
         ({"guidance": 0.5}, "guidance=0.5; allowed: 1"),
@@ -145,6 +150,27 @@ def test_a_size_that_does_not_fit_is_refused_when_generating(weights: str) -> No
 def test_a_case_without_first_frame_is_refused(weights: str) -> None:
     with pytest.raises(UserError, match="first frame"):
         Tora(weights=weights).generate(replace(case(), first_frame_HWC=None), 0)
+
+
+def test_a_last_frame_is_refused_or_ignored_when_told(weights: str) -> None:
+    given = replace(case(), last_frame_HWC=case().first_frame_HWC)
+    with pytest.raises(
+        UserError, match="takes no last frame; ignore it with condition=first_frame, or use size=xl2"
+    ):
+        Tora(weights=weights).generate(given, 0)
+    assert same(
+        Tora(weights=weights, condition="first_frame").generate(given, 0),
+        Tora(weights=weights).generate(case(), 0),
+    )
+
+
+def test_camera_paths_are_further_trajectories(weights: str) -> None:
+    plain = case()
+    camera = replace(plain.trajectories, tracks_NT2=plain.trajectories.tracks_NT2[:, ::-1] / 2)
+    model = Tora(weights=weights)
+    video = model.generate(replace(plain, camera=camera), 0)
+    assert video.info["camera_paths"] == camera.num_objects
+    assert not same(video, model.generate(plain, 0))
 
 
 def test_missing_weights(tmp_path: Path) -> None:

@@ -1,146 +1,77 @@
-"""The `tora` generator: loads the weights of a size and turns cases into videos."""
+"""The `tora` generator: checks its options and picks the size that does the work."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import fields
 from typing import Any
 
-import torch
+from toraeval.config import ToraConfig
+from toraeval.models.tora.config import SIZES
+from toraeval.models.tora.generator_nano import VERSION, NanoTora
+from toraeval.models.tora.generator_xl2 import FullTora
+from toraeval.models.tora.options_xl2 import FullOptions
+from toraeval.registry import unknown
+from toraeval.types import Case, UserError, Video
 
-from toraeval import keys
-from toraeval.geometry import native_frames
-from toraeval.models.base import need_first_frame
-from toraeval.models.tora import checkpoint
-from toraeval.models.tora.linear_vae import BLOCK, LinearPatchAutoencoder
-from toraeval.models.tora.model import Tora as ToraNetwork
-from toraeval.models.tora.pipeline import (
-    SamplingOptions,
-    extend_tracks,
-    initial_noise,
-    sample_latents,
-)
-from toraeval.models.tora.text import prompt_facts
-from toraeval.types import Case, MissingAsset, UserError, Video
-
-VERSION = "1"
-MAX_FRAMES = 1024
 PRECISIONS = ("bf16", "fp32")
+SHARED = {f.name for f in fields(ToraConfig)} - {f.name for f in fields(FullOptions)} | {"steps", "guidance"}
 
 
 class Tora:
     """Trajectory-guided diffusion transformer (arXiv 2407.21705).
 
     Args:
-        size: `nano`, the embedded size.
-        steps: sampling steps, 1 to 1000.
-        guidance: classifier-free guidance scale, at least 1; 1 turns it off.
-        precision: `bf16` or `fp32`.
-        weights: a safetensors file of your own, by default the shipped one.
+        options: fields of `toraeval.config.ToraConfig`; `size` is `nano` (embedded), `xl2` (the published network)
+            or `tiny` (for tests), None stands for the size's default.
 
     Raises:
-        UserError: an option outside its range.
+        UserError: an unknown size, an option outside its range, or one that the size does not have.
         MissingAsset: a size whose weights are not there.
     """
 
     name = "tora"
     version = VERSION
 
-    def __init__(
-        self,
-        size: str = "nano",
-        steps: int = 2,
-        guidance: float = 1.0,
-        precision: str = "bf16",
-        weights: str | None = None,
-    ) -> None:
-        if size != "nano":
-            raise UserError(f"tora: unknown size '{size}'; allowed: nano")
-        if not 1 <= steps <= 1000:
-            raise UserError(f"tora: steps={steps}; allowed: 1 to 1000")
-        if not guidance >= 1.0:
-            raise UserError(f"tora: guidance={guidance}; allowed: 1 (off) and larger")
-        if precision not in PRECISIONS:
-            raise UserError(f"tora: precision={precision}; allowed: {', '.join(PRECISIONS)}")
-        self.size = size
-        self.options = SamplingOptions(steps, guidance, precision)
-        self.path = Path(weights) if weights else checkpoint.weights_path(size)
-        self._loaded: tuple[ToraNetwork, LinearPatchAutoencoder] | None = None
-        self._hash: str | None = None
-
-    @property
-    def weights_sha256(self) -> str:
-        """SHA-256 of the weights file.
-
-        Raises:
-            MissingAsset: the file does not exist.
-        """
-        if self._hash is None:
-            if not self.path.exists():
-                raise MissingAsset(
-                    f"tora: no weights at {self.path}; train them with: {checkpoint.TRAIN_COMMAND}"
-                )
-            self._hash = keys.file_sha256(self.path)
-        return self._hash
+    def __init__(self, **options: Any) -> None:
+        config = ToraConfig(**options)
+        if config.size not in SIZES:
+            raise UserError(f"tora: {unknown('size', config.size, SIZES)}")
+        if config.steps is not None and not 1 <= config.steps <= 1000:
+            raise UserError(f"tora: steps={config.steps}; allowed: 1 to 1000")
+        if config.guidance is not None and not 1.0 <= config.guidance < float("inf"):
+            raise UserError(f"tora: guidance={config.guidance}; allowed: 1 (off) and larger")
+        if config.precision not in PRECISIONS:
+            raise UserError(f"tora: precision={config.precision}; allowed: {', '.join(PRECISIONS)}")
+        if config.size == "nano":
+            for field in fields(config):
+                value = getattr(config, field.name)
+                if field.name not in SHARED and value is not None:
+                    raise UserError(
+                        f"tora: size=nano has no option {field.name} (got {value}); allowed: leave it out, or size=xl2"
+                    )
+        self.size = config.size
+        self._made: NanoTora | FullTora = NanoTora(config) if config.size == "nano" else FullTora(config)
 
     def prepare(self) -> None:
         """Load the weights, once."""
-        if self._loaded is None:
-            self._loaded = checkpoint.load(self.path)
+        self._made.prepare()
 
     def check(self, frames: int, height: int, width: int) -> None:
-        """Refuse what this model cannot make.
+        """Refuse lengths and sizes that this model cannot make.
 
         Raises:
-            UserError: frames outside 2..1024 or a side that is no multiple of 64.
+            UserError: a length or size outside the range of the model's size.
         """
-        if not 2 <= frames <= MAX_FRAMES:
-            raise UserError(f"tora: frames={frames}; allowed: 2 to {MAX_FRAMES}")
-        if height % (2 * BLOCK) or width % (2 * BLOCK) or min(height, width) < 2 * BLOCK:
-            raise UserError(f"tora: size {width}x{height}; allowed: sides divisible by {2 * BLOCK}")
+        self._made.check(frames, height, width)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return size, options, weights hash and generator version."""
-        return {
-            "model": self.name,
-            "size": self.size,
-            "version": VERSION,
-            "steps": self.options.steps,
-            "guidance": self.options.guidance,
-            "precision": self.options.precision,
-            "weights_sha256": self.weights_sha256,
-        }
+        """Return size, options, hashes of all weights and generator version."""
+        return self._made.fingerprint()
 
     def generate(self, case: Case, seed: int) -> Video:
         """Generate one clip of exactly `case.frames` frames.
 
         Raises:
-            UserError: the case has no first frame or a size the model cannot make.
+            UserError: a case that does not fit the model's size or its `condition`.
         """
-        need_first_frame(self.name, case)
-        assert case.first_frame_HWC is not None
-        self.check(case.frames, case.height, case.width)
-        self.prepare()
-        assert self._loaded is not None
-        model, vae = self._loaded
-        native = native_frames(case.frames)
-        tracks = extend_tracks(case.trajectories.tracks_NT2, native)
-        t, h, w = vae.latent_size(native, case.height, case.width)
-        noise = initial_noise(f"{case.suite}/{case.id}", seed, (1, model.config.in_channels, t, h, w))
-        latents = sample_latents(
-            model, vae, case.prompt, case.first_frame_HWC, tracks, noise, case.fps, self.options
-        )
-        if not torch.isfinite(latents).all():
-            raise UserError(f"tora: case {case.id} gave non-finite latents; try precision=fp32")
-        frames = vae.decode(latents)
-        frames[0] = case.first_frame_HWC  # given, so it is not replaced by its lossy reconstruction
-        info = {
-            "requested": case.frames,
-            "generated": native,
-            "length_mode": "exact" if native == case.frames else "cut",
-            "first_frame": "given",
-            "native_frames": "any (trained on 17 to 129)",
-            "precision": self.options.precision,
-            "device": "cpu",
-            **prompt_facts(case.prompt),
-        }
-        return Video.from_thwc(frames[: case.frames], case.fps, info)
+        return self._made.generate(case, seed)

@@ -20,7 +20,7 @@ from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.tora.linear_vae import STRIDE_T, LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
 from toraeval.models.tora.trajectory import flow_patches, integer_points, trajectory_patches
-from toraeval.types import ByteArray, FloatArray
+from toraeval.types import ByteArray, Case, FloatArray
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,17 @@ class SamplingOptions:
     guidance: float = 1.0
     precision: str = "bf16"
     prediction: str = "clean"
+
+
+def all_tracks(case: Case, canvas: tuple[int, int] | None = None) -> FloatArray:
+    """Return the paths of objects and then of the camera, (N, T, 2) in pixels of a `(width, height)` canvas.
+
+    Without a canvas they stay on that of the case.
+    """
+    given = [case.trajectories] if case.camera is None else [case.trajectories, case.camera]
+    if canvas is not None and canvas != (case.width, case.height):
+        given = [paths.to_canvas(*canvas) for paths in given]
+    return np.concatenate([paths.tracks_NT2 for paths in given])
 
 
 def extend_tracks(tracks_NT2: FloatArray, frames: int) -> FloatArray:

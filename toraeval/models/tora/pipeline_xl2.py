@@ -26,9 +26,10 @@ from toraeval.models.tora.conditions import (
 )
 from toraeval.models.tora.flow import ClipSize, RectifiedFlow
 from toraeval.models.tora.model import Tora
+from toraeval.models.tora.motion import motion_input
 from toraeval.models.tora.pipeline import initial_noise, keyed_generator
 from toraeval.models.tora.stdit import STDiT3
-from toraeval.models.tora.trajectory import integer_points, trajectory_video
+from toraeval.models.tora.trajectory import integer_points
 from toraeval.models.tora.vae import OpenSoraVAE
 from toraeval.models.tora.vae_tiling import Tiling
 from toraeval.types import ByteArray, FloatArray, UserError
@@ -102,15 +103,24 @@ class FullPipeline:
         vae: autoencoder.
         options: how to sample.
         device: where to compute; with `offload` the networks wait on the CPU.
+        compiled: run the transformer's blocks through `torch.compile`.
     """
 
     def __init__(
-        self, model: STDiT3 | Tora, vae: OpenSoraVAE, options: FullSampling, device: torch.device
+        self,
+        model: STDiT3 | Tora,
+        vae: OpenSoraVAE,
+        options: FullSampling,
+        device: torch.device,
+        compiled: bool = False,
     ) -> None:
         self.model, self.vae, self.options, self.device = model, vae, options, device
         if not options.offload:
             model.to(device)
             vae.to(device)
+        if compiled:
+            with self._at_work(model):
+                model.compile_blocks()
 
     @torch.no_grad()
     def generate(self, request: VideoRequest, captions: Sequence[Caption]) -> ByteArray:
@@ -149,16 +159,23 @@ class FullPipeline:
         key, frames = f"{request.key}/loop{loop}" if loop else request.key, span[1] - span[0]
         shape = (1, self.vae.latent_channels, *self.vae.latent_size(frames, request.height, request.width))
         with self._at_work(self.vae):
-            posterior = keyed_generator(f"{key}/posterior", request.seed)
+            posterior = None
+            if self.options.sample_posterior:
+                posterior = keyed_generator(f"{key}/posterior", request.seed)
             given = [*(picture[None] for picture in request.references)]
             conditions = list(request.conditions)
             if before is not None:
                 conditions.append(continuation(loop, len(given), OVERLAP))
                 given.append(before)
-            references = [self._encode(clip, posterior)[0] for clip in given]
+            references = [self._encode(clip, posterior) for clip in given]
             motion = self._motion_latents(request, span, posterior)
         noise = initial_noise(key, request.seed, shape).to(self.device)
         z, ratios = apply_conditions(noise, [references], [conditions], loop, self.options.align)
+        if bool((ratios == 0).all()):
+            raise UserError(
+                f"case {request.key}: the given frames fill all {shape[2]} latent frames of {frames} frames, nothing "
+                "is left to make; allowed: more frames, or condition=text"
+            )
         # without given frames no mask is needed: the numbers are the same and the modulation is half the work
         mask = ratios if bool((ratios != 1).any()) else None
         with self._at_work(self.model):
@@ -210,24 +227,20 @@ class FullPipeline:
         )
 
     def _motion_latents(
-        self, request: VideoRequest, span: tuple[int, int], posterior: torch.Generator
+        self, request: VideoRequest, span: tuple[int, int], posterior: torch.Generator | None
     ) -> Tensor | None:
         """Draw and encode the paths of one clip; None where there are none or the network has no use for them."""
         if request.tracks_NT2 is None or self.model.config.fuser == "none":
             return None
         tracks = request.tracks_NT2[:, span[0] : span[1]]
         points = integer_points(tracks, request.width, request.height)
-        return self._encode(trajectory_video(points, request.width, request.height), posterior)
+        size = (request.height, request.width)
+        return motion_input(self.model.config, self.vae, points_NT2=points, size=size, generator=posterior)
 
-    def _encode(self, video_THWC: ByteArray, posterior: torch.Generator) -> Tensor:
-        """Encode uint8 frames to float32 latents (1,C,t,h,w), chunk by chunk so that floats exist of one chunk."""
-        size = self.vae.config.chunk_frames
-        parts = []
-        for start in range(0, len(video_THWC), size):
-            chunk = torch.from_numpy(np.ascontiguousarray(video_THWC[start : start + size]))
-            pixels = chunk.to(self.device).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-            parts.append(self.vae.encode(pixels, posterior, self.options.sample_posterior).float())
-        return torch.cat(parts, dim=2)
+    def _encode(self, video_THWC: ByteArray, posterior: torch.Generator | None) -> Tensor:
+        """Encode uint8 frames to float32 latents (C,t,h,w); without a generator the mode of the posterior."""
+        pixels = torch.from_numpy(np.ascontiguousarray(video_THWC)).to(self.device).permute(3, 0, 1, 2)[None]
+        return self.vae.encode(pixels.float() / 127.5 - 1, posterior, posterior is not None)[0].float()
 
     def _decode(self, latents: Tensor, frames: int) -> ByteArray:
         """Decode latents to uint8 (T,H,W,3)."""

@@ -1,0 +1,138 @@
+"""The embedded size of the `tora` generator: shipped weights, two steps, CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from toraeval import keys
+from toraeval.config import ToraConfig
+from toraeval.geometry import native_frames
+from toraeval.models.base import need_first_frame
+from toraeval.models.tora import checkpoint
+from toraeval.models.tora.linear_vae import BLOCK, LinearPatchAutoencoder
+from toraeval.models.tora.model import Tora as ToraNetwork
+from toraeval.models.tora.pipeline import (
+    SamplingOptions,
+    all_tracks,
+    extend_tracks,
+    initial_noise,
+    sample_latents,
+)
+from toraeval.models.tora.text import prompt_facts
+from toraeval.types import Case, MissingAsset, UserError, Video
+
+VERSION = "1"
+MAX_FRAMES = 1024
+CONDITIONS = ("auto", "first_frame")
+
+
+class NanoTora:
+    """Tora nano; it needs a first frame.
+
+    Args:
+        config: options; those of the full size must not be set.
+
+    Raises:
+        UserError: an option that this size does not have.
+    """
+
+    def __init__(self, config: ToraConfig) -> None:
+        if config.condition not in CONDITIONS:
+            raise UserError(
+                f"tora: condition={config.condition}; allowed at size=nano: {', '.join(CONDITIONS)}"
+            )
+        self.condition = config.condition
+        default = SamplingOptions()
+        steps = default.steps if config.steps is None else config.steps
+        guidance = default.guidance if config.guidance is None else config.guidance
+        self.options = SamplingOptions(steps, guidance, config.precision)
+        self.path = Path(config.weights) if config.weights else checkpoint.weights_path(config.size)
+        self._loaded: tuple[ToraNetwork, LinearPatchAutoencoder] | None = None
+        self._hash: str | None = None
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights file.
+
+        Raises:
+            MissingAsset: the file does not exist.
+        """
+        if self._hash is None:
+            if not self.path.exists():
+                raise MissingAsset(
+                    f"tora: no weights at {self.path}; train them with: {checkpoint.TRAIN_COMMAND}"
+                )
+            self._hash = keys.file_sha256(self.path)
+        return self._hash
+
+    def prepare(self) -> None:
+        """Load the weights, once."""
+        if self._loaded is None:
+            self._loaded = checkpoint.load(self.path)
+
+    def check(self, frames: int, height: int, width: int) -> None:
+        """Refuse what this model cannot make.
+
+        Raises:
+            UserError: frames outside 2..1024 or a side that is no multiple of 64.
+        """
+        if not 2 <= frames <= MAX_FRAMES:
+            raise UserError(f"tora: frames={frames}; allowed: 2 to {MAX_FRAMES}")
+        if height % (2 * BLOCK) or width % (2 * BLOCK) or min(height, width) < 2 * BLOCK:
+            raise UserError(f"tora: size {width}x{height}; allowed: sides divisible by {2 * BLOCK}")
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return size, options, weights hash and generator version."""
+        return {
+            "model": "tora",
+            "size": "nano",
+            "version": VERSION,
+            "steps": self.options.steps,
+            "guidance": self.options.guidance,
+            "precision": self.options.precision,
+            "weights_sha256": self.weights_sha256,
+        }
+
+    def generate(self, case: Case, seed: int) -> Video:
+        """Generate one clip of exactly `case.frames` frames.
+
+        Raises:
+            UserError: the case has no first frame, has a last one, or a size the model cannot make.
+        """
+        need_first_frame("tora", case)
+        assert case.first_frame_HWC is not None
+        if case.last_frame_HWC is not None and self.condition == "auto":
+            raise UserError(
+                f"case {case.id}: tora size=nano takes no last frame; "
+                "ignore it with condition=first_frame, or use size=xl2"
+            )
+        self.check(case.frames, case.height, case.width)
+        self.prepare()
+        assert self._loaded is not None
+        model, vae = self._loaded
+        native = native_frames(case.frames)
+        tracks = extend_tracks(all_tracks(case), native)
+        t, h, w = vae.latent_size(native, case.height, case.width)
+        noise = initial_noise(f"{case.suite}/{case.id}", seed, (1, model.config.in_channels, t, h, w))
+        latents = sample_latents(
+            model, vae, case.prompt, case.first_frame_HWC, tracks, noise, case.fps, self.options
+        )
+        if not torch.isfinite(latents).all():
+            raise UserError(f"tora: case {case.id} gave non-finite latents; try precision=fp32")
+        frames = vae.decode(latents)
+        frames[0] = case.first_frame_HWC  # given, so it is not replaced by its lossy reconstruction
+        info = {
+            "requested": case.frames,
+            "generated": native,
+            "length_mode": "exact" if native == case.frames else "cut",
+            "first_frame": "given",
+            "native_frames": "any (trained on 17 to 129)",
+            "precision": self.options.precision,
+            "device": "cpu",
+            **prompt_facts(case.prompt),
+            **({} if case.camera is None else {"camera_paths": case.camera.num_objects}),
+        }
+        return Video.from_thwc(frames[: case.frames], case.fps, info)
