@@ -64,7 +64,9 @@ def plain_loop(steps: int) -> tuple[Tora, dict[str, Tensor]]:
     network, source = GuidedNetwork(model), Drawn()
     for step in range(steps):
         if step in (0, 3):
-            optimizer = torch.optim.AdamW(trained.values(), betas=RECIPE.betas, eps=1e-8, weight_decay=0.0)
+            optimizer = torch.optim.AdamW(
+                trained.values(), betas=RECIPE.betas, eps=RECIPE.eps, weight_decay=0.0
+            )
         optimizer.param_groups[0]["lr"] = 3e-3 * min(1.0, (step % 3 + 1) / 2)
         norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
         before = [(m.running_mean.clone(), m.running_var.clone()) for m in norms]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.tora.conditions import MASKS_STAGE_1_2, training_mask
+from toraeval.models.tora.conditions import MASKS_STAGE_1_2, mask_mix, training_mask
 from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.tora.model import Tora
 from toraeval.training.network import GuidedNetwork
@@ -114,6 +114,7 @@ class Recipe:
                 raise UserError(f"train: {name}={getattr(self, name)}; allowed: {low:g} to {high:g}")
         if not self.clip > 0:
             raise UserError(f"train: clip={self.clip}; allowed: more than 0")
+        mask_mix(self.frame_masks)
 
     @property
     def steps(self) -> int:
