@@ -12,6 +12,7 @@ import itertools
 import json
 import math
 import re
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -118,7 +119,10 @@ def _clean_once(text: str) -> str:
     bs4 = require("bs4", "caption cleaning", "tora")
     ftfy = require("ftfy", "caption cleaning", "tora")
     text = _apply(RAW, _unescape_address(text).strip().lower())
-    text = _apply(PLAIN, bs4.BeautifulSoup(text, "html.parser").text)
+    with warnings.catch_warnings():  # a caption that looks like an address is still meant as text
+        warnings.simplefilter("ignore", bs4.MarkupResemblesLocatorWarning)
+        text = bs4.BeautifulSoup(text, "html.parser").text
+    text = _apply(PLAIN, text)
     if len(JOINERS.findall(text)) > MAX_JOINERS:
         text = JOINERS.sub(" ", text)
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
