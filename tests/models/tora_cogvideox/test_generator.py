@@ -72,6 +72,16 @@ def test_text_to_video(make: Make) -> None:
     assert not np.array_equal(model.generate(replace(small(), prompt="b"), 0).frames_TCHW, video.frames_TCHW)
 
 
+def test_half_precision_without_guidance_on_the_split_layout(make: Make) -> None:
+    close, exact = (
+        make("split", precision=precision, guidance=1.0, posterior="mode", steps=1).generate(small(), 0)
+        for precision in ("bf16", "fp32")
+    )
+    assert close.info["precision"] == "bf16"
+    assert close.frames_TCHW.std() > 0
+    assert close.frames_TCHW.shape == exact.frames_TCHW.shape
+
+
 def test_image_to_video_from_a_sat_file(make: Make) -> None:
     network = {"in_channels": 32, "use_learned_positional_embeddings": True}
     model = make("sat", network, variant="i2v")
