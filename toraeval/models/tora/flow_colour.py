@@ -40,37 +40,46 @@ def colour_wheel() -> ByteArray:
     return np.concatenate(rows).astype(np.uint8)
 
 
-def magnitude(flow: Float32Array) -> Float32Array:
-    """Return the lengths float32 (...) of vectors (..., 2)."""
+def polar(flow: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Return lengths float32 (...) of vectors (..., 2), and their directions from -1 to 1, in half turns."""
     u, v = flow[..., 0], flow[..., 1]
-    return np.sqrt(u * u + v * v)
+    turn = (np.arctan2(-v, -u) / np.float32(np.pi)).astype(np.float32, copy=False)
+    return np.sqrt(u * u + v * v), turn
+
+
+def torch_polar(flow: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Return `polar` as torchvision computes it: torch's float32 functions round some values otherwise than NumPy's."""
+    import torch
+
+    u, v = (torch.from_numpy(np.ascontiguousarray(flow[..., axis])) for axis in (0, 1))
+    return (u * u + v * v).sqrt().numpy(), (torch.atan2(-v, -u) / torch.pi).numpy()
 
 
 def torch_magnitude(flow: Float32Array) -> Float32Array:
-    """Return `magnitude` as torchvision computes it: torch's float32 root is one rounding off on some processors."""
+    """Return the lengths alone, as `torch_polar` computes them."""
     import torch
 
-    u, v = flow[..., 0], flow[..., 1]
-    return torch.from_numpy(u * u + v * v).sqrt().numpy()
+    return torch.from_numpy(flow[..., 0] ** 2 + flow[..., 1] ** 2).sqrt().numpy()
 
 
 def flow_colours(
-    flow: Float32Array, max_radius: float, length: Callable[[Float32Array], Float32Array] = magnitude
+    flow: Float32Array,
+    max_radius: float,
+    to_polar: Callable[[Float32Array], tuple[Float32Array, Float32Array]] = polar,
 ) -> ByteArray:
     """Colour-code flow vectors: hue is the direction, paleness the missing magnitude, white is rest.
 
     Args:
         flow: float32 (..., 2) in pixels.
         max_radius: magnitude in pixels that gets the full colour (the maximum of the clip).
-        length: how vector lengths are computed; `torch_magnitude` gives torchvision's very bytes.
+        to_polar: how lengths and directions are computed; `torch_polar` gives torchvision's very bytes.
 
     Returns:
         uint8 (..., 3) RGB. Same numbers as torchvision 0.29 `flow_to_image`.
     """
     scaled = flow / np.float32(np.float32(max_radius) + np.finfo(np.float32).eps)
-    u, v = scaled[..., 0], scaled[..., 1]
-    radius = length(scaled)[..., None]
-    turn = np.arctan2(-v, -u) / np.float32(np.pi)
+    radius, turn = to_polar(scaled)
+    radius = radius[..., None]
     place = (turn + 1) / np.float32(2) * np.float32(54)
     low = np.floor(place).astype(np.int64)
     part = (place - low.astype(np.float32))[..., None]
@@ -98,5 +107,5 @@ def flow_video(flow_THW2: Float32Array, frames_per_maximum: int | None = None) -
         part = slice(start, start + group)
         largest = max(float(torch_magnitude(frame).max()) for frame in flow_THW2[part])
         for t in range(*part.indices(len(flow_THW2))):
-            video[t] = flow_colours(flow_THW2[t], largest, torch_magnitude)
+            video[t] = flow_colours(flow_THW2[t], largest, torch_polar)
     return video

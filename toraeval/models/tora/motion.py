@@ -21,7 +21,7 @@ from torch import Tensor
 
 from toraeval.models.tora.compression import FLOW_SCALE, FlowPatch, compress_flow
 from toraeval.models.tora.config import STDiTConfig
-from toraeval.models.tora.flow_colour import Float32Array, flow_colours, torch_magnitude
+from toraeval.models.tora.flow_colour import Float32Array, flow_colours, torch_magnitude, torch_polar
 from toraeval.models.tora.flow_sampling import check_flow
 from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
 from toraeval.models.tora.trajectory import IntArray, blur_flow, check_sources, flow_patches, sparse_flow
@@ -148,7 +148,7 @@ def _colour_chunks(
         while patch is not None and patch[0] < start + len(video):
             t, top, left, flow = patch
             part = video[t - start, top : top + flow.shape[0], left : left + flow.shape[1]]
-            part[...] = flow_colours(flow, largest[t], torch_magnitude)
+            part[...] = flow_colours(flow, largest[t], torch_polar)
             patch = next(waiting, None)
         yield video
 
