@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toraeval import registry
+from toraeval import assets, registry
 from toraeval.config import schema_of
 from toraeval.models.tora_cogvideox.generator import Options, ToraCogVideoX
 from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer
@@ -166,9 +166,21 @@ def test_sizes_are_checked_before_anything_is_loaded() -> None:
 
 def test_missing_weights_name_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORAEVAL_CACHE", str(tmp_path))
-    for call in (ToraCogVideoX().prepare, ToraCogVideoX().fingerprint):
-        with pytest.raises(MissingAsset, match="run: python -m toraeval fetch model=tora_cogvideox"):
+    model = ToraCogVideoX(variant="i2v")
+    for call in (model.prepare, model.fingerprint):
+        with pytest.raises(
+            MissingAsset, match="run: python -m toraeval fetch model=tora_cogvideox variant=i2v"
+        ):
             call()
+
+
+def test_default_folders_are_those_that_fetch_fills() -> None:
+    """One folder per variant; that of i2v also takes the parts that its release lacks."""
+    for variant, names in registry.entry("model", "tora_cogvideox").option_assets.items():
+        path = ToraCogVideoX(variant=variant.partition("=")[2]).path
+        folders = {getattr(assets.get(name), "folder", "") or name for name in names}
+        assert folders == {path.name}
+        assert path.parent == assets.cache_dir()
 
 
 def test_missing_parts_are_named(make: Make, tmp_path: Path) -> None:

@@ -254,6 +254,9 @@ class ToraCogVideoX:
         return self._captions
 
     def _found(self) -> weights_on_disk.Checkpoint:
+        if not self.path.exists():
+            command = f"{weights_on_disk.FETCH} variant={self.options.variant}"
+            raise MissingAsset(f"{WHAT}: no weights at {self.path}; run: {command}")
         return weights_on_disk.find_checkpoint(self.path, self.options.format)
 
     def _vae_folder(self) -> Path:
