@@ -147,7 +147,7 @@ class T5Captions:
             require("sentencepiece", WHAT, "tora")  # reads spiece.model
         StateReader(self._encoder_folder, WHAT, FETCH)  # names absent shards and damaged files
         try:
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(
+            self._tokenizer = transformers.T5Tokenizer.from_pretrained(
                 self._tokenizer_folder, local_files_only=True
             )
             encoder, info = transformers.T5EncoderModel.from_pretrained(
