@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -77,3 +78,58 @@ def test_differences() -> None:
     assert np.isnan(difference(torch.tensor([nan]), np.array([0.0])))
     assert not Row("x", nan, 1.0).ok
     assert difference(torch.zeros(2), torch.zeros(3)) == float("inf")
+
+
+def recorded(name: str) -> tuple[dict, dict[str, torch.Tensor], Recording]:
+    recording = Recording(next(DATA.glob(f"*/{name}_a.npz")))
+    options = recording.json("config") if "config" in recording else {}
+    return options.get("model", options), recording.under("sd/"), recording
+
+
+def names_of_examples() -> dict[str, dict[str, object]]:
+    """What each example of docs/parity.md is run with, by the class or function that marks it."""
+    options, state, r = recorded("stdit3_tiny")
+    found: dict[str, dict[str, object]] = {"STDiT3(": {"options": options, "state": state, **r.under("in/")}}
+    options, state, r = recorded("vae_temporal_tiny")
+    found[" TemporalVAE("] = {"options": options, "state": state, "latents": r["single6/x"], "frames": 6}
+    options, state, r = recorded("vae_spatial_tiny")
+    found[" SpatialVAE("] = {"options": options, "state": state, "video": r["x"], "noise": r["noise"]}
+    options, state, r = recorded("traj_extractor_tiny")
+    found["TrajectoryExtractor("] = {"options": options, "state": state, "latents": r["case0/x"]}
+    options, state, r = recorded("mgf_tiny")
+    tokens = {"hidden": torch.zeros(1, 2, 6, 64), "feature": torch.zeros(1, 2, 6, 8), "rows": 2, "columns": 3}
+    found["AdaptiveNormFuser("] = {"options": options, "state": state, **tokens}
+    found["RectifiedFlow("] = {"height": 512.0, "width": 512.0, "frames": 51.0}
+    path = np.array([[[5, 5], [9, 6], [12, 9]]])
+    flow = np.ones((2, 32, 40, 2), np.float32)
+    found["roll_out("] = {"points": path, "width": 40, "height": 32, "dense": flow, "starts": path[:, 0]}
+    options, state, r = recorded("tora_cogvideox_tiny")
+    found["ToraCogVideoXTransformer("] = {"options": options, "state": state, **r.under("case0/")}
+    from toraeval.models.tora.vae import OpenSoraVAE, OpenSoraVAEConfig
+
+    small = {
+        "vae_2d": {"block_out_channels": [4, 4, 4, 4], "norm_num_groups": 2, "layers_per_block": 1},
+        "vae_temporal": {"filters": 4, "num_res_blocks": 1, "num_groups": 2},
+    }
+    state = OpenSoraVAE(OpenSoraVAEConfig.from_upstream(small)).state_dict()
+    found[" OpenSoraVAE("] = {"options": small, "state": state, "video": torch.zeros(1, 3, 5, 16, 16)}
+    return found
+
+
+@torch.no_grad()
+def test_examples_of_the_page_run() -> None:
+    pytest.importorskip("diffusers")
+    page = (DATA.parents[1] / "docs" / "parity.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    given = names_of_examples()
+    for example in examples:
+        (mark,) = [mark for mark in given if mark in example]
+        exec(compile(example, f"docs/parity.md: {mark}", "exec"), dict(given.pop(mark)))
+    assert not given
+
+
+def test_the_page_names_every_kind_of_recording() -> None:
+    page = (DATA.parents[1] / "docs" / "parity.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for known in (*parity.ARRAYS, *parity.TABLES):
+        assert any(known in row.split("|")[1] for row in rows), known
