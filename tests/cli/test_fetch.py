@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from toraeval import assets
+
 Cli = Callable[..., Any]
 
 
@@ -49,4 +51,40 @@ def test_parts_can_be_named_instead_of_files(cli: Cli) -> None:
 
 @pytest.mark.parametrize("arguments", [("cotracker4",), ("shaa256=1",), ("a", "b", "sha256=1"), ("--force",)])
 def test_wrong_arguments(cli: Cli, arguments: tuple[str, ...]) -> None:
+    assert cli("fetch", *arguments).code == 2
+
+
+def test_options_decide_what_a_model_needs(cli: Cli) -> None:
+    assert (
+        "nothing to download by default; there are downloads for size=xl2" in cli("fetch", "model=tora").out
+    )
+    assert "nothing to download" in cli("fetch", "model=tora", "size=nano").out
+    ran = cli("fetch", "model=tora", "size=xl2")
+    assert ran.code == 3
+    assert "opensora_stdit_v3: https://huggingface.co/hpcai-tech/OpenSora-STDiT-v3 (Apache-2.0" in ran.out
+    assert "about 4.8 GB" in ran.out
+    assert "TORAEVAL_OFFLINE forbids" in ran.err
+    assert "Tora_T2V_diffusers (CogVideoX License" in cli("fetch", "model=tora_cogvideox").out
+    assert "tora_cogvideox_i2v" in cli("fetch", "model=tora_cogvideox", "variant=i2v").out
+
+
+def test_all_parts_are_fetched(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[tuple[str, str | None]] = []
+    monkeypatch.setattr(assets, "fetch", lambda name, sha256, revision, say: fetched.append((name, revision)))
+    assert cli("fetch", "model=tora", "size=xl2").code == 0
+    assert fetched == [("opensora_stdit_v3", None), ("opensora_vae_v1_2", None), ("t5_v1_1_xxl", None)]
+    assert cli("fetch", "t5_v1_1_xxl", "revision=abc").code == 0
+    assert fetched[3:] == [("t5_v1_1_xxl", "abc")]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("model=tora", "size=xl3"),
+        ("model=tora", "variant=t2v"),
+        ("size=xl2",),
+        ("model=tora", "size=xl2", "revision=a"),
+    ],
+)
+def test_wrong_options(cli: Cli, arguments: tuple[str, ...]) -> None:
     assert cli("fetch", *arguments).code == 2
