@@ -10,6 +10,7 @@ Shape legend: N objects, T moments or frames, P points of one object.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -174,12 +175,17 @@ def extend(trajectories: Trajectories, frames: int) -> Trajectories:
     missing = frames - trajectories.num_frames
     if missing < 0:
         raise UserError(f"extend to {frames} frames: allowed are {trajectories.num_frames} or more")
-    tracks, visible = trajectories.tracks_NT2, trajectories.visible_NT
     return replace(
         trajectories,
-        tracks_NT2=np.concatenate([tracks, np.repeat(tracks[:, -1:], missing, axis=1)], axis=1),
-        visible_NT=np.concatenate([visible, np.repeat(visible[:, -1:], missing, axis=1)], axis=1),
+        tracks_NT2=extend_points(trajectories.tracks_NT2, frames),
+        visible_NT=extend_points(trajectories.visible_NT, frames),
     )
+
+
+def extend_points(values_NT: npt.NDArray[Any], frames: int) -> npt.NDArray[Any]:
+    """Repeat the last moment of an array (N, T, ...) until it has `frames` >= T of them; see `extend`."""
+    missing = frames - values_NT.shape[1]
+    return np.concatenate([values_NT, np.repeat(values_NT[:, -1:], missing, axis=1)], axis=1)
 
 
 def cut(trajectories: Trajectories, frames: int) -> Trajectories:

@@ -37,13 +37,10 @@ def test_a_state_is_loaded_and_generates(state: tuple[Trainer, Path], vae_path: 
     for name, value in trainer.model.state_dict().items():
         assert torch.equal(plain.state_dict()[name], value)
         assert torch.equal(averaged.state_dict()[name], trainer.average[name])
-    one, other = Shapes("validation", 2).cases(6, 64, 64)
+    one = Shapes("validation", 1).cases(6, 64, 64)[0]
     options = SamplingOptions(steps=1)
     video = evaluate.generate(averaged, vae, one, options)
     assert video.frames_TCHW.shape == (6, 3, 64, 64)
-    again = evaluate.generate(averaged, vae, one, options, path_of=one)
-    assert np.array_equal(video.frames_TCHW, again.frames_TCHW)
-    assert evaluate.generate(averaged, vae, one, options, path_of=other).num_frames == 6
 
 
 def test_errors_tell_a_perfect_clip_from_a_still_one() -> None:

@@ -143,6 +143,8 @@ def test_training_goes_on_from_weights_with_their_autoencoder(
         checkpoint.load(path.joinpath(start.name)) for path in (prepared, tmp_path / "second")
     )
     assert torch.equal(one.basis, other.basis)
+    log = (tmp_path / "second" / "nano" / "config.json").read_text()
+    assert json.loads(log)["dense_share"] == 0  # dense flow is behind trained weights
     monkeypatch.setattr(checkpoint, "weights_path", lambda size: start)
     assert train._start("shipped") == str(start)
     assert train._start(None) is None

@@ -10,17 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from toraeval.geometry import native_frames
+from toraeval.metrics.traj_error import TrajError
 from toraeval.models.tora.config import nano
 from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
-from toraeval.models.tora.pipeline import (
-    SamplingOptions,
-    extend_tracks,
-    initial_noise,
-    sample_latents,
-)
+from toraeval.models.tora.pipeline import SamplingOptions, generate_frames
 from toraeval.suites.shapes import Shapes
+from toraeval.trackers.lucas_kanade import LucasKanade
 from toraeval.types import Case, Video
 
 
@@ -37,35 +33,15 @@ def load_state(path: Path, vae_path: Path, average: bool = True) -> tuple[Tora, 
     return model.eval(), vae, int(saved["clips"])
 
 
-def generate(
-    model: Tora,
-    vae: LinearPatchAutoencoder,
-    case: Case,
-    options: SamplingOptions,
-    path_of: Case | None = None,
-) -> Video:
-    """Generate one case, optionally conditioned on the path of another case."""
-    assert case.first_frame_HWC is not None
-    native = native_frames(case.frames)
-    tracks = extend_tracks((path_of or case).trajectories.tracks_NT2, native)
-    noise = initial_noise(
-        case.id, 0, (1, model.config.in_channels, *vae.latent_size(native, case.height, case.width))
-    )
-    latents = sample_latents(model, vae, case.prompt, case.first_frame_HWC, tracks, noise, case.fps, options)
-    frames = vae.decode(latents)[: case.frames]
-    frames[0] = case.first_frame_HWC
-    return Video.from_thwc(frames, case.fps)
+def generate(model: Tora, vae: LinearPatchAutoencoder, case: Case, options: SamplingOptions) -> Video:
+    """Generate one case as `model=tora` does."""
+    return Video.from_thwc(generate_frames(model, vae, case, 0, options)[: case.frames], case.fps)
 
 
 def errors(case: Case, video: Video) -> float:
-    """Return the mean L1 error in pixels over scored frames and objects, by the embedded tracker."""
-    from toraeval.trackers.lucas_kanade import LucasKanade
-
-    target = case.trajectories
-    seen = LucasKanade().track(video, target.tracks_NT2[:, 0])
-    error = np.abs(seen.tracks_NT2 - target.tracks_NT2).sum(-1)[:, 1:]
-    keep = target.visible_NT[:, 1:]
-    return float(np.mean([e[k].mean() for e, k in zip(error, keep, strict=True) if k.any()]))
+    """Return the case's TrajError in pixels by the embedded tracker."""
+    seen = LucasKanade().track(video, case.trajectories.tracks_NT2[:, 0])
+    return float(TrajError().score(case, seen).values["traj_error"])
 
 
 def main() -> None:
@@ -76,10 +52,11 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--cases", type=int, default=8)
     parser.add_argument("--split", default="validation")
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=SamplingOptions().steps)
+    parser.add_argument("--weights", choices=("last", "average"), default="last")
     parser.add_argument("--sheet", type=Path)
     args = parser.parse_args()
-    model, vae, clips = load_state(args.state, args.vae)
+    model, vae, clips = load_state(args.state, args.vae, args.weights == "average")
     rows, results = [], []
     for case in Shapes(args.split, args.cases).cases(args.frames, 512, 512)[: args.cases]:
         began = time.perf_counter()

@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,8 @@ def main(arguments: Mapping[str, Any] | TrainConfig) -> int:
         start=_start(options.start),
         seed=options.seed,
     )
+    if options.start:  # trained weights are past dense flow, single objects and mere windows
+        config = replace(config, dense_share=0.0, single_share=0.0, window_share=0.0)
     _say(
         f"training for {options.minutes:g} minutes in all; log: {config.out}/log.csv; Ctrl-C keeps the state"
     )

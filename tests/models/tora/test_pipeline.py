@@ -14,7 +14,6 @@ from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
 from toraeval.models.tora.pipeline import (
     SamplingOptions,
-    extend_tracks,
     initial_noise,
     motion_latents,
     sample_latents,
@@ -51,14 +50,6 @@ def sample(model: Tora, vae: LinearPatchAutoencoder, **changes: object) -> Tenso
 )
 def test_native_frames(frames: int, native: int) -> None:
     assert native_frames(frames) == native
-
-
-def test_extended_tracks_rest_at_the_end() -> None:
-    tracks = path(6)
-    longer = extend_tracks(tracks, 9)
-    assert np.array_equal(longer[:, :6], tracks)
-    assert np.array_equal(longer[:, 6:], np.repeat(tracks[:, -1:], 3, axis=1))
-    assert np.array_equal(extend_tracks(tracks, 6), tracks)
 
 
 @pytest.mark.parametrize(

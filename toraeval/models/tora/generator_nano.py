@@ -5,22 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from toraeval import keys
 from toraeval.config import ToraConfig
-from toraeval.geometry import native_frames
 from toraeval.models.base import need_first_frame
 from toraeval.models.tora import checkpoint
 from toraeval.models.tora.linear_vae import BLOCK, LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora as ToraNetwork
-from toraeval.models.tora.pipeline import (
-    SamplingOptions,
-    all_tracks,
-    extend_tracks,
-    initial_noise,
-    sample_latents,
-)
+from toraeval.models.tora.pipeline import SamplingOptions, generate_frames
 from toraeval.models.tora.text import prompt_facts
 from toraeval.types import Case, MissingAsset, UserError, Video
 
@@ -113,21 +104,11 @@ class NanoTora:
         self.prepare()
         assert self._loaded is not None
         model, vae = self._loaded
-        native = native_frames(case.frames)
-        tracks = extend_tracks(all_tracks(case), native)
-        t, h, w = vae.latent_size(native, case.height, case.width)
-        noise = initial_noise(f"{case.suite}/{case.id}", seed, (1, model.config.in_channels, t, h, w))
-        latents = sample_latents(
-            model, vae, case.prompt, case.first_frame_HWC, tracks, noise, case.fps, self.options
-        )
-        if not torch.isfinite(latents).all():
-            raise UserError(f"tora: case {case.id} gave non-finite latents; try precision=fp32")
-        frames = vae.decode(latents)
-        frames[0] = case.first_frame_HWC  # given, so it is not replaced by its lossy reconstruction
+        frames = generate_frames(model, vae, case, seed, self.options)
         info = {
             "requested": case.frames,
-            "generated": native,
-            "length_mode": "exact" if native == case.frames else "cut",
+            "generated": len(frames),
+            "length_mode": "exact" if len(frames) == case.frames else "cut",
             "first_frame": "given",
             "native_frames": "any (trained on 17 to 129)",
             "precision": self.options.precision,

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toraeval.geometry import extend_points, native_frames
 from toraeval.models.tora.compression import compress_flow
 from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.tora.linear_vae import STRIDE_T, LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
 from toraeval.models.tora.trajectory import flow_patches, integer_points, trajectory_patches
-from toraeval.types import ByteArray, Case, FloatArray
+from toraeval.types import ByteArray, Case, FloatArray, UserError
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,6 @@ def all_tracks(case: Case, canvas: tuple[int, int] | None = None) -> FloatArray:
     if canvas is not None and canvas != (case.width, case.height):
         given = [paths.to_canvas(*canvas) for paths in given]
     return np.concatenate([paths.tracks_NT2 for paths in given])
-
-
-def extend_tracks(tracks_NT2: FloatArray, frames: int) -> FloatArray:
-    """Repeat the last point until there are `frames` points; the added frames are cut off again later."""
-    missing = frames - tracks_NT2.shape[1]
-    return np.concatenate([tracks_NT2, np.repeat(tracks_NT2[:, -1:], missing, axis=1)], axis=1)
 
 
 def motion_latents(vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, height: int, width: int) -> Tensor:
@@ -174,3 +169,31 @@ def sample_latents(
             mask,
             draw_noise=lambda step: torch.zeros_like(z),
         )[0]
+
+
+def generate_frames(
+    model: Tora, vae: LinearPatchAutoencoder, case: Case, seed: int, options: SamplingOptions
+) -> ByteArray:
+    """Generate the 1 + 4k frames that hold a case's, uint8 (T, H, W, 3); frame 0 is the given one.
+
+    Raises:
+        UserError: the latents are not finite.
+    """
+    assert case.first_frame_HWC is not None
+    native = native_frames(case.frames)
+    shape = (1, model.config.in_channels, *vae.latent_size(native, case.height, case.width))
+    latents = sample_latents(
+        model,
+        vae,
+        case.prompt,
+        case.first_frame_HWC,
+        extend_points(all_tracks(case), native),
+        initial_noise(f"{case.suite}/{case.id}", seed, shape),
+        case.fps,
+        options,
+    )
+    if not torch.isfinite(latents).all():
+        raise UserError(f"tora: case {case.id} gave non-finite latents; try precision=fp32")
+    frames = vae.decode(latents)
+    frames[0] = case.first_frame_HWC  # given, so it is not replaced by its lossy reconstruction
+    return frames

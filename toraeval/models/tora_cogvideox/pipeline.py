@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.tora.pipeline import extend_tracks
+from toraeval.geometry import extend_points
 from toraeval.models.tora.trajectory import integer_points, trajectory_video
 from toraeval.models.tora_cogvideox.autoencoder import VideoAutoencoder
 from toraeval.models.tora_cogvideox.noise import Draw
@@ -166,7 +166,7 @@ def sample_frames(
     t, h, w = vae.latent_size(clip.frames, clip.height, clip.width)
     check_positions(model, clip.frames, h, w)
     dtype = text_BLE.dtype
-    picture = trajectory_picture(extend_tracks(clip.tracks_NT2, clip.frames), clip.height, clip.width)
+    picture = trajectory_picture(extend_points(clip.tracks_NT2, clip.frames), clip.height, clip.width)
     image = None
     with _on_device(vae, options):
         if clip.first_frame_HWC is not None:
