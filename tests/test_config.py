@@ -11,6 +11,8 @@ from toraeval import config, registry
 
 
 def constructor(cls: Any) -> dict[str, Any]:
+    if hasattr(cls, "options_class"):  # the constructor takes the fields of this class
+        return {f.name: f.default for f in dataclasses.fields(cls.options_class) if f.name != "name"}
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     return {p.name: p.default for p in named}

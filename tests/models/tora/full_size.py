@@ -27,7 +27,7 @@ VAE_OPTIONS = {
         "num_groups": 4,
     },
 }
-WORDS = "a red ball moves left right up down over the sea aesthetic score : 6 . 5 motion camera pan"
+WORDS = "a red ball moves left the sea never aesthetic score: 6.5. motion 5.0. camera motion: pan left."
 
 
 def shake(module: nn.Module, seed: int, std: float) -> None:
@@ -71,19 +71,16 @@ def write_t5(folder: Path) -> Path:
     """A text encoder folder with a tokenizer that knows `WORDS`."""
     import transformers
     from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-    from tokenizers.processors import TemplateProcessing
+    from tokenizers.models import Unigram
+    from tokenizers.pre_tokenizers import Metaspace
 
-    vocabulary = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", *dict.fromkeys(WORDS.split())])}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    ).save_pretrained(folder)
+    pieces = ["<pad>", "</s>", "<unk>", "\u2581", *(f"\u2581{word}" for word in WORDS.split())]
+    tokenizer = Tokenizer(Unigram([(piece, -1.0) for piece in pieces], unk_id=2))
+    tokenizer.pre_tokenizer = Metaspace()
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
     config = transformers.T5Config(
-        vocab_size=len(vocabulary), d_model=32, d_kv=8, d_ff=64, num_layers=1, num_heads=4
+        vocab_size=len(pieces), d_model=32, d_kv=8, d_ff=64, num_layers=1, num_heads=4
     )
     torch.manual_seed(2)
     transformers.T5EncoderModel(config).save_pretrained(folder)

@@ -207,9 +207,12 @@ def test_random_weights_are_named(folders: Folders) -> None:
 
 
 def test_absent_weights_end_in_the_command_that_fetches_them(folders: Folders) -> None:
-    fetch = "run: python -m toraeval fetch model=tora size=xl2"
-    with pytest.raises(MissingAsset, match=fetch):
-        Tora(size="xl2", device="cpu").fingerprint()
+    every = r"all parts at once: python -m toraeval fetch model=tora size=xl2; or model\."
+    for options in ({}, {"weights": "random"}, {"weights": "random", "vae": "random"}):
+        with pytest.raises(MissingAsset, match=every):
+            Tora(size="xl2", device="cpu", **options)
+    with pytest.raises(MissingAsset, match=r"nothing is published for size=tiny; give model\.vae=PATH"):
+        tiny({**folders, "vae": ""})
     for part in ("weights", "vae", "text_encoder"):
         with pytest.raises(MissingAsset):
             tiny({**folders, part: "/nowhere/at-all"}).fingerprint()

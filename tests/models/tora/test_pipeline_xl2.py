@@ -89,9 +89,17 @@ def test_the_steps_by_hand(model: STDiT3, vae: OpenSoraVAE) -> None:
         mask[:, place] = 0
     y = torch.cat((text.features, model.y_embedder.y_embedding[None, None]))
 
-    def denoise(x: Tensor, t: Tensor, x_mask: Tensor | None) -> Tensor:
+    def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
         out: Tensor = model(
-            x, t, y, text.mask, x_mask, torch.tensor([12.0]), float(TOLD[0]), float(TOLD[1]), motion=features
+            x,
+            timestep,
+            y,
+            text.mask,
+            x_mask,
+            torch.tensor([12.0]),
+            float(TOLD[0]),
+            float(TOLD[1]),
+            motion=features,
         )
         return out
 

@@ -31,9 +31,10 @@ class Tora:
 
     name = "tora"
     version = VERSION
+    options_class = ToraConfig
 
     def __init__(self, **options: Any) -> None:
-        config = ToraConfig(**options)
+        config = self.options_class(**options)
         if config.size not in SIZES:
             raise UserError(f"tora: {unknown('size', config.size, SIZES)}")
         if config.steps is not None and not 1 <= config.steps <= 1000:

@@ -30,6 +30,8 @@ from toraeval.models.tora.vae import OpenSoraVAE, OpenSoraVAEConfig
 from toraeval.models.weight_files import StateReader
 from toraeval.types import MissingAsset, UserError
 
+# what size=xl2 takes by itself; the transformer is the one Tora began from, as its own motion parts are unpublished
+PUBLISHED = {"weights": "opensora_stdit_v3", "vae": "opensora_vae_v1_2", "text_encoder": "t5_v1_1_xxl"}
 RANDOM = "random"
 RANDOM_SEED = 0
 
@@ -178,7 +180,12 @@ class Parts:
 
 
 def _fetched(part: str, size: str) -> str:
-    raise MissingAsset(f"tora: size={size} needs {part}; run: {FETCH}, or give them with model.{part}=PATH")
+    if size != "xl2":
+        raise MissingAsset(f"tora: nothing is published for size={size}; give model.{part}=PATH")
+    try:
+        return str(assets.path(PUBLISHED[part]))
+    except MissingAsset as error:
+        raise MissingAsset(f"tora: {error}; all parts at once: {FETCH}; or model.{part}=PATH") from error
 
 
 def _vae_config(path: Path) -> OpenSoraVAEConfig | None:
