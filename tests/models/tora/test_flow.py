@@ -246,3 +246,13 @@ def test_bad_calls_are_refused() -> None:
         flow.sample(lambda x, t, m: x, z)
     with pytest.raises(ValueError, match="at least one must be noisy"):
         flow.loss(lambda x, t, m: x, z, torch.tensor([500.0]), z, torch.zeros(1, 2, dtype=torch.bool))
+
+
+def test_rounding_above_the_first_step_leaves_frames_active() -> None:
+    size = ClipSize(64.0, 64.0, 17.0)
+    flow, z = RectifiedFlow(), torch.randn(1, 2, 3, 4, 4)
+    assert flow.sampling_times(4, 1, size)[0] > 1000
+    plain, masked = (
+        flow.sample(lambda x, t, m: 0.3 * x, z, 4, 1.0, size, mask) for mask in (None, torch.ones(1, 3))
+    )
+    assert torch.equal(plain, masked)
