@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from toraeval.keys import file_sha256
+from toraeval.keys import digest, file_sha256
 from toraeval.optional import require
 from toraeval.registry import unknown
 from toraeval.types import MissingAsset, UserError
@@ -139,6 +139,11 @@ def cache_dir() -> Path:
 def offline() -> bool:
     """Return True if TORAEVAL_OFFLINE forbids downloads."""
     return os.environ.get("TORAEVAL_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+def files_sha256(files: Iterable[Path]) -> str:
+    """Return one hash of several files, by name and content, in the given order."""
+    return digest([(file.name, remembered_sha256(file)) for file in files])
 
 
 def remembered_sha256(file: Path) -> str:

@@ -69,7 +69,27 @@ class ToraConfig:
 
 @dataclass
 class ToraCogVideoXConfig:
-    """See `toraeval.models.tora_cogvideox.generator.Options`."""
+    """Options of `model=tora_cogvideox`.
+
+    Attributes:
+        variant: `t2v`, or `i2v`, which needs a first frame.
+        weights: folder or sat file; by default where `fetch` puts it.
+        format: `diffusers`, `sat`, `split`, or `auto` to recognise it.
+        vae: autoencoder in diffusers' layout; by default `vae/` beside the weights.
+        text_encoder: T5 v1.1 XXL with tokenizer; by default beside the weights.
+        steps: sampling steps, 1 to 1000.
+        guidance: classifier-free guidance scale, at least 1; 1 turns it off.
+        dynamic_guidance: `published`, `step_index` or `off`, see `solver.guidance_scale`.
+        unconditional: caption features of the unconditional half: of the `empty` caption, `zeros`, or `auto`: zeros
+            for sat, whose training drops captions to zeros, otherwise empty, each as its code has it.
+        zero_snr: `all`, `sampled`, or `auto`: sampled for sat, see `solver.Solver`.
+        posterior: `sample` (as published) or `mode` of the autoencoder for trajectories and first frame.
+        learned_positions: `on`, `off` or `auto`, see `checkpoint.load_transformer`.
+        precision: `bf16` or `fp32`.
+        device: `cpu`, `cuda`, `cuda:1`, ..., or `auto`: a GPU where there is one.
+        offload: keep each network on the CPU while it is not in use.
+        tiling: run the autoencoder on overlapping tiles; less memory, faint seams.
+    """
 
     name: str = "tora_cogvideox"
     variant: str = "t2v"

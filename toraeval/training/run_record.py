@@ -27,7 +27,7 @@ from toraeval.types import UserError
 def weights_hash(path: str, what: str) -> str:
     """Return the SHA-256 over the weight files of a path; raises MissingAsset where there are none."""
     files = StateReader(path, what, importers.FETCH).files
-    return keys.digest([(f.name, assets.remembered_sha256(f)) for f in files])
+    return assets.files_sha256(files)
 
 
 def motion_start(start: str) -> str:

@@ -75,7 +75,7 @@ class T5Captions:
             plain = [f for folder in (self._encoder_folder, self._tokenizer_folder) for f in folder.iterdir()
                      if f.suffix == ".json" or f.name in TOKENIZER_FILES]  # fmt: skip
             files = sorted({*weights, *plain})
-            self._hash = keys.digest([(f.name, assets.remembered_sha256(f)) for f in files])
+            self._hash = assets.files_sha256(files)
         return self._hash
 
     def fingerprint(self) -> dict[str, Any]:
