@@ -29,9 +29,10 @@ with torch.device("meta"):
 model.to_empty(device="cpu").eval()
 generator = torch.Generator().manual_seed(0)
 with torch.no_grad():
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point():
-            tensor.normal_(0, 0.02, generator=generator)
+    for parameter in model.parameters():
+        parameter.normal_(0, 0.02, generator=generator)
+    for buffer in model.buffers():  # variances of the batch norms among them
+        buffer.fill_(1)
     begin = time.perf_counter()
     motion = model.encode_motion(torch.randn(1, 4, 4, 64, 64))
     x, t, y = torch.randn(1, 4, 4, 64, 64), torch.tensor([700.0]), torch.randn(1, 1, 300, 4096)
