@@ -16,7 +16,6 @@ from toraeval import ablations, registry
 from toraeval.config import AblationsConfig
 from toraeval.training.ablations import BACKBONE, DEFAULT, GROUPS, Trained, variants
 
-pytest_plugins = ["tests.cli.conftest"]
 Cli = Callable[..., Ran]
 SHIFTS = {"default": 1, "backbone": 9, "cross_attention": 3}
 
@@ -43,7 +42,7 @@ def trained(folder: Path) -> Iterator[Trained]:
 
 @pytest.fixture
 def bench(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    registry.register("model", "tora", "tests.test_ablations:ShiftedTora")
+    registry.register("model", "tora", "tests.cli.test_ablations:ShiftedTora")
     registry.register("suite", "shapes", "tests.fake_parts:FakeSuite")
     monkeypatch.setattr(ablations, "train_all", lambda options: trained(tmp_path))
 
