@@ -14,6 +14,7 @@ from toraeval.models.tora.flow_colour import colour_wheel, flow_colours, flow_vi
 from toraeval.models.tora.trajectory import (
     blur_flow,
     blur_kernel,
+    clipped_points,
     flow_patches,
     integer_points,
     sparse_flow,
@@ -211,3 +212,9 @@ def test_unknown_blurs_are_refused(options: dict[str, str], message: str) -> Non
 def test_unknown_rule_for_points_outside_is_refused() -> None:
     with pytest.raises(UserError, match="allowed: refuse, skip"):
         sparse_flow(np.zeros((1, 2, 2), int), 8, 8, outside="clip")
+
+
+def test_positions_outside_are_counted_and_moved_inside() -> None:
+    tracks = np.array([[[-0.9, 3.0], [-1.0, 3.0], [9.9, 7.9], [10.0, 3.0], [4.0, 8.0]]])
+    assert clipped_points(tracks, 10, 8) == 3
+    assert integer_points(tracks, 10, 8).tolist() == [[[0, 3], [0, 3], [9, 7], [9, 3], [4, 7]]]

@@ -11,6 +11,13 @@ FUSER_PLACES = ("temporal", "spatial", "both")
 FUSER_SITES = ("residual", "attention")
 COMPRESSIONS = ("vae", "key_frame", "average")
 
+# Of upstream's configuration: what the Hub adds, and switches of kernels and training that leave the numbers alone.
+NOT_NUMERIC = frozenset({
+    "architectures", "auto_map", "dtype", "model_type", "torch_dtype", "transformers_version", "_name_or_path",
+    "enable_flash_attn", "enable_layernorm_kernel", "enable_sequence_parallelism", "freeze_y_embedder",
+    "only_train_temporal", "force_huggingface", "input_size", "class_dropout_prob", "drop_path",
+})  # fmt: skip
+
 
 @dataclass(frozen=True)
 class STDiTConfig:
@@ -92,9 +99,8 @@ class STDiTConfig:
     @classmethod
     def from_upstream(cls, options: Mapping[str, Any]) -> STDiTConfig:
         """Build from an Open-Sora config mapping, ignoring options that do not change the inference maths."""
-        ignored = {"input_size", "class_dropout_prob", "drop_path"}
         known = {f.name for f in fields(cls)}
-        unknown = sorted(set(options) - ignored - known)
+        unknown = sorted(set(options) - NOT_NUMERIC - known)
         if unknown:
             raise ValueError(
                 f"unknown STDiT option(s) {', '.join(unknown)}; known: {', '.join(sorted(known))}"

@@ -11,8 +11,9 @@ from toraeval.models.base import need_first_frame
 from toraeval.models.tora import checkpoint
 from toraeval.models.tora.linear_vae import BLOCK, LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora as ToraNetwork
-from toraeval.models.tora.pipeline import SamplingOptions, generate_frames
+from toraeval.models.tora.pipeline import SamplingOptions, all_tracks, generate_frames
 from toraeval.models.tora.text import prompt_facts
+from toraeval.models.tora.trajectory import clipped_points
 from toraeval.types import Case, MissingAsset, UserError, Video
 
 VERSION = "1"
@@ -113,6 +114,7 @@ class NanoTora:
             "native_frames": "any (trained on 17 to 129)",
             "precision": self.options.precision,
             "device": "cpu",
+            "points_moved_inside": clipped_points(all_tracks(case), case.width, case.height),
             **prompt_facts(case.prompt),
             **({} if case.camera is None else {"camera_paths": case.camera.num_objects}),
         }

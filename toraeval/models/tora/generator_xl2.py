@@ -34,6 +34,7 @@ from toraeval.models.tora.prompts import (
     split_options,
 )
 from toraeval.models.tora.sizes import CHUNK_FRAMES, SPACE_STRIDE
+from toraeval.models.tora.trajectory import clipped_points
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 
 VERSION = "1"
@@ -160,6 +161,7 @@ class FullTora:
             "resize": RESIZE if resized else "none",
             "condition": kind,
             "trajectories": len(tracks),
+            "points_moved_inside": clipped_points(tracks, width, height),
             "motion_weights": self.parts.motion_weights,
             "prompt": texts[0] if len(parts) == 1 else "|".join(texts),
             # a count that reaches the limit may have been cut

@@ -35,12 +35,6 @@ MOTION_FIELDS = (
 )  # fmt: skip
 MOTION = ("stored", "new")
 NULL_CAPTION = "y_embedder.y_embedding"
-# Of upstream's configuration: what the Hub adds, and switches of kernels and training that leave the numbers alone.
-NOT_NUMERIC = frozenset({
-    "architectures", "auto_map", "dtype", "model_type", "torch_dtype", "transformers_version", "_name_or_path",
-    "enable_flash_attn", "enable_layernorm_kernel", "enable_sequence_parallelism", "freeze_y_embedder",
-    "only_train_temporal", "force_huggingface",
-})  # fmt: skip
 
 
 def load_stdit(
@@ -100,7 +94,7 @@ def load_vae(
 
     Args:
         path: folder or weight file.
-        config: shape of the network, by default the published one.
+        config: shape of the network; by default that of the folder's config.json, else the published one.
         device: where the weights go.
         dtype: type of the weights afterwards.
 
@@ -115,9 +109,23 @@ def load_vae(
 
     reader = StateReader(path, "tora autoencoder", FETCH)
     with torch.device("meta"):
-        vae = OpenSoraVAE(config or OpenSoraVAEConfig())
+        vae = OpenSoraVAE(config or _vae_config(Path(path).expanduser()) or OpenSoraVAEConfig())
     fill(vae, reader, device, dtype)
     return vae.eval().requires_grad_(False)
+
+
+def _vae_config(folder: Path) -> OpenSoraVAEConfig | None:
+    from toraeval.models.tora.vae import OpenSoraVAEConfig
+
+    file = folder / CONFIG_FILE
+    if not file.is_file():
+        return None
+    try:
+        return OpenSoraVAEConfig.from_upstream(json.loads(file.read_text()))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"tora: {file} is no configuration of the autoencoder: {error}; run: {FETCH}"
+        ) from error
 
 
 def save_stdit(
@@ -158,7 +166,7 @@ def read_config(folder: Path) -> STDiTConfig | None:
         options = dict(json.loads(file.read_text()))
         if options.pop("skip_y_embedder", False):
             raise ValueError("skip_y_embedder=true, a network without caption features, is not supported")
-        return STDiTConfig.from_upstream({k: v for k, v in options.items() if k not in NOT_NUMERIC})
+        return STDiTConfig.from_upstream(options)
     except (ValueError, TypeError) as error:
         raise UserError(f"tora: {file} is no configuration of this network: {error}; run: {FETCH}") from error
 

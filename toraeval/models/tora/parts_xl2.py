@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from torch import Tensor
 from toraeval import assets, keys
 from toraeval.models.tora.config import SIZES, STDiTConfig
 from toraeval.models.tora.importers import (
-    CONFIG_FILE,
     FETCH,
     MOTION_FIELDS,
     MOTION_PARTS,
@@ -26,7 +24,7 @@ from toraeval.models.tora.model import Tora
 from toraeval.models.tora.pipeline import keyed_generator
 from toraeval.models.tora.stdit import STDiT3
 from toraeval.models.tora.t5 import PRECISIONS, T5Captions
-from toraeval.models.tora.vae import OpenSoraVAE, OpenSoraVAEConfig
+from toraeval.models.tora.vae import OpenSoraVAE
 from toraeval.models.weight_files import StateReader
 from toraeval.types import MissingAsset, UserError
 
@@ -130,7 +128,7 @@ class Parts:
             if self.vae == RANDOM:
                 vae = OpenSoraVAE().to(device, dtype).eval().requires_grad_(False)
             else:
-                vae = load_vae(self.vae, _vae_config(Path(self.vae).expanduser()), device, dtype)
+                vae = load_vae(self.vae, None, device, dtype)
         if vae.latent_channels != self.config.in_channels:
             raise UserError(
                 f"tora: {self.vae} gives {vae.latent_channels} latent channels, the transformer takes "
@@ -186,18 +184,6 @@ def _fetched(part: str, size: str) -> str:
         return str(assets.path(PUBLISHED[part]))
     except MissingAsset as error:
         raise MissingAsset(f"tora: {error}; all parts at once: {FETCH}; or model.{part}=PATH") from error
-
-
-def _vae_config(path: Path) -> OpenSoraVAEConfig | None:
-    file = path / CONFIG_FILE
-    if not file.is_file():
-        return None
-    try:
-        return OpenSoraVAEConfig.from_upstream(json.loads(file.read_text()))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"tora: {file} is no configuration of the autoencoder: {error}; run: {FETCH}"
-        ) from error
 
 
 def _hash(path: str) -> str:

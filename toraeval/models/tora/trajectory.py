@@ -68,6 +68,12 @@ def integer_points(tracks_NT2: FloatArray, width: int, height: int) -> IntArray:
     return np.clip(np.trunc(tracks_NT2), 0, limits).astype(np.int64)
 
 
+def clipped_points(tracks_NT2: FloatArray, width: int, height: int) -> int:
+    """Return how many positions `integer_points` moves onto the picture because they lie outside it."""
+    points = np.trunc(tracks_NT2)
+    return int(((points < 0) | (points > np.array([width - 1, height - 1]))).any(-1).sum())
+
+
 def sparse_flow(
     points_NT2: IntArray,
     width: int,

@@ -13,7 +13,9 @@ from toraeval import assets
 from toraeval.config import ToraCogVideoXConfig
 from toraeval.geometry import native_frames
 from toraeval.models.base import need_first_frame
+from toraeval.models.tora.pipeline import all_tracks
 from toraeval.models.tora.t5 import T5Captions
+from toraeval.models.tora.trajectory import clipped_points
 from toraeval.models.tora_cogvideox import checkpoint as weights_on_disk
 from toraeval.models.tora_cogvideox.autoencoder import POSTERIORS, autoencoder_files, load_autoencoder
 from toraeval.models.tora_cogvideox.checkpoint import FORMATS, SWITCH, WHAT
@@ -169,11 +171,12 @@ class ToraCogVideoX:
         assert self._networks is not None
         config = self._networks.transformer.config
         made = native_frames(case.frames, FRAME_GROUP)
+        tracks = all_tracks(case)
         text, tokens = self._encode(case.prompt)
         frames = sample_frames(
             self._networks,
             text,
-            Clip(case.trajectories.tracks_NT2, made, case.height, case.width, first_frame),
+            Clip(tracks, made, case.height, case.width, first_frame),
             case_draw(f"{case.suite}/{case.id}", seed),
             SamplingOptions(o.guidance, o.dynamic_guidance, o.posterior, o.torch_device(), o.offload),
         )
@@ -184,7 +187,10 @@ class ToraCogVideoX:
             "native_frames": config.sample_frames,
             "native_size": [8 * config.sample_width, 8 * config.sample_height],
             "first_frame": "none" if first_frame is None else "encoded",
+            "last_frame": "none" if case.last_frame_HWC is None else "given, but not used",
+            "trajectories": len(tracks),
             "trajectory_points": "truncated to integer pixels",
+            "points_moved_inside": clipped_points(tracks, case.width, case.height),
             "prompt_tokens": tokens,
             "prompt_tokens_allowed": config.max_text_seq_length,
             "learned_positions": self._networks.transformer.learned_positions,
