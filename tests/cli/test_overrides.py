@@ -14,7 +14,10 @@ Cli = Callable[..., Any]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("model=torra",), "unknown model 'torra'. Did you mean 'tora'? Allowed: tora, tora_cogvideox, ground_truth"),
+        (
+            ("model=torra",),
+            "unknown model 'torra'. Did you mean 'tora'? Allowed: tora, tora_cogvideox, ground_truth",
+        ),
         (("metric=traj_eror",), "unknown metric 'traj_eror'. Did you mean 'traj_error'?"),
         (("metric=[traj_error,fvdd]",), "unknown metric 'fvdd'"),
         (("tracker=lucas",), "unknown tracker 'lucas'. Did you mean 'lucas_kanade'?"),

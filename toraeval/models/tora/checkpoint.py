@@ -92,7 +92,9 @@ def _architecture(card: dict[str, Any], path: Path) -> STDiTConfig:
     try:
         return STDiTConfig(**card["architecture"])
     except (TypeError, ValueError) as error:
-        raise UserError(f"tora: the card of {path} describes no network that is known here: {error}") from error
+        raise UserError(
+            f"tora: the card of {path} describes no network that is known here: {error}"
+        ) from error
 
 
 def _fill(module: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:
