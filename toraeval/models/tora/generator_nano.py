@@ -16,7 +16,7 @@ from toraeval.models.tora.text import prompt_facts
 from toraeval.models.tora.trajectory import clipped_points
 from toraeval.types import Case, MissingAsset, UserError, Video
 
-VERSION = "1"
+VERSION = "2"  # 2: blocks work in slices, which changes the last bits
 MAX_FRAMES = 1024
 CONDITIONS = ("auto", "first_frame")
 
