@@ -88,6 +88,7 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     figure = Figure(figsize=(3.6 * len(groups), 3.9), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    widest = max(len(group) for group in groups)
     for axes, group in zip(panels, groups, strict=True):
         low, high = (group[f"traj_error_{side}"].to_numpy(float) for side in ("low", "high"))
         mean = group["traj_error"].to_numpy(float)
@@ -108,12 +109,13 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
         axes.set_xticks(
             list(places), [v.replace(" (default)", "\n(default)") for v in group["variant"]], fontsize=9
         )
+        axes.set_xlim(*((len(group) - 1) / 2 + side * widest / 2 for side in (-1, 1)))
         axes.set_title(str(group["ablation"].iloc[0]), fontsize=12)
         axes.grid(True, axis="y", color="#dddddd", linewidth=0.7)
         axes.set_axisbelow(True)
     panels[0].set_ylabel("TrajError [px], 95 % interval over cases", fontsize=11)
-    panels[0].set_ylim(bottom=0)
-    panels[-1].legend(loc="upper right", fontsize=9)
+    panels[0].set_ylim(0, 1.1 * float(rows["traj_error_high"].max()))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower right", fontsize=9)
     steps, frames, cases = (rows[name].iloc[0] for name in ("steps", "frames", "cases"))
     figure.suptitle(f"Ablations of Tora nano: {steps} training steps each, {cases} cases of {frames} frames")
     atomic(path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None}))
