@@ -10,6 +10,8 @@ Legend: B batch, T latent frames, S tokens per frame, C width, M motion channels
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,16 +20,17 @@ from toraeval.models.tora.attention import attend
 from toraeval.models.tora.config import STDiTConfig
 
 NORM_EPS = 1e-5
+Grid = tuple[int, int] | None  # token rows and columns
 
 
-class Fuser(nn.Module):
+class Fuser(nn.Module, ABC):
     """What the three designs have in common: how they are called."""
 
     def forward(
         self,
         x_BTSC: Tensor,
         motion_BTSM: Tensor,
-        grid: tuple[int, int] | None = None,
+        grid: Grid = None,
         places: Tensor | None = None,
     ) -> Tensor:
         """Fuse features into hidden states.
@@ -38,7 +41,11 @@ class Fuser(nn.Module):
             grid: token rows and columns; a square grid if not given.
             places: position embedding [B or 1,1,S,C] of the tokens; used where features have to say where they are.
         """
-        raise NotImplementedError
+        return self.fuse(x_BTSC, motion_BTSM, grid, places)
+
+    @abstractmethod
+    def fuse(self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: Grid, places: Tensor | None) -> Tensor:
+        """What a design does; see `forward`."""
 
 
 def zero_(layer: nn.Linear | nn.Conv1d) -> None:
@@ -69,13 +76,7 @@ class AdaptiveNormFuser(Fuser):
         zero_(self.flow_gamma_temporal)
         zero_(self.flow_beta_temporal)
 
-    def forward(
-        self,
-        x_BTSC: Tensor,
-        motion_BTSM: Tensor,
-        grid: tuple[int, int] | None = None,
-        places: Tensor | None = None,
-    ) -> Tensor:
+    def fuse(self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: Grid, places: Tensor | None) -> Tensor:
         """See `Fuser.forward`; `places` is not used."""
         side = int(motion_BTSM.shape[2] ** 0.5)
         rows, columns = grid or (side, side)
@@ -125,13 +126,7 @@ class ExtraChannelFuser(Fuser):
         self.merge = nn.Linear(hidden_size + motion_channels, hidden_size)
         zero_(self.merge)
 
-    def forward(
-        self,
-        x_BTSC: Tensor,
-        motion_BTSM: Tensor,
-        grid: tuple[int, int] | None = None,
-        places: Tensor | None = None,
-    ) -> Tensor:
+    def fuse(self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: Grid, places: Tensor | None) -> Tensor:
         """See `Fuser.forward`; `grid` and `places` are not used."""
         motion = motion_BTSM.to(x_BTSC.dtype).expand(*x_BTSC.shape[:3], -1)
         return x_BTSC + self.merge(torch.cat((x_BTSC, motion), -1))
@@ -155,13 +150,7 @@ class CrossAttentionFuser(Fuser):
         self.proj = nn.Linear(hidden_size, hidden_size)
         zero_(self.proj)
 
-    def forward(
-        self,
-        x_BTSC: Tensor,
-        motion_BTSM: Tensor,
-        grid: tuple[int, int] | None = None,
-        places: Tensor | None = None,
-    ) -> Tensor:
+    def fuse(self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: Grid, places: Tensor | None) -> Tensor:
         """See `Fuser.forward`; `grid` is not used.
 
         Keys carry the position embedding: a white feature looks the same everywhere, and attention has no order.
