@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
-from toraeval.types import Case, Score, Tracks, UserError, Video
+from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
 
 
 class Metric(Protocol):
@@ -30,6 +31,26 @@ class Metric(Protocol):
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data, to be written beside every table."""
+        ...
+
+
+class SetMetric(Metric, Protocol):
+    """A metric whose value belongs to a set of samples, e.g. a distance between two distributions.
+
+    `score` then stores what one sample contributes in `Score.arrays`; its `values` may be empty, and `skipped`
+    says why a sample contributes nothing.
+    """
+
+    def pool(self, contributions: Mapping[str, Mapping[str, FloatArray]]) -> Score:
+        """Return the values of the set.
+
+        Args:
+            contributions: sample id -> the arrays that `score` gave for it, in the order of the suite; the
+                value must not depend on this order.
+
+        Returns:
+            Values of the set, or a `Score` whose `skipped` says why there are none, e.g. too few samples.
+        """
         ...
 
 
