@@ -11,11 +11,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.base import check_tracks
-from toraeval.metrics.readings import READINGS, Measured, Reading, mean_over, measure, offsets
+from toraeval.metrics.paths import EXCLUDED, POOLING, V1, per_object, scored_paths
+from toraeval.metrics.readings import Reading, offsets
 from toraeval.types import Case, FloatArray, Score, Tracks, Video
-
-V1 = READINGS["traj_error_v1"]
 
 SECONDARY: dict[str, tuple[Reading, str]] = {
     "traj_error_l2": (replace(V1, distance="l2"), "Euclidean distance instead of |dx|+|dy|"),
@@ -70,22 +68,19 @@ class TrajError:
         Raises:
             UserError: the tracks do not fit the case or hold a number that is not finite.
         """
-        if tracks is None:
-            return Score(self.name, self.version, skipped="no tracks: the metric needs a tracker")
-        check_tracks(self.name, case, tracks)
-        main = _measure(V1, case, tracks)
-        scored = np.isfinite(main.error_NT)
-        if not scored.any():
-            return Score(self.name, self.version, skipped=_nothing_scored(case))
-        seen_NT = np.where(scored, np.asarray(tracks.visible_NT, dtype=np.float64), np.nan)
-        beside = {name: _measure(reading, case, tracks) for name, (reading, _) in SECONDARY.items()}
+        paths = scored_paths(self.name, case, tracks)
+        if isinstance(paths, str):
+            return Score(self.name, self.version, skipped=paths)
+        main, scored = paths.measure(V1), paths.counted_NT
+        seen_NT = np.where(scored, paths.seen_NT.astype(np.float64), np.nan)
+        beside = {name: paths.measure(reading) for name, (reading, _) in SECONDARY.items()}
         values = {"traj_error": main.value}
         values |= {name: measured.value for name, measured in beside.items()}
         values["traj_error_diagonal"] = main.value / math.hypot(case.width, case.height)
-        values["tracked_visible"] = float(mean_over(mean_over(seen_NT, axis=1), axis=0))
+        values["tracked_visible"] = per_object(seen_NT)
         values["n_objects"] = float(scored.any(axis=1).sum())
         values["scored_points"] = float(scored.sum())
-        offset = offsets(case.trajectories.tracks_NT2, tracks.tracks_NT2)
+        offset = offsets(paths.target_NT2, paths.tracked_NT2)
         arrays: dict[str, FloatArray] = {
             "offset_NT2": np.where(scored[..., None], offset, np.nan),
             "errors_NT": main.error_NT,
@@ -110,13 +105,8 @@ class TrajError:
             "direction": self.direction,
             "units": "pixels of the scored size; (x, y), origin top-left, pixel centres at integers",
             "formula": "mean_case mean_object mean_frame (|p_x - g_x| + |p_y - g_y|), p tracked, g target",
-            "pooling": "frames of an object, then objects of a case, then cases, all with equal weight",
-            "excluded": [
-                "frame 0, the query frame",
-                "frames whose target is not visible",
-                "frames whose target lies off the picture: outside -0.5 <= x <= width - 0.5, same for y",
-                "objects whose target is not visible or off the picture in frame 0",
-            ],
+            "pooling": POOLING,
+            "excluded": list(EXCLUDED),
             "lost_points": "count with the place the tracker reports; see tracked_visible",
             "failures": "a case without video or tracks has no value; it is counted, never scored as 0",
             "reading": asdict(V1),
@@ -124,24 +114,3 @@ class TrajError:
             "source": "Tora, arXiv 2407.21705: average L1 distance between predefined and generated "
             "trajectories; tracker, formula and pixel frame are not published",
         }
-
-
-def _measure(reading: Reading, case: Case, tracks: Tracks) -> Measured:
-    target = case.trajectories
-    return measure(
-        reading,
-        target.tracks_NT2,
-        tracks.tracks_NT2,
-        target.visible_NT,
-        np.asarray(tracks.visible_NT, dtype=bool),
-        (case.width, case.height),
-    )
-
-
-def _nothing_scored(case: Case) -> str:
-    if case.frames < 2:
-        return f"nothing to score: {case.frames} frame, and frame 0 is the query frame"
-    return (
-        f"nothing to score: no object has a visible target inside {case.width}x{case.height} in frame 0 "
-        f"and again in frames 1 to {case.frames - 1}"
-    )
