@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from omegaconf import MISSING
 
 from toraeval import config, registry
 
@@ -25,7 +26,7 @@ def test_every_schema_equals_the_constructor(kind: str, name: str) -> None:
     schema = config.SCHEMAS[kind][name]()
     fields = {f.name: getattr(schema, f.name) for f in dataclasses.fields(schema) if f.name != "name"}
     expected = {
-        key: config.MISSING if default is inspect.Parameter.empty else default
+        key: MISSING if default is inspect.Parameter.empty else default
         for key, default in constructor(registry.load(kind, name)).items()
     }
     assert fields == expected

@@ -1,0 +1,107 @@
+"""Options of the models that are slow to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omegaconf import MISSING
+
+
+@dataclass
+class ToraConfig:
+    """See `toraeval.models.tora.generator.Tora`; None stands for the default of the size.
+
+    The options from `vae` on are those of the full sizes, see `toraeval.models.tora.generator_xl2.FullOptions`.
+
+    Attributes:
+        size: nano, xl2 or tiny.
+        steps: sampling steps, 1 to 1000.
+        guidance: classifier-free guidance scale, at least 1; 1 turns it off.
+        precision: bf16 or fp32.
+        weights: file or folder of your own; at size=xl2 also `random`, for timings.
+        condition: auto (what the case gives), text, first_frame or first_last_frame.
+    """
+
+    name: str = "tora"
+    size: str = "nano"
+    steps: int | None = None
+    guidance: float | None = None
+    precision: str = "bf16"
+    weights: str | None = None
+    condition: str = "auto"
+    vae: str | None = None
+    text_encoder: str | None = None
+    device: str | None = None
+    aesthetic: float | None = None
+    motion_score: float | None = None
+    camera_motion: str | None = None
+    clean_prompt: bool | None = None
+    posterior: str | None = None
+    tiling: int | None = None
+    compile: bool | None = None
+    offload: bool | None = None
+    align: int | None = None
+    loop_frames: int | None = None
+
+
+@dataclass
+class ToraCogVideoXConfig:
+    """Options of `model=tora_cogvideox`.
+
+    Attributes:
+        variant: `t2v`, or `i2v`, which needs a first frame.
+        weights: folder or sat file; by default where `fetch` puts it.
+        format: `diffusers`, `sat`, `split`, or `auto` to recognise it.
+        vae: autoencoder in diffusers' layout; by default `vae/` beside the weights.
+        text_encoder: T5 v1.1 XXL with tokenizer; by default beside the weights.
+        steps: sampling steps, 1 to 1000.
+        guidance: classifier-free guidance scale, at least 1; 1 turns it off.
+        dynamic_guidance: `published`, `step_index` or `off`, see `solver.guidance_scale`.
+        unconditional: caption features of the unconditional half: of the `empty` caption, `zeros`, or `auto`: zeros
+            for sat, whose training drops captions to zeros, otherwise empty, each as its code has it.
+        zero_snr: `all`, `sampled`, or `auto`: sampled for sat, see `solver.Solver`.
+        posterior: `sample` (as published) or `mode` of the autoencoder for trajectories and first frame.
+        learned_positions: `on`, `off` or `auto`, see `checkpoint.load_transformer`.
+        precision: `bf16` or `fp32`.
+        device: `cpu`, `cuda`, `cuda:1`, ..., or `auto`: a GPU where there is one.
+        offload: keep each network on the CPU while it is not in use.
+        tiling: run the autoencoder on overlapping tiles; less memory, faint seams.
+    """
+
+    name: str = "tora_cogvideox"
+    variant: str = "t2v"
+    weights: str | None = None
+    format: str = "auto"
+    vae: str | None = None
+    text_encoder: str | None = None
+    steps: int = 50
+    guidance: float = 6.0
+    dynamic_guidance: str = "published"
+    unconditional: str = "auto"
+    zero_snr: str = "auto"
+    posterior: str = "sample"
+    learned_positions: str = "auto"
+    precision: str = "bf16"
+    device: str = "auto"
+    offload: bool = False
+    tiling: bool = False
+
+
+@dataclass
+class GroundTruthConfig:
+    name: str = "ground_truth"
+
+
+@dataclass
+class StaticConfig:
+    name: str = "static"
+
+
+@dataclass
+class PrecomputedConfig:
+    """See `toraeval.models.precomputed.Precomputed`."""
+
+    name: str = "precomputed"
+    videos: str = MISSING
+    label: str | None = None
+    cut: bool = False

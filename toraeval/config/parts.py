@@ -1,0 +1,58 @@
+"""Options of suites, trackers and metrics that are slow to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omegaconf import MISSING
+
+
+@dataclass
+class ShapesConfig:
+    """See `toraeval.suites.shapes.Shapes`."""
+
+    name: str = "shapes"
+    split: str = "test"
+    count: int = 16
+
+
+@dataclass
+class FolderConfig:
+    """See `toraeval.suites.folder.Folder`."""
+
+    name: str = "folder"
+    path: str = MISSING
+    canvas: list[int] | None = None
+    rule: str = "index"
+    fps: float = 8.0
+
+
+@dataclass
+class CoTracker3Config:
+    """See `toraeval.trackers.cotracker`."""
+
+    name: str = MISSING
+    checkpoint: str | None = None
+    sha256: str | None = None
+    weights: str = "checkpoint"
+    source: str = "github"
+    repo_dir: str | None = None
+    revision: str = "82e02e8029753ad4ef13cf06be7f4fc5facdda4d"
+    device: str = "cpu"
+
+
+@dataclass
+class CoTracker3OfflineConfig(CoTracker3Config):
+    name: str = "cotracker3_offline"
+    chunk_frames: int = 8
+
+
+@dataclass
+class CoTracker3OnlineConfig(CoTracker3Config):
+    name: str = "cotracker3_online"
+    support_grid: bool = False
+
+
+@dataclass
+class TrajErrorConfig:
+    name: str = "traj_error"

@@ -1,0 +1,132 @@
+"""Options of `run`, `bench` and `score`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+STAGES = ("generate", "track", "score")
+KEEP = ("preview", "lossless", "none")
+
+
+@dataclass
+class CommonConfig:
+    """What `run`, `bench` and `score` share.
+
+    Attributes:
+        tracker: the point tracker.
+        metrics: chosen by `metric=NAME` or `'metric=[A,B]'`.
+        stages: any of generate, track, score.
+        keep: what stays of each video after scoring: preview, lossless or none.
+        workers: processes over cases; results do not depend on it.
+        fail_fast: stop at the first case that fails.
+        dry_run: say what would be done and what is missing, then stop.
+        results: folder of everything that is written.
+    """
+
+    tracker: Any = MISSING
+    metrics: dict[str, Any] = field(default_factory=dict)
+    stages: list[str] = field(default_factory=lambda: list(STAGES))
+    keep: str = "preview"
+    workers: int = 1
+    fail_fast: bool = False
+    dry_run: bool = False
+    results: str = "results"
+
+
+@dataclass
+class RunConfig(CommonConfig):
+    """`python -m toraeval run`.
+
+    Attributes:
+        model: the generator.
+        suite: the test cases.
+        frames, height, width: what is asked of the generator.
+        seeds: sampling seeds, each one a sample of every case.
+        limit: only the first so many cases; for trying.
+        samples: only these case ids.
+        floor: also measure the tracker on the ground truth of the same cases.
+    """
+
+    model: Any = MISSING
+    suite: Any = MISSING
+    frames: int = 16
+    height: int = 512
+    width: int = 512
+    seeds: list[int] = field(default_factory=lambda: [0])
+    limit: int | None = None
+    samples: list[str] | None = None
+    floor: bool = True
+
+
+@dataclass
+class AblationsConfig:
+    """`python -m toraeval bench preset=ablations`: what is trained before it is compared.
+
+    Attributes:
+        steps: training steps of each variant; 340 take about 9 minutes on two free cores.
+        backbone_steps: steps of the common start, without paths.
+        clips: distinct clips of 17 frames.
+        split, cases: what the variants are scored on: a split of `shapes` and the number of its cases.
+        folder: where autoencoder, clips and weights lie; keep it to go on later.
+        workers: processes, one thread each.
+        seed: seed of new weights and draws.
+    """
+
+    steps: int = 340
+    backbone_steps: int = 280
+    clips: int = 4096
+    split: str = "validation"
+    cases: int = 32
+    folder: str = "training_state"
+    workers: int = 2
+    seed: int = 0
+
+
+@dataclass
+class BenchConfig(CommonConfig):
+    """`python -m toraeval bench`: the fields of `run`, with lists of models and lengths.
+
+    Attributes:
+        models: registry names; each one takes its options from `conf/model/<name>.yaml` and `model_options`.
+        model_options: `model_options.tora.steps=20` and the like.
+        frames: lengths.
+        ablations: train and compare variants of Tora nano instead of running `models`.
+    """
+
+    ablations: AblationsConfig | None = None
+    models: list[str] = field(default_factory=list)
+    model_options: dict[str, Any] = field(default_factory=dict)
+    suite: Any = MISSING
+    frames: list[int] = field(default_factory=list)
+    height: int = 512
+    width: int = 512
+    seeds: list[int] = field(default_factory=lambda: [0])
+    limit: int | None = None
+    samples: list[str] | None = None
+    floor: bool = True
+
+
+@dataclass
+class ScoreConfig(CommonConfig):
+    """`python -m toraeval score`: the user's own videos.
+
+    Attributes:
+        videos: a folder of videos, or one video file.
+        trajectories: a folder of trajectory files, or one file.
+        label: name of the method in tables; the folder's name by default.
+        canvas: `[width, height]` of trajectory files that state none; by default 256 x 256 for text,
+            576 x 320 for DragNUWA's JSON, and the video's own size for NumPy arrays.
+        align: how a path of another length meets its video: `resample` (the whole path in the whole clip) or
+            `cut` (point k belongs to frame k; only the frames both have are scored).
+        limit: only the first so many pairs.
+    """
+
+    videos: str = MISSING
+    trajectories: str = MISSING
+    label: str | None = None
+    canvas: list[int] | None = None
+    align: str = "resample"
+    limit: int | None = None
