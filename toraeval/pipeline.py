@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from toraeval import lock, record, results
 from toraeval.plan import Plan, plan_floor
+from toraeval.pooling import pool_sets
 from toraeval.results import RunResult
 from toraeval.stages import Outcome, is_current, process
 from toraeval.store import disk_use, require_space, require_writable, sample_id, write_json
@@ -152,14 +153,24 @@ def _write(
     own_floor = plan.store if plan.model == "ground_truth" else None
     rows = results.read_rows(plan.store, versions, floor.store if floor else own_floor)
     results.write_tables(plan.store, rows)
-    definitions = {
-        name: metric.definition()
-        if hasattr(metric, "definition")
-        else {"metric": name, "version": metric.version}
-        for name, metric in plan.metrics.items()
-    }
-    results.write_definitions(plan.store, definitions)
+    results.write_definitions(plan.store, {name: defined(metric) for name, metric in plan.metrics.items()})
+    if finished and "score" in plan.options.stages:
+        pool_sets(plan)
     write_json(plan.run_dir / results.RECORD, _record(plan, rows, outcomes, command, start, finished))
+
+
+def defined(metric: Any) -> dict[str, Any]:
+    """Return a metric's definition, with what reports need to know of it."""
+    stated = dict(metric.definition()) if hasattr(metric, "definition") else {}
+    return {
+        "metric": metric.name,
+        "version": str(metric.version),
+        "direction": getattr(metric, "direction", ""),
+        **stated,
+        "looks_at": "video" if getattr(metric, "needs_video", False) else "tracks",
+        "unit": getattr(metric, "units", ""),
+        "of_whole_set": hasattr(metric, "pool"),
+    }
 
 
 def _record(

@@ -23,6 +23,7 @@ from toraeval.videoio import TEMPORARY
 VIDEO, PREVIEW, VIDEO_META = "video.mkv", "preview.mp4", "video.json"
 TRACKS, SCORE, SCORE_ARRAYS = "tracks.npz", "score.json", "score.npz"
 FAILURE, TRACEBACK = "failure.json", "traceback.txt"
+SET_SCORES = "set_scores.json"
 
 
 def atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -208,8 +209,8 @@ class Slot:
         return StoredTracks(tracks, meta["key"], float(meta["seconds"]))
 
     def track_seconds(self) -> float | None:
-        stored = self.load_tracks()
-        return None if stored is None else stored.seconds
+        stored = _loadz(self.folder / TRACKS, "meta") or {}
+        return float(json.loads(str(stored[""]))["seconds"]) if "" in stored else None
 
     def scores(self) -> dict[str, dict[str, Any]]:
         """Return the stored metrics: name -> {key, version, values, skipped}."""
@@ -230,6 +231,10 @@ class Slot:
             arrays |= {f"{name}/{k}": np.asarray(v) for k, v in score.arrays.items()}
         atomic(self.folder / SCORE_ARRAYS, lambda path: _savez(path, arrays))
         write_json(self.folder / SCORE, {"facts": dict(facts), "metrics": metrics, "seconds": seconds})
+
+    def score_arrays(self, metric: str) -> dict[str, Any]:
+        """Return the arrays that one metric stored, by their own names."""
+        return _loadz(self.folder / SCORE_ARRAYS, f"{metric}/") or {}
 
     def facts(self) -> dict[str, Any] | None:
         """Return what identifies the sample, from whichever file holds it."""
@@ -278,10 +283,13 @@ def _savez(path: Path, arrays: Mapping[str, Any]) -> None:
         np.savez(file, **arrays)
 
 
-def _loadz(path: Path) -> dict[str, Any] | None:
+def _loadz(path: Path, prefix: str = "") -> dict[str, Any] | None:
+    """Return the arrays of an .npz file whose names begin with `prefix`, without it."""
     try:
         # opened here, because np.load leaves a damaged file open
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+            return {
+                name.removeprefix(prefix): stored[name] for name in stored.files if name.startswith(prefix)
+            }
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None  # an unreadable file is a missing one: it is made again

@@ -1,0 +1,33 @@
+"""What a run leaves behind: written by the pipeline, read by reports and by whoever asks `load_results`."""
+
+from toraeval.results.rows import MAIN_METRIC, read_rows, write_definitions, write_tables
+from toraeval.results.run import (
+    CASES,
+    DEFINITIONS,
+    RECORD,
+    SKIPS,
+    TIMINGS,
+    WORDS,
+    CaseResult,
+    RunResult,
+    load_run,
+)
+from toraeval.results.tidy import Results, load_results
+
+__all__ = [
+    "CASES",
+    "DEFINITIONS",
+    "MAIN_METRIC",
+    "RECORD",
+    "SKIPS",
+    "TIMINGS",
+    "WORDS",
+    "CaseResult",
+    "Results",
+    "RunResult",
+    "load_results",
+    "load_run",
+    "read_rows",
+    "write_definitions",
+    "write_tables",
+]
