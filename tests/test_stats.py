@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, permutation_test
 
-from toraeval.stats import BOOTSTRAP_SEED, bootstrap_band, bootstrap_mean, case_means, paired_difference
+from toraeval.stats import (
+    BOOTSTRAP_SEED,
+    bootstrap_band,
+    bootstrap_mean,
+    bootstrap_ratio,
+    case_means,
+    holm,
+    paired_difference,
+    sign_flip_test,
+)
 from toraeval.types import UserError
 
 
@@ -22,7 +31,7 @@ def test_interval_is_scipys_bca_of_the_case_means():
     want = bootstrap(
         (numbers,), np.mean, method="BCa", n_resamples=9999, rng=np.random.default_rng(BOOTSTRAP_SEED)
     ).confidence_interval
-    assert (got.low, got.high) == (want.low, want.high)
+    assert (got.low, got.high) == pytest.approx((want.low, want.high), rel=1e-12)
     assert (got.mean, got.cases, got.method, got.reason) == (pytest.approx(numbers.mean()), 20, "BCa", None)
 
 
@@ -119,3 +128,73 @@ def test_pairing_uses_shared_cases_only_and_names_the_others():
     assert (paired.a_lower, paired.b_lower, paired.ties) == (1, 0, 1)
     with pytest.raises(UserError, match="no scored case"):
         paired_difference({"a": 1.0}, {"b": 1.0})
+
+
+def test_ratio_interval_is_scipys_bca_of_paired_cases():
+    rng = np.random.default_rng(4)
+    b = rng.gamma(3.0, 4.0, 18)
+    a = b * rng.uniform(2, 5, 18)
+    got = bootstrap_ratio(values_of(a), values_of(b))
+    want = bootstrap(
+        (a, b),
+        lambda x, y, axis: x.mean(axis=axis) / y.mean(axis=axis),
+        method="BCa",
+        paired=True,
+        n_resamples=9999,
+        rng=np.random.default_rng(BOOTSTRAP_SEED),
+    ).confidence_interval
+    assert (got.low, got.high) == pytest.approx((want.low, want.high), rel=1e-12)
+    assert got.mean == pytest.approx(a.mean() / b.mean())
+    assert got.low < got.mean < got.high
+
+
+def test_ratio_without_a_divisor_has_no_value():
+    assert math.isnan(bootstrap_ratio({"a": 1.0, "b": 2.0}, {"a": 0.0, "b": 0.0}).mean)
+    lonely = bootstrap_ratio({"a": 1.0, "b": 2.0}, {"a": 4.0})
+    assert (lonely.mean, lonely.cases) == (0.25, 1)
+    assert bootstrap_ratio({"a": 1.0}, {"b": 1.0}).cases == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("count", [2, 5, 11])
+def test_sign_flips_give_the_p_value_of_scipys_exact_permutations(count, seed):
+    numbers = np.random.default_rng(seed).normal(0.4, 1.0, count)
+    # scipy swaps the two sides of pairs; against zeros that is flipping signs
+    want = permutation_test(
+        (numbers, np.zeros(count)),
+        lambda x, y, axis: (x - y).mean(axis=axis),
+        permutation_type="samples",
+        n_resamples=np.inf,
+        alternative="two-sided",
+    ).pvalue
+    assert sign_flip_test(numbers) == pytest.approx(want, abs=1e-12)
+
+
+def test_many_cases_are_drawn_and_agree_with_the_exact_test_nearby(monkeypatch):
+    numbers = np.random.default_rng(8).normal(0.5, 1.0, 16)
+    exact = sign_flip_test(numbers)
+    monkeypatch.setattr("toraeval.stats.paired.EXACT_CASES", 4)
+    drawn = sign_flip_test(numbers)
+    assert drawn == pytest.approx(exact, rel=0.1)
+    assert drawn == sign_flip_test(numbers[::-1])
+    assert sign_flip_test(np.full(400, 2.0)) == 1 / 100_000
+
+
+def test_p_of_no_spread_no_difference_and_one_case():
+    assert sign_flip_test(np.ones(4)) == 2 / 16
+    assert sign_flip_test(np.zeros(6)) == 1.0
+    assert sign_flip_test(np.array([0.1, 0.2, -0.3])) == 1.0
+    assert math.isnan(sign_flip_test(np.array([3.0])))
+
+
+def test_false_alarms_are_as_rare_as_promised():
+    rng = np.random.default_rng(9)
+    alarms = sum(sign_flip_test(rng.normal(0, 1, 8)) <= 0.05 for _ in range(400))
+    assert alarms <= 32
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, float("nan"), 0.7])[0::2] == [1.0, 1.0]
+    assert math.isnan(holm([0.6, float("nan")])[1])
+    assert holm([]) == []

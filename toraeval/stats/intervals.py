@@ -1,14 +1,13 @@
-"""Intervals and paired comparisons over cases, independent of the order in which results arrive.
+"""Bootstrap intervals of means, ratios and curves over cases.
 
-A case is the unit that is resampled: frames, objects and seeds of one case are not independent draws, so
-that they are averaged inside the case first.
+Shape legend: C cases, K columns, R resamples, T frames.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -26,10 +25,10 @@ CaseValues = Mapping[str, float | Sequence[float]]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over cases and how far it may be trusted.
+    """A mean (or a ratio of means) over cases and how far it may be trusted.
 
     Attributes:
-        mean: mean over cases, NaN when there are none.
+        mean: the number itself, NaN when there are no cases.
         low, high: bounds of the interval, NaN when there is none.
         cases: number of cases that entered.
         level: coverage the bounds aim at.
@@ -44,26 +43,6 @@ class Interval:
     level: float = LEVEL
     method: str = "BCa"
     reason: str | None = None
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """How much a differs from b on the cases that both have.
-
-    Attributes:
-        difference: interval of the mean of a - b over shared cases.
-        effect: mean difference divided by its standard deviation over cases (ddof 1), NaN when undefined.
-        a_lower, b_lower, ties: number of shared cases on which a, b or neither is lower.
-        only_a, only_b: case ids that the other side lacks; left out of everything above.
-    """
-
-    difference: Interval
-    effect: float
-    a_lower: int
-    b_lower: int
-    ties: int
-    only_a: tuple[str, ...]
-    only_b: tuple[str, ...]
 
 
 def case_means(values: CaseValues) -> dict[str, float]:
@@ -84,9 +63,7 @@ def case_means(values: CaseValues) -> dict[str, float]:
 
 
 def bootstrap_mean(values: CaseValues, level: float = LEVEL, resamples: int = RESAMPLES) -> Interval:
-    """Return the mean over cases with its bootstrap interval.
-
-    Bias-corrected and accelerated bootstrap (Efron 1987, `scipy.stats.bootstrap`), resampling whole cases.
+    """Return the mean over cases with its bootstrap interval, see `_resampled`.
 
     Args:
         values: case id -> value or values per seed; NaN values are left out.
@@ -96,41 +73,83 @@ def bootstrap_mean(values: CaseValues, level: float = LEVEL, resamples: int = RE
     Raises:
         UserError: a value is infinite, or the level is not between 0 and 1.
     """
+    numbers = np.array(list(case_means(values).values()), dtype=np.float64)
+    return _resampled(numbers[:, None], lambda means_RK: means_RK[:, 0], level, resamples)
+
+
+def bootstrap_ratio(
+    a: CaseValues, b: CaseValues, level: float = LEVEL, resamples: int = RESAMPLES
+) -> Interval:
+    """Return mean(a) / mean(b) over the cases that both have, with its bootstrap interval.
+
+    Whole cases are drawn, both sides together, so that hard cases do not widen the interval.
+
+    Args:
+        a, b: case id -> value or values per seed, positive for a ratio that means anything.
+        level, resamples: as for `bootstrap_mean`.
+    """
+    means_a, means_b = case_means(a), case_means(b)
+    shared = [case_id for case_id in means_a if case_id in means_b]
+    pairs_C2 = np.array([(means_a[case_id], means_b[case_id]) for case_id in shared]).reshape(-1, 2)
+    if len(pairs_C2) and pairs_C2[:, 1].mean() == 0:
+        return Interval(np.nan, np.nan, np.nan, len(shared), level, "none", "the divisor is 0")
+    return _resampled(pairs_C2, lambda means_R2: means_R2[:, 0] / means_R2[:, 1], level, resamples)
+
+
+def _resampled(
+    values_CK: FloatArray, statistic: Callable[[FloatArray], FloatArray], level: float, resamples: int
+) -> Interval:
+    """Return a statistic of column means with its bias-corrected and accelerated interval.
+
+    Efron 1987, J. Am. Stat. Assoc. 82(397); equal to `scipy.stats.bootstrap(method="BCa")` with the same draws.
+
+    Args:
+        values_CK: one row per case.
+        statistic: maps column means (R, K) to numbers (R,).
+        level: coverage, between 0 and 1.
+        resamples: number of draws of as many cases as there are.
+    """
     if not 0 < level < 1:
         raise UserError(f"statistics: level must lie between 0 and 1, but got {level}")
-    numbers = np.array(list(case_means(values).values()), dtype=np.float64)
-    count = int(numbers.size)
+    count = len(values_CK)
     if count == 0:
         return Interval(np.nan, np.nan, np.nan, 0, level, "none", "no case has a value")
-    mean = float(numbers.mean())
+    seen = float(statistic(values_CK.mean(axis=0)[None])[0])
     if count == 1:
-        return Interval(mean, np.nan, np.nan, 1, level, "none", "one case only: no spread to resample")
-    if np.ptp(numbers) == 0:
-        value = float(numbers[0])
+        return Interval(seen, np.nan, np.nan, 1, level, "none", "one case only: no spread to resample")
+    if (np.ptp(values_CK, axis=0) == 0).all():
+        value = float(statistic(values_CK[:1])[0])
         return Interval(value, value, value, count, level, "constant", "all cases have the same value")
-    return _resampled(numbers, mean, level, resamples)
+    draws_RC = np.random.default_rng(BOOTSTRAP_SEED).integers(0, count, (resamples, count))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found_R = statistic(values_CK[draws_RC].mean(axis=1))
+        without_C = statistic((values_CK.sum(axis=0) - values_CK) / (count - 1))
+    if not np.isfinite(found_R).all():
+        return Interval(seen, np.nan, np.nan, count, level, "none", "some resamples have no finite value")
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    shares = _bca_shares(found_R, seen, without_C, tails)
+    method, reason = "BCa", None
+    if shares is None:
+        shares, method, reason = tails, "percentile", "BCa is undefined for these values"
+    low, high = np.percentile(found_R, 100 * shares)
+    return Interval(seen, float(low), float(high), count, level, method, reason)
 
 
-def _resampled(numbers: FloatArray, mean: float, level: float, resamples: int) -> Interval:
-    from scipy.stats import bootstrap
-
-    bounds: dict[str, tuple[float, float]] = {}
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            result = bootstrap(
-                (numbers,),
-                np.mean,
-                confidence_level=level,
-                n_resamples=resamples,
-                method=method,
-                rng=np.random.default_rng(BOOTSTRAP_SEED),
-            )
-        bounds[method] = float(result.confidence_interval.low), float(result.confidence_interval.high)
-        if np.isfinite(bounds[method]).all():
-            reason = None if method == "BCa" else "BCa is undefined for these values"
-            return Interval(mean, *bounds[method], int(numbers.size), level, method, reason)
-    return Interval(mean, np.nan, np.nan, int(numbers.size), level, "none", "no finite bound found")
+def _bca_shares(
+    found_R: FloatArray, seen: float, without_C: FloatArray, tails: FloatArray
+) -> FloatArray | None:
+    """Return which shares of the sorted resamples bound the interval, None where they are undefined."""
+    below = float((found_R < seen).mean() + (found_R <= seen).mean()) / 2
+    slope_C = without_C.mean() - without_C
+    spread = float((slope_C**2).sum())
+    if not 0 < below < 1 or not np.isfinite(slope_C).all() or spread == 0:
+        return None
+    normal = NormalDist()
+    bias, acceleration = normal.inv_cdf(below), float((slope_C**3).sum()) / (6 * spread**1.5)
+    reach = bias + np.array([normal.inv_cdf(tail) for tail in tails])
+    if (1 - acceleration * reach <= 0).any():
+        return None
+    return np.array([normal.cdf(bias + x / (1 - acceleration * x)) for x in reach])
 
 
 def bootstrap_band(
@@ -174,34 +193,3 @@ def bootstrap_band(
 
 def _ratio(total: FloatArray, count: FloatArray) -> FloatArray:
     return np.where(count > 0, total / np.maximum(count, 1.0), np.nan)
-
-
-def paired_difference(a: CaseValues, b: CaseValues, level: float = LEVEL) -> PairedDifference:
-    """Compare two sets of results case by case.
-
-    Args:
-        a, b: case id -> value or values per seed; only cases with a value on both sides enter.
-        level: coverage of the interval.
-
-    Raises:
-        UserError: a value is infinite, or no case is shared.
-    """
-    means_a, means_b = case_means(a), case_means(b)
-    shared = [case_id for case_id in means_a if case_id in means_b]
-    if not shared:
-        raise UserError(
-            f"statistics: the two results share no scored case ({len(means_a)} and {len(means_b)} cases); "
-            "compare runs of the same suite"
-        )
-    differences = {case_id: means_a[case_id] - means_b[case_id] for case_id in shared}
-    numbers = np.array(list(differences.values()))
-    spread = float(numbers.std(ddof=1)) if len(shared) > 1 else 0.0
-    return PairedDifference(
-        difference=bootstrap_mean(differences, level),
-        effect=float(numbers.mean()) / spread if spread > 0 else float("nan"),
-        a_lower=int((numbers < 0).sum()),
-        b_lower=int((numbers > 0).sum()),
-        ties=int((numbers == 0).sum()),
-        only_a=tuple(case_id for case_id in means_a if case_id not in means_b),
-        only_b=tuple(case_id for case_id in means_b if case_id not in means_a),
-    )

@@ -1,0 +1,34 @@
+"""Intervals, paired comparisons and tests over cases, independent of the order in which results arrive.
+
+A case is the unit that is resampled: frames, objects and seeds of one case are not independent draws, so
+that they are averaged inside the case first.
+"""
+
+from toraeval.stats.intervals import (
+    BOOTSTRAP_SEED,
+    LEVEL,
+    RESAMPLES,
+    CaseValues,
+    Interval,
+    bootstrap_band,
+    bootstrap_mean,
+    bootstrap_ratio,
+    case_means,
+)
+from toraeval.stats.paired import PairedDifference, holm, paired_difference, sign_flip_test
+
+__all__ = [
+    "BOOTSTRAP_SEED",
+    "LEVEL",
+    "RESAMPLES",
+    "CaseValues",
+    "Interval",
+    "PairedDifference",
+    "bootstrap_band",
+    "bootstrap_mean",
+    "bootstrap_ratio",
+    "case_means",
+    "holm",
+    "paired_difference",
+    "sign_flip_test",
+]
