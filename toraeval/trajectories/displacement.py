@@ -58,9 +58,23 @@ def displacement_maps(tracks_NT2: FloatArray, width: int, height: int, sigma: fl
     moved = across[..., None] * steps[:, :, None, :].astype(np.float32)
     rows, columns = height // STRIDE, width // STRIDE
     flow = down.transpose(0, 2, 1) @ moved.reshape(frames - 1, -1, columns * 2)
+    return fold(flow.reshape(frames - 1, rows, columns, 2))
+
+
+def fold(samples_Trc2: Float32Array) -> Float32Array:
+    """Fold the samples of 4k frames into latent cells.
+
+    Args:
+        samples_Trc2: movement since the frame before, 1 for 16 pixels, one sample per 8 pixels; rows and columns are
+            multiples of 4.
+
+    Returns:
+        float32 maps (1 + k, rows / 4, columns / 4, 128), the first one zero; see `displacement_maps`.
+    """
+    _, rows, columns, _ = samples_Trc2.shape
     side = CELL // STRIDE
-    cells = flow.reshape(-1, STRIDE_T, rows // side, side, columns // side, side, 2)
-    folded = cells.transpose(0, 2, 4, 1, 3, 5, 6).reshape(-1, height // CELL, width // CELL, CHANNELS)
+    cells = samples_Trc2.reshape(-1, STRIDE_T, rows // side, side, columns // side, side, 2)
+    folded = cells.transpose(0, 2, 4, 1, 3, 5, 6).reshape(-1, rows // side, columns // side, CHANNELS)
     maps = np.zeros((1 + len(folded), *folded.shape[1:]), np.float32)
     maps[1:] = folded
     return maps
