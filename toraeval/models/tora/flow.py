@@ -264,3 +264,18 @@ class RectifiedFlow:
 def logit_normal(normals: Tensor, loc: float = 0.0, scale: float = 1.0) -> Tensor:
     """Map standard normal draws to (0, 1) by the sigmoid of loc + scale * n."""
     return torch.sigmoid(normals * scale + loc)
+
+
+def linear_estimate(x: Tensor, timestep: Tensor, x_mask: Tensor | None = None) -> Tensor:
+    """Estimate the clean latent of unit variance linearly from a noisy one: x_t (1-u) / ((1-u)^2 + u^2).
+
+    Args:
+        x: noisy latents [B,C,T,H,W].
+        timestep: [B] on 0..1000.
+        x_mask: bool [B,T], False marks clean frames; they stay as they are.
+    """
+    u = (timestep / 1000).view(-1, 1, 1, 1, 1)
+    gain = (1 - u) / ((1 - u).square() + u.square())
+    if x_mask is not None:
+        gain = torch.where(x_mask[:, None, :, None, None], gain, torch.ones_like(gain))
+    return x * gain

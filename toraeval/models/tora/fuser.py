@@ -98,11 +98,17 @@ class AdaptiveNormFuser(Fuser):
     ) -> Tensor:
         b, t, s, m = motion.shape
         inner = conv3x3(motion.reshape(b * t, rows, columns, m), spatial).reshape(b, t, s, -1)
-        # the time convolution as one matrix product over three neighbouring frames, ends repeated
-        before = torch.cat((inner[:, :1], inner[:, :-1]), 1)
-        after = torch.cat((inner[:, 1:], inner[:, -1:]), 1)
-        stacked = torch.cat((before, inner, after), -1)
-        return F.linear(stacked, temporal.weight.permute(0, 2, 1).flatten(1), temporal.bias)
+        return F.linear(time_columns(inner), temporal.weight.permute(0, 2, 1).flatten(1), temporal.bias)
+
+
+def time_columns(x_BTC: Tensor) -> Tensor:
+    """Stack each frame of (B, T, ..., C) with its neighbours, ends repeated, to (B, T, ..., 3 C).
+
+    A time convolution of width 3 is then one matrix product.
+    """
+    before = torch.cat((x_BTC[:, :1], x_BTC[:, :-1]), 1)
+    after = torch.cat((x_BTC[:, 1:], x_BTC[:, -1:]), 1)
+    return torch.cat((before, x_BTC, after), -1)
 
 
 def conv3x3(x_NHWC: Tensor, conv: nn.Conv2d) -> Tensor:

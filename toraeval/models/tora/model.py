@@ -10,6 +10,7 @@ from torch import Tensor
 
 from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.extractor import TrajectoryExtractor
+from toraeval.models.tora.flow import linear_estimate
 from toraeval.models.tora.stdit import STDiT3
 from toraeval.models.tora.text import CaptionEncoder, tokenise
 
@@ -77,8 +78,5 @@ class Tora(STDiT3):
         Returns:
             float32 (B, C, T, H, W).
         """
-        u = (timestep / 1000).view(-1, 1, 1, 1, 1)
-        gain = (1 - u) / ((1 - u).square() + u.square())
-        if x_mask is not None:
-            gain = torch.where(x_mask[:, None, :, None, None], gain, torch.ones_like(gain))
-        return self(x * gain, timestep, x_mask=x_mask, cond=cond, **others) + cond  # type: ignore[no-any-return]
+        estimate = linear_estimate(x, timestep, x_mask)
+        return self(estimate, timestep, x_mask=x_mask, cond=cond, **others) + cond  # type: ignore[no-any-return]
