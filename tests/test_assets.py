@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from toraeval import assets
+from toraeval.assets import cache as cache_folder
+from toraeval.assets import table
 from toraeval.types import MissingAsset, UserError
 
 GOOD = hashlib.sha256(b"good").hexdigest()
@@ -18,11 +21,11 @@ GOOD = hashlib.sha256(b"good").hexdigest()
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TORAEVAL_CACHE", str(tmp_path))
-    table = {
+    made = {
         "known": assets.Asset("https://example.invalid/known", "known.bin", GOOD, "Apache-2.0", 1, "tests"),
         "unstated": assets.Asset("https://example.invalid/u", "u.bin", None, "CC BY-NC 4.0", None, "tests"),
     }
-    monkeypatch.setattr(assets, "ASSETS", table)
+    monkeypatch.setattr(table, "ASSETS", made)
     return tmp_path
 
 
@@ -170,7 +173,7 @@ def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
     import huggingface_hub
 
     fake = FakeHub(dict(FILES))
-    monkeypatch.setattr(assets, "ASSETS", SNAPSHOTS)
+    monkeypatch.setattr(table, "ASSETS", SNAPSHOTS)
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: fake)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fake.download)
     monkeypatch.setenv("TORAEVAL_OFFLINE", "0")
@@ -255,7 +258,7 @@ def test_snapshots_fail_in_one_line(hub: FakeHub, cache: Path, monkeypatch: pyte
     with pytest.raises(UserError, match="pin it with revision=COMMIT"):
         assets.fetch("net", sha256=GOOD)
     with monkeypatch.context() as patch:
-        patch.setattr(assets.shutil, "disk_usage", lambda _: SimpleNamespace(free=2))
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2))
         with pytest.raises(UserError, match=r"downloading net needs .* GB free"):
             assets.fetch("net")
     assert hub.loaded == []
@@ -275,7 +278,7 @@ def test_hashes_are_remembered_until_a_file_changes(cache: Path, monkeypatch: py
     file.write_bytes(b"good")
     assert assets.remembered_sha256(file) == GOOD
     with monkeypatch.context() as patch:
-        patch.setattr(assets, "file_sha256", lambda _: pytest.fail("hashed again"))
+        patch.setattr(cache_folder, "file_sha256", lambda _: pytest.fail("hashed again"))
         assert assets.remembered_sha256(file) == GOOD
     file.write_bytes(b"better")
     assert assets.remembered_sha256(file) == hashlib.sha256(b"better").hexdigest()

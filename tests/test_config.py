@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from omegaconf import MISSING
 
 from toraeval import config, registry
+from toraeval.types import UserError
 
 
 def constructor(cls: Any) -> dict[str, Any]:
@@ -61,3 +63,17 @@ def test_verbs_share_option_names_with_one_meaning() -> None:
     bench = {f.name: f.type for f in dataclasses.fields(config.BenchConfig)}
     assert set(run) - set(bench) == {"model"}
     assert set(bench) - set(run) == {"models", "model_options", "ablations"}
+
+
+@pytest.mark.parametrize("place", ["conf", "toraeval/conf"])
+def test_yaml_files_are_found_beside_and_inside_the_package(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / place / "training").mkdir(parents=True)
+    (tmp_path / place / "run.yaml").touch()
+    monkeypatch.setattr(config.schemas, "__file__", str(tmp_path / "toraeval" / "config" / "schemas.py"))
+    assert config.conf_dir() == tmp_path / place
+    assert config.conf_dir("train") == tmp_path / place / "training"
+    (tmp_path / place / "run.yaml").unlink()
+    with pytest.raises(UserError, match="conf/ is missing beside"):
+        config.conf_dir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from toraeval import assets
 from toraeval.models.tora.config import STDiTConfig, tiny
 from toraeval.models.tora.importers import load_stdit, load_vae, save_stdit
 from toraeval.models.tora.model import Tora
@@ -238,7 +238,7 @@ def test_own_export_comes_back(tmp_path: Path) -> None:
 
 def test_export_needs_room(state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(assets.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match=r"needs 0.00 GB, but .* has 0.00 GB free"):
         save_stdit(tmp_path / "out", state, CONFIG, {})
     assert not list((tmp_path / "out").iterdir())

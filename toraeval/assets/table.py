@@ -1,0 +1,133 @@
+"""What can be downloaded: source, SHA-256 as far as published, licence, size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toraeval.registry import unknown
+from toraeval.types import UserError
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One downloadable file.
+
+    Attributes:
+        url: where it comes from.
+        filename: name in the cache.
+        sha256: expected hash (hex), or None where its publisher states none: then the user has to give it.
+        licence: licence of the file, printed before downloading.
+        size_mb: rough size, or None where unknown.
+        used_by: what needs it.
+    """
+
+    url: str
+    filename: str
+    sha256: str | None
+    licence: str
+    size_mb: int | None
+    used_by: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Files of a Hugging Face repository at one commit.
+
+    Attributes:
+        repo: `owner/name` on huggingface.co.
+        licence: licence of the files as far as known, printed before downloading.
+        size_mb: estimate; the true size is known when the download starts.
+        used_by: what needs it.
+        patterns: which files, as shell patterns. Of a folder with safetensors files, no pickles are taken.
+        folder: folder in the cache, by default the snapshot's name; several snapshots may share one.
+        strip: leading part of file names that is left out in the cache.
+    """
+
+    repo: str
+    licence: str
+    size_mb: int | None
+    used_by: str
+    patterns: tuple[str, ...] = ("*.json", "*.model", "*.safetensors", "*.bin", "*.pth", "*.pt")
+    folder: str = ""
+    strip: str = ""
+
+    @property
+    def url(self) -> str:
+        """Page of the repository."""
+        return f"https://huggingface.co/{self.repo}"
+
+
+_OPEN_SORA_LICENCE = "Apache-2.0 (that of the Open-Sora repository; see the page)"
+_COGVIDEOX_LICENCE = "CogVideoX License (research free, commercial use needs registration; no redistribution)"
+_COTRACKER = "https://huggingface.co/facebook/cotracker3/resolve/main"
+
+ASSETS: dict[str, Asset | Snapshot] = {
+    "cotracker3_offline": Asset(
+        f"{_COTRACKER}/scaled_offline.pth",
+        "cotracker3_scaled_offline.pth",
+        None,
+        "CC BY-NC 4.0 (no commercial use)",
+        102,
+        "tracker=cotracker3_offline",
+    ),
+    "cotracker3_online": Asset(
+        f"{_COTRACKER}/scaled_online.pth",
+        "cotracker3_scaled_online.pth",
+        None,
+        "CC BY-NC 4.0 (no commercial use)",
+        102,
+        "tracker=cotracker3_online",
+    ),
+    "opensora_stdit_v3": Snapshot(
+        "hpcai-tech/OpenSora-STDiT-v3", _OPEN_SORA_LICENCE, 4800, "model=tora size=xl2: transformer"
+    ),
+    "opensora_vae_v1_2": Snapshot(
+        "hpcai-tech/OpenSora-VAE-v1.2", _OPEN_SORA_LICENCE, 1600, "model=tora size=xl2: autoencoder"
+    ),
+    "t5_v1_1_xxl": Snapshot(
+        "DeepFloyd/t5-v1_1-xxl",
+        "Apache-2.0 (that of T5 v1.1; see the page)",
+        19000,
+        "model=tora size=xl2: text encoder",
+    ),
+    "tora_cogvideox_t2v": Snapshot(
+        "Alibaba-Research-Intelligence-Computing/Tora_T2V_diffusers",
+        _COGVIDEOX_LICENCE,
+        22000,
+        "model=tora_cogvideox variant=t2v: all parts",
+    ),
+    "tora_cogvideox_i2v": Snapshot(
+        "Alibaba-Research-Intelligence-Computing/Tora",
+        _COGVIDEOX_LICENCE,
+        12000,
+        "model=tora_cogvideox variant=i2v: transformer",
+        ("tora/i2v/*.pt",),
+        strip="tora/i2v/",
+    ),
+    "cogvideox_5b_i2v": Snapshot(
+        "THUDM/CogVideoX-5b-I2V",
+        _COGVIDEOX_LICENCE,
+        10000,
+        "model=tora_cogvideox variant=i2v: text encoder and autoencoder",
+        ("vae/*", "text_encoder/*", "tokenizer/*", "scheduler/*"),
+        "tora_cogvideox_i2v",
+    ),
+}
+
+
+def get(name: str) -> Asset | Snapshot:
+    """Return the table's line for `name`.
+
+    Raises:
+        UserError: unknown name.
+    """
+    if name not in ASSETS:
+        raise UserError(unknown("asset", name, ASSETS) + "; run: python -m toraeval fetch")
+    return ASSETS[name]
+
+
+def fetch_command(name: str) -> str:
+    """Return the command that downloads an asset."""
+    asset = get(name)
+    needs_hash = isinstance(asset, Asset) and asset.sha256 is None
+    return f"python -m toraeval fetch {name}" + (" sha256=HASH" if needs_hash else "")
