@@ -1,0 +1,139 @@
+"""Training of the embedded metric networks: truth of the data, defects, resuming, export."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from toraeval.metrics.networks import shipped
+from toraeval.metrics.networks.dual_encoder import split_words
+from toraeval.suites.shapes_render import SceneRenderer
+from toraeval.suites.shapes_world import COLOURS, SHAPES, sample_scene
+from toraeval.training import metric_net_data as data
+from toraeval.training import metric_nets
+from toraeval.types import UserError
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    pool = data.Pool(tmp_path_factory.mktemp("pool"), "video", 4, 64)
+    pool.fill()
+    return pool
+
+
+def test_labels_tell_what_the_caption_tells(pool):
+    for facts in pool.facts:
+        words = split_words(facts["caption"])
+        for place, there in enumerate(facts["looks"]):
+            shape, colour = SHAPES[place // len(COLOURS)], list(COLOURS)[place % len(COLOURS)]
+            assert bool(there) == (f"{colour} {shape}" in " ".join(words))
+        assert sum(facts["looks"]) == facts["count"] + 1
+        assert data.BACKGROUND_NAMES[facts["background"]] in words
+        assert facts["drift"] == 0 or data.DRIFT_NAMES[facts["drift"]] == words[-1]
+
+
+def test_stored_clip_is_the_scene_made_small(pool):
+    scene = sample_scene("train", data.FIRST_SCENE)
+    start = (np.array(pool.facts[0]["motion"][:2]) + 1) * 256
+    small = SceneRenderer(scene, 16, 64, 64)
+    assert np.abs(small.background(0).astype(int) - pool.frames[0][16]).mean() < (20 if scene.drift else 2)
+    x, y = (start / 8).astype(int)
+    disc = np.array(COLOURS[scene.objects[0].disc])
+    if len(scene.objects) == 1:
+        assert np.abs(pool.frames[0][0, y, x].astype(int) - disc).max() < 40
+
+
+def test_every_word_of_the_world_is_known():
+    known = set(data.vocabulary())
+    for index in range(60):
+        assert set(split_words(sample_scene("train", index).caption)) <= known
+
+
+@pytest.mark.parametrize("kind", data.DEFECTS)
+def test_defects_change_a_clip_and_keep_its_range(pool, kind):
+    stored = torch.from_numpy(np.array(pool.frames[0])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    clip, empty = stored[:16], stored[16]
+    changes = []
+    for strength in (0.3, 1.0):
+        spoilt = data.spoil(clip, empty, kind, strength, np.random.default_rng(0))
+        assert spoilt.shape == clip.shape
+        assert spoilt.abs().max() <= 1.0 + 1e-5
+        changes.append(float((spoilt - clip).abs().mean()))
+    assert 0 < changes[0] < changes[1]
+
+
+def test_a_dissolved_object_is_gone_at_the_end(pool):
+    stored = torch.from_numpy(np.array(pool.frames[1])).permute(0, 3, 1, 2).float()
+    spoilt = data.spoil(stored[:16], stored[16], "dissolve", 1.0, np.random.default_rng(0))
+    torch.testing.assert_close(spoilt[-1], stored[16])
+    torch.testing.assert_close(spoilt[0], stored[0])
+
+
+def test_wrong_captions_differ_in_one_word_of_the_same_kind():
+    caption = sample_scene("train", 5).caption
+    for seed in range(10):
+        wrong = data.wrong_caption(caption, np.random.default_rng(seed)).split()
+        changed = [(a, b) for a, b in zip(caption.split(), wrong, strict=True) if a != b]
+        assert len(changed) == 1
+        assert any(set(changed[0]) <= set(kind) for kind in data.KINDS)
+
+
+def test_batches_depend_on_their_seed_alone(pool):
+    first, again = (data.draw_clips(pool, 3, (0, 7)) for _ in range(2))
+    other = data.draw_clips(pool, 3, (0, 8))
+    assert torch.equal(first.clip_BTCHW, again.clip_BTCHW)
+    assert torch.equal(first.defects_BK, again.defects_BK)
+    assert not torch.equal(first.clip_BTCHW, other.clip_BTCHW)
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    monkeypatch.setattr(metric_nets, "CHECKED", 4)
+    monkeypatch.setattr(metric_nets, "DEFAULTS", {n: {"scenes": 8, "batch": 4} for n in shipped.NETS})
+    return [f"folder={tmp_path}", f"export={tmp_path / 'w.safetensors'}", "threads=1"]
+
+
+@pytest.mark.parametrize("net", shipped.NETS)
+def test_trained_weights_load_and_the_run_goes_on(small, net, tmp_path):
+    options = metric_nets.parse([f"net={net}", *small])
+    trainer = metric_nets.Trainer(options)
+    trainer.pool.fill()
+    trainer.update()
+    trainer.save()
+    further = metric_nets.Trainer(options)
+    assert further.step == 1
+    for a, b in zip(trainer.net.state_dict().values(), further.net.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    file = trainer.export()
+    card = json.loads((tmp_path / "w.json").read_text())
+    assert card["steps"] == 1
+    assert card["held_out"]["loss"] > 0
+    loaded = shipped.load(net, file)
+    for name, value in trainer.net.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+    with pytest.raises(UserError, match="begun with"):
+        metric_nets.Trainer(metric_nets.parse([f"net={net}", "batch=5", *small]))
+
+
+def test_learning_rate_falls_to_zero(small):
+    trainer = metric_nets.Trainer(metric_nets.parse(["net=clip", "minutes=1", *small]))
+    trainer.step = 1000
+    assert trainer.rate() == pytest.approx(trainer.options.lr)
+    trainer.seconds = 60.0
+    assert trainer.rate() == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name a network"),
+        (["net=audio"], "allowed: video, clip"),
+        (["net=clip", "minutes=soon"], "no number"),
+        (["net=clip", "speed=3"], "unknown option"),
+        (["net=clip", "minutes=0"], "minutes=0.0"),
+    ],
+)
+def test_wrong_options_are_refused(words, message, capsys):
+    assert metric_nets.main(words) == 2
+    assert message in capsys.readouterr().err
