@@ -53,6 +53,8 @@ def test_report_of_a_run_that_failed_everywhere_is_still_written(make_run, tmp_p
         "table1.csv",
         "table1.md",
         "table1.definition.json",
+        "metrics.csv",
+        "ratios.csv",
         "error_over_time.csv",
         "report.html",
     }

@@ -1,10 +1,12 @@
 """Styles of the curves, and a figure that depends on its data only."""
 
+import numpy as np
+import pytest
 from PIL import Image
 
 from toraeval.report.collect import collect
-from toraeval.report.figures import draw_error_over_time, styles
-from toraeval.report.tables import error_over_time
+from toraeval.report.curves import error_over_time
+from toraeval.report.figures import LABEL_GAP, draw_error_over_time, spread_out, styles
 
 
 def test_curves_differ_in_colour_and_in_line_or_marker():
@@ -33,3 +35,12 @@ def test_floor_is_drawn_as_a_line_without_a_ground_truth_run(make_run, tmp_path)
     draw_error_over_time(curves, group, {}, tmp_path / "without.png")
     draw_error_over_time(curves, group, {6: 0.5}, tmp_path / "with.png")
     assert (tmp_path / "without.png").read_bytes() != (tmp_path / "with.png").read_bytes()
+
+
+@pytest.mark.parametrize("heights", [[0.1, 0.1, 0.1], [0.95, 0.97, 0.99, 0.99], [0.2, 0.5, 0.9], [0.5]])
+def test_labels_at_the_ends_never_overlap_nor_leave_the_panel(heights):
+    placed = spread_out(heights)
+    assert (np.diff(placed) >= LABEL_GAP - 1e-9).all()
+    assert max(placed) <= 1.0
+    if heights == [0.2, 0.5, 0.9]:
+        assert placed == heights

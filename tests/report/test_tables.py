@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toraeval.report import tables
+from toraeval.report import curves, measures, tables
 from toraeval.report.collect import collect
 from toraeval.stats import bootstrap_mean
 
@@ -78,8 +78,8 @@ def test_a_run_without_any_score_still_has_a_row(make_run, tmp_path):
     row = tables.table(group).iloc[0]
     assert (row["cases"], row["failures"]) == (0, 3)
     assert np.isnan(row["traj_error"])
-    assert tables.error_over_time(group).empty
-    assert "|" in tables.to_markdown(tables.table(group), group, [])
+    assert curves.error_over_time(group).empty
+    assert "|" in tables.to_markdown(tables.table(group), group, measures.table(group), {})
 
 
 def test_seeds_are_averaged_inside_their_case(make_run, tmp_path):
@@ -90,7 +90,7 @@ def test_seeds_are_averaged_inside_their_case(make_run, tmp_path):
 def test_markdown_shows_every_row_and_remark(bench):
     group = only_group(bench)
     rows = tables.table(group)
-    text = tables.to_markdown(rows, group, ["mind this"])
+    text = tables.to_markdown(rows, group, measures.table(group), {"Mind": ["mind this"], "Empty": []})
     assert len([line for line in text.splitlines() if line.startswith("|")]) == len(rows) + 2
     assert all(name in text for name in REQUIRED.split(","))
     assert "- mind this" in text
@@ -101,29 +101,29 @@ def test_definition_explains_every_column_and_metric(bench):
     content = json.loads(tables.definition(group))
     assert set(content["columns"]) == set(tables.table(group).columns)
     assert content["metrics"]["traj_error"]["version"] == "1"
-    assert set(content["error_over_time"]) == set(tables.error_over_time(group).columns)
+    assert set(content["error_over_time"]) == set(curves.error_over_time(group).columns)
 
 
 def test_error_over_time_is_the_mean_over_cases(bench):
     group = only_group(bench)
-    curves = tables.error_over_time(group)
+    drawn = curves.error_over_time(group)
     entry = next(entry for entry in group.at(12) if entry.label == "tora")
-    mine = curves[(curves["model"] == "tora") & (curves["frames"] == 12)]
+    mine = drawn[(drawn["model"] == "tora") & (drawn["frames"] == 12)]
     assert list(mine["frame"]) == list(range(1, 12))
     np.testing.assert_allclose(mine["error"], np.mean(list(entry.curves.values()), axis=0)[1:])
     assert ((mine["low"] <= mine["error"] + 1e-9) & (mine["error"] <= mine["high"] + 1e-9)).all()
-    static = curves[(curves["model"] == "static") & (curves["frames"] == 12)]["error"].to_numpy()
-    reference = curves[(curves["model"] == "static_reference") & (curves["frames"] == 12)]["error"].to_numpy()
+    static = drawn[(drawn["model"] == "static") & (drawn["frames"] == 12)]["error"].to_numpy()
+    reference = drawn[(drawn["model"] == "static_reference") & (drawn["frames"] == 12)]["error"].to_numpy()
     np.testing.assert_allclose(static, reference)
 
 
 def test_clips_of_different_lengths_are_laid_over_one_clock():
     curve = np.array([np.nan, 1.0, 2.0, 3.0, 4.0])
-    laid = tables._over_time(curve)
-    assert len(laid) == tables.MOMENTS
+    laid = curves._over_time(curve)
+    assert len(laid) == curves.MOMENTS
     assert np.isnan(laid[0])
     assert laid[-1] == 4.0
-    assert laid[tables.MOMENTS // 2] == pytest.approx(2.0)
+    assert laid[curves.MOMENTS // 2] == pytest.approx(2.0)
 
 
 def test_partial_runs_are_marked(make_run, tmp_path):

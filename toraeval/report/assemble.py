@@ -6,8 +6,9 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from toraeval.report import figures, html, sheets, tables
+from toraeval.report import claims, figures, html, measures, sheets, tables
 from toraeval.report.collect import Group, collect
+from toraeval.report.curves import error_over_time
 from toraeval.store import write_text
 
 
@@ -44,11 +45,18 @@ def build(
 
 def _write(group: Group, folder: Path, sheets_per_length: int | None) -> list[Path]:
     rows = tables.table(group)
-    curves = tables.error_over_time(group)
-    remarks = tables.notes(group, rows)
+    curves = error_over_time(group)
+    further = measures.table(group)
+    ratios = claims.ratios(group)
+    said = {
+        "Compared with Tora": claims.ratio_lines(ratios),
+        "Mind this": [*tables.notes(group, rows), *measures.remarks(further)],
+    }
     texts = {
         "table1.csv": tables.to_csv(rows),
-        "table1.md": tables.to_markdown(rows, group, remarks),
+        "table1.md": tables.to_markdown(rows, group, further, said),
+        "metrics.csv": tables.to_csv(further),
+        "ratios.csv": tables.to_csv(ratios),
         "table1.definition.json": tables.definition(group),
         "error_over_time.csv": tables.to_csv(curves),
     }
@@ -63,5 +71,5 @@ def _write(group: Group, folder: Path, sheets_per_length: int | None) -> list[Pa
     drawn = sheets.write_sheets(group, folder / "samples", sheets_per_length)
     written += [sheet.path for sheet in drawn]
     page = folder / "report.html"
-    write_text(page, html.render(group, rows, remarks, figure, drawn))
+    write_text(page, html.render(group, rows, further, said, figure, drawn))
     return [*written, page]

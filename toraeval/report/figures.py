@@ -24,6 +24,8 @@ MARKERS = "os^DvPX*"
 STATIC_REFERENCE = "static_reference"
 DPI = 110
 LOG_FROM_RATIO = 15.0
+LABEL_GAP = 0.062
+"""Least distance of two labels beside the last panel, as a share of its height."""
 FLOOR_LINE: dict[str, Any] = {"color": "#777777", "linestyle": (0, (1, 1)), "linewidth": 2.2}
 
 
@@ -64,7 +66,7 @@ def draw_error_over_time(curves: pd.DataFrame, group: Group, floors: Mapping[int
     """Draw mean e(t) with its bootstrap band over cases as a PNG that depends on the data only.
 
     Args:
-        curves: the rows of `tables.error_over_time`.
+        curves: the rows of `curves.error_over_time`.
         group: gives the order of the models and the words of the title.
         floors: length -> mean tracker floor, drawn as a level line where no `ground_truth` run is given.
         path: file to write.
@@ -85,6 +87,7 @@ def draw_error_over_time(curves: pd.DataFrame, group: Group, floors: Mapping[int
             _draw_curve(axes, here[here["model"] == label], drawn[label])
         _finish_panel(axes, frames, here, floors.get(frames, np.nan))
     _scale(panels[0], curves)
+    _label_ends(panels[-1], curves[curves["frames"] == lengths[-1]], drawn)
     panels[0].set_ylabel("TrajError e(t) [px], mean over cases", fontsize=11)
     figure.suptitle(
         # one narrow panel would cut a single line off at both ends
@@ -148,6 +151,43 @@ def _draw_curve(axes: Axes, rows: pd.DataFrame, style: Style) -> None:
     axes.fill_between(
         frame, rows["low"].to_numpy(), rows["high"].to_numpy(), color=style.colour, alpha=0.15, linewidth=0
     )
+
+
+def _label_ends(axes: Axes, rows: pd.DataFrame, drawn: Mapping[str, Style]) -> None:
+    """Write each curve's name at its end, beside the panel, joined by a thin line where it had to move."""
+    ends = {}
+    for label, part in rows.dropna(subset=["error"]).groupby("model", sort=False):
+        last = part.iloc[-1]
+        x = last["frame"] if np.isfinite(last["frame"]) else last["time"]
+        height = axes.transAxes.inverted().transform(axes.transData.transform((x, last["error"])))[1]
+        ends[str(label)] = (float(x), float(last["error"]), float(height))
+    names = sorted(ends, key=lambda label: ends[label][2])
+    places = spread_out([ends[label][2] for label in names])
+    for label, place in zip(names, places, strict=True):
+        x, y, _ = ends[label]
+        axes.annotate(
+            "point that never moves" if label == STATIC_REFERENCE else label,
+            xy=(x, y),
+            xytext=(1.05, place),
+            textcoords="axes fraction",
+            annotation_clip=False,
+            color=drawn[label].colour,
+            fontsize=10.5,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": drawn[label].colour, "linewidth": 0.8, "shrinkB": 0},
+        )
+
+
+def spread_out(heights: list[float]) -> list[float]:
+    """Return rising heights moved apart to `LABEL_GAP`, as little as one pass up and one down allow."""
+    placed = list(heights)
+    for i in range(1, len(placed)):
+        placed[i] = max(placed[i], placed[i - 1] + LABEL_GAP)
+    limit = 1.0
+    for i in reversed(range(len(placed))):
+        placed[i] = min(placed[i], limit)
+        limit = placed[i] - LABEL_GAP
+    return placed
 
 
 def _scale(axes: Axes, curves: pd.DataFrame) -> None:

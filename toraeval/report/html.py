@@ -11,20 +11,26 @@ import pandas as pd
 
 from toraeval.report.collect import Group
 from toraeval.report.sheets import Sheet
-from toraeval.report.tables import COLUMNS, SHORT_COLUMNS, short_cells
+from toraeval.report.tables import COLUMNS, SHORT_COLUMNS, group_tables, short_cells
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(
-    group: Group, rows: pd.DataFrame, remarks: list[str], figure: Path | None, sheets: list[Sheet]
+    group: Group,
+    rows: pd.DataFrame,
+    further: pd.DataFrame,
+    said: Mapping[str, list[str]],
+    figure: Path | None,
+    sheets: list[Sheet],
 ) -> str:
     """Return the page as HTML; every text is escaped, every picture embedded.
 
     Args:
         group: what is reported.
         rows: the result table.
-        remarks: what a reader must know before comparing the rows.
+        further: the rows of `measures.table`.
+        said: heading -> sentences below the tables.
         figure: PNG of the error over time, or None.
         sheets: contact sheets; shown worst first.
     """
@@ -42,7 +48,8 @@ def render(
         group=group,
         headers=[(name, COLUMNS[name]) for name in SHORT_COLUMNS],
         cells=short_cells(rows),
-        remarks=remarks,
+        further=group_tables(further),
+        said={heading: sentences for heading, sentences in said.items() if sentences},
         figure=None if figure is None else embedded(figure),
         sheets=[(sheet, embedded(sheet.path)) for sheet in ordered],
         definitions={name: flat(value) for name, value in group.definitions().items()},

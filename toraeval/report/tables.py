@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from toraeval.report import measures
+from toraeval.report.claims import RATIOS, below_floor, floor_lines
 from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group, fingerprint_of
-from toraeval.stats import BOOTSTRAP_SEED, LEVEL, RESAMPLES, bootstrap_band, bootstrap_mean, case_means
-from toraeval.types import FloatArray
+from toraeval.report.curves import ERROR_OVER_TIME
+from toraeval.stats import BOOTSTRAP_SEED, LEVEL, RESAMPLES, bootstrap_mean, case_means
 
 COLUMNS: dict[str, str] = {
     "model": "registry name; `ground_truth` and `static` are references, not models",
@@ -28,6 +31,8 @@ COLUMNS: dict[str, str] = {
     "fingerprint": "suite, metric versions, tracker, frames, size; rows of a length share one",
     "ratio_to_static": "traj_error divided by static_error of the same cases; 1 = nothing moved, 0 = perfect",
     "tracked_visible": "share of scored points that the tracker itself calls visible",
+    "length_mode": "how the length was reached; for windowed models, which mode of long_video",
+    "below_floor": "models of this length whose traj_error differs by less than the tracker's floor",
     "traj_error_final": "traj_error in the last scored frame",
     "traj_error_half": "(|dx|+|dy|)/2 instead of the sum",
     "traj_error_x": "|dx| alone",
@@ -38,7 +43,6 @@ COLUMNS: dict[str, str] = {
     "n_objects": "scored objects, summed over the cases",
     "unscored": "samples that have a video but no score",
     "seeds": "sampling seeds per case (the largest number)",
-    "length_mode": "how the length was reached",
     "frames_generated": "frames that the model produced before cutting",
     "interval": "bootstrap method, or why there is no interval",
     "suite": "suite and version",
@@ -50,7 +54,7 @@ COLUMNS: dict[str, str] = {
 }
 """Columns of `table1.csv` in order, and what each means."""
 
-SHORT_COLUMNS = tuple(list(COLUMNS)[:14])
+SHORT_COLUMNS = tuple(list(COLUMNS)[:16])
 """Columns of the Markdown and HTML table."""
 
 _MEANS = (
@@ -69,6 +73,11 @@ _MEANS = (
 def table(group: Group) -> pd.DataFrame:
     """Return one row per model and length, with the columns of `COLUMNS`, unrounded."""
     rows = [_row(entry, group) for entry in group.entries]
+    for frames in group.lengths:
+        here = [row for row in rows if row["frames"] == frames]
+        near = below_floor(group.at(frames), {row["model"]: row["tracker_floor"] for row in here})
+        for row in here:
+            row["below_floor"] = ", ".join(near.get(row["model"], []))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -153,6 +162,7 @@ def notes(group: Group, rows: pd.DataFrame) -> list[str]:
         found.append(
             f"{partial} of {len(rows)} rows cover a part of their suite only: for trying, not for quoting."
         )
+    found += floor_lines(rows)
     for row in rows.itertuples():
         where = f"{row.model} at {row.frames} frames"
         if row.failures or row.unscored:
@@ -172,19 +182,41 @@ def to_csv(rows: pd.DataFrame) -> str:
     return str(rows.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
-def to_markdown(rows: pd.DataFrame, group: Group, remarks: list[str]) -> str:
-    """Return the short table as Markdown, with the remarks below it."""
-    from tabulate import tabulate
+def to_markdown(
+    rows: pd.DataFrame, group: Group, further: pd.DataFrame, said: Mapping[str, list[str]]
+) -> str:
+    """Return the short tables as Markdown.
 
-    cells = short_cells(rows)
-    text = tabulate(cells, headers=list(SHORT_COLUMNS), tablefmt="pipe", disable_numparse=True)
-    head = (
+    Args:
+        rows: the result table.
+        group: what is reported.
+        further: the rows of `measures.table`.
+        said: heading -> sentences below the tables.
+    """
+    parts = [
         f"TrajError in pixels at {group.size}, suite {group.suite}, tracker {group.tracker}; "
         f"mean over cases with a {LEVEL:.0%} bootstrap interval, lower is better.\n"
-        "`ground_truth` shows what the tracker makes of a perfect video, `static` a video in which nothing moves.\n"
-    )
-    below = "".join(f"- {remark}\n" for remark in remarks)
-    return f"{head}\n{text}\n" + (f"\n{below}" if below else "")
+        "`ground_truth` shows what the tracker makes of a perfect video, `static` a video in which nothing moves.\n",
+        _pipes(list(SHORT_COLUMNS), short_cells(rows)),
+    ]
+    for name, headers, cells in group_tables(further):
+        parts.append(f"## {name.capitalize()}\n\n{_pipes(headers, cells)}")
+    for heading, sentences in said.items():
+        if sentences:
+            parts.append(f"## {heading}\n\n" + "".join(f"- {sentence}\n" for sentence in sentences))
+    return "\n".join(parts)
+
+
+def group_tables(further: pd.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Return name, headers and cells of each group of metrics that has any."""
+    tables = [(name, *measures.wide(further, name)) for name in measures.GROUPS]
+    return [(name, headers, cells) for name, headers, cells in tables if cells]
+
+
+def _pipes(headers: list[str], cells: list[list[str]]) -> str:
+    from tabulate import tabulate
+
+    return tabulate(cells, headers=headers, tablefmt="pipe", disable_numparse=True) + "\n"
 
 
 def short_cells(rows: pd.DataFrame) -> list[list[str]]:
@@ -206,6 +238,8 @@ def definition(group: Group) -> str:
     """Return the JSON that stands beside the table: columns, metrics, interval."""
     content = {
         "columns": COLUMNS,
+        "metrics.csv": measures.COLUMNS,
+        "ratios.csv": RATIOS,
         "metrics": group.definitions(),
         "interval": {
             "method": "BCa bootstrap over cases; seeds of a case are averaged first",
@@ -217,65 +251,3 @@ def definition(group: Group) -> str:
         "comparable": "rows of one length have one fingerprint; other fingerprints never enter this table",
     }
     return json.dumps(content, indent=2, sort_keys=True) + "\n"
-
-
-OWN_LENGTH = 0
-"""`frames` of a run whose cases differ in length; its curves are interpolated to `MOMENTS` shares of the clip."""
-
-MOMENTS = 65
-
-ERROR_OVER_TIME: dict[str, str] = {
-    "model": "registry name; `static_reference` is a point that never moves, computed from the targets",
-    "frames": "length of the clip; 0 where every case has its own",
-    "frame": "frame index; 0 is the query frame and not scored; empty where clips differ in length",
-    "time": "frame / (frames - 1)",
-    "cases": "cases with a scored point in this frame",
-    "error": "mean over cases of the mean over objects of |dx|+|dy| in pixels of the scored size",
-    "low": "lower bound of a pointwise percentile bootstrap over cases",
-    "high": "upper bound of a pointwise percentile bootstrap over cases",
-}
-"""Columns of `error_over_time.csv` and what each means."""
-
-
-def error_over_time(group: Group) -> pd.DataFrame:
-    """Return mean e(t) per model and length, with the columns of `ERROR_OVER_TIME`; frame 0 is left out."""
-    parts = []
-    for frames in group.lengths:
-        entries = group.at(frames)
-        curves = {entry.label: entry.curves for entry in entries}
-        curves["static_reference"] = {
-            case: curve for entry in entries for case, curve in entry.static_curves().items()
-        }
-        parts += [_curve_rows(label, frames, found) for label, found in curves.items() if found]
-    if not parts:
-        return pd.DataFrame(columns=list(ERROR_OVER_TIME))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _curve_rows(label: str, frames: int, curves: dict[str, FloatArray]) -> pd.DataFrame:
-    if frames == OWN_LENGTH:
-        curves = {case: _over_time(curve) for case, curve in curves.items()}
-    mean, low, high = bootstrap_band(curves)
-    steps = np.arange(len(mean))
-    rows = pd.DataFrame(
-        {
-            "model": label,
-            "frames": frames,
-            "frame": np.nan if frames == OWN_LENGTH else steps,
-            "time": steps / max(len(mean) - 1, 1),
-            "cases": np.isfinite(np.stack(list(curves.values()))).sum(axis=0),
-            "error": mean,
-            "low": low,
-            "high": high,
-        }
-    )
-    return rows[1:]
-
-
-def _over_time(curve_T: FloatArray) -> FloatArray:
-    """Return a curve at `MOMENTS` moments of equal distance, NaN before its first and after its last value."""
-    scored = np.isfinite(curve_T)
-    time = np.linspace(0.0, 1.0, len(curve_T))
-    if not scored.any():
-        return np.full(MOMENTS, np.nan)
-    return np.interp(np.linspace(0.0, 1.0, MOMENTS), time[scored], curve_T[scored], left=np.nan, right=np.nan)

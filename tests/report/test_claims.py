@@ -1,0 +1,58 @@
+"""What the table says in words."""
+
+import numpy as np
+import pytest
+
+from toraeval.report import claims, tables
+from toraeval.report.collect import collect
+from toraeval.stats import bootstrap_ratio
+
+
+@pytest.fixture(scope="module")
+def rivals(make_run, tmp_path_factory):
+    root = tmp_path_factory.mktemp("rivals")
+    runs = [
+        make_run(root, model, 6, video=False) for model in ("tora", "motionctrl", "static", "ground_truth")
+    ]
+    (group,) = collect(runs)
+    return group
+
+
+def test_ratio_stands_beside_the_papers_claim(rivals):
+    rows = claims.ratios(rivals)
+    assert rows["model"].tolist() == ["motionctrl"]
+    entries = {entry.label: entry.by_case("traj_error") for entry in rivals.at(6)}
+    expected = bootstrap_ratio(entries["motionctrl"], entries["tora"])
+    assert rows.iloc[0][["ratio", "low", "high", "cases"]].tolist() == [
+        expected.mean,
+        expected.low,
+        expected.high,
+        3,
+    ]
+    lines = claims.ratio_lines(rows)
+    assert "3 to 5 times" in lines[0]
+    assert f"motionctrl at 6 frames: {expected.mean:.2f} times" in lines[1]
+    assert f"{expected.low:.2f} to {expected.high:.2f}" in lines[1]
+
+
+def test_without_a_rival_nothing_is_claimed(bench):
+    (group,) = collect(bench)
+    assert claims.ratio_lines(claims.ratios(group)) == []
+
+
+def test_models_nearer_than_the_floor_are_marked(rivals):
+    errors = {entry.label: entry.column("traj_error").mean() for entry in rivals.at(6)}
+    gap = abs(errors["tora"] - errors["motionctrl"])
+    wide = claims.below_floor(rivals.at(6), dict.fromkeys(errors, gap * 1.01))
+    assert wide == {"tora": ["motionctrl"], "motionctrl": ["tora"]}
+    narrow = claims.below_floor(rivals.at(6), dict.fromkeys(errors, gap * 0.99))
+    assert narrow == {"tora": [], "motionctrl": []}
+    assert claims.below_floor(rivals.at(6), dict.fromkeys(errors, np.nan)) == narrow
+
+
+def test_marked_pairs_become_one_sentence_each(rivals):
+    rows = tables.table(rivals)
+    rows["below_floor"] = ["", "tora", "motionctrl", ""]
+    rows["model"] = ["ground_truth", "motionctrl", "tora", "static"]
+    (line,) = claims.floor_lines(rows)
+    assert line.startswith("6 frames: motionctrl and tora differ by less than")

@@ -1,0 +1,92 @@
+"""What the table says in words: ratios to Tora beside the paper's claim, differences that the tracker cannot show."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+
+from toraeval.report.collect import METRIC, Entry, Group
+from toraeval.stats import bootstrap_ratio, case_means
+
+REFERENCE = "tora"
+CLAIM = (
+    "The paper's claim: at 128 frames Tora's TrajError is 3 to 5 times smaller than that of U-Net methods "
+    "(arXiv 2407.21705)."
+)
+RATIOS: dict[str, str] = {
+    "frames": "length",
+    "model": "label of the model",
+    "reference": "label of the model it is compared with",
+    "ratio": "mean TrajError of the model / mean TrajError of the reference over the cases that both have",
+    "low": "lower bound of the 95 % bootstrap interval over cases, both models drawn together",
+    "high": "upper bound of it",
+    "cases": "cases that both have",
+}
+"""Columns of `ratios.csv` and what each means."""
+
+
+def ratios(group: Group) -> pd.DataFrame:
+    """Return how many times larger each model's TrajError is than Tora's, per length; empty without Tora."""
+    rows = []
+    for frames in group.lengths:
+        entries = group.at(frames)
+        base = next((entry for entry in entries if entry.run.model == REFERENCE), None)
+        if base is None:
+            continue
+        for entry in entries:
+            if entry is base or entry.is_reference:
+                continue
+            found = bootstrap_ratio(entry.by_case(METRIC), base.by_case(METRIC))
+            numbers = (found.mean, found.low, found.high, found.cases)
+            rows.append((frames, entry.label, base.label, *numbers))
+    return pd.DataFrame(rows, columns=list(RATIOS))
+
+
+def ratio_lines(rows: pd.DataFrame) -> list[str]:
+    """Return the ratios as sentences, the paper's claim first; nothing when there is no rival."""
+    said = []
+    for row in rows.itertuples():
+        where = f"{row.model} at {row.frames} frames"
+        if np.isnan(row.ratio):
+            said.append(f"{where}: no ratio, no case is scored for both models.")
+            continue
+        between = f" (95 % interval {row.low:.2f} to {row.high:.2f})" if np.isfinite(row.low) else ""
+        said.append(
+            f"{where}: {row.ratio:.2f} times the TrajError of {row.reference}{between}, {row.cases} cases."
+        )
+    return [CLAIM, *said] if said else []
+
+
+def below_floor(entries: list[Entry], floors: dict[str, float]) -> dict[str, list[str]]:
+    """Return the models of one length that the tracker cannot tell apart: label -> labels nearer than the floor.
+
+    Args:
+        entries: rows of one length.
+        floors: label -> what the tracker makes of a perfect video, pixels, NaN where it was not measured.
+    """
+    models = {entry.label: case_means(entry.by_case(METRIC)) for entry in entries if not entry.is_reference}
+    means = {label: np.mean(list(cases.values())) for label, cases in models.items() if cases}
+    found: dict[str, list[str]] = {label: [] for label in means}
+    for a, b in itertools.combinations(means, 2):
+        if abs(means[a] - means[b]) < np.nanmax([floors[a], floors[b], -np.inf]):
+            found[a].append(b)
+            found[b].append(a)
+    return found
+
+
+def floor_lines(rows: pd.DataFrame) -> list[str]:
+    """Return a sentence for each pair of models that the tracker cannot tell apart, from the result table."""
+    said = []
+    for frames, here in rows.groupby("frames"):
+        named = {
+            row.model: row.below_floor.split(", ") if row.below_floor else [] for row in here.itertuples()
+        }
+        pairs = {tuple(sorted((model, other))) for model, others in named.items() for other in others}
+        said += [
+            f"{frames} frames: {a} and {b} differ by less than what the tracker makes of a perfect video "
+            f"({here['tracker_floor'].max():.2g} px): this difference says nothing."
+            for a, b in sorted(pairs)
+        ]
+    return said

@@ -1,0 +1,74 @@
+"""Error over time: mean curve per model and length, with its band over cases.
+
+Shape legend: T frames.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from toraeval.report.collect import Group
+from toraeval.stats import bootstrap_band
+from toraeval.types import FloatArray
+
+OWN_LENGTH = 0
+"""`frames` of a run whose cases differ in length; its curves are interpolated to `MOMENTS` shares of the clip."""
+
+MOMENTS = 65
+
+ERROR_OVER_TIME: dict[str, str] = {
+    "model": "registry name; `static_reference` is a point that never moves, computed from the targets",
+    "frames": "length of the clip; 0 where every case has its own",
+    "frame": "frame index; 0 is the query frame and not scored; empty where clips differ in length",
+    "time": "frame / (frames - 1)",
+    "cases": "cases with a scored point in this frame",
+    "error": "mean over cases of the mean over objects of |dx|+|dy| in pixels of the scored size",
+    "low": "lower bound of a pointwise percentile bootstrap over cases",
+    "high": "upper bound of a pointwise percentile bootstrap over cases",
+}
+"""Columns of `error_over_time.csv` and what each means."""
+
+
+def error_over_time(group: Group) -> pd.DataFrame:
+    """Return mean e(t) per model and length, with the columns of `ERROR_OVER_TIME`; frame 0 is left out."""
+    parts = []
+    for frames in group.lengths:
+        entries = group.at(frames)
+        curves = {entry.label: entry.curves for entry in entries}
+        curves["static_reference"] = {
+            case: curve for entry in entries for case, curve in entry.static_curves().items()
+        }
+        parts += [_curve_rows(label, frames, found) for label, found in curves.items() if found]
+    if not parts:
+        return pd.DataFrame(columns=list(ERROR_OVER_TIME))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _curve_rows(label: str, frames: int, curves: dict[str, FloatArray]) -> pd.DataFrame:
+    if frames == OWN_LENGTH:
+        curves = {case: _over_time(curve) for case, curve in curves.items()}
+    mean, low, high = bootstrap_band(curves)
+    steps = np.arange(len(mean))
+    rows = pd.DataFrame(
+        {
+            "model": label,
+            "frames": frames,
+            "frame": np.nan if frames == OWN_LENGTH else steps,
+            "time": steps / max(len(mean) - 1, 1),
+            "cases": np.isfinite(np.stack(list(curves.values()))).sum(axis=0),
+            "error": mean,
+            "low": low,
+            "high": high,
+        }
+    )
+    return rows[1:]
+
+
+def _over_time(curve_T: FloatArray) -> FloatArray:
+    """Return a curve at `MOMENTS` moments of equal distance, NaN before its first and after its last value."""
+    scored = np.isfinite(curve_T)
+    time = np.linspace(0.0, 1.0, len(curve_T))
+    if not scored.any():
+        return np.full(MOMENTS, np.nan)
+    return np.interp(np.linspace(0.0, 1.0, MOMENTS), time[scored], curve_T[scored], left=np.nan, right=np.nan)

@@ -1,0 +1,233 @@
+"""The metrics beside TrajError, in groups that a reader takes in together, each value with its interval.
+
+A frozen or smeared video can win any single column. Control, appearance and the checks against such winners
+therefore stand in one report, one below the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group
+from toraeval.stats import bootstrap_mean
+
+CONTROL, APPEARANCE, CHECKS = "control", "appearance", "degenerate-winner checks"
+GROUPS: dict[str, tuple[str, ...]] = {
+    CONTROL: (
+        METRIC, "objmc", "epe", "final_error", "path_distance", "direction_error", "speed_error", "survival",
+        "tapvid", "box_iou", "mask_iou",
+    ),
+    APPEARANCE: ("fvd", "kvd", "clipsim", "lpips", "ssim", "psnr"),
+    CHECKS: ("motion_amount", "flicker", "appearance_drift", "object_survival"),
+}  # fmt: skip
+"""Group -> metrics in the order they are shown; a metric that is not named here follows the ones of its kind."""
+
+BOUNDS = ("_low", "_high")
+COLUMNS: dict[str, str] = {
+    "model": "registry name",
+    "frames": "frames asked for and scored; 0 where every case has its own length",
+    "group": "control, appearance, or degenerate-winner checks",
+    "metric": "registry name of the metric",
+    "column": "the value, as in cases.csv or set_scores.json",
+    "main": "yes for the value that tables show",
+    "value": "mean over cases, or the one value of the whole set; empty where there is none",
+    "low": "lower bound of the 95 % bootstrap interval over cases, or the metric's own bound for a set",
+    "high": "upper bound of it",
+    "cases": "cases, or samples of the set, that entered",
+    "floor": "the same value of the ground truth: what tracker and metric make of a perfect video",
+    "direction": "which is better",
+    "unit": "of the value named like the metric",
+    "skipped": "why there is no value, or why cases are left out",
+}
+"""Columns of `metrics.csv` and what each means."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric as the runs recorded it.
+
+    Attributes:
+        name, group: registry name and one of `GROUPS`.
+        direction, unit: of its main value.
+        of_set: whether values belong to the whole set of samples.
+        columns: its values: name -> meaning, the main ones first.
+        main: the values that tables show.
+    """
+
+    name: str
+    group: str
+    direction: str
+    unit: str
+    of_set: bool
+    columns: Mapping[str, str]
+    main: tuple[str, ...]
+
+
+def measures(group: Group) -> list[Measure]:
+    """Return every metric that the runs of a group recorded, in the order of `GROUPS`."""
+    found = [_measure(name, stated, _seen(group, name)) for name, stated in group.definitions().items()]
+    places = {name: i for i, name in enumerate(name for names in GROUPS.values() for name in names)}
+    order = list(GROUPS)
+    return sorted(found, key=lambda m: (order.index(m.group), places.get(m.name, len(places)), m.name))
+
+
+def group_of(name: str, looks_at: str) -> str:
+    """Return the group of a metric: as listed, else by whether it looks at tracks or at frames."""
+    listed = next((group for group, names in GROUPS.items() if name in names), None)
+    return listed or (CONTROL if looks_at == "tracks" else APPEARANCE)
+
+
+def _seen(group: Group, name: str) -> set[str]:
+    columns = {str(column) for entry in group.entries for column in entry.cases}
+    sets = {
+        column for entry in group.entries for column in entry.run.set_scores.get(name, {}).get("values", {})
+    }
+    return columns | sets
+
+
+def _measure(name: str, stated: Mapping[str, Any], seen: set[str]) -> Measure:
+    explained = {str(column): str(words) for column, words in dict(stated.get("columns", {})).items()}
+    own = {column for column in seen if column == name or column.startswith(f"{name}_")}
+    columns = [*explained, *sorted(own - set(explained))] or [name]
+    given = tuple(stated.get("main", ()))
+    main = given or tuple(column for column in (name,) if column in columns) or (columns[0],)
+    return Measure(
+        name,
+        group_of(name, str(stated.get("looks_at", "tracks"))),
+        str(stated.get("direction", "")),
+        str(stated.get("unit", stated.get("units", ""))),
+        bool(stated.get("of_whole_set")),
+        {column: explained.get(column, "") for column in columns},
+        main,
+    )
+
+
+def table(group: Group) -> pd.DataFrame:
+    """Return one row per model, length and value, with the columns of `COLUMNS`, unrounded."""
+    rows = []
+    shown = measures(group)
+    for frames in group.lengths:
+        entries = group.at(frames)
+        floor = next((entry for entry in entries if entry.run.model == FLOOR_MODEL), None)
+        for entry in entries:
+            for measure in shown:
+                read = _of_set if measure.of_set else _of_cases
+                floors = read(floor, measure) if floor is not None else {}
+                for column, row in read(entry, measure).items():
+                    row["floor"] = floors.get(column, {}).get("value", np.nan)
+                    rows.append({"model": entry.label, "frames": frames, **_about(measure, column), **row})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _about(measure: Measure, column: str) -> dict[str, Any]:
+    return {
+        "group": measure.group,
+        "metric": measure.name,
+        "column": column,
+        "main": "yes" if column in measure.main else "no",
+        "direction": measure.direction,
+        "unit": measure.unit,
+    }
+
+
+def _of_cases(entry: Entry, measure: Measure) -> dict[str, dict[str, Any]]:
+    skipped = _skipped(entry, measure.name)
+    rows = {}
+    for column in measure.columns:
+        if column not in measure.main and column not in entry.cases:
+            continue
+        interval = bootstrap_mean(entry.by_case(column))
+        rows[column] = {
+            "value": interval.mean,
+            "low": interval.low,
+            "high": interval.high,
+            "cases": interval.cases,
+            "skipped": skipped,
+        }
+    return rows
+
+
+def _skipped(entry: Entry, metric: str) -> str:
+    """Return on how many samples a metric did not run, with the first reason."""
+    known = entry.run.skips
+    mine = known[(known["metric"] == metric) & known["sample"].isin(set(entry.cases["sample"]))]
+    if mine.empty:
+        return ""
+    return f"{len(mine)} of {len(entry.cases)} samples: {mine['reason'].iloc[0]}"
+
+
+def _of_set(entry: Entry, measure: Measure) -> dict[str, dict[str, Any]]:
+    empty = {"value": np.nan, "low": np.nan, "high": np.nan, "cases": 0}
+    stored = entry.run.set_scores.get(measure.name)
+    reason = _no_set(entry, stored)
+    if stored is None or reason:
+        return {column: {**empty, "skipped": reason} for column in measure.main}
+    values = stored["values"]
+    return {
+        column: {
+            "value": value,
+            "low": values.get(f"{column}_low", np.nan),
+            "high": values.get(f"{column}_high", np.nan),
+            "cases": len(stored["samples"]),
+            "skipped": "",
+        }
+        for column, value in values.items()
+        if not column.endswith(BOUNDS)
+    }
+
+
+def _no_set(entry: Entry, stored: Mapping[str, Any] | None) -> str:
+    if stored is None:
+        return "not computed in this run"
+    if stored["skipped"]:
+        return str(stored["skipped"])
+    others = set(stored["samples"]) - set(entry.cases["sample"])
+    mine = entry.cases.loc[entry.cases["status"] != "failed", "sample"]
+    if others or len(stored["samples"]) > len(mine):
+        return "its value belongs to more samples than this table has; run the metric on these samples alone"
+    return ""
+
+
+def arrow(direction: str) -> str:
+    """Return the mark of a column's better end."""
+    return {"lower": "↓", "higher": "↑"}.get(direction, "")
+
+
+def wide(rows: pd.DataFrame, group: str) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells of one group's table: main values as `mean [low, high]`, `floor` rows included."""
+    mine = rows[(rows["group"] == group) & (rows["main"] == "yes") & (rows["metric"] != METRIC)]
+    columns = list(dict.fromkeys(mine["column"]))
+    marks = {row.column: f"{row.column} {arrow(row.direction)}".strip() for row in mine.itertuples()}
+    cells = []
+    for (frames, model), part in mine.groupby(["frames", "model"], sort=False):
+        found = {row.column: _cell(row) for row in part.itertuples()}
+        cells.append([str(model), str(frames), *(found.get(column, "") for column in columns)])
+    return ["model", "frames", *(marks[column] for column in columns)], cells
+
+
+def _cell(row: Any) -> str:
+    if np.isnan(row.value):
+        return "skipped" if row.skipped else ""
+    text = f"{row.value:.4g}"
+    return f"{text} [{row.low:.4g}, {row.high:.4g}]" if np.isfinite([row.low, row.high]).all() else text
+
+
+def remarks(rows: pd.DataFrame) -> list[str]:
+    """Return why values are missing or rest on fewer cases, one sentence per reason."""
+    main = rows[(rows["main"] == "yes") & (rows["skipped"] != "")]
+    return [
+        f"{'/'.join(dict.fromkeys(part['column']))} ({_where(part)}): {reason}."
+        for (_, reason), part in main.groupby(["metric", "skipped"], sort=False)
+    ]
+
+
+def _where(part: pd.DataFrame) -> str:
+    lengths = part.groupby("model", sort=False)["frames"].agg(
+        lambda found: ", ".join(map(str, dict.fromkeys(found)))
+    )
+    return "; ".join(f"{model} at {frames} frames" for model, frames in lengths.items())
