@@ -92,6 +92,24 @@ _TABLES: dict[str, dict[str, Entry]] = {
     },
     "metric": {
         "traj_error": Entry("toraeval.metrics.traj_error:TrajError", "mean L1 distance from the asked path"),
+        "objmc": Entry("toraeval.metrics.objmc:ObjMC", "mean Euclidean distance from the asked path"),
+        "epe": Entry("toraeval.metrics.epe:EPE", "the same over all points, as MoveBench"),
+        "tapvid": Entry("toraeval.metrics.tapvid:TapVid", "Average Jaccard of the tracked path"),
+        "final_error": Entry("toraeval.metrics.final_error:FinalError", "distance in the last frame"),
+        "direction_error": Entry("toraeval.metrics.direction_error:DirectionError", "angle of movement"),
+        "speed_error": Entry("toraeval.metrics.speed_error:SpeedError", "difference of speeds"),
+        "path_distance": Entry("toraeval.metrics.path_distance:PathDistance", "right path, wrong time"),
+        "survival": Entry("toraeval.metrics.survival:Survival", "time until the path is first left"),
+        "box_iou": Entry("toraeval.metrics.box_iou:BoxIoU", "overlap of the box at the tracked point"),
+        "mask_iou": Entry("toraeval.metrics.mask_iou:MaskIoU", "overlap of the object's pixels"),
+        "motion_amount": Entry("toraeval.metrics.motion_amount:MotionAmount", "share of the way travelled"),
+        "flicker": Entry("toraeval.metrics.flicker:Flicker", "restlessness of the quiet parts"),
+        "appearance_drift": Entry(
+            "toraeval.metrics.appearance_drift:AppearanceDrift", "change of the object's look"
+        ),
+        "object_survival": Entry(
+            "toraeval.metrics.object_survival:ObjectSurvival", "objects still themselves at the end"
+        ),
     },
 }
 

@@ -1,0 +1,79 @@
+"""EPE: end-point error between conditioning and re-estimated tracks, as MoveBench reports it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from toraeval.metrics.paths import EXCLUDED, LOST, V1, definition_of, known, scored_paths
+from toraeval.types import Case, Score, Tracks, Video
+
+RASTER = (832, 480)
+"""Width and height of MoveBench's clips in pixels."""
+
+MAIN = replace(V1, distance="l2", pooling="points")
+WITH_QUERY = replace(MAIN, skip_query=False)
+
+
+class EPE:
+    """EPE, the mean Euclidean distance between conditioning tracks and tracks re-estimated on the output.
+
+    With all scored points (object n, frame t) of a case in one set S, target g and tracked point p:
+
+        epe = mean over cases of mean over (n, t) in S of sqrt((p_x - g_x)^2 + (p_y - g_y)^2)
+
+    Lower is better; range 0 (perfect) and more; pixels of the scored video. Known of the MoveBench protocol
+    (Wan-Move, arXiv 2512.08765, dataset `Ruihang/MoveBench`): the Euclidean distance, tracks by CoTracker with a
+    visibility mask, clips of 832x480 with 81 frames. Not documented, hence our choice: only visible targets
+    inside the picture count, the query frame does not (it stands in `epe_with_query`), and all points of a case
+    weigh the same, so that an object seen for longer weighs more; in `objmc` objects weigh the same.
+    A frozen video scores the mean distance of the path from its start; blur goes unpunished until the tracker
+    loses the object.
+    """
+
+    name: ClassVar[str] = "epe"
+    version: ClassVar[str] = "1"
+    direction: ClassVar[str] = "lower"
+    units: ClassVar[str] = "px"
+
+    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
+        """Score the tracks of one case; arrays: `errors_NT`, Euclidean pixels, NaN where not scored.
+
+        Raises:
+            UserError: the tracks do not fit the case or hold a number that is not finite.
+        """
+        paths = scored_paths(self.name, case, tracks)
+        if isinstance(paths, str):
+            return Score(self.name, self.version, skipped=paths)
+        scale = np.array(RASTER) / paths.size
+        mapped = replace(
+            paths, target_NT2=paths.target_NT2 * scale, tracked_NT2=paths.tracked_NT2 * scale, size=RASTER
+        )
+        main = paths.measure(MAIN)
+        values = {
+            "epe": main.value,
+            "epe_with_query": paths.measure(WITH_QUERY).value,
+            "epe_832x480": mapped.measure(MAIN).value,
+        }
+        return Score(self.name, self.version, known(values), {"errors_NT": main.error_NT})
+
+    def definition(self) -> dict[str, Any]:
+        """Return the definition as JSON-serialisable data."""
+        return definition_of(
+            self,
+            formula="mean_case mean_(object, frame) |p - g|_2, p tracked, g target",
+            value_range="0 and more",
+            columns={
+                "epe": "mean Euclidean distance over all scored points of a case",
+                "epe_with_query": "epe with the query frame, where the tracker is told the answer",
+                "epe_832x480": "epe after mapping both paths to MoveBench's size (x*832/width, y*480/height)",
+            },
+            source="MoveBench in Wan-Move, arXiv 2512.08765; frames, mask and pooling are not documented there "
+            "and are our choice",
+            pooling="all scored points of a case, then cases, with equal weight",
+            excluded=list(EXCLUDED),
+            lost_points=LOST,
+            readings={"epe": asdict(MAIN), "epe_with_query": asdict(WITH_QUERY)},
+        )

@@ -1,0 +1,96 @@
+"""Flicker: restless change of the parts of a picture in which nothing should happen."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+
+from toraeval.metrics.areas import OBJECT_REACH, check_video, near
+from toraeval.metrics.paths import NO_VIDEO, Paths, definition_of, scored_paths
+from toraeval.metrics.readings import mean_over
+from toraeval.types import ByteArray, Case, FloatArray, Score, Tracks, Video
+
+RASTER = 256
+"""Larger pictures are looked at in every k-th row and column, k = shorter side // 256."""
+
+
+class Flicker:
+    """Flicker: how far a frame's quiet parts lie from the mean of the frames before and after.
+
+    For the quiet part Q_t, all pixels farther than 0.15 of the shorter side from every target and every tracked
+    point in the frames t-1, t and t+1:
+
+        flicker = mean over cases of mean over t of mean over Q_t and channels of |x_t - (x_(t-1) + x_(t+1)) / 2|
+
+    Lower is better; range 0 (steady) to 255; 8-bit levels. Even change, such as a slow fade or the drift of a
+    smooth background, cancels out, unlike in VBench's `temporal_flickering`, the mean |x_t - x_(t+1)|. Of pictures
+    larger than 256 pixels only every k-th row and column is looked at, k = shorter side // 256. Clips of two frames
+    have no middle frame, and a picture without a quiet part nothing to look at: recorded skips.
+    A frozen video scores 0 and a smeared one nearly: read `motion_amount` and `appearance_drift` beside it; noise
+    of standard deviation s in every frame scores about 0.98 s. Definition of our own.
+    """
+
+    name: ClassVar[str] = "flicker"
+    version: ClassVar[str] = "1"
+    direction: ClassVar[str] = "lower"
+    units: ClassVar[str] = "levels"
+    needs_video: ClassVar[bool] = True
+
+    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
+        """Score one case; arrays: `flicker_T`, 8-bit levels, NaN where a frame has no value.
+
+        Raises:
+            UserError: tracks or video do not fit the case.
+        """
+        paths = scored_paths(self.name, case, tracks)
+        if isinstance(paths, str) or video is None:
+            return Score(self.name, self.version, skipped=paths if isinstance(paths, str) else NO_VIDEO)
+        check_video(self.name, case, video)
+        if video.num_frames < 3:
+            return Score(self.name, self.version, skipped="nothing to score: 2 frames, flicker needs 3")
+        flicker_T = _flicker(paths, video)
+        value = float(mean_over(flicker_T, axis=0))
+        if np.isnan(value):
+            return Score(
+                self.name,
+                self.version,
+                skipped=f"nothing to score: no pixel is farther than {OBJECT_REACH:g} of the shorter side from "
+                "targets and tracked points",
+            )
+        return Score(self.name, self.version, {"flicker": value}, {"flicker_T": flicker_T})
+
+    def definition(self) -> dict[str, Any]:
+        """Return the definition as JSON-serialisable data."""
+        return definition_of(
+            self,
+            formula="mean_case mean_frame mean_(quiet pixel, channel) |x_t - (x_(t-1) + x_(t+1)) / 2|",
+            value_range="0 to 255",
+            columns={"flicker": "mean distance of quiet parts from the mean of their neighbours in time"},
+            source="toraeval",
+            pooling="pixels of a frame, then frames of a case, then cases, with equal weight",
+            area=f"farther than {OBJECT_REACH} of the shorter side from targets and tracked points of 3 frames",
+            grid=f"every k-th row and column, k = shorter side // {RASTER}",
+        )
+
+
+def _flicker(paths: Paths, video: Video) -> FloatArray:
+    step = max(1, min(paths.size) // RASTER)
+    flicker_T = np.full(video.num_frames, np.nan)
+    points = np.concatenate([paths.target_NT2, paths.tracked_NT2])
+    window: deque[ByteArray] = deque(maxlen=3)
+    for t, frame in enumerate(video.thwc[:, ::step, ::step]):
+        window.append(np.ascontiguousarray(frame))
+        if len(window) < 3:
+            continue
+        busy = near(points[:, t - 2 : t + 1].reshape(-1, 2), paths.size)
+        quiet = cv2.bitwise_not(np.ascontiguousarray(busy[::step, ::step]))
+        if cv2.countNonZero(quiet):
+            before, now, after = window
+            # twice the distance in whole numbers, so that nothing is rounded
+            neighbours = cv2.add(before, after, dtype=cv2.CV_16S)
+            twice = cv2.absdiff(cv2.add(now, now, dtype=cv2.CV_16S), neighbours)
+            flicker_T[t - 1] = float(np.mean(cv2.mean(twice, quiet)[:3])) / 2
+    return flicker_T

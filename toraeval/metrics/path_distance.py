@@ -1,0 +1,104 @@
+"""Path distance: is the path right, whenever it was travelled? Dynamic time warping and Frechet distance.
+
+Shape legend: A, B points of two paths.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from toraeval.metrics.paths import EXCLUDED, LOST, definition_of, scored_paths
+from toraeval.metrics.readings import mean_over
+from toraeval.types import Case, FloatArray, Score, Tracks, Video
+
+
+class PathDistance:
+    """Path distance: how far the tracked path is from the asked one when time may be stretched.
+
+    Points are matched in order, both paths from start to end. With the Euclidean distance d(i, j) between tracked
+    point i and target point j of the scored frames of object n:
+
+        path_distance         = mean over cases of mean over n of DTW(n) / (2 |S_n|)
+        path_distance_frechet = mean over cases of mean over n of the discrete Frechet distance
+
+    DTW is Sakoe and Chiba's symmetric sum, in which a diagonal step weighs 2 and the others 1, so that
+    DTW / (2 |S_n|) is a mean distance; it never exceeds `objmc`. The Frechet distance is the largest distance that
+    the best ordered matching cannot avoid. Lower is better; range 0 (same path) and more; pixels of the scored
+    video. Scored frames as in `traj_error`. An object that follows the right path too early or too late scores
+    well here and badly in `traj_error`; `path_distance_timing` is the difference, objmc - path_distance.
+    A frozen video scores the mean distance of the path from its start.
+    Source: Sakoe and Chiba 1978; Eiter and Mannila 1994.
+    """
+
+    name: ClassVar[str] = "path_distance"
+    version: ClassVar[str] = "1"
+    direction: ClassVar[str] = "lower"
+    units: ClassVar[str] = "px"
+
+    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
+        """Score the tracks of one case; arrays: `dtw_N`, `frechet_N`, pixels, NaN for an object without points.
+
+        Raises:
+            UserError: the tracks do not fit the case or hold a number that is not finite.
+        """
+        paths = scored_paths(self.name, case, tracks)
+        if isinstance(paths, str):
+            return Score(self.name, self.version, skipped=paths)
+        objects = len(paths.counted_NT)
+        dtw, frechet, plain = (np.full(objects, np.nan) for _ in range(3))
+        for n, counted in enumerate(paths.counted_NT):
+            if counted.any():
+                tracked, target = paths.tracked_NT2[n, counted], paths.target_NT2[n, counted]
+                dtw[n], frechet[n] = path_distances(tracked, target)
+                plain[n] = np.linalg.norm(tracked - target, axis=-1).mean()
+        values = {
+            "path_distance": float(mean_over(dtw, axis=0)),
+            "path_distance_frechet": float(mean_over(frechet, axis=0)),
+            "path_distance_timing": float(mean_over(plain - dtw, axis=0)),
+        }
+        return Score(self.name, self.version, values, {"dtw_N": dtw, "frechet_N": frechet})
+
+    def definition(self) -> dict[str, Any]:
+        """Return the definition as JSON-serialisable data."""
+        return definition_of(
+            self,
+            formula="mean_case mean_object DTW / (2 frames), Euclidean, symmetric weights (diagonal 2, others 1)",
+            value_range="0 and more",
+            columns={
+                "path_distance": "mean distance along the best matching in order (dynamic time warping)",
+                "path_distance_frechet": "largest distance along the best matching in order (discrete Frechet)",
+                "path_distance_timing": "what the matching in time adds: mean Euclidean distance - path_distance",
+            },
+            source="Sakoe and Chiba 1978 (symmetric P=0); Eiter and Mannila 1994",
+            pooling="objects of a case, then cases, with equal weight",
+            excluded=list(EXCLUDED),
+            lost_points=LOST,
+        )
+
+
+def path_distances(a_A2: FloatArray, b_B2: FloatArray) -> tuple[float, float]:
+    """Return the normalised dynamic-time-warping and the discrete Frechet distance of two point sequences.
+
+    Args:
+        a_A2, b_B2: float `(x, y)`, at least one point each.
+
+    Returns:
+        Both in the unit of the points. Worked along anti-diagonals: A + B array steps instead of A x B cells.
+    """
+    distance_AB = np.linalg.norm(a_A2[:, None] - b_B2[None], axis=-1)
+    rows, columns = distance_AB.shape
+    # cell (i, j) stands at place i + 1 of diagonal i + j; the two diagonals before it hold its neighbours
+    total = [np.full(rows + 1, np.inf) for _ in range(2)]
+    widest = [np.full(rows + 1, np.inf) for _ in range(2)]
+    total[0][0], widest[0][0] = 0.0, 0.0  # before the first cell
+    for diagonal in range(rows + columns - 1):
+        i = np.arange(max(0, diagonal - columns + 1), min(rows, diagonal + 1))
+        d = distance_AB[i, diagonal - i]
+        new_total, new_widest = np.full(rows + 1, np.inf), np.full(rows + 1, np.inf)
+        new_total[i + 1] = np.minimum(np.minimum(total[1][i], total[1][i + 1]) + d, total[0][i] + 2 * d)
+        earlier = np.minimum(np.minimum(widest[1][i], widest[1][i + 1]), widest[0][i])
+        new_widest[i + 1] = np.maximum(earlier, d)
+        total, widest = [total[1], new_total], [widest[1], new_widest]
+    return float(total[1][rows]) / (rows + columns), float(widest[1][rows])

@@ -1,0 +1,83 @@
+"""Speed error: does the object move as fast as the path asks, whichever way it goes?"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from toraeval.metrics.paths import EXCLUDED, POOLING, definition_of, known, per_object, scored_paths
+from toraeval.metrics.readings import mean_over
+from toraeval.metrics.steps import steps_of
+from toraeval.types import Case, Score, Tracks, Video
+
+
+class SpeedError:
+    """Speed error: difference between the asked and the tracked speed, whatever the direction.
+
+    A step spans a fifteenth of the clip, at least one frame (see `direction_error`), so that sub-pixel jitter of
+    the tracker does not pass for speed. With displacements v_g of the target and v_p of the tracked point over a
+    step of L frames:
+
+        speed_error = mean over cases of mean over n of mean over steps of | |v_p| - |v_g| | / L
+
+    Lower is better; range 0 (perfect) and more; pixels of the scored video per frame, so that numbers of different
+    lengths or sizes do not compare; `speed_error_ratio`, mean |v_p| / mean |v_g| of an object whose target moves,
+    does: 1 is the asked speed, 0 is frozen, and nearer to 1 is better. Targets that stand still count in
+    `speed_error` (any movement is wrong there) and are left out of the ratio. Both ends of a step must count as in
+    `traj_error`, except that the query frame may start one.
+    A frozen video scores the asked mean speed and a ratio of 0. Definition of our own; steps as in `direction_error`.
+    """
+
+    name: ClassVar[str] = "speed_error"
+    version: ClassVar[str] = "1"
+    direction: ClassVar[str] = "lower"
+    units: ClassVar[str] = "px/frame"
+
+    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
+        """Score the tracks of one case; arrays: `asked_NT`, `seen_NT`, px per frame by the later end of a step.
+
+        Raises:
+            UserError: the tracks do not fit the case or hold a number that is not finite.
+        """
+        paths = scored_paths(self.name, case, tracks)
+        if isinstance(paths, str):
+            return Score(self.name, self.version, skipped=paths)
+        steps = steps_of(paths)
+        if not steps.counted_NS.any():
+            return Score(
+                self.name,
+                self.version,
+                skipped=f"nothing to score: no target is visible in two frames that lie {steps.lag} apart",
+            )
+        asked = np.where(steps.counted_NS, np.linalg.norm(steps.target_NS2, axis=-1), np.nan) / steps.lag
+        seen = np.where(steps.counted_NS, np.linalg.norm(steps.tracked_NS2, axis=-1), np.nan) / steps.lag
+        moving = steps.moving_NS.any(axis=1)
+        asked_N = mean_over(asked, axis=1)
+        ratio_N = np.where(moving, mean_over(seen, axis=1) / np.where(moving, asked_N, 1.0), np.nan)
+        values = {
+            "speed_error": per_object(np.abs(seen - asked)),
+            "speed_error_ratio": float(mean_over(ratio_N, axis=0)),
+            "speed_error_asked": float(mean_over(asked_N, axis=0)),
+        }
+        arrays = {"asked_NT": np.full(paths.counted_NT.shape, np.nan)}
+        arrays["seen_NT"] = arrays["asked_NT"].copy()
+        arrays["asked_NT"][:, steps.lag :], arrays["seen_NT"][:, steps.lag :] = asked, seen
+        return Score(self.name, self.version, known(values), arrays)
+
+    def definition(self) -> dict[str, Any]:
+        """Return the definition as JSON-serialisable data."""
+        return definition_of(
+            self,
+            formula="mean_case mean_object mean_step | |v_p| - |v_g| | / L, v displacement over "
+            "L = max(1, (T-1)//15) frames",
+            value_range="0 and more",
+            columns={
+                "speed_error": "mean difference of speeds, px per frame",
+                "speed_error_ratio": "mean tracked / mean asked speed of moving targets; 1 = as asked, 0 = frozen",
+                "speed_error_asked": "mean asked speed, px per frame; depends on the target only",
+            },
+            source="toraeval",
+            pooling=POOLING,
+            excluded=list(EXCLUDED),
+        )

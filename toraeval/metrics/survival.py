@@ -1,0 +1,78 @@
+"""Track survival: for how long does the object stay near its path before it first leaves it?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from toraeval.metrics.paths import EXCLUDED, LOST, POOLING, V1, definition_of, known, scored_paths
+from toraeval.types import Case, FloatArray, Score, Tracks, Video
+
+RADIUS, WIDE = 16.0, 50.0
+"""Pixels of a 256x256 raster: what pips2's code uses, and what its paper states."""
+
+MAIN = replace(V1, distance="l2", pooling="survival", canvas=256, threshold=RADIUS)
+
+
+class Survival:
+    """Track survival: share of an object's scored frames before it first leaves a radius around its target.
+
+    Both paths are mapped to a 256x256 raster (x*256/width, y*256/height). With S_n the scored frames of object n
+    and f(n) the first of them in which the Euclidean distance exceeds 16 raster pixels:
+
+        survival = mean over cases of mean over n of |frames of S_n before f(n)| / |S_n|
+
+    Higher is better; range 0 (off at once) to 1 (never left); a share. Coming back does not count. Frames and
+    objects are excluded as in `traj_error`. `survival_50` has a radius of 50 raster pixels: pips2's paper states
+    50, its code uses 16 (aharley/pips2, issue 6). A frozen video survives until the target has travelled 16 raster
+    pixels, so that paths that stay near their start survive: read `motion_amount` beside it.
+    Source: survival rate of PointOdyssey (Zheng et al., arXiv 2307.15055).
+    """
+
+    name: ClassVar[str] = "survival"
+    version: ClassVar[str] = "1"
+    direction: ClassVar[str] = "higher"
+    units: ClassVar[str] = "share"
+
+    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
+        """Score the tracks of one case; arrays: `alive_NT` (1 or 0), NaN where not scored.
+
+        Raises:
+            UserError: the tracks do not fit the case or hold a number that is not finite.
+        """
+        paths = scored_paths(self.name, case, tracks)
+        if isinstance(paths, str):
+            return Score(self.name, self.version, skipped=paths)
+        main = paths.measure(MAIN)
+        values = {
+            "survival": main.value,
+            "survival_50": paths.measure(replace(MAIN, threshold=WIDE)).value,
+            "survival_whole": float((main.error_NT <= RADIUS)[paths.counted_NT].all()),
+        }
+        return Score(self.name, self.version, known(values), {"alive_NT": _alive(main.error_NT)})
+
+    def definition(self) -> dict[str, Any]:
+        """Return the definition as JSON-serialisable data."""
+        return definition_of(
+            self,
+            formula="mean_case mean_object (scored frames before |p - g|_2 first exceeds 16 px of 256x256) / "
+            "(scored frames)",
+            value_range="0 to 1",
+            columns={
+                "survival": "share of scored frames before the track first leaves 16 px of 256x256",
+                "survival_50": "the same with 50 px",
+                "survival_whole": "1 if no object of the case ever leaves 16 px, else 0",
+            },
+            source="PointOdyssey, arXiv 2307.15055; radii as in aharley/pips2 (16 in code, 50 in the paper)",
+            pooling=POOLING,
+            excluded=list(EXCLUDED),
+            lost_points=LOST,
+        )
+
+
+def _alive(error_NT: FloatArray) -> FloatArray:
+    counted = np.isfinite(error_NT)
+    within = np.where(counted, error_NT <= RADIUS, True)
+    return np.where(counted, np.minimum.accumulate(within, axis=1), np.nan)
