@@ -21,6 +21,7 @@ from toraeval.models.tora import config as sizes
 from toraeval.models.tora import importers
 from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.model import Tora
+from toraeval.models.tora.parts_xl2 import need_channels
 from toraeval.registry import unknown
 from toraeval.training import distributed
 from toraeval.training.buckets import BucketPlan, read_buckets
@@ -207,6 +208,7 @@ def _encoders(options: TrainConfig, config: STDiTConfig, world: World) -> Encode
         vae, facts = random_vae(options.seed), {"vae": RANDOM, "seed": options.seed}
     else:
         vae = importers.load_vae(options.vae)
+        need_channels(vae, options.vae, config)
         facts = {
             "vae": world.from_first(weights_hash(options.vae, "tora autoencoder") if world.first else None)
         }
@@ -222,7 +224,12 @@ def _encoders(options: TrainConfig, config: STDiTConfig, world: World) -> Encode
 
         cache = Path(options.folder) / "captions"
         captions = T5Captions(
-            options.text_encoder, config.model_max_length, world.device, options.precision, cache
+            options.text_encoder,
+            config.model_max_length,
+            world.device,
+            options.precision,
+            cache,
+            width=config.caption_channels,
         )
     sample = options.posterior == "sample"
     return Encoders(vae.to(world.device), facts, captions, clean, sample, options.precision)

@@ -162,3 +162,16 @@ def test_wrong_options(encoder_folder: Path) -> None:
     for nothing in ([], "a red ball"):
         with pytest.raises(UserError, match="list of at least one caption"):
             T5Captions(encoder_folder).encode(nothing)
+
+
+def test_an_encoder_of_another_width_is_refused(encoder_folder: Path, tmp_path: Path) -> None:
+    T5Captions(encoder_folder, 40, width=32)
+    with pytest.raises(
+        UserError, match=r"gives 32 numbers per token, the network takes 4096; .*fetch t5_v1_1_xxl"
+    ):
+        T5Captions(encoder_folder, 40, width=4096)
+    broken = tmp_path / "broken"
+    shutil.copytree(encoder_folder, broken)
+    (broken / "config.json").write_text("[]")
+    with pytest.raises(UserError, match=r"config\.json states no width"):
+        T5Captions(broken, 40, width=32)

@@ -129,11 +129,7 @@ class Parts:
                 vae = OpenSoraVAE().to(device, dtype).eval().requires_grad_(False)
             else:
                 vae = load_vae(self.vae, None, device, dtype)
-        if vae.latent_channels != self.config.in_channels:
-            raise UserError(
-                f"tora: {self.vae} gives {vae.latent_channels} latent channels, the transformer takes "
-                f"{self.config.in_channels}"
-            )
+        need_channels(vae, self.vae, self.config)
         return model, vae
 
     def text_encoder(self) -> Captioner:
@@ -148,6 +144,7 @@ class Parts:
                     self.device,
                     self.precision,
                     assets.cache_dir() / "captions",
+                    width=self.config.caption_channels,
                 )
         return self._text_encoder
 
@@ -174,6 +171,18 @@ class Parts:
         names = StateReader(path, "tora", FETCH).shapes
         return replace(
             base, fuser="adaptive_norm" if any(n.startswith(MOTION_PARTS) for n in names) else "none"
+        )
+
+
+def need_channels(vae: OpenSoraVAE, path: str, config: STDiTConfig) -> None:
+    """Refuse an autoencoder whose latents the transformer cannot take.
+
+    Raises:
+        UserError: another number of latent channels.
+    """
+    if vae.latent_channels != config.in_channels:
+        raise UserError(
+            f"tora: {path} gives {vae.latent_channels} latent channels, the transformer takes {config.in_channels}"
         )
 
 

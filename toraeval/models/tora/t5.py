@@ -11,6 +11,7 @@ Legend: B captions, L tokens, D width of the encoder (4096 for XXL).
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,10 @@ class T5Captions:
         precision: `bf16` or `fp32`, of the encoder and of its features; T5 overflows in fp16.
         cache: folder of computed features, or None to keep none.
         mask_padding: give the attention mask to the encoder (Open-Sora); False lets padding take part (CogVideoX).
+        width: numbers per token that the network takes, or None to take any encoder.
 
     Raises:
-        UserError: an option outside its range.
+        UserError: an option outside its range, or an encoder of another width.
         MissingAsset: the folder, its weights or its tokenizer are absent.
     """
 
@@ -53,6 +55,7 @@ class T5Captions:
         precision: str = "bf16",
         cache: Path | None = None,
         mask_padding: bool = True,
+        width: int | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise UserError(f"{WHAT}: precision={precision}; allowed: {', '.join(PRECISIONS)}")
@@ -63,6 +66,11 @@ class T5Captions:
         self.cache, self.mask_padding = cache, mask_padding
         self._encoder_folder = self._folder("text_encoder", ("config.json",))
         self._tokenizer_folder = self._folder("tokenizer", TOKENIZER_FILES)
+        if width is not None and self._width() != width:
+            raise UserError(
+                f"{WHAT}: {self.path} gives {self._width()} numbers per token, the network takes {width}; "
+                f"the published one: {FETCH}"
+            )
         self._encoder: Any = None
         self._tokenizer: Any = None
         self._hash: str | None = None
@@ -169,6 +177,13 @@ class T5Captions:
             )
         self._encoder = encoder.eval().requires_grad_(False).to(self.device)
         return self._encoder
+
+    def _width(self) -> int:
+        file = self._encoder_folder / "config.json"
+        try:
+            return int(json.loads(file.read_text())["d_model"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{WHAT}: {file} states no width d_model; get it anew: {FETCH}") from error
 
     def _folder(self, part: str, files: Sequence[str]) -> Path:
         """Return where a part lies: its own folder as diffusers writes it, or the one folder of transformers."""

@@ -221,13 +221,15 @@ class ToraCogVideoX:
                     f"{WHAT}: no text encoder at {folder} (T5 v1.1 XXL with its tokenizer); name one with "
                     f"model.text_encoder=FOLDER or run: {weights_on_disk.FETCH}"
                 )
+            config = weights_on_disk.read_config(found, o.variant)
             self._captions = T5Captions(
                 folder if o.text_encoder else folder.parent,
-                weights_on_disk.read_config(found, o.variant).max_text_seq_length,
+                config.max_text_seq_length,
                 o.torch_device(),
                 o.precision,
                 assets.cache_dir() / "captions",
                 mask_padding=False,
+                width=config.text_embed_dim,
             )
         return self._captions
 
