@@ -54,7 +54,7 @@ def tiny_size(monkeypatch: pytest.MonkeyPatch) -> STDiTConfig:
         caption_channels=8,
         motion_channels=8,
     )
-    for module in (training, checkpoint, tora_config):
+    for module in (checkpoint, tora_config):
         monkeypatch.setattr(module, "nano", lambda: config)
     return config
 

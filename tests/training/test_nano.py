@@ -276,8 +276,8 @@ def test_an_interrupt_ends_the_run_after_its_step_and_saves(
 def test_workers_stop_when_asked_or_orphaned() -> None:
     exchange = Exchange(1, 1)
     exchange.parent = os.getppid()
-    assert exchange.agree(0, 3.0) == (3.0, False)
+    assert exchange.agree(0, 5, 3.0) == (5, 3.0, False)
     exchange.stop[0] = True
-    assert exchange.agree(0, 4.0) == (4.0, True)
+    assert exchange.agree(0, 5, 4.0) == (5, 4.0, True)
     exchange = Exchange(1, 1)  # of a parent that is not ours
-    assert exchange.agree(0, 5.0) == (5.0, True)
+    assert exchange.agree(0, 5, 5.0) == (5, 5.0, True)

@@ -21,6 +21,7 @@ from toraeval.suites.shapes import Shapes
 from toraeval.training import nano as training
 from toraeval.training import train
 from toraeval.training.batches import StepPlan
+from toraeval.training.learners import learner
 from toraeval.training.train import TrainConfig, check, shard_plan
 from toraeval.types import MissingAsset, UserError
 
@@ -28,11 +29,14 @@ from toraeval.types import MissingAsset, UserError
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "motionctrl"}, "model=motionctrl size=nano; allowed: model=tora size=nano"),
+        ({"model": "unet"}, "model=unet size=nano; allowed: model=tora, motionctrl, dragnuwa with size=nano"),
         ({"size": "xl2"}, "size=xl2"),
+        ({"model": "motionctrl", "size": "tiny"}, "model=motionctrl size=tiny"),
         ({"minutes": 0}, "minutes=0; allowed: more than 0"),
         ({"minutes": float("nan")}, "minutes=nan"),
         ({"minutes": float("inf")}, "minutes=inf"),
+        ({"rate": 0.0}, "rate=0.0; allowed: more than 0"),
+        ({"samples": 0}, "samples=0; allowed: 1 and more"),
         ({"clips": 63}, "clips=63; allowed: 64 to"),
         ({"clips": 2_000_001}, "clips=2000001"),
         ({"workers": 0}, "workers=0"),
@@ -89,6 +93,7 @@ def render_here(
 def small_world(monkeypatch: pytest.MonkeyPatch, tiny_size: STDiTConfig) -> None:
     """A handful of short scenes, rendered in this process."""
     monkeypatch.setattr(train, "FIT_SCENES", 2)
+    monkeypatch.setattr(train, "CLIPS", 1)
     monkeypatch.setattr(train, "SCENES", {17: (100, 2), 33: (200, 1)})
     monkeypatch.setattr(train, "SHARES", {17: 0.0, 33: 0.0})
     lengths = {17: 0.5, 33: 0.5}
@@ -149,8 +154,7 @@ def test_training_goes_on_from_weights_with_their_autoencoder(
     log = (tmp_path / "second" / "nano" / "config.json").read_text()
     assert json.loads(log)["dense_share"] == 0  # dense flow is behind trained weights
     monkeypatch.setattr(checkpoint, "weights_path", lambda size: start)
-    assert train._start("shipped") == str(start)
-    assert train._start(None) is None
+    assert learner("tora").shipped() == start
 
 
 @pytest.mark.usefixtures("clock")

@@ -79,8 +79,11 @@ class TrainConfig(FullSizeOptions):
     """`python -m toraeval train`.
 
     Attributes:
-        model, size: `tora`, and `nano`, `xl2` or `tiny`, the test size of the full model.
+        model, size: `tora`, `motionctrl` or `dragnuwa`, and `nano`; of Tora also `xl2` or `tiny`, the test size of
+            the full model.
         minutes: nano only: training time in all, added up over restarts; rendering comes on top.
+        samples: nano only: clips to train on in all, instead of `minutes`.
+        rate: nano only: factor on the learning rates.
         clips: number of 17-frame clips to render, longer ones follow in fixed proportion; for the other sizes the
             number of scenes of `data=shapes`.
         folder: where everything that is written lies; keep it to go on later.
@@ -94,6 +97,8 @@ class TrainConfig(FullSizeOptions):
     model: str = "tora"
     size: str = "nano"
     minutes: float = 110.0
+    samples: int | None = None
+    rate: float = 1.0
     clips: int = 9000
     folder: str = "training_state"
     workers: int = 2

@@ -18,6 +18,7 @@ from toraeval.config import AblationsConfig
 from toraeval.keys import digest, short
 from toraeval.models.tora.config import nano
 from toraeval.training import nano as training
+from toraeval.training.learners import learner
 from toraeval.training.train import SCENES, export, fit_vae, render
 from toraeval.types import UserError
 
@@ -101,7 +102,7 @@ def train_all(options: AblationsConfig) -> Iterator[Trained]:
             f"ablations: folder {folder} cannot be made ({error.strerror}); choose another: ablations.folder=PATH"
         ) from error
     start = shipped()
-    fit_vae(vae, str(start))
+    fit_vae(vae, learner("tora"), str(start))
     first, size = SCENES[FRAMES]
     plan = [(FRAMES, first + k * size, size) for k in range(max(1, round(options.clips / size)))]
     render(vae, shards, plan, options.workers, flows=True)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, Queue
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from toraeval.models.tora.checkpoint import TRAIN_COMMAND
+from toraeval.models.tora.linear_vae import STRIDE_T
 from toraeval.models.tora.text import tokenise
 from toraeval.types import UserError
 
@@ -59,7 +61,16 @@ class Batch:
 
     @property
     def clips(self) -> int:
+        """Number of clips B."""
         return int(self.video.shape[0])
+
+    def first(self, clips: int) -> Batch:
+        """Return the batch without what comes after so many clips, >= 1."""
+        motion = None if self.motion is None else self.motion[:clips]
+        origins = None if self.origins is None else self.origins[:clips]
+        return replace(
+            self, video=self.video[:clips], motion=motion, words=self.words[:clips], origins=origins
+        )
 
 
 class Shard:
@@ -71,6 +82,11 @@ class Shard:
         self.words = np.array([tokenise(c) for c in captions])
         self.objects = np.array([c.count(" disc") for c in captions])
         self._maps: dict[str, np.ndarray] = {}
+
+    @property
+    def length(self) -> int:
+        """Latent frames of a clip."""
+        return int(self._map("video").shape[1])
 
     @property
     def side(self) -> int:
@@ -88,6 +104,29 @@ class Shard:
         return self._maps[name]
 
 
+class MotionReader(Protocol):
+    """Reads what a network is told of the paths."""
+
+    def __call__(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
+        """Return the motion (M, t, h, w, C) of the picked clips; `kind` is `dense` or `sparse`."""
+        ...
+
+
+@dataclass(frozen=True)
+class StoredMotion:
+    """Motion as the shards hold it.
+
+    Args:
+        compression: see `toraeval.models.tora.compression`.
+    """
+
+    compression: str = "vae"
+
+    def __call__(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
+        """See `MotionReader`."""
+        return shard.rows(kind if self.compression == "vae" else f"{kind}_{self.compression}", picks)
+
+
 class BatchSource:
     """Draws batches; every draw depends only on (seed, step, worker), so that a resumed run draws the same.
 
@@ -99,8 +138,9 @@ class BatchSource:
         seed: seed of the draws.
         worker: number of this worker; all workers draw the same length at the same step.
         tokens: tokens per batch and worker, whatever the length and window.
-        compression: of the motion, see `toraeval.models.tora.compression`.
+        motion: reads the motion of the drawn clips.
         clips: use only the first shards, up to so many clips of each length.
+        open_shard: opens a shard by its stem; what it holds may be cut out of the stored clips.
 
     Raises:
         UserError: when the folder holds no shard of a wanted length.
@@ -109,14 +149,15 @@ class BatchSource:
     def __init__(
         self,
         folder: Path,
-        lengths: dict[int, float],
+        lengths: Mapping[int, float],
         seed: int = 0,
         worker: int = 0,
         tokens: int = 2560,
-        compression: str = "vae",
+        motion: MotionReader | None = None,
         clips: int | None = None,
+        open_shard: Callable[[Path], Shard] = Shard,
     ) -> None:
-        self.compression, self.limit = compression, clips
+        self.motion, self.limit, self.open_shard = motion or StoredMotion(), clips, open_shard
         self.folder, self.seed, self.worker, self.tokens = folder, seed, worker, tokens
         self.shards: dict[int, list[Shard]] = {n: [] for n in lengths}
         self.refresh()
@@ -134,7 +175,7 @@ class BatchSource:
             for text in sorted(self.folder.glob(f"f{frames:03d}_*.txt")):
                 full = self.limit is not None and sum(len(s.words) for s in known) >= self.limit
                 if text.with_suffix("") not in stems and not full:
-                    known.append(Shard(text.with_suffix("")))
+                    known.append(self.open_shard(text.with_suffix("")))
         return sum(len(s.words) for known in self.shards.values() for s in known)
 
     def draw(self, step: int, plan: StepPlan) -> Batch:
@@ -154,7 +195,9 @@ class BatchSource:
         rng = np.random.default_rng([self.seed, step, 1 + self.worker])
         window = plan.window
         side = window or self.shards[frames][0].side // TOKEN
-        size = max(1, self.tokens // (1 + (frames - 1) // 4) // side**2)
+        length = self.shards[frames][0].length
+        shown = 1 + (length - 1) * STRIDE_T
+        size = max(1, self.tokens // length // side**2)
         parts: list[tuple[Shard, np.ndarray]] = []
         needed = size
         while needed:
@@ -166,20 +209,16 @@ class BatchSource:
                 needed -= len(picks)
         video = torch.cat([s.rows("video", p) for s, p in parts])
         marks = torch.cat([s.rows("sparse", p) for s, p in parts])
-        drawn = self._motion(plan.motion, parts)
+        drawn = None
+        if plan.motion != "none":
+            drawn = torch.cat([self.motion(s, p, plan.motion) for s, p in parts])
         words = torch.from_numpy(np.concatenate([s.words[p] for s, p in parts]))
         whole = (video.shape[2] // TOKEN, video.shape[3] // TOKEN)
         if window is None:
-            return Batch(video, drawn, words, frames, None, whole)
+            return Batch(video, drawn, words, shown, None, whole)
         origins = window_origins(marks, window)
         drawn = None if drawn is None else cut(drawn, origins, window)
-        return Batch(cut(video, origins, window), drawn, words, frames, origins, whole)
-
-    def _motion(self, motion: str, parts: list[tuple[Shard, np.ndarray]]) -> Tensor | None:
-        if motion == "none":
-            return None
-        name = motion if self.compression == "vae" else f"{motion}_{self.compression}"
-        return torch.cat([s.rows(name, p) for s, p in parts])
+        return Batch(cut(video, origins, window), drawn, words, shown, origins, whole)
 
 
 def window_origins(marks: Tensor, window: int) -> Tensor:

@@ -27,6 +27,7 @@ class Exchange:
         # two buffers in turn: a worker may write the next step while another still reads this one
         self.buffers = torch.zeros(2, workers, size).share_memory_()
         self.parent = os.getpid()
+        self.clips = torch.zeros(workers, dtype=torch.int64).share_memory_()
         self.seconds = torch.zeros(1, dtype=torch.float64).share_memory_()
         # what the parent asks for, what worker 0 decided
         self.stop = torch.zeros(2, dtype=torch.bool).share_memory_()
@@ -44,16 +45,23 @@ class Exchange:
                 p.grad.copy_(mean[place : place + p.numel()].view_as(p))
                 place += p.numel()
 
-    def agree(self, rank: int, seconds: float) -> tuple[float, bool]:
-        """Return worker 0's clock and whether to stop now, the same on every worker.
+    def agree(self, rank: int, clips: int, seconds: float) -> tuple[int, float, bool]:
+        """Return the clips of all workers, worker 0's clock and whether to stop now, the same on every worker.
 
         Workers whose parent was killed would go on for hours unseen, so they stop too.
+
+        Args:
+            rank: number of this worker.
+            clips: how many it took in this step.
+            seconds: its clock.
         """
+        self.clips[rank] = clips
         if rank == 0:
             self.seconds[0] = seconds
             self.stop[1] = bool(self.stop[0]) or os.getppid() != self.parent
         self.barrier.wait()
-        return float(self.seconds[0]), bool(self.stop[1])
+        # read before anyone writes again: the gradients of the next step are waited for in between
+        return int(self.clips.sum()), float(self.seconds[0]), bool(self.stop[1])
 
 
 def run_workers(work: Callable[..., None], config: object, workers: int, exchange: Exchange) -> None:

@@ -1,73 +1,31 @@
-"""Train Tora nano: stage 1 on dense flow, stage 2 on sparse trajectories (arXiv 2407.21705, section 3.4).
+"""Train an embedded model: stage 1 on dense flow, stage 2 on sparse trajectories (arXiv 2407.21705, section 3.4).
 
-The run is bounded by wall time. Its whole state (weights, average, optimisers, step,
-seconds spent) is saved every few minutes by an atomic rename, so that it may be killed at
-any moment; the same command goes on. The log is one CSV row per 20 steps.
+The run is bounded by clips, steps or wall time. Its whole state (weights, average, optimisers, step, clips, seconds
+spent) is saved every few minutes by an atomic rename, so that it may be killed at any moment; the same command goes
+on. The log is one CSV row per 20 steps.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.tora.config import STDiTConfig, nano
-from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
-from toraeval.models.tora.model import Tora
-from toraeval.training.batches import TOKEN, Batch, BatchSource, Prefetcher, StepPlan
+from toraeval.training.batches import Batch, BatchSource, Prefetcher, StepPlan
 from toraeval.training.exchange import Exchange, finish_step_on_interrupt, ignore_interrupts, run_workers
+from toraeval.training.learners import learner
+from toraeval.training.objective import Objective
+from toraeval.training.settings import TrainConfig as TrainConfig
+from toraeval.training.shards import load_vae
+from toraeval.training.tables import append_row, drop_rows_after
+from toraeval.training.validation import ValidationClips, validation_loss
 from toraeval.types import UserError
-
-FPS = 8.0
-SIZE = 512.0
-MOTION_KEYS = ("traj_extractor.", "fuser.", "fuser_spatial.")
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Options of a run.
-
-    `minutes` is training time, saved and added up over restarts; `steps`, if given, bounds the run instead of it.
-    All shares below are shares of the budget.
-    """
-
-    data: str = "training_state/shards"
-    out: str = "training_state/nano"
-    vae: str = "training_state/vae.safetensors"
-    network: STDiTConfig = field(default_factory=lambda: nano())
-    minutes: float = 110.0
-    steps: int | None = None
-    dense_share: float = 0.15  # stage 1: dense flow; the rest sees sparse trajectories
-    window_share: float = 0.6  # after it every second step sees whole pictures
-    window: int = 5  # token rows and columns of a window around a path: 2.6 times cheaper
-    single_share: float = 0.35  # clips with one object only
-    decay_share: float = 0.25  # the last part, over which the learning rate falls to zero
-    lr_matrix: float = 2e-3  # Muon, block matrices
-    lr_other: float = 1e-3  # AdamW, everything else
-    warmup_steps: int = 100
-    clip: float = 1.0
-    ema: float = 0.998
-    text_dropout: float = 0.1
-    channel_power: float = 0.5  # channel weights: component variance to this power
-    save_minutes: float = 4.0
-    seed: int = 0
-    tokens: int = 2560  # per batch and worker
-    clips: int | None = None  # use only so many clips of each length, all that are there if not given
-    start: str | None = None  # weights file to begin from
-    start_motion: bool = True  # take extractor and fusers from it too; else they begin anew
-    workers: int = 2  # processes of one thread each; beats one process of two threads on a shared machine
-    device: str = "cpu"
-    lengths: dict[int, float] = field(default_factory=lambda: {17: 0.66, 33: 0.2, 65: 0.09, 129: 0.05})
-    late_lengths: dict[int, float] = field(default_factory=lambda: {17: 0.5, 33: 0.2, 65: 0.17, 129: 0.13})
-    flow: FlowConfig = field(default_factory=lambda: FlowConfig(prediction="clean", loc=1.5, t_min=0.4))
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -92,14 +50,14 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig, rank: int = 0, exchange: Exchange | None = None) -> None:
-        from safetensors.torch import load_file
-
-        self.config, self.rank, self.exchange = config, rank, exchange
+        self.learner = learner(config.model)
+        network = self.learner.default_network() if config.network is None else config.network
+        self.config, self.rank, self.exchange = replace(config, network=network), rank, exchange
         self._stopping = False
         self.out = Path(config.out)
         self.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
-        self.model = Tora(config.network).to(config.device)
+        self.model = self.learner.build(network).to(config.device)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         matrices, others = split_parameters(self.model)
         self.optimizers = [
@@ -109,13 +67,14 @@ class Trainer:
             torch.optim.AdamW(others, lr=config.lr_other, betas=(0.9, 0.98), weight_decay=0.01),
         ]
         self.base_lr = [config.lr_matrix, config.lr_other]
-        self.flow = RectifiedFlow(config.flow)
-        state = load_file(config.vae)
-        self.vae = LinearPatchAutoencoder(state["basis"].shape[0])
-        self.vae.load_state_dict(state)
-        weights = self.vae.scale.square() ** config.channel_power
-        self.channel_weights = (weights / weights.mean()).to(config.device)
+        self.vae = load_vae(Path(config.vae))
+        self.objective = Objective(self.learner, self.vae, config)
+        self.motion_reader = self.learner.motion_reader(network)
         self.step, self.seconds, self.clips = 0, 0.0, 0
+        self.validation: dict[str, float] | None = None
+        self.held_out: ValidationClips | None = None
+        if config.validation is not None and rank == 0:
+            self.held_out = ValidationClips.load(Path(config.validation))
         self._resume()
 
     def _resume(self) -> None:
@@ -130,17 +89,20 @@ class Trainer:
         for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         self.step, self.seconds, self.clips = saved["step"], saved["seconds"], saved["clips"]
+        self.validation = saved.get("validation")
+        if self.rank == 0:
+            for name in ("log.csv", "validation.csv"):
+                drop_rows_after(self.out / name, self.step)
 
     def _start(self, path: Path) -> None:
-        from toraeval.models.tora import checkpoint
-
-        network, vae = checkpoint.load(path)
+        network, vae = self.learner.load(path)
         if not torch.equal(vae.basis, self.vae.basis):
             raise UserError(f"train: {path} was trained with another autoencoder than {self.config.vae}")
         state = network.state_dict()
         if not self.config.start_motion:
-            fresh = {k: v for k, v in self.model.state_dict().items() if k.startswith(MOTION_KEYS)}
-            state = {k: v for k, v in state.items() if not k.startswith(MOTION_KEYS)} | fresh
+            keys = self.learner.motion_keys
+            fresh = {k: v for k, v in self.model.state_dict().items() if k.startswith(keys)}
+            state = {k: v for k, v in state.items() if not k.startswith(keys)} | fresh
         self.model.load_state_dict(state)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
@@ -153,6 +115,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "clips": self.clips,
+            "validation": self.validation,
         }
         temporary = self.out / "state.pt.tmp"
         torch.save(state, temporary)
@@ -162,6 +125,8 @@ class Trainer:
     @property
     def progress(self) -> float:
         """Share of the budget that is used up."""
+        if self.config.samples is not None:
+            return self.clips / self.config.samples
         if self.config.steps is not None:
             return self.step / self.config.steps
         return self.seconds / (60 * self.config.minutes)
@@ -170,7 +135,7 @@ class Trainer:
         """Return what a step trains on: dense then sparse motion, one object then several, windows then whole clips."""
         c = self.config
         motion = "dense" if self.progress < c.dense_share else "sparse"
-        if self.model.traj_extractor is None:
+        if self.motion_reader is None:
             motion = "none"
         objects = 1 if self.progress < c.single_share else 3
         late = self.progress >= c.window_share
@@ -188,38 +153,8 @@ class Trainer:
         return max(0.0, min(1.0, (self.step + 1) / self.config.warmup_steps, tail))
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Return the mean loss of a batch; latent frame 0 is given clean and left out."""
-        device = self.config.device
-        x0 = batch.video.to(device).permute(0, 4, 1, 2, 3).float()
-        size = ClipSize(SIZE, SIZE, float(batch.frames))
-        b, _, t = x0.shape[:3]
-        times = self.flow.sample_times(b, size, generator).to(device)
-        noise = torch.randn(x0.shape, generator=generator).to(device)
-        mask = torch.ones(b, t, dtype=torch.bool, device=device)
-        mask[:, 0] = False
-        model = self.model
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            assert model.text_encoder is not None  # nano always has one
-            y = model.text_encoder(batch.words.to(device))
-            dropped = torch.rand(b, generator=generator).to(device) < self.config.text_dropout
-            y = model.y_embedder.drop(y, dropped)
-            features = None
-            if batch.motion is not None:
-                features = model.encode_motion(batch.motion.to(device).permute(0, 4, 1, 2, 3).float())
-            fps = torch.full((1,), FPS, device=device)
-            cond = x0[:, :, :1]
-            places = None
-            if batch.origins is not None:
-                window = (x0.shape[3] // TOKEN, x0.shape[4] // TOKEN)
-                places = model.window_positions(batch.origins, window, batch.whole)
-
-            def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
-                return model.predict_clean(
-                    x, timestep, x_mask, cond, y=y, fps=fps, motion=features, positions=places
-                )
-
-            losses = self.flow.loss(denoise, x0, times, noise, mask, self.channel_weights)
-        return losses.mean()
+        """Return the mean loss of a batch."""
+        return self.objective.losses(self.model, batch, generator, self.config.text_dropout).mean()
 
     def update(self, batch: Batch) -> tuple[float, float]:
         """Make one step; returns loss and gradient norm."""
@@ -259,8 +194,9 @@ class Trainer:
             self.config.seed,
             self.rank,
             self.config.tokens,
-            self.config.network.compression,
+            self.motion_reader,
             self.config.clips,
+            self.learner.open_shard,
         )
         feed = Prefetcher(source, self.plan, self.step)
         try:
@@ -278,29 +214,43 @@ class Trainer:
         began, saved = time.perf_counter() - self.seconds, time.perf_counter()
         losses: list[float] = []
         while self.progress < 1.0 and not self._stopping:
-            _, batch = feed.next()
+            batch = self._trimmed(feed.next()[1])
             loss, norm = self.update(batch)
             losses.append(loss)
             self.step += 1
-            self.clips += batch.clips * (1 if self.exchange is None else self.config.workers)
-            self.seconds = self._clock(time.perf_counter() - began)
+            before = self.progress
+            self._agree(batch.clips, time.perf_counter() - began)
             if self.rank == 0 and self.step % 20 == 0:
                 self._log(sum(losses) / len(losses), norm)
                 losses.clear()
+            if self.held_out is not None and self._is_due(before):
+                paused = time.perf_counter()
+                self._validate()
+                began += time.perf_counter() - paused  # not training time
             if self.rank == 0 and time.perf_counter() - saved > 60 * self.config.save_minutes:
                 self.save()
                 saved = time.perf_counter()
 
-    def _clock(self, seconds: float) -> float:
-        """Return worker 0's time, so that all workers stop after the same step."""
-        if self.exchange is None:
-            return seconds
-        seconds, self._stopping = self.exchange.agree(self.rank, seconds)
-        return seconds
+    def _is_due(self, before: float) -> bool:
+        """Return whether validation is due, `before` being the progress before the step."""
+        share = self.config.validation_share
+        return self.progress >= 1.0 or int(self.progress / share) > int(before / share)
+
+    def _trimmed(self, batch: Batch) -> Batch:
+        """Leave clips out of the last batch, so that the run ends at the number it is bounded by."""
+        if self.config.samples is None:
+            return batch
+        left = self.config.samples - self.clips
+        workers = 1 if self.exchange is None else self.config.workers
+        return batch.first(max(1, (left + workers - 1 - self.rank) // workers))
+
+    def _agree(self, clips: int, seconds: float) -> None:
+        """Count the clips of all workers and take worker 0's time, so that all stop after the same step."""
+        if self.exchange is not None:
+            clips, seconds, self._stopping = self.exchange.agree(self.rank, clips, seconds)
+        self.clips, self.seconds = self.clips + clips, seconds
 
     def _log(self, loss: float, norm: float) -> None:
-        path = self.out / "log.csv"
-        new = not path.exists()
         plan = self.plan(self.step)
         row = {
             "step": self.step,
@@ -313,11 +263,14 @@ class Trainer:
             "max_objects": plan.max_objects,
             "window": plan.window or 0,
         }
-        with path.open("a", newline="") as handle:
-            writer = csv.DictWriter(handle, list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        append_row(self.out / "log.csv", row)
+
+    def _validate(self) -> None:
+        assert self.held_out is not None
+        self.validation = validation_loss(self.model, self.objective, self.vae, self.held_out)
+        losses = {kind: f"{loss:.5f}" for kind, loss in self.validation.items()}
+        row = {"step": self.step, "clips": self.clips, "seconds": round(self.seconds), **losses}
+        append_row(self.out / "validation.csv", row)
 
 
 def _work(rank: int, config: TrainConfig, exchange: Exchange | None) -> None:
@@ -342,5 +295,7 @@ def train(config: TrainConfig) -> None:
         with finish_step_on_interrupt(trainer.stop):
             trainer.run()
         return
-    size = sum(p.numel() for p in Tora(config.network).parameters() if p.requires_grad)
+    kind = learner(config.model)
+    model = kind.build(kind.default_network() if config.network is None else config.network)
+    size = sum(p.numel() for p in model.parameters() if p.requires_grad)
     run_workers(_work, config, config.workers, Exchange(config.workers, size))

@@ -52,11 +52,16 @@ def dense_video(renderer: SceneRenderer) -> ByteArray:
     return video
 
 
-def dense_flow(renderer: SceneRenderer) -> Iterator[FlowPatch]:
-    """Yield the flow that `dense_video` paints, frame by frame: the part around the objects, or all if it drifts."""
+def dense_flow(renderer: SceneRenderer, first: int = 0, end: int | None = None) -> Iterator[FlowPatch]:
+    """Yield the flow that `dense_video` paints, frame by frame: the part around the objects, or all if it drifts.
+
+    Args:
+        renderer: scene at some size; the flow is in its pixels.
+        first, end: frames of the clip to look at, all by default; the first of them has no flow.
+    """
     steps = np.diff(renderer.tracks_NT2, axis=1).astype(np.float32)
     drift = np.diff(renderer.offsets_T2, axis=0).astype(np.float32)
-    for t in range(1, renderer.frames):
+    for t in range(first + 1, renderer.frames if end is None else end):
         covers = [renderer.coverage(n, t - 1) for n in range(len(steps))]
         boxes = np.array([box for box, _, _ in covers])
         (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
