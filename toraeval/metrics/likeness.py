@@ -64,8 +64,8 @@ def likeness(case: Case, paths: Paths, video: Video) -> Likeness:
             mean, structure, norm = looks[n]
             own_mean, own, own_norm = _centred(_cut(frame, paths.tracked_NT2[n, t], reach)[round_PP])
             # a patch without any structure has nothing in common with one that has
-            product = norm * own_norm
-            correlation_NT[n, t] = float((structure * own).sum()) / product if product > 0 else 0.0
+            product, shared = norm * own_norm, float(np.vdot(structure, own))
+            correlation_NT[n, t] = min(1.0, max(-1.0, shared / product)) if product > 0 else 0.0
             colour_NT[n, t] = float(np.abs((own + own_mean) - (structure + mean)).mean())
     contrast_N = np.array([norm / np.sqrt(structure.size) for _, structure, norm in looks])
     return Likeness(correlation_NT, colour_NT, contrast_N)
@@ -79,8 +79,9 @@ def _cut(frame_HWC: Any, centre: FloatArray, reach: int) -> Floats:
     return cv2.getRectSubPix(frame_HWC, (side, side), (float(x), float(y)), patchType=cv2.CV_32F)
 
 
-def _centred(pixels_K3: Floats) -> tuple[Floats, Floats, float]:
+def _centred(pixels_K3: Floats) -> tuple[FloatArray, FloatArray, float]:
     """Return the mean colour, the pixels without it, and their norm."""
-    mean = pixels_K3.mean(axis=0)
-    structure = pixels_K3 - mean
-    return mean, structure, float(np.sqrt(np.square(structure, dtype=np.float64).sum()))
+    pixels = pixels_K3.astype(np.float64)
+    mean = pixels.mean(axis=0)
+    structure = pixels - mean
+    return mean, structure, float(np.linalg.norm(structure))
