@@ -45,6 +45,8 @@ class VideoNet(nn.Module):
         features: length of a clip's feature vector.
     """
 
+    places: Tensor
+
     def __init__(self, width: int = 48, features: int = FEATURES) -> None:
         super().__init__()
         wide = 2 * width

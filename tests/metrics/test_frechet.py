@@ -1,0 +1,98 @@
+"""Frechet distance: reference values, streaming, bias in N, intervals, errors."""
+
+import json
+
+import numpy as np
+import pytest
+
+from toraeval.metrics import frechet
+from toraeval.metrics.frechet import Moments, distance_of_sets, frechet_distance
+from toraeval.types import UserError
+
+CASES = [
+    "full_rank_512x16", "unequal_N_64_48_d32", "ill_conditioned_200x64", "singular_16x400", "singular_8x400",
+    "singular_185x400", "identical_300x24", "identical_singular_16x400", "near_singular_rank3_120x48",
+    "exact_rank3_120x48", "constant_features_40x20", "dead_dims_40x20", "two_videos_2x400", "dup_resampled_64x32",
+    "huge_scale_100x12", "tiny_scale_100x12", "mean_shift_only_256x10",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def golden(data_dir):
+    with np.load(data_dir / "metrics" / "frechet_golden.npz") as stored:
+        sets = {name: stored[name].astype(np.float64) for name in stored.files}
+    return json.loads((data_dir / "metrics" / "frechet_golden.json").read_text())["cases"], sets
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("name", CASES)
+def test_reference_values(golden, name, pieces):
+    cases, sets = golden
+    x, y = sets[f"{name}__x"], sets[f"{name}__y"]
+    found = distance_of_sets(np.array_split(x, pieces), np.array_split(y, pieces))
+    moments = []
+    for features in (x, y):
+        moments.append(Moments(features.shape[1]))
+        for piece in np.array_split(features, pieces):
+            moments[-1].add(piece)
+    for value in (found, frechet_distance(*moments)):
+        assert value == pytest.approx(cases[name]["frechet"], rel=1e-6, abs=1e-9)
+        assert value >= 0
+
+
+def test_streamed_moments_are_those_of_the_whole_set():
+    rng = np.random.default_rng(0)
+    features = rng.normal(3, 2, (90, 7)) @ rng.normal(size=(7, 7))
+    moments = Moments(7)
+    for piece in np.array_split(features, 13):
+        moments.add(piece)
+    assert moments.count == 90
+    assert moments.factor_KD.shape == (7, 7)
+    np.testing.assert_allclose(moments.mean_D, features.mean(0))
+    np.testing.assert_allclose(moments.factor_KD.T @ moments.factor_KD / 89, np.cov(features.T))
+
+
+def test_one_sample_or_a_broken_one_is_refused():
+    two = Moments(3).add(np.eye(3)[:2])
+    with pytest.raises(UserError, match="needs 2"):
+        frechet_distance(Moments(3).add(np.ones((1, 3))), two)
+    with pytest.raises(UserError, match="3 against 4"):
+        frechet_distance(two, Moments(4))
+    with pytest.raises(UserError, match="sample 1 holds a number that is not finite"):
+        Moments(3).add(np.array([[0.0, 1, 2], [np.nan, 1, 2]]))
+    with pytest.raises(UserError, match="expected"):
+        Moments(3).add(np.ones(3))
+
+
+def sets(videos, shift=0.0, clips=4, features=5, seed=1):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(shift, 1, (clips, features)) for _ in range(videos)]
+
+
+def test_interval_holds_the_estimate_and_narrows_with_the_set():
+    widths = []
+    for videos in (10, 40):
+        first, second = sets(videos), sets(videos, 1.0, seed=2)
+        low, high = frechet.bootstrap_interval(first, second, 100)
+        assert low < distance_of_sets(first, second) < high
+        widths.append(high - low)
+        assert (low, high) == frechet.bootstrap_interval(first, second, 100)
+    assert widths[1] < widths[0]
+
+
+def test_equal_sets_have_no_interval():
+    same = sets(8)
+    assert frechet.bootstrap_interval(same, same, 20) == (0.0, 0.0)
+
+
+def test_small_sets_are_biased_and_the_extrapolation_is_less_so():
+    first, second = sets(60, clips=2), sets(60, clips=2, seed=2)  # one distribution: the truth is 0
+    plain, beyond = distance_of_sets(first, second), frechet.at_infinite_size(first, second)
+    assert beyond is not None
+    assert plain > 0.1
+    assert abs(beyond) < 0.5 * plain
+
+
+def test_extrapolation_needs_more_samples_than_features():
+    assert frechet.at_infinite_size(sets(10, clips=1, features=20), sets(10, clips=1, features=20)) is None
+    assert frechet.at_infinite_size(sets(2, clips=50), sets(2, clips=50)) is None

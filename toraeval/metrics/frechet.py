@@ -1,0 +1,159 @@
+"""Frechet distance between two sets of feature vectors, in float64, and what its sample size does to it.
+
+For sets with means m and covariances S (divisor N - 1):
+
+    d = |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)
+
+With centred features A / sqrt(N - 1) whose product gives S, the last trace is the sum of the singular values of
+A1 A2^T: no matrix square root, so singular covariances and fewer samples than features are exact, and the result is
+real. A set is kept as count, mean and a triangular factor R with R^T R = A^T A, which grows by a QR decomposition.
+
+Source: Dowson and Landau 1982; for images Heusel et al., arXiv 1706.08500; for videos Unterthiner et al.,
+arXiv 1812.01717; bias in N: Chong and Forsyth, arXiv 1911.07023.
+
+Legend of the shape suffixes: N samples, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from toraeval.types import FloatArray, UserError
+
+SIZES = 6  # set sizes between half and all samples through which the line in 1/N is laid
+DRAWS = 8  # random subsets of each size
+
+
+@dataclass
+class Moments:
+    """Mean and scatter of a set that is read piece by piece; memory depends on the number of features alone.
+
+    Attributes:
+        features: D, length of a vector.
+        count: N, vectors seen.
+        mean_D: their mean.
+        factor_KD: R, at most D rows; R^T R is the sum of outer products of the centred vectors.
+    """
+
+    features: int
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.mean_D = np.zeros(self.features)
+        self.factor_KD = np.zeros((0, self.features))
+
+    def add(self, features_ND: FloatArray) -> Moments:
+        """Take in further vectors and return itself.
+
+        Raises:
+            UserError: another length of vectors, or a number that is not finite.
+        """
+        new_ND = check_features(features_ND, self.features)
+        if not len(new_ND):
+            return self
+        total = self.count + len(new_ND)
+        centre_D = new_ND.mean(0)
+        step_D = centre_D - self.mean_D
+        # the shift between both means scatters as well
+        bridge_1D = np.sqrt(self.count * len(new_ND) / total) * step_D[None]
+        self.factor_KD = _compressed(np.concatenate([self.factor_KD, new_ND - centre_D, bridge_1D]))
+        self.mean_D = self.mean_D + step_D * (len(new_ND) / total)
+        self.count = total
+        return self
+
+
+def check_features(features_ND: FloatArray, features: int | None = None) -> FloatArray:
+    """Return features as float64 (N, D).
+
+    Raises:
+        UserError: another shape, or a number that is not finite: one broken clip would spoil the whole distance.
+    """
+    found = np.asarray(features_ND, dtype=np.float64)
+    if found.ndim != 2 or (features is not None and found.shape[1] != features):
+        raise UserError(f"features: expected (samples, {features or 'features'}), got {found.shape}")
+    if not np.isfinite(found).all():
+        row = int(np.argwhere(~np.isfinite(found))[0, 0])
+        raise UserError(f"features: sample {row} holds a number that is not finite; leave that video out")
+    return found
+
+
+def _compressed(rows_KD: FloatArray) -> FloatArray:
+    """Return at most D rows with the same scatter."""
+    if len(rows_KD) <= rows_KD.shape[1]:
+        return rows_KD
+    return np.asarray(np.linalg.qr(rows_KD, mode="r"))
+
+
+def frechet_distance(first: Moments, second: Moments) -> float:
+    """Return the Frechet distance of two sets; lower is closer, 0 for equal ones, in squared units of the features.
+
+    Raises:
+        UserError: fewer than two samples in a set (a covariance needs two), or other features.
+    """
+    if first.features != second.features:
+        raise UserError(f"frechet distance: {first.features} against {second.features} features")
+    if min(first.count, second.count) < 2:
+        raise UserError(
+            f"frechet distance: {first.count} and {second.count} samples, a covariance needs 2 of each"
+        )
+    a_KD = first.factor_KD / np.sqrt(first.count - 1)
+    b_KD = second.factor_KD / np.sqrt(second.count - 1)
+    shared = np.linalg.svd(a_KD @ b_KD.T, compute_uv=False).sum()
+    spread = float((a_KD**2).sum() + (b_KD**2).sum())
+    distance = float(((first.mean_D - second.mean_D) ** 2).sum()) + spread - 2 * float(shared)
+    # equal sets leave what the last bits of both terms differ by
+    return distance if distance > 1e-13 * spread else 0.0
+
+
+def distance_of_sets(first: Sequence[FloatArray], second: Sequence[FloatArray]) -> float:
+    """Return the Frechet distance of two sets given in pieces (N, D), one per video."""
+    whole = [check_features(np.concatenate(pieces)) for pieces in (first, second)]
+    return frechet_distance(*(Moments(features.shape[1]).add(features) for features in whole))
+
+
+def bootstrap_interval(
+    first: Sequence[FloatArray], second: Sequence[FloatArray], resamples: int, seed: int = 0
+) -> tuple[float, float]:
+    """Return a 95 % interval of the Frechet distance.
+
+    Pairs of pieces (a case's generated and reference features) are drawn with replacement. Repeated pieces make both
+    covariances too small and the distance too large; the quantiles are therefore moved by the difference between
+    the estimate and the mean of the resamples, and cut off at 0.
+
+    Args:
+        first, second: pieces (N, D), `first[k]` and `second[k]` of the same case.
+        resamples: number of draws, >= 2.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    estimate = distance_of_sets(first, second)
+    draws = rng.integers(len(first), size=(resamples, len(first)))
+    values = [distance_of_sets([first[k] for k in draw], [second[k] for k in draw]) for draw in draws]
+    low, high = np.quantile(values, (0.025, 0.975)) - np.mean(values) + estimate
+    return max(0.0, float(low)), max(0.0, float(high))
+
+
+def at_infinite_size(
+    first: Sequence[FloatArray], second: Sequence[FloatArray], seed: int = 0
+) -> float | None:
+    """Return the Frechet distance extrapolated to infinitely many videos, or None where there are too few.
+
+    A straight line in 1/N is laid through mean distances of random subsets of half to all pairs of pieces. It holds
+    only where every subset has more samples than features: below, the distance of a set to itself is no line in 1/N.
+    """
+    pairs, features = len(first), first[0].shape[1]
+    samples = min(sum(map(len, pieces)) for pieces in (first, second))
+    sizes = sorted({round(size) for size in np.linspace(pairs / 2, pairs, SIZES)})
+    if len(sizes) < 3 or samples / 2 <= features:
+        return None
+    rng = np.random.default_rng(seed)
+    means = []
+    for size in sizes:
+        draws = [rng.permutation(pairs)[:size] for _ in range(DRAWS if size < pairs else 1)]
+        values = [distance_of_sets([first[k] for k in d], [second[k] for k in d]) for d in draws]
+        means.append(float(np.mean(values)))
+    _, at_zero = np.polyfit(1 / np.array(sizes), means, 1)
+    return float(at_zero)
