@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -71,3 +72,21 @@ def test_clips_of_their_own_length_and_size_are_reported_over_shares_of_the_clip
     assert curves["time"].max() == 1.0
     assert "each clip's own size" in (tmp_path / "out" / "table1.md").read_text()
     assert len(list((tmp_path / "out" / "samples").glob("*.png"))) == 1
+
+
+def test_pictures_are_drawn_again_only_when_they_would_differ(make_run, tmp_path):
+    run = make_run(tmp_path, "tora", 6)
+    build([run], tmp_path / "out", sheets_per_length=None)
+    pictures = sorted((tmp_path / "out").rglob("*.png"))
+    assert len(pictures) == 4
+    before = {path: path.stat().st_mtime_ns for path in pictures}
+    build([run], tmp_path / "out", sheets_per_length=None)
+    assert {path: path.stat().st_mtime_ns for path in pictures} == before
+
+    with np.load(run / "cases" / "line-000" / "tracks.npz") as stored:
+        arrays = dict(stored)
+    arrays["tracks_NT2"] = arrays["tracks_NT2"] + 3.0
+    np.savez(run / "cases" / "line-000" / "tracks.npz", **arrays)
+    build([run], tmp_path / "out", sheets_per_length=None)
+    changed = [path.name for path in pictures if path.stat().st_mtime_ns != before[path]]
+    assert changed == ["line-000_006f.png"]

@@ -79,7 +79,7 @@ class Entry:
     def _curves(self, array: str) -> dict[str, FloatArray]:
         found: dict[str, list[FloatArray]] = {}
         for sample, case in zip(self.scored["sample"], self.scored["case"], strict=True):
-            stored = self.run.load_case(str(sample)).arrays.get(f"{METRIC}/{array}")
+            stored = self.run.load_arrays(str(sample)).get(f"{METRIC}/{array}")
             if stored is not None:
                 values = np.asarray(stored, dtype=np.float64)
                 found.setdefault(str(case), []).append(mean_over(np.atleast_2d(values), axis=0))

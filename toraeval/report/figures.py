@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL, Group
+from toraeval.report.pictures import KEY, is_drawn, picture_key
 from toraeval.store import atomic
 
 if TYPE_CHECKING:
@@ -71,10 +72,17 @@ def draw_error_over_time(curves: pd.DataFrame, group: Group, floors: Mapping[int
         floors: length -> mean tracker floor, drawn as a level line where no `ground_truth` run is given.
         path: file to write.
     """
+    curves = _without_needless_reference(curves)
+    words = [group.suite, group.size, group.tracker, group.labels]
+    key = picture_key(curves.to_csv(index=False), words, sorted(floors.items()), code=(__file__,))
+    if not is_drawn(path, key):
+        _draw(curves, group, floors, path, key)
+
+
+def _draw(curves: pd.DataFrame, group: Group, floors: Mapping[int, float], path: Path, key: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    curves = _without_needless_reference(curves)
     order = [label for label in (*group.labels, STATIC_REFERENCE) if label in set(curves["model"])]
     drawn = styles(order)
     lengths = sorted(set(curves["frames"]))
@@ -108,7 +116,9 @@ def draw_error_over_time(curves: pd.DataFrame, group: Group, floors: Mapping[int
         fontsize=11,
         handlelength=4,
     )
-    atomic(path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None}))
+    atomic(
+        path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None, KEY: key})
+    )
 
 
 def _without_needless_reference(curves: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ Shape legend: N objects, T frames, H height, W width.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import textwrap
 from dataclasses import dataclass
@@ -15,9 +16,13 @@ import numpy as np
 
 from toraeval import videoio
 from toraeval.geometry import scale_points
+from toraeval.keys import file_sha256
 from toraeval.report.collect import METRIC, Entry, Group
+from toraeval.report.pictures import KEY, is_drawn, picture_key
+from toraeval.results import CaseResult
 from toraeval.stats import case_means
-from toraeval.store import VIDEO_META, atomic, read_json
+from toraeval.store import TRACKS, VIDEO_META, atomic, read_json
+from toraeval.trajectories import draw
 from toraeval.trajectories.draw import draw_paths
 from toraeval.types import ByteArray, UserError
 
@@ -57,15 +62,61 @@ class Sheet:
 
 @dataclass(frozen=True)
 class _Row:
-    """One model on one case; `moments` are the frames shown as tiles."""
+    """One model on one case: `shown` are the frames drawn as tiles, from the file `video` of `width` x `height`."""
 
     label: str
     detail: str
-    frames: int
+    video: Path
+    stored: CaseResult
     width: int
     height: int
-    moments: list[int]
-    tiles: list[ByteArray]
+
+    @property
+    def frames(self) -> int:
+        return int(self.stored.target_NT2.shape[1])
+
+    @property
+    def shown(self) -> list[int]:
+        return [
+            int(moment) for moment in np.round(np.linspace(0, self.frames - 1, min(COLUMNS, self.frames)))
+        ]
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        return TILE_PX, max(1, round(TILE_PX * self.height / self.width))
+
+    def content(self) -> list[str]:
+        """Return what the row's pixels depend on, as hashes and words."""
+        arrays = (
+            self.stored.target_NT2,
+            self.stored.target_visible_NT,
+            self.stored.tracks_NT2,
+            self.stored.visible_NT,
+        )
+        paths = hashlib.sha256(
+            b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
+        ).hexdigest()
+        return [self.label, self.detail, file_sha256(self.video), paths]
+
+    def tiles(self) -> list[ByteArray]:
+        """Decode the video and draw the paths into the frames that are shown.
+
+        Raises:
+            UserError: the video is shorter than its path.
+        """
+        video = videoio.read(self.video)
+        if video.num_frames < self.frames:
+            raise UserError(
+                f"{self.video}: {video.num_frames} frames, expected {self.frames}; generate it again"
+            )
+        size = (video.width, video.height)
+        target = scale_points(self.stored.target_NT2, size, self.tile)
+        tracked = scale_points(self.stored.tracks_NT2, size, self.tile)
+        seen = (self.stored.target_visible_NT, self.stored.visible_NT)
+        return [
+            draw_paths(_shrink(video.thwc[moment], self.tile), target, tracked, moment, *seen)
+            for moment in self.shown
+        ]
 
 
 def write_sheets(group: Group, folder: Path, per_length: int | None = 3) -> list[Sheet]:
@@ -125,8 +176,14 @@ def _write_sheet(entries: list[Entry], case: str, ranked: dict[str, float], fold
         whose = "references" if all(entry.is_reference for entry in entries) else "models"
         title += f"mean TrajError of the {whose} {ranked[case]:.1f} px   "
     title += f"(rank {rank} of {len(ranked)}, 1 = worst)"
-    picture = _compose(title, prompt, rows)
-    atomic(path, lambda temporary: picture.save(temporary, format="PNG"))
+    key = picture_key(title, prompt, [row.content() for row in rows], code=(__file__, draw.__file__))
+    if not is_drawn(path, key):
+        from PIL.PngImagePlugin import PngInfo
+
+        named = PngInfo()
+        named.add_text(KEY, key)
+        picture = _compose(title, prompt, rows)
+        atomic(path, lambda temporary: picture.save(temporary, format="PNG", pnginfo=named))
     return Sheet(path, case, frames, prompt, ranked[case], rank, len(ranked))
 
 
@@ -137,13 +194,11 @@ def _sample_of(entry: Entry, case: str) -> str | None:
 
 
 def _video_of(entry: Entry, case: str) -> Path | None:
+    """Return the kept video of a case, None also where it was never tracked: the sheet shows the other models."""
     sample = _sample_of(entry, case)
-    if sample is None:
+    if sample is None or not (entry.run.run_dir / "cases" / sample / TRACKS).is_file():
         return None
-    try:
-        return entry.run.load_case(sample).preview
-    except UserError:  # never tracked: the sheet shows the other models
-        return None
+    return entry.run.video_file(sample)
 
 
 def _prompt(entry: Entry, case: str) -> str:
@@ -159,30 +214,10 @@ def _row(entry: Entry, case: str) -> _Row | None:
     sample = _sample_of(entry, case)
     if path is None or sample is None:
         return None
-    stored = entry.run.load_case(sample)
-    frames = stored.target_NT2.shape[1]
-    moments = [int(moment) for moment in np.round(np.linspace(0, frames - 1, min(COLUMNS, frames)))]
-    video = videoio.read(path)
-    if video.num_frames < frames:
-        raise UserError(f"{path}: {video.num_frames} frames, expected {frames}; generate it again")
-    size = (video.width, video.height)
-    tile = (TILE_PX, max(1, round(TILE_PX * video.height / video.width)))
-    target = scale_points(stored.target_NT2, size, tile)
-    tracked = scale_points(stored.tracks_NT2, size, tile)
-    tiles = [
-        draw_paths(
-            _shrink(video.thwc[moment], tile),
-            target,
-            tracked,
-            moment,
-            stored.target_visible_NT,
-            stored.visible_NT,
-        )
-        for moment in moments
-    ]
+    size = videoio.probe(path)
     value = entry.column(METRIC)[entry.cases["sample"].astype(str) == sample].iloc[0]
     detail = "not scored" if np.isnan(value) else f"{value:.2f} px"
-    return _Row(entry.label, detail, frames, *size, moments, tiles)
+    return _Row(entry.label, detail, path, entry.run.load_case(sample), size.width, size.height)
 
 
 def _shrink(frame_HWC: ByteArray, size: tuple[int, int]) -> ByteArray:
@@ -204,32 +239,32 @@ def _font(size: int, bold: bool = False) -> FreeTypeFont:
 def _compose(title: str, prompt: str, rows: list[_Row]) -> Image:
     from PIL import Image, ImageDraw
 
-    moments = rows[0].moments
-    tile_height = rows[0].tiles[0].shape[0]
+    moments = rows[0].shown
+    tile_height = rows[0].tile[1]
     width = LABEL_PX + len(moments) * (TILE_PX + GAP_PX)
     words = textwrap.wrap(prompt, max(20, width // 8)) or []
     top = 36 + 20 * len(words) + 54
     picture = Image.new("RGB", (width, top + len(rows) * (tile_height + GAP_PX)), PAPER)
-    draw = ImageDraw.Draw(picture)
-    draw.text((10, 8), title, font=_font(16, bold=True), fill=INK)
+    pen = ImageDraw.Draw(picture)
+    pen.text((10, 8), title, font=_font(16, bold=True), fill=INK)
     for i, line in enumerate(words):
-        draw.text((10, 34 + 20 * i), line, font=_font(14), fill=INK)
-    _legend(draw, top - 44)
+        pen.text((10, 34 + 20 * i), line, font=_font(14), fill=INK)
+    _legend(pen, top - 44)
     for k, moment in enumerate(moments):
         left = LABEL_PX + k * (TILE_PX + GAP_PX)
-        draw.text((left + TILE_PX / 2, top - 14), f"frame {moment}", font=_font(13), fill=QUIET, anchor="mm")
+        pen.text((left + TILE_PX / 2, top - 14), f"frame {moment}", font=_font(13), fill=QUIET, anchor="mm")
     for i, row in enumerate(rows):
         y = top + i * (tile_height + GAP_PX)
         middle = y + tile_height / 2
-        draw.text(
+        pen.text(
             (10, middle - 14),
             _fitted(row.label, LABEL_PX - 20),
             font=_font(15, bold=True),
             fill=INK,
             anchor="lm",
         )
-        draw.text((10, middle + 10), row.detail, font=_font(14), fill=INK, anchor="lm")
-        for k, tile in enumerate(row.tiles):
+        pen.text((10, middle + 10), row.detail, font=_font(14), fill=INK, anchor="lm")
+        for k, tile in enumerate(row.tiles()):
             picture.paste(Image.fromarray(tile), (LABEL_PX + k * (TILE_PX + GAP_PX), y))
     return picture
 
@@ -242,16 +277,16 @@ def _fitted(text: str, width: int) -> str:
     return text
 
 
-def _legend(draw: ImageDraw, y: int) -> None:
+def _legend(pen: ImageDraw, y: int) -> None:
     """Explain the two marks that `draw_paths` leaves on a frame."""
     colour, x = "#E69F00", 16
-    draw.line((x - 8, y, x + 8, y), fill=colour, width=3)
-    draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=colour, outline=INK)
-    draw.text((x + 16, y), "asked path (faint: still to come)", font=_font(13), fill=INK, anchor="lm")
+    pen.line((x - 8, y, x + 8, y), fill=colour, width=3)
+    pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=colour, outline=INK)
+    pen.text((x + 16, y), "asked path (faint: still to come)", font=_font(13), fill=INK, anchor="lm")
     x = 300
-    draw.line((x - 8, y, x + 8, y), fill=INK, width=3)
-    draw.ellipse((x - 6, y - 6, x + 6, y + 6), fill="#bbbbbb", outline=INK, width=2)
-    draw.text(
+    pen.line((x - 8, y, x + 8, y), fill=INK, width=3)
+    pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill="#bbbbbb", outline=INK, width=2)
+    pen.text(
         (x + 16, y),
         "path the tracker saw, joined to where the object should be",
         font=_font(13),

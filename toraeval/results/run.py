@@ -99,15 +99,19 @@ class RunResult:
             raise UserError(f"{folder}: no tracks; run the command in {self.run_dir / RECORD} again")
         with np.load(folder / TRACKS, allow_pickle=False) as stored:
             tracks = {name: stored[name] for name in stored.files if name != "meta"}
-        video = next((p for p in (folder / VIDEO, folder / PREVIEW) if p.is_file()), None)
         return CaseResult(
             tracks["target_NT2"],
             tracks["target_visible_NT"],
             tracks["tracks_NT2"],
             tracks["visible_NT"],
             self.load_arrays(sample),
-            video,
+            self.video_file(sample),
         )
+
+    def video_file(self, sample: str) -> Path | None:
+        """Return the video that was kept of a sample, the lossless one if there are two, or None."""
+        folder = self.run_dir / "cases" / sample
+        return next((path for path in (folder / VIDEO, folder / PREVIEW) if path.is_file()), None)
 
     def load_arrays(self, sample: str) -> dict[str, FloatArray]:
         """Return the arrays of every metric of one sample, named `<metric>/<array>`; none if it was never scored."""
