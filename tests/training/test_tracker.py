@@ -1,0 +1,121 @@
+"""Training of the learned tracker: its data, its loss, resuming, export, options."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from toraeval.trackers import shapes_tracker
+from toraeval.trackers.correlation_net import CorrelationTracker, Estimate, NetConfig, Output
+from toraeval.training import tracker, tracker_data
+from toraeval.training.tracker_data import draw_sample
+from toraeval.types import UserError
+
+SMALL = NetConfig(raster=32, fine=8, coarse=8, blocks=1, width=16, layers=1, heads=2, band=2, rounds=2)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(tracker, "NetConfig", lambda: SMALL)
+    monkeypatch.setattr(tracker, "CHECKED", 2)
+
+
+def options(tmp_path, **changes):
+    values = {"folder": str(tmp_path / "run"), "export": str(tmp_path / "w.safetensors"), "workers": 1}
+    return tracker.Options(**{**values, "clips": 1, "frames": 4, "points": 2, **changes})
+
+
+def test_samples_are_reproducible_and_splits_differ():
+    first, again = (draw_sample("train", 5, frames=6, points=3, raster=48) for _ in range(2))
+    assert np.array_equal(first.frames_THW3, again.frames_THW3)
+    assert np.array_equal(first.points_NT2, again.points_NT2)
+    other = draw_sample("validation", 5, frames=6, points=3, raster=48)
+    assert not np.array_equal(first.frames_THW3, other.frames_THW3)
+
+
+def test_visible_points_keep_their_colour_in_undamaged_clips(monkeypatch):
+    monkeypatch.setattr(tracker_data, "_damage", lambda clip, *rest: clip)
+    hidden = kept = 0
+    for index in range(12):
+        sample = draw_sample("train", index, frames=8, points=3, raster=128)
+        cells = np.rint(sample.points_NT2).astype(int)
+        for path, seen in zip(cells, sample.visible_NT, strict=True):
+            assert seen[0]
+            colours = sample.frames_THW3[np.arange(8), path[:, 1], path[:, 0]].astype(int)
+            like = np.abs(colours - colours[0]).max(-1) <= 60
+            hidden += int((~seen).sum())
+            kept += int((like[seen]).sum() == seen.sum())
+    assert hidden > 10
+    assert kept >= 30  # of 36; the rest crosses a rim by a fraction of a pixel
+
+
+def test_loss_falls_when_places_visibility_or_the_heat_map_improve():
+    points = torch.tensor([[[[8.0, 8.0], [9.5, 9.5], [12.0, 12.0]]]])
+    visible = torch.tensor([[[True, True, False]]])
+    heat = torch.zeros(1, 1, 3, 8, 8)
+
+    def value(shift, logit, peak=0.0):
+        seen = torch.tensor([[[0.0, logit, -logit]]])
+        bright = heat.clone()
+        bright[0, 0, 1, 2, 2] = peak  # the cell of (9.5, 9.5) at a raster of 32
+        rounds = [Estimate(points + shift, seen)] * 3
+        return float(tracker.measure_loss(Output(bright, rounds), points, visible, 32))
+
+    assert value(0.0, 2.0) < value(1.0, 2.0) < value(5.0, 2.0)
+    assert value(1.0, 2.0) < value(1.0, -2.0)
+    assert value(0.0, 2.0, peak=8.0) < value(0.0, 2.0)
+    assert value(500.0, 2.0) == value(900.0, 2.0)  # beyond reach
+
+
+@pytest.mark.usefixtures("small")
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
+    straight = tracker.Trainer(options(tmp_path / "a"))
+    for _ in range(3):
+        straight.update()
+    first = tracker.Trainer(options(tmp_path / "b"))
+    first.update()
+    first.save()
+    second = tracker.Trainer(options(tmp_path / "b"))
+    assert second.step == 1
+    for _ in range(2):
+        second.update()
+    for name, value in straight.net.state_dict().items():
+        assert torch.equal(value, second.net.state_dict()[name]), name
+        assert torch.equal(straight.average[name], second.average[name]), name
+
+
+@pytest.mark.usefixtures("small")
+def test_stop_saves_and_export_loads_in_the_tracker(tmp_path):
+    trainer = tracker.Trainer(options(tmp_path))
+    log = trainer._log
+    trainer._log = lambda *values: (log(*values), trainer.stop())
+    trainer.step = 18  # two steps before the next row of the log
+    trainer.run()
+    with (tmp_path / "run" / "log.csv").open() as handle:
+        (row,) = csv.DictReader(handle)
+    assert row["step"] == "20"
+    assert tracker.Trainer(options(tmp_path)).step == 20
+    path = trainer.export()
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["clips_seen"] == 20
+    assert card["scenes"][0] >= 20_000_000  # no scene that a generator trains on
+    network = shapes_tracker.load_network(path)
+    assert isinstance(network, CorrelationTracker)
+    assert network.config == SMALL
+    stored = network.state_dict()["head.weight"]
+    assert torch.allclose(stored, trainer.average["head.weight"], atol=1e-3)
+
+
+def test_options_are_checked():
+    assert tracker.parse(["minutes=2", "workers=1"]).minutes == 2.0
+    for words, message in [
+        (["minuts=2"], "minuts.*allowed: folder="),
+        (["minutes=soon"], "soon"),
+        (["minutes=0"], "minutes=0.0"),
+        (["frames=1"], "allowed: 2 to 128"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            tracker.parse(words)
+    assert tracker.main(["clips=0"]) == 2
