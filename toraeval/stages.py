@@ -5,9 +5,10 @@ Shape legend: N objects, T frames.
 
 from __future__ import annotations
 
+import functools
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from toraeval import geometry, videoio
 from toraeval.keys import score_key, tracks_key, video_key
 from toraeval.plan import Plan, metric_fingerprint
 from toraeval.store import Slot, StoredTracks, is_disk_full, sample_id
-from toraeval.types import Case, MissingAsset, Score, Tracks, UserError, Video
+from toraeval.types import Case, MissingAsset, Reference, Score, Tracks, UserError, Video
 
 # A clip that took longer than this is on disk before tracking starts, so that a crash does not cost it.
 DEAR_S = 20.0
@@ -255,11 +256,12 @@ class _Sample:
         if not missing:
             return
         start = time.perf_counter()
+        case = share_reference(self.case)
         fresh: dict[str, tuple[str, Score]] = {}
         for name, key in missing.items():
             metric = self.plan.metrics[name]
             video = self._video_again(meta)[0] if getattr(metric, "needs_video", False) else self.video
-            fresh[name] = (key, metric.score(self.case, tracks.tracks, video))
+            fresh[name] = (key, metric.score(case, tracks.tracks, video))
         seconds = round(time.perf_counter() - start, 4)
         facts = self.plan.facts(self.order, self.case, self.seed, meta)
         self.slot.save_scores(fresh, facts, seconds)
@@ -272,6 +274,23 @@ def _length_facts(video: Video) -> dict[str, Any]:
         "generated": video.info.get("generated", video.num_frames),
         "length_mode": video.info.get("length_mode", "exact"),
     }
+
+
+def share_reference(case: Case) -> Case:
+    """Return the case with a ground truth that is rendered at most once, however many metrics ask for it.
+
+    Keep it no longer than one sample is scored: it holds a whole clip.
+    """
+    render = case.reference
+    if render is None:
+        return case
+
+    @functools.cache
+    def rendered() -> Reference:
+        found = render()
+        return found if found.masks is None else replace(found, masks=functools.cache(found.masks))
+
+    return replace(case, reference=rendered)
 
 
 def follow(tracker: Any, case: Case, video: Video) -> Tracks:
