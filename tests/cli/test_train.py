@@ -23,6 +23,12 @@ def test_wrong_options(cli: Cli, argument: str) -> None:
     assert (ran.code, ran.err.count("\n")) == (2, 1)
 
 
+def test_named_values_are_given_at_once(cli: Cli) -> None:
+    ran = cli("train", "size=tiny", "cut.resize=area", "folder=state")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "'cut={resize: VALUE}'" in ran.err
+
+
 def test_full_sizes_reach_their_own_training(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from toraeval.config import TrainConfig
     from toraeval.training import full_size

@@ -124,6 +124,11 @@ def _check_key(verb: str, base: DictConfig, override: Override) -> None:
         names = [str(name) for name in node] if isinstance(node, DictConfig) else []
         if part not in names:
             where = ".".join(walked)
+            if walked and not isinstance(node, DictConfig):
+                raise UserError(
+                    f"{verb}: {where} has no options of its own; give all of it at once: {where}=VALUE, or "
+                    f"'{where}={{{part}: VALUE}}' where it takes named values"
+                )
             allowed = [f"{where}.{name}" if where else name for name in names if name != "name"]
             if not where:
                 allowed += [group for group in GROUPS[verb] if group not in allowed]
