@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
+from toraeval import registry
 from toraeval.metrics.traj_error import TrajError
-from toraeval.models.tora.config import nano
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
-from toraeval.models.tora.model import Tora
-from toraeval.models.tora.pipeline import SamplingOptions, generate_frames
+from toraeval.models.base import Generator
 from toraeval.suites.shapes import Shapes
 from toraeval.trackers.lucas_kanade import LucasKanade
+from toraeval.training.train import export
 from toraeval.types import Case, Video
 
 
-def load_state(path: Path, vae_path: Path, average: bool = True) -> tuple[Tora, LinearPatchAutoencoder, int]:
-    """Load a training state; returns network, autoencoder and clips seen."""
-    from safetensors.torch import load_file
+def load_state(folder: Path, vae: Path, average: bool, options: dict[str, Any]) -> tuple[Generator, int]:
+    """Return the generator of a training state and the clips that it has seen.
 
-    saved = torch.load(path, weights_only=True, map_location="cpu")
-    model = Tora(nano())
-    model.load_state_dict(saved["average" if average else "model"])
-    state = load_file(str(vae_path))
-    vae = LinearPatchAutoencoder(state["basis"].shape[0])
-    vae.load_state_dict(state)
-    return model.eval(), vae, int(saved["clips"])
-
-
-def generate(model: Tora, vae: LinearPatchAutoencoder, case: Case, options: SamplingOptions) -> Video:
-    """Generate one case as `model=tora` does."""
-    return Video.from_thwc(generate_frames(model, vae, case, 0, options)[: case.frames], case.fps)
+    Args:
+        folder: holds `state.pt` and `config.json`.
+        vae: the autoencoder that it is trained with.
+        average: take the moving average of the weights.
+        options: further options of the generator.
+    """
+    name = json.loads((folder / "config.json").read_text())["model"]
+    with tempfile.TemporaryDirectory() as temporary:
+        weights = Path(temporary) / "state.safetensors"
+        card = export(folder, vae, weights, average=average)
+        generator = registry.build("model", {"name": name, "weights": str(weights), **options})
+        generator.prepare()
+    return generator, card["clips_seen"]
 
 
 def errors(case: Case, video: Video) -> float:
@@ -47,20 +47,21 @@ def errors(case: Case, video: Video) -> float:
 def main() -> None:
     """Print static error, model error and seconds per clip; write a sheet of frames."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--state", type=Path, required=True, help="state.pt of a run")
     parser.add_argument("--vae", type=Path, required=True)
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--cases", type=int, default=8)
     parser.add_argument("--split", default="validation")
-    parser.add_argument("--steps", type=int, default=SamplingOptions().steps)
+    parser.add_argument("--steps", type=int, help="of the sampler, the model's own number if not given")
     parser.add_argument("--weights", choices=("last", "average"), default="last")
     parser.add_argument("--sheet", type=Path)
     args = parser.parse_args()
-    model, vae, clips = load_state(args.state, args.vae, args.weights == "average")
+    options = {} if args.steps is None else {"steps": args.steps}
+    generator, clips = load_state(args.state.parent, args.vae, args.weights == "average", options)
     rows, results = [], []
     for case in Shapes(args.split, args.cases).cases(args.frames, 512, 512)[: args.cases]:
         began = time.perf_counter()
-        video = generate(model, vae, case, SamplingOptions(args.steps))
+        video = generator.generate(case, 0)
         seconds = time.perf_counter() - began
         assert case.reference is not None
         still = Video.from_thwc(np.repeat(video.thwc[:1], case.frames, 0), case.fps)
@@ -73,7 +74,7 @@ def main() -> None:
         "clips": clips,
         "frames": args.frames,
         "static": round(static.mean(), 2),
-        "tora": round(error.mean(), 2),
+        generator.name: round(error.mean(), 2),
         "ratio": round(error.mean() / static.mean(), 3),
         "per_case": error.round(1).tolist(),
         "seconds": round(float(np.median(seconds)), 2),

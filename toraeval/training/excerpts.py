@@ -34,7 +34,9 @@ def excerpt_starts(frames: int) -> range:
 def stored_tracks(scene: Scene, frames: int) -> np.ndarray:
     """Return float32 (3, frames, 2) paths in pixels; NaN where the scene has no further object."""
     tracks = np.full((OBJECTS, frames, 2), np.nan, np.float32)
-    tracks[: len(scene.objects)] = SceneRenderer(scene, frames, SIZE, SIZE).tracks_NT2
+    tracks[: len(scene.objects)] = scene.tracks(
+        frames
+    )  # clips are rendered at the size of the scene's canvas
     return tracks
 
 
