@@ -14,6 +14,7 @@ from toraeval.models.tora import config as tora_config
 from toraeval.models.tora.config import STDiTConfig, nano
 from toraeval.models.tora.linear_vae import LinearPatchAutoencoder, fit
 from toraeval.training import nano as training
+from toraeval.training.excerpts import complete
 from toraeval.training.shards import fit_blocks, write_shard
 
 CHANNELS = 8
@@ -82,3 +83,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> StepClock:
     monkeypatch.setattr(training, "time", steps)
     monkeypatch.setattr(training.Trainer, "update", counted)
     return steps
+
+
+@pytest.fixture(scope="session")
+def excerpts(shards: Path, vae: LinearPatchAutoencoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shards with the paths and starts of their excerpts."""
+    folder = tmp_path_factory.mktemp("excerpts")
+    for source in shards.iterdir():
+        (folder / source.name).symlink_to(source)
+    with torch.no_grad():
+        for text in folder.glob("*.txt"):
+            complete(text.with_suffix(""), vae)
+    return folder
