@@ -19,11 +19,19 @@ VERBS: dict[str, Verb] = {
     "bench": Verb("bench", "every model and length of a preset, then tables and figures", "bench"),
     "score": Verb("score", "score your own videos; no model code", "score videos=DIR trajectories=FILE"),
     "report": Verb("report", "redraw tables and figures from stored runs", "report"),
+    "compare": Verb(
+        "compare",
+        "two models case by case: difference, interval, p, verdict",
+        "compare tora static frames=128",
+    ),
     "show": Verb("show", "print the table or the record of a stored run", "show results/runs/... --record"),
     "list": Verb("listing", "what exists, its status and licence", "list models|trackers|metrics|suites"),
     "doctor": Verb("doctor", "what is installed, what is missing, how to get it", "doctor"),
     "fetch": Verb(
         "fetch", "download weights, with their hash checked", "fetch cotracker3_offline sha256=HASH"
+    ),
+    "calibrate": Verb(
+        "calibrate", "measure trackers on videos with exact tracks", "calibrate tracker=lucas_kanade"
     ),
     "train": Verb("train", "train the embedded model, or go on", "train model=tora size=nano"),
 }

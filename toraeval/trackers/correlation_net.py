@@ -219,7 +219,8 @@ class CorrelationTracker(nn.Module):
         for features, look, radius in zip(maps, looks, radii, strict=True):
             places = self._cells(points, features)[:, :, :, None] + _grid(radius, points)
             window = places.transpose(1, 2).flatten(0, 1)  # (B T, N, window, 2)
-            met = _sample(features.flatten(0, 1), window).unflatten(0, (b, t))
+            met = _sample(features.flatten(0, 1), window)
+            met = met.view(b, t, *met.shape[1:])
             parts.append(torch.einsum("btnwc,bnkc->bntwk", met, look).flatten(-2) * self.sharpness)
         before = F.pad(points[:, :, 1:] - points[:, :, :-1], (0, 0, 1, 0)) / 4.0
         after = F.pad(points[:, :, 1:] - points[:, :, :-1], (0, 0, 0, 1)) / 4.0
@@ -245,4 +246,4 @@ def _sample(features: Tensor, cells: Tensor) -> Tensor:
     size = torch.tensor([width, height], device=cells.device, dtype=cells.dtype)
     grid = ((cells + 0.5) * 2 / size - 1).flatten(1, -2)[:, :, None]
     values = F.grid_sample(features, grid, align_corners=False)
-    return values[..., 0].transpose(1, 2).unflatten(1, cells.shape[1:-1])
+    return values[..., 0].transpose(1, 2).reshape(*cells.shape[:-1], -1)

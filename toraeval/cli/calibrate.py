@@ -1,0 +1,108 @@
+"""`calibrate`: measure trackers on videos whose tracks are known exactly."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toraeval.cli.arguments import split, wants_help
+from toraeval.types import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from toraeval.calibration import Clip
+
+HELP = """Measure trackers against exact tracks: their floor, TAP-Vid scores and where they get lost.
+
+  python -m toraeval calibrate tracker=lucas_kanade
+  python -m toraeval calibrate 'tracker=[lucas_kanade,cotracker3_offline]' frames=16 count=2
+  python -m toraeval calibrate tracker=mypackage.mymodule:MyTracker degrade=none
+
+  tracker=NAME          registry name, module:Class, or a list of them         (lucas_kanade)
+  frames=[16,64,128]    lengths of the clean clips                             ([16,64,128])
+  count=1               scenes per path family, ten families                   (1)
+  degrade=all           all, none, or a list of damages for 16-frame clips     (all)
+  split=validation      of the procedural world; or test                       (validation)
+  results=results       trackers.csv, .md and .png are written here; what is finished is kept below
+                        results/runs/calibration, so that the same command goes on where it stopped
+"""
+DEFAULTS = {
+    "tracker": "lucas_kanade",
+    "frames": "[16,64,128]",
+    "count": "1",
+    "degrade": "all",
+    "split": "validation",
+    "results": "results",
+}
+SHOWN = ("tracker", "group", "value", "objects", "floor", "delta_avg", "aj", "oa", "lost")
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb and return its exit code."""
+    if wants_help(argv):
+        print(HELP)
+        return 0
+    words, values = split("calibrate", argv, DEFAULTS)
+    if words:
+        raise UserError(f"calibrate: '{words[0]}' is no option; write key=value; see: calibrate --help")
+    from toraeval import calibration
+    from toraeval.store import atomic, require_writable, write_text
+
+    folder = Path(values["results"])
+    require_writable(folder)
+    damages = _listed(values["degrade"])
+    damages = {"all": list(calibration.DAMAGES), "none": []}.get(values["degrade"], damages)
+    frames = [_whole("frames", text) for text in _listed(values["frames"])]
+    clips = calibration.clips(frames, _whole("count", values["count"]), damages, values["split"])
+    trackers = _listed(values["tracker"])
+    rows = _calibrate(trackers, clips, folder / "runs" / "calibration")
+    table = calibration.summarise(rows)
+    heading = (
+        f"# Trackers on exact tracks\n\nProcedural world, {values['split']} split, 512 x 512, {len(clips)} clips. "
+        f"Written by `python -m toraeval calibrate {' '.join(argv)}`."
+    )
+    atomic(folder / "trackers.csv", lambda path: table.to_csv(path, index=False, float_format="%.6g"))
+    write_text(folder / "trackers.md", calibration.to_markdown(table, heading))
+    calibration.draw(table, folder / "trackers.png")
+    _print(table)
+    print(f"{folder}/: trackers.csv, trackers.md, trackers.png")
+    return 0
+
+
+def _calibrate(trackers: list[str], clips: list[Clip], cache: Path) -> list[dict[str, Any]]:
+    from tqdm import tqdm
+
+    from toraeval import calibration
+
+    with tqdm(total=len(trackers) * len(clips), unit="clip", file=sys.stderr, mininterval=1.0) as bar:
+
+        def done(label: str, cached: bool) -> None:
+            bar.set_description(label)
+            bar.update()
+
+        return calibration.calibrate(trackers, clips, cache, done)
+
+
+def _listed(text: str) -> list[str]:
+    """Return the items of `a`, `a,b` or `[a,b]`."""
+    return [item.strip() for item in text.strip("[]").split(",") if item.strip()]
+
+
+def _whole(key: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise UserError(f"calibrate: {key}={text}; allowed: whole numbers >= 1") from error
+
+
+def _print(table: pd.DataFrame) -> None:
+    from tabulate import tabulate
+
+    main = table[table["group"].isin(["all", "occlusion", "damage"])]
+    cells = [
+        [f"{v:.3f}" if isinstance(v, float) else v for v in row]
+        for row in main[list(SHOWN)].itertuples(index=False)
+    ]
+    print(tabulate(cells, headers=list(SHOWN), tablefmt="github", disable_numparse=True))
