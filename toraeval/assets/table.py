@@ -112,6 +112,55 @@ ASSETS: dict[str, Asset | Snapshot] = {
         ("vae/*", "text_encoder/*", "tokenizer/*", "scheduler/*"),
         "tora_cogvideox_i2v",
     ),
+    # The hashes of the next four files are stated by several projects that use them, not by their publishers.
+    "fvd_i3d": Asset(
+        "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",
+        "i3d_torchscript.pt",
+        "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
+        "Apache-2.0 (Kinetics I3D of DeepMind, converted for StyleGAN-V; see those repositories)",
+        51,
+        "metric=fvd backbone=i3d",
+    ),
+    "fvd_videomae": Asset(
+        "https://huggingface.co/OpenGVLab/VideoMAE2/resolve/97d119d270aca7a1217fff7f413c0c543eb325d9/"
+        "mae-g/vit_g_hybrid_pt_1200e_ssv2_ft.pth",
+        "vit_g_hybrid_pt_1200e_ssv2_ft.pth",
+        "5a210a92f035dff30c53b46157b612e7a1a5d3c99700e1b2d71da5c399ca7e70",
+        "as stated on huggingface.co/OpenGVLab/VideoMAE2 (code: MIT)",
+        2020,
+        "metric=fvd backbone=videomae",
+    ),
+    "lpips_alex": Asset(
+        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+        "alexnet-owt-7be5be79.pth",
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        "BSD-3-Clause (torchvision); trained on ImageNet, whose terms allow research",
+        244,
+        "metric=lpips backbone=alex",
+    ),
+    "lpips_vgg": Asset(
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
+        "vgg16-397923af.pth",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        "BSD-3-Clause (torchvision); trained on ImageNet, whose terms allow research",
+        553,
+        "metric=lpips backbone=vgg",
+    ),
+    "clip_vit_b32": Snapshot(
+        "openai/clip-vit-base-patch32",
+        "MIT (that of OpenAI's CLIP repository; see the page)",
+        605,
+        "metric=clipsim backbone=clip_vit_b32",
+        (
+            "config.json",
+            "tokenizer*.json",
+            "vocab.json",
+            "merges.txt",
+            "special_tokens_map.json",
+            "model.safetensors",
+            "pytorch_model.bin",
+        ),
+    ),
 }
 
 
