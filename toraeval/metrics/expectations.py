@@ -71,7 +71,7 @@ ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "speed_error_ratio": ("frozen < ground_truth < shuffled",),
         "path_distance": (
             "ground_truth < shift_2 < shift_8 < shift_32",
-            "ground_truth < lag_1 < lag_4 < shift_8",
+            "ground_truth < lag_1 < lag_4 < shift_32",
             "lag_4 < shuffled",
             "lag_4 < frozen",
             "ground_truth < other_case",
@@ -79,8 +79,9 @@ ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "path_distance_timing": ("ground_truth < lag_1 < lag_4",),
         "survival": (
             "shift_32 < shift_8 <= ground_truth",
-            "lag_4 <= lag_1 <= ground_truth",
-            "frozen < lag_4",
+            "lag_4 <= lag_1",
+            "lag_4 < ground_truth",
+            "frozen < ground_truth",
             "shuffled < ground_truth",
             "vanished < ground_truth",
         ),
