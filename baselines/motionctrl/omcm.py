@@ -1,0 +1,48 @@
+"""Object motion control module (OMCM): displacement maps to features of every encoder level.
+
+Structure as published (arXiv 2312.03641, section 3.3; TencentARC/MotionCtrl 6242d55): an input convolution, then two
+residual blocks per scale without norms, frame by frame, each scale half as fine as the one before. The convolution
+that brings the features to the encoder's width starts at zero, so that an untrained module changes nothing.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from baselines.unet.blocks import Conv3x3
+from baselines.unet.config import UNetConfig
+from toraeval.models.tora.extractor import ResidualBlock
+from toraeval.models.tora.fuser import zero_
+
+BLOCKS = 2
+
+
+class ObjectMotionControl(nn.Module):
+    """Map displacement maps to what is added to the encoder.
+
+    Args:
+        config: of the network.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        channels = config.motion_channels
+        inputs = (config.motion_in, *channels)
+        self.convs = nn.ModuleList(
+            Conv3x3(inputs[i], channels[i], stride=2 if i else 1) for i in range(len(channels))
+        )
+        self.body = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(c, batch_norm=False) for _ in range(BLOCKS))) for c in channels
+        )
+        self.out = nn.ModuleList(nn.Linear(c, w) for c, w in zip(channels, config.widths, strict=True))
+        for layer in self.out:
+            assert isinstance(layer, nn.Linear)
+            zero_(layer)
+
+    def forward(self, maps_BTHWC: Tensor) -> list[Tensor]:
+        """Map (B, T, H, W, motion_in) to (B, T, h, w, width) of every level."""
+        x, features = maps_BTHWC.flatten(0, 1), []
+        for conv, body, out in zip(self.convs, self.body, self.out, strict=True):
+            x = body(conv(x))
+            features.append(out(x).unflatten(0, maps_BTHWC.shape[:2]))
+        return features

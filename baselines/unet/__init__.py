@@ -1,0 +1,1 @@
+"""The denoiser, sampler and weights that the embedded rivals share."""
