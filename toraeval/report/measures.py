@@ -100,7 +100,7 @@ def _measure(name: str, stated: Mapping[str, Any], seen: set[str]) -> Measure:
         name,
         group_of(name, str(stated.get("looks_at", "tracks"))),
         str(stated.get("direction", "")),
-        str(stated.get("unit", stated.get("units", ""))),
+        str(stated.get("unit", "")),
         bool(stated.get("of_whole_set")),
         {column: explained.get(column, "") for column in columns},
         main,

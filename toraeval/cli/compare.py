@@ -1,0 +1,90 @@
+"""`compare`: two models case by case, with a verdict in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from toraeval.cli.arguments import split, wants_help
+from toraeval.types import UserError
+
+HELP = """Compare two models on the cases that both have; nothing is generated, tracked or scored.
+
+  python -m toraeval compare tora static                        every length that both have in results/
+  python -m toraeval compare tora static frames=128             one length; also suite=NAME tracker=NAME results=DIR
+  python -m toraeval compare RUN_FOLDER RUN_FOLDER out=DIR      two runs; writes compare.csv and compare.md into DIR
+  python -m toraeval compare RUN_FOLDER RUN_FOLDER force=true   runs that measure different things; the output says so
+"""
+SHOWN = ("frames", "column", "a", "b", "difference", "interval", "p", "p_holm", "effect", "cases", "verdict")
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb and return its exit code."""
+    if wants_help(argv):
+        print(HELP)
+        return 0
+    keys = {"frames": "", "suite": "", "tracker": "", "results": "results", "out": "", "force": "false"}
+    words, values = split("compare", argv, keys, flags=("force",))
+    if len(words) != 2:
+        raise UserError(
+            "compare: give two models or run folders, e.g. python -m toraeval compare tora static"
+        )
+    if values["force"] not in ("true", "false"):
+        raise UserError(f"compare: force={values['force']}; allowed: true, false")
+    from toraeval.report.compare import compare, find_pairs
+    from toraeval.report.tables import to_csv
+    from toraeval.store import write_text
+
+    wanted = {name: values[name] for name in ("frames", "suite", "tracker")}
+    pairs = find_pairs(words[0], words[1], Path(values["results"]), wanted)
+    wrong = list(dict.fromkeys(problem for pair in pairs for problem in pair.problems))
+    if wrong and values["force"] != "true":
+        raise UserError(
+            f"compare: these runs measure different things: {'; '.join(wrong)}; "
+            "repeat one of them with the settings of the other, or add force=true and read the output as marked"
+        )
+    rows = compare(pairs)
+    if rows.empty:
+        raise UserError(
+            f"compare: {words[0]} and {words[1]} have no case that the same metric scored on both sides"
+        )
+    text = markdown(rows, wrong)
+    print(text)
+    if values["out"]:
+        folder = Path(values["out"])
+        for name, content in (("compare.csv", to_csv(rows)), ("compare.md", text + "\n")):
+            write_text(folder / name, content)
+            print(folder / name)
+    return 0
+
+
+def markdown(rows: Any, wrong: list[str]) -> str:
+    """Return the comparison as Markdown: what is compared, the table, how to read it."""
+    from tabulate import tabulate
+
+    first = rows.iloc[0]
+    cells = [[_cell(row, name) for name in SHOWN] for row in rows.to_dict("records")]
+    head = [
+        f"a = {first['name_a']}, b = {first['name_b']}; difference = a - b over the cases that both have."
+    ]
+    if wrong:
+        head.insert(0, f"**FORCED: these runs measure different things: {'; '.join(wrong)}.**\n")
+    below = (
+        "Interval: 95 % BCa bootstrap over cases. p: two-sided sign-flip permutation test; p_holm: after Holm's "
+        "correction over this table. effect: mean difference / its standard deviation over cases."
+    )
+    table = tabulate(cells, headers=list(SHOWN), tablefmt="pipe", disable_numparse=True)
+    return "\n".join([*head, "", table, "", below])
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    import numpy as np
+
+    if name == "interval":
+        return (
+            f"[{row['low']:.3g}, {row['high']:.3g}]" if np.isfinite([row["low"], row["high"]]).all() else ""
+        )
+    value = row[name]
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.3g}"
+    return str(value)
