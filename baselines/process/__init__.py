@@ -1,0 +1,1 @@
+"""Running the authors' own code in its own Python environment, as one child process for all cases of a run."""

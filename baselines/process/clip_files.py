@@ -1,0 +1,47 @@
+"""Arrays on the way to the child and the frames on the way back, checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from toraeval.types import ByteArray, UserError
+
+from .protocol import FRAMES
+
+
+def read_frames(folder: Path, shape: tuple[int, int, int], what: str) -> ByteArray:
+    """Return the frames that the child wrote.
+
+    Args:
+        folder: of the job.
+        shape: expected `(frames, height, width)`.
+        what: model and case, for messages.
+
+    Returns:
+        uint8 (T, H, W, 3) RGB; floats become bytes by truncation, as the upstream scripts do it.
+
+    Raises:
+        UserError: no file, or frames of another number, size, type or range, or not finite.
+    """
+    path = folder / FRAMES
+    try:
+        frames = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{what}: said it was done, but {FRAMES} cannot be read ({error})") from error
+    expected = (*shape, 3)
+    if frames.shape != expected:
+        raise UserError(f"{what}: wrote an array {frames.shape}; expected are {expected}")
+    if frames.dtype == np.uint8:
+        return frames
+    if frames.dtype not in (np.float32, np.float64):
+        raise UserError(f"{what}: wrote {frames.dtype}; expected are uint8, float32 or float64")
+    broken = np.flatnonzero(~np.isfinite(frames).all(axis=(1, 2, 3)))
+    if len(broken):
+        raise UserError(
+            f"{what}: {len(broken)} of {len(frames)} frames hold NaN or infinity, first {broken[0]}"
+        )
+    if frames.min() < 0 or frames.max() > 1:
+        raise UserError(f"{what}: values from {frames.min():g} to {frames.max():g}; expected are 0 to 1")
+    return (frames * 255).astype(np.uint8)
