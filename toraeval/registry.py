@@ -110,6 +110,26 @@ _TABLES: dict[str, dict[str, Entry]] = {
         "object_survival": Entry(
             "toraeval.metrics.object_survival:ObjectSurvival", "objects still themselves at the end"
         ),
+        "fvd": Entry(
+            "toraeval.metrics.fvd:FVD",
+            "Frechet and kernel distance of video features",
+            licence="Apache-2.0; i3d, videomae: see their assets",
+            option_assets={"backbone=i3d": ("fvd_i3d",), "backbone=videomae": ("fvd_videomae",)},
+        ),
+        "clipsim": Entry(
+            "toraeval.metrics.clipsim:ClipSim",
+            "do the frames show what the prompt says",
+            licence="Apache-2.0; clip_vit_b32: MIT",
+            option_assets={"backbone=clip_vit_b32": ("clip_vit_b32",)},
+        ),
+        "lpips": Entry(
+            "toraeval.metrics.lpips:LPIPS",
+            "perceptual distance from the reference clip",
+            licence="Apache-2.0; alex, vgg: BSD-3-Clause",
+            option_assets={"backbone=alex": ("lpips_alex",), "backbone=vgg": ("lpips_vgg",)},
+        ),
+        "ssim": Entry("toraeval.metrics.ssim:SSIM", "structural similarity to the reference clip"),
+        "psnr": Entry("toraeval.metrics.psnr:PSNR", "signal-to-noise ratio against the reference clip"),
     },
 }
 

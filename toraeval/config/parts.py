@@ -56,3 +56,41 @@ class CoTracker3OnlineConfig(CoTracker3Config):
 @dataclass
 class TrajErrorConfig:
     name: str = "traj_error"
+
+
+@dataclass
+class FVDConfig:
+    """See `toraeval.metrics.fvd.FVD`."""
+
+    name: str = "fvd"
+    backbone: str = "shapes"
+    weights: str | None = None
+    clip_stride: int = 16
+    min_videos: int = 8
+    resamples: int = 200
+    extrapolate: bool = False
+    device: str = "cpu"
+    cache: str | None = None
+
+
+@dataclass
+class ClipSimConfig:
+    """See `toraeval.metrics.clipsim.ClipSim`."""
+
+    name: str = "clipsim"
+    backbone: str = "shapes"
+    weights: str | None = None
+    max_frames: int = 32
+    device: str = "cpu"
+
+
+@dataclass
+class LPIPSConfig:
+    """See `toraeval.metrics.lpips.LPIPS`."""
+
+    name: str = "lpips"
+    backbone: str = "shapes"
+    weights: str | None = None
+    implementation: str = "own"
+    max_frames: int = 16
+    device: str = "cpu"

@@ -35,7 +35,12 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "cotracker3_offline": parts.CoTracker3OfflineConfig,
         "cotracker3_online": parts.CoTracker3OnlineConfig,
     },
-    "metric": {"traj_error": parts.TrajErrorConfig},
+    "metric": {
+        "traj_error": parts.TrajErrorConfig,
+        "fvd": parts.FVDConfig,
+        "clipsim": parts.ClipSimConfig,
+        "lpips": parts.LPIPSConfig,
+    },
 }
 VERBS: dict[str, type] = {"run": RunConfig, "bench": BenchConfig, "score": ScoreConfig, "train": TrainConfig}
 

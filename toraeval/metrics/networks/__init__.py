@@ -1,5 +1,6 @@
-"""Small networks behind the embedded scores `fvd_shapes`, `clipsim_shapes` and `lpips_shapes`.
+"""Networks behind the scores: published ones in our own code, and small ones that are shipped.
 
-They are trained on the procedural world they judge (`python -m toraeval.training.metric_nets`), so their scores say
-nothing about other pictures and never stand in a column with those of published networks.
+The small ones (`fvd_shapes`, `clipsim_shapes`, `lpips_shapes`) are trained on the procedural world that they judge
+(`python -m toraeval.training.metric_nets`): their scores say nothing about other pictures and never stand in a column
+with those of published networks.
 """

@@ -1,0 +1,85 @@
+"""From frames of a clip to the input of a network: one fixed recipe, whatever else is installed.
+
+Legend of the shape suffixes: T frames, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from toraeval.types import ByteArray
+
+CHUNK = 8  # frames that are resized or fed at once, always; it bounds the memory and fixes the shape of every product
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How frames become network input.
+
+    Attributes:
+        side: height and width of the input.
+        fit: `squash` (both sides, the aspect is lost) or `crop` (shorter side to `side`, then the centre).
+        filter: `bilinear` or `bicubic`.
+        antialias: whether the filter widens when pictures get smaller.
+        mean, std: per channel, applied to values in [0, 1].
+    """
+
+    side: int
+    fit: str
+    filter: str
+    antialias: bool
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __call__(self, frames_TCHW: ByteArray) -> Tensor:
+        """Return float32 (T, 3, side, side) of uint8 frames.
+
+        Values are brought back into the range of the pixels after resizing, then normalised.
+        """
+        pieces = [self._prepared(frames_TCHW[k : k + CHUNK]) for k in range(0, len(frames_TCHW), CHUNK)]
+        return torch.cat(pieces)
+
+    def _prepared(self, frames_TCHW: ByteArray) -> Tensor:
+        x = torch.from_numpy(np.ascontiguousarray(frames_TCHW)).float()
+        height, width = x.shape[2:]
+        if self.fit == "squash":
+            size = (self.side, self.side)
+        else:
+            short = min(height, width)
+            size = (-(-height * self.side // short), -(-width * self.side // short))  # rounded up
+        if size != (height, width):
+            x = F.interpolate(x, size, mode=self.filter, antialias=self.antialias, align_corners=False)
+        top, left = (size[0] - self.side) // 2, (size[1] - self.side) // 2
+        x = x[:, :, top : top + self.side, left : left + self.side].clamp(0, 255) / 255
+        return (x - torch.tensor(self.mean).view(3, 1, 1)) / torch.tensor(self.std).view(3, 1, 1)
+
+
+def in_chunks(frames_TCHW: Tensor) -> Iterator[tuple[Tensor, int]]:
+    """Yield chunks of exactly `CHUNK` frames and how many of them count; the last one is filled up with its last frame.
+
+    The numbers of a matrix product may depend on its shape in the last bit; this way the shape never changes.
+    """
+    for start in range(0, len(frames_TCHW), CHUNK):
+        chunk = frames_TCHW[start : start + CHUNK]
+        count = len(chunk)
+        if count < CHUNK:
+            chunk = torch.cat([chunk, chunk[-1:].expand(CHUNK - count, -1, -1, -1)])
+        yield chunk, count
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread meanwhile: sums over several threads may differ in the last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,84 @@
+"""PSNR: how far the generated frames are from the reference frames, pixel by pixel."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+
+from toraeval.metrics.paths import definition_of
+from toraeval.metrics.reference import FRAMES_RULE, ComparedFrames, compared_frames
+from toraeval.types import ByteArray, Case, Score, Tracks, UserError, Video
+
+LARGEST_DB = 100.0
+SMALLEST_ERROR = 1e-10
+
+
+class PSNR:
+    """Peak signal-to-noise ratio of the generated frames against the reference frames.
+
+        psnr = mean over cases, frames t of 10 log10(1 / mse_t), pixels in [0, 1], mse over pixels and channels
+
+    Higher is better; 0 to 100 dB; equal frames (mse below 1e-10) count as 100 dB, so that a mean exists. Frame 0 is
+    left out, because image-conditioned models are given it. At most `max_frames` frames are compared, evenly spread
+    over the rest, last included.
+
+    A frozen video agrees with the reference wherever nothing moves, which is most of the picture: it may well beat a
+    model that moves. Read `motion_amount` and `traj_error` beside it. Cases without a reference clip and clips of one
+    frame are recorded skips.
+
+    Source: the usual definition; 100 dB for equal frames as in common_metrics_on_video_quality.
+
+    Args:
+        max_frames: most frames that are compared.
+
+    Raises:
+        UserError: `max_frames` below 1.
+    """
+
+    name: ClassVar[str] = "psnr"
+    version: ClassVar[str] = "1"
+    direction: ClassVar[str] = "higher"
+    units: ClassVar[str] = "dB"
+    needs_video: ClassVar[bool] = True
+
+    def __init__(self, max_frames: int = 16) -> None:
+        if max_frames < 1:
+            raise UserError(f"psnr: max_frames={max_frames}; allowed: whole numbers >= 1")
+        self.max_frames = max_frames
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that changes a value."""
+        return {"metric": self.name, "version": self.version, "max_frames": self.max_frames}
+
+    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
+        """Score one case; arrays: `psnr_T` in dB, NaN for frames that are not compared.
+
+        Raises:
+            UserError: the video or the reference does not fit the case.
+        """
+        frames = compared_frames(self.name, case, video, self.max_frames)
+        if not isinstance(frames, ComparedFrames):
+            return Score(self.name, self.version, skipped=frames)
+        psnr_T = frames.per_frame(psnr)
+        return Score(self.name, self.version, {"psnr": float(np.nanmean(psnr_T))}, {"psnr_T": psnr_T})
+
+    def definition(self) -> dict[str, Any]:
+        """Return the definition as JSON-serialisable data."""
+        return definition_of(
+            self,
+            formula="mean_case mean_frame 10 log10(1 / mse), pixels in [0, 1]",
+            value_range="0 to 100 dB",
+            columns={"psnr": "mean peak signal-to-noise ratio against the reference frames"},
+            source="usual definition",
+            pooling="frames of a case, then cases, with equal weight",
+            frames=FRAMES_RULE.format(self.max_frames),
+        )
+
+
+def psnr(frame_HWC: ByteArray, truth_HWC: ByteArray) -> float:
+    """Return the ratio in dB of two uint8 frames."""
+    squares = cv2.norm(frame_HWC, truth_HWC, cv2.NORM_L2SQR)
+    error = squares / (frame_HWC.size * 255.0**2)
+    return LARGEST_DB if error < SMALLEST_ERROR else float(-10 * np.log10(error))

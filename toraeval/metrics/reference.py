@@ -1,0 +1,83 @@
+"""The reference clip of a case, and which of its frames are compared with the generated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from toraeval.metrics.areas import check_video
+from toraeval.metrics.paths import NO_VIDEO
+from toraeval.types import ByteArray, Case, FloatArray, Reference, Video
+
+NO_REFERENCE = "the case has no reference video to compare with"
+FRAMES_RULE = "at most {}, evenly spread over frames 1 to the last"
+
+
+def spread_frames(first: int, frames: int, at_most: int) -> npt.NDArray[np.int64]:
+    """Return at most so many frame numbers from `first` to the last one, evenly spread, both ends included."""
+    return np.unique(np.rint(np.linspace(first, frames - 1, min(at_most, frames - first))).astype(np.int64))
+
+
+def reference_video(metric: str, case: Case) -> Video | None:
+    """Return the reference clip of a case, or None where the suite has none.
+
+    The clip of the last case is remembered, because several metrics look at it in turn.
+
+    Raises:
+        UserError: it has another length or size than the case.
+    """
+    if case.reference is None:
+        return None
+    video = _rendered(case.reference)
+    check_video(metric, case, video)
+    return video
+
+
+@lru_cache(maxsize=1)
+def _rendered(reference: Callable[[], Reference]) -> Video:
+    return reference().video
+
+
+@dataclass(frozen=True)
+class ComparedFrames:
+    """Frames of a clip and of its reference that are compared.
+
+    Attributes:
+        video, reference: both clips.
+        chosen: numbers of the compared frames.
+    """
+
+    video: Video
+    reference: Video
+    chosen: npt.NDArray[np.int64]
+
+    def per_frame(self, compare: Callable[[ByteArray, ByteArray], float]) -> FloatArray:
+        """Return `compare` of the contiguous uint8 (H, W, 3) frames of each pair, NaN where none is compared."""
+        found = np.full(self.video.num_frames, np.nan)
+        for t in self.chosen:
+            pair = (np.ascontiguousarray(clip.thwc[t]) for clip in (self.video, self.reference))
+            found[t] = compare(*pair)
+        return found
+
+
+def compared_frames(metric: str, case: Case, video: Video | None, at_most: int) -> ComparedFrames | str:
+    """Return the frames to compare, or the reason why there are none.
+
+    Frame 0 is left out, because image-conditioned models are given it.
+
+    Raises:
+        UserError: the video or the reference does not fit the case.
+    """
+    if video is None:
+        return NO_VIDEO
+    check_video(metric, case, video)
+    if video.num_frames < 2:
+        return "1 frame: frame 0 is given and does not count"
+    reference = reference_video(metric, case)
+    if reference is None:
+        return NO_REFERENCE
+    return ComparedFrames(video, reference, spread_frames(1, video.num_frames, at_most))
