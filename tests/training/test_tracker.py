@@ -66,7 +66,8 @@ def test_loss_falls_when_places_visibility_or_the_heat_map_improve():
     assert value(0.0, 2.0) < value(1.0, 2.0) < value(5.0, 2.0)
     assert value(1.0, 2.0) < value(1.0, -2.0)
     assert value(0.0, 2.0, peak=8.0) < value(0.0, 2.0)
-    assert value(500.0, 2.0) == value(900.0, 2.0)  # beyond reach
+    # beyond the reach of the windows the loss grows, but slowly
+    assert value(8.0, 2.0) - value(7.0, 2.0) > 10 * (value(41.0, 2.0) - value(40.0, 2.0)) > 0
 
 
 @pytest.mark.usefixtures("small")

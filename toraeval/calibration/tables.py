@@ -128,7 +128,8 @@ def draw(table: pd.DataFrame, path: Path) -> None:
             row.grid(True, axis="y", alpha=0.3)
     axes[0, 0].set_ylabel("floor: TrajError of a\nperfect video (px, 512)")
     axes[1, 0].set_ylabel("Average Jaccard\n(TAP-Vid)")
-    axes[0, -1].legend(loc="upper left", fontsize=9)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     atomic(
         path, lambda temporary: figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
     )

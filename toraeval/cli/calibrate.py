@@ -22,7 +22,7 @@ HELP = """Measure trackers against exact tracks: their floor, TAP-Vid scores and
 
   tracker=NAME          registry name, module:Class, or a list of them         (lucas_kanade)
   frames=[16,64,128]    lengths of the clean clips                             ([16,64,128])
-  count=1               scenes per path family, ten families                   (1)
+  count=1               how often the 13 scenes: every path family, crossing 4x (1)
   degrade=all           all, none, or a list of damages for 16-frame clips     (all)
   split=validation      of the procedural world; or test                       (validation)
   results=results       trackers.csv, .md and .png are written here; what is finished is kept below

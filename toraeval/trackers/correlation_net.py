@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+MOVE = 8.0  # farthest move of a round, raster pixels: the windows see no farther
+
 
 @dataclass(frozen=True)
 class NetConfig:
@@ -175,7 +177,7 @@ class CorrelationTracker(nn.Module):
             for block in self.blocks:
                 tokens = block(tokens)
             change = self.head(tokens).unflatten(0, points.shape[:2])
-            moved = points + 4.0 * change[..., :2]
+            moved = points + MOVE * torch.tanh(change[..., :2])
             moved = torch.cat([queries[:, :, None], moved[:, :, 1:]], 2)
             estimates.append(Estimate(moved, seen + change[..., 2]))
         return Output(heat, estimates)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from toraeval import geometry
 from toraeval.assets import remembered_sha256
-from toraeval.trackers.alignment import refine
+from toraeval.trackers.alignment import refine, search
 from toraeval.trackers.base import check_queries
 from toraeval.trackers.correlation_net import CorrelationTracker, NetConfig
 from toraeval.trackers.template import FrameView, Support, Template, build_template
@@ -163,19 +163,24 @@ class ShapesTracker:
         starts = geometry.scale_points(queries, size, small)
         places = geometry.scale_points(points, size, small)
         templates = [self._template(first, start) for start in starts]
+        reach = max(2, round(self.reach * min(small)))
         moved = np.zeros(seen.shape, bool)
         for t in range(1, video.num_frames):
             if not seen[:, t].any():
                 continue
             lab = self._view(video.thwc[t], factor).lab(1)
             for n in np.flatnonzero(seen[:, t]):
+                start = places[n, t] - starts[n]
+                peaks = search(lab, templates[n], start, reach, peaks=1, floor=self.min_correlation)
+                if not peaks:
+                    continue
                 fit = refine(
                     lab,
                     templates[n],
-                    places[n, t] - starts[n],
+                    peaks[0][0],
                     sigma=self.colour_sigma,
                     iterations=self.iterations,
-                    max_move=self.reach * min(small),
+                    max_move=1.5,
                 )
                 if fit.correlation >= self.min_correlation:
                     places[n, t], moved[n, t] = starts[n] + fit.shift, True

@@ -32,7 +32,7 @@ from toraeval.training.tracker_data import FIRST_SCENE, Sample, draw_sample
 from toraeval.types import UserError
 
 CHECKED = 24  # validation clips at the end
-REACH = 32.0  # loss beyond which a place teaches nothing
+REACH = 16.0  # loss from which on a place teaches less and less
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,18 @@ def measure_loss(output: Output, points: Tensor, visible: Tensor, raster: int) -
         share = 0.7 ** (len(rounds) - 1 - number)
         distance = F.huber_loss(estimate.points, points, reduction="none", delta=2.0).sum(-1)
         # what lies beyond the windows cannot be seen from there: finding it is the heat map's task
-        distance = distance.clamp(max=REACH)
+        far = REACH * (1.0 + (distance / REACH).clamp(min=1.0).log())
+        distance = torch.where(distance < REACH, distance, far)
         told = F.binary_cross_entropy_with_logits(estimate.seen, visible.float(), reduction="none")
-        total = total + share * (
-            (distance * counted).sum() / counted.sum() + (told * asked).sum() / asked.sum()
-        )
+        total = total + share * (0.25 * (distance * counted).sum() / counted.sum())
+        total = total + share * (told * asked).sum() / asked.sum()
     height, width = output.heat.shape[-2:]
     cells = ((points + 0.5) * (width / raster) - 0.5).round().long()
     inside = ((cells >= 0) & (cells < torch.tensor([width, height]))).all(-1) & visible
     index = (cells[..., 1] * width + cells[..., 0]).clamp(0, height * width - 1)
     missed = F.cross_entropy(output.heat.flatten(0, 2).flatten(-2), index.flatten(), reduction="none")
     looked = (inside & (asked > 0)).flatten().float()
-    return total + 0.2 * (missed * looked).sum() / looked.sum().clamp(min=1.0)
+    return total + 0.5 * (missed * looked).sum() / looked.sum().clamp(min=1.0)
 
 
 def stack(samples: list[Sample]) -> tuple[Tensor, Tensor, Tensor]:
