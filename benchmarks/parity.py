@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import parity_open_sora, parity_tora
+from benchmarks import parity_autoencoders, parity_open_sora, parity_tables, parity_tora
 from benchmarks.parity_data import Check, Recording, Row
 from toraeval.types import UserError
 
@@ -25,8 +25,8 @@ ARRAYS: dict[str, Check] = {
     "stdit3_tiny": parity_open_sora.transformer,
     "embeddings": parity_open_sora.embeddings,
     "rectified_flow": parity_open_sora.rectified_flow,
-    "vae_temporal": parity_open_sora.temporal_autoencoder,
-    "vae_spatial": parity_open_sora.spatial_autoencoder,
+    "vae_temporal": parity_autoencoders.temporal_autoencoder,
+    "vae_spatial": parity_autoencoders.spatial_autoencoder,
     "traj_flow": parity_tora.motion_pictures,
     "motionctrl_flow": parity_tora.motionctrl_flow,
     "sparse_sampling": parity_tora.training_motion,
@@ -38,10 +38,10 @@ ARRAYS: dict[str, Check] = {
     "pipeline": parity_tora.pipeline,
 }
 TABLES: dict[str, Callable[[Path], Iterator[Row]]] = {
-    "latent_sizes": parity_open_sora.latent_sizes,
-    "buckets": parity_open_sora.buckets,
-    "mask_strategy": parity_open_sora.mask_strategy,
-    "text_cleaning": parity_open_sora.text_cleaning,
+    "latent_sizes": parity_tables.latent_sizes,
+    "buckets": parity_tables.buckets,
+    "mask_strategy": parity_tables.mask_strategy,
+    "text_cleaning": parity_tables.text_cleaning,
 }
 NO_RECORDING = (
     "index",

@@ -1,17 +1,14 @@
-"""Our modules against recordings of Open-Sora v1.2.0: transformer, embeddings, flow, both autoencoders, tables."""
+"""Our modules against recordings of Open-Sora v1.2.0: transformer, embeddings, rectified flow."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.parity_data import Recording, Row, difference, relative, tapped
-from toraeval.models.tora import conditions, prompts, sizes
+from benchmarks.parity_data import Recording, Row, difference, tapped
 from toraeval.models.tora.attention import RMSNorm
 from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.embeddings import (
@@ -24,13 +21,9 @@ from toraeval.models.tora.embeddings import (
 )
 from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow, logit_normal, transform_timesteps
 from toraeval.models.tora.stdit import STDiT3
-from toraeval.models.tora.vae import OpenSoraVAE, OpenSoraVAEConfig
-from toraeval.models.tora.vae_spatial import SpatialVAE, SpatialVAEConfig
-from toraeval.models.tora.vae_temporal import TemporalVAE, TemporalVAEConfig
 
 TOLERANCE = 1e-5
 INSIDE = 1e-4  # intermediate values beyond 10
-SPATIAL_RELATIVE = 5e-6  # the recording itself moves by 4.1e-6 with the number of frames in a batch
 TIMES = 1e-3  # timesteps run from 0 to 1000
 
 
@@ -190,170 +183,3 @@ def _sampled(recorded: Recording, scenario: str) -> Iterator[Row]:
     if "x_mask" in data:
         masks = [torch.ones_like(data["x_mask"][0]) if s[2] is None else s[2] for s in seen]
         yield Row(f"{scenario}/x_mask", difference(torch.stack(masks), data["x_mask"]), 0.0)
-
-
-def temporal_autoencoder(recorded: Recording) -> Iterator[Row]:
-    """Posterior and decoding of single chunks, and the chunks of whole clips."""
-    config = recorded.json("config")
-    single = TemporalVAE(TemporalVAEConfig.from_upstream(config["model"])).eval()
-    single.load_state_dict(recorded.under("sd/"), strict=True)
-    whole = OpenSoraVAE(
-        OpenSoraVAEConfig.from_upstream(
-            {
-                "vae_2d": {"block_out_channels": [4, 4, 4, 4], "norm_num_groups": 2},  # not used
-                "vae_temporal": config["model"],
-                "micro_frame_size": config["micro_frame_size"],
-                "shift": config["shift"],
-                "scale": config["scale"],
-            }
-        )
-    ).eval()
-    whole.temporal_vae.load_state_dict(recorded.under("sd/"), strict=True)
-    for case in recorded.groups("/decoded"):
-        frames = recorded[f"{case}/x"].shape[2]
-        if f"{case}/mean" in recorded:
-            posterior = single.encode(recorded[f"{case}/x"])
-            values = {
-                "mean": posterior.mean,
-                "logvar": posterior.logvar,
-                "z": posterior.latents(_given(recorded[f"{case}/noise"])),
-                "decoded": single.decode(recorded[f"{case}/z"], frames),
-            }
-        else:
-            values = {
-                "z": whole.compress(recorded[f"{case}/x"], _pieces(recorded[f"{case}/noise"])),
-                "decoded": torch.cat(list(whole.expand_chunks(recorded[f"{case}/z"], frames)), dim=2),
-            }
-        for name, value in values.items():
-            yield Row(f"{case}/{name}", difference(value, recorded[f"{case}/{name}"]), TOLERANCE)
-
-
-def _given(noise: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda like: noise
-
-
-def _pieces(noise: Tensor) -> Callable[[Tensor], Tensor]:
-    left = [noise]
-
-    def draw(like: Tensor) -> Tensor:
-        piece, left[0] = left[0][:, :, : like.shape[2]], left[0][:, :, like.shape[2] :]
-        return piece
-
-    return draw
-
-
-def spatial_autoencoder(recorded: Recording) -> Iterator[Row]:
-    """Posterior, latents and frames, relative to the largest value."""
-    model = SpatialVAE(SpatialVAEConfig.from_upstream(recorded.json("config")["model"])).eval()
-    model.load_state_dict(recorded.under("sd/"), strict=True)
-    x = recorded["x"]
-    posterior = model.posterior(x)
-    for name, value in (
-        ("mean", posterior.mean),
-        ("logvar", posterior.logvar),
-        ("z", model.encode(x, _given(recorded["noise"]))),
-        ("decoded", model.decode(recorded["z"])),
-    ):
-        yield Row(name, relative(value, recorded[name]), SPATIAL_RELATIVE)
-
-
-def _mismatches(pairs: Iterator[tuple[object, object]]) -> float:
-    return float(sum(ours != theirs for ours, theirs in pairs))
-
-
-def latent_sizes(path: Path) -> Iterator[Row]:
-    """Latent frames and grids."""
-    table = json.loads(path.read_text())
-    rows = table["frames"]
-    yield Row(
-        "frames", _mismatches((sizes.latent_frames(r["num_frames"]), r["latent_frames"]) for r in rows), 0
-    )
-    yield Row(
-        "sizes",
-        _mismatches(
-            (list(sizes.token_size(51, r["height"], r["width"])[1:]), r["token_grid"]) for r in table["sizes"]
-        ),
-        0,
-    )
-
-
-def buckets(path: Path) -> Iterator[Row]:
-    """Named sizes and lengths."""
-    table = json.loads(path.read_text())
-    for name, rows in table["buckets"].items():
-        same = sizes.size_table(name) == {key: tuple(size) for key, size in rows["sizes"].items()}
-        yield Row(name, float(not same), 0)
-    yield Row("num_frames_names", float(table["num_frames_names"] != sizes.FRAME_NAMES), 0)
-
-
-def mask_strategy(path: Path) -> Iterator[Row]:
-    """Conditions: parsed, snapped, applied."""
-    table = json.loads(path.read_text())
-    parsed = table["parse_mask_strategy"]
-    yield Row(
-        "parse",
-        _mismatches(
-            (conditions.parse_strategy(c["text"]), tuple(conditions.Condition(*g) for g in c["result"]))
-            for c in parsed
-        ),
-        0,
-    )
-    snaps = table["find_nearest_point"]
-    yield Row(
-        "snap",
-        _mismatches((conditions.snap(c["value"], c["point"], c["max_value"]), c["result"]) for c in snaps),
-        0,
-    )
-    for number, case in enumerate(table["cases"]):
-        references = [
-            [(1000.0 * k + torch.arange(n)).view(1, -1, 1, 1) for k, n in enumerate(lengths)]
-            for lengths in case["refs"]
-        ]
-        z = torch.full((len(case["refs"]), 1, case["T"], 1, 1), -1.0)
-        strategies = [conditions.parse_strategy(text) for text in case["strategy"]]
-        pasted, ratios = conditions.apply_conditions(z, references, strategies, case["loop"], case["align"])
-        yield Row(f"case{number}/mask", difference(ratios, torch.tensor(case["mask"])), 0)
-        source = torch.tensor(case["source"], dtype=torch.float32)
-        yield Row(f"case{number}/source", difference(pasted[:, 0, :, 0, 0], source), 0)
-
-
-def text_cleaning(path: Path) -> Iterator[Row]:
-    """Cleaned captions, score suffixes, loops, JSON tails."""
-    table = json.loads(path.read_text())
-    yield Row(
-        "clean", _mismatches((prompts.clean_caption(c["text"]), c["result"]) for c in table["clean"]), 0
-    )
-    yield Row(
-        "append_score",
-        _mismatches(
-            (prompts.add_scores(c["prompt"], c["aes"], c["flow"], c["camera_motion"]), c["result"])
-            for c in table["append_score"]
-        ),
-        0,
-    )
-    split = table["split_prompt"]
-    yield Row(
-        "split_prompt", _mismatches((_loops(c["text"]), _recorded_loops(c["result"])) for c in split), 0
-    )
-    looped = table["prompt_for_loop"]
-    yield Row(
-        "prompt_for_loop",
-        _mismatches(
-            (prompts.prompt_of_loop(prompts.split_loops(c["text"]), c["loop"]).strip(), c["result"].strip())
-            for c in looped
-        ),
-        0,
-    )
-    tail = table["json_prompt"]
-    ours = [tuple(prompts.split_options(text)) for text in tail["text"]]
-    theirs = zip(tail["prompts"], tail["reference"], tail["mask_strategy"], strict=True)
-    yield Row("json_prompt", _mismatches(zip(ours, theirs, strict=True)), 0)
-
-
-def _loops(text: str) -> list[tuple[int, str]]:
-    return [(part.start, part.text.strip()) for part in prompts.split_loops(text)]
-
-
-def _recorded_loops(result: list[Any]) -> list[tuple[int, str]]:
-    texts, starts = result
-    return [(start, text.strip()) for start, text in zip(starts or [0], texts, strict=True)]

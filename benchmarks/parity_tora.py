@@ -19,7 +19,7 @@ from toraeval.models.tora.flow_colour import colour_wheel, flow_video
 from toraeval.models.tora.flow_sampling import grid_candidates, roll_out, with_zero_frame
 from toraeval.models.tora.fuser import AdaptiveNormFuser
 from toraeval.models.tora.trajectory import blur_flow, blur_kernel, sparse_flow
-from toraeval.models.tora_cogvideox.config import TransformerConfig
+from toraeval.models.tora_cogvideox.config import TransformerConfig, with_sat_norms
 from toraeval.models.tora_cogvideox.pipeline import SamplingOptions, denoise
 from toraeval.models.tora_cogvideox.sat import SatReader
 from toraeval.models.tora_cogvideox.solver import Solver, guidance_scale
@@ -28,7 +28,6 @@ from toraeval.models.weight_files import fill
 
 TOLERANCE = 1e-5
 FLOW = 1e-4  # pixels per frame
-SAT = 3e-5  # another layout of the products
 NOTES = ("learnable_pos_embed_param_present", "learnable_pos_embed_is_used")
 
 
@@ -186,7 +185,7 @@ def cogvideox(recorded: Recording) -> Iterator[Row]:
     """Outputs of the transformer, with and without trajectory."""
     model = ToraCogVideoXTransformer(cogvideox_config(recorded)).eval()
     model.load_state_dict(cogvideox_state(recorded), strict=True)
-    yield from _cases(recorded, model, TOLERANCE)
+    yield from _cases(recorded, model)
 
 
 def sat(recorded: Recording) -> Iterator[Row]:
@@ -195,15 +194,15 @@ def sat(recorded: Recording) -> Iterator[Row]:
         file = Path(folder) / "mp_rank_00_model_states.pt"
         torch.save({"module": cogvideox_state(recorded)}, file)
         with torch.device("meta"):
-            model = ToraCogVideoXTransformer(cogvideox_config(recorded))
+            model = ToraCogVideoXTransformer(with_sat_norms(cogvideox_config(recorded)))
         fill(model, SatReader(file, model.state_dict(), "parity", "-"))
     model.restore_positions("cpu")
     if model.config.use_learned_positional_embeddings:
         model.learned_positions = bool(recorded.json("config")[NOTES[1]])
-    yield from _cases(recorded, model.eval(), SAT)
+    yield from _cases(recorded, model.eval())
 
 
-def _cases(recorded: Recording, model: ToraCogVideoXTransformer, tolerance: float) -> Iterator[Row]:
+def _cases(recorded: Recording, model: ToraCogVideoXTransformer) -> Iterator[Row]:
     for case in recorded.groups("/out"):
         latents, text = recorded[f"{case}/latents"], recorded[f"{case}/text"]
         if latents.shape[2] < model.config.in_channels:
@@ -214,7 +213,7 @@ def _cases(recorded: Recording, model: ToraCogVideoXTransformer, tolerance: floa
         for name, features in (("out", motion), ("out_without_flow", None)):
             if f"{case}/{name}" in recorded:
                 out = model(latents, text, recorded[f"{case}/timestep"], features, rotary)
-                yield Row(f"{case}/{name}", difference(out, recorded[f"{case}/{name}"]), tolerance)
+                yield Row(f"{case}/{name}", difference(out, recorded[f"{case}/{name}"]), TOLERANCE)
 
 
 def scheduler(recorded: Recording) -> Iterator[Row]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from toraeval.models.tora_cogvideox.config import SAT_NORM_EPS, TransformerConfig, published_5b
+from toraeval.models.tora_cogvideox.config import TransformerConfig, published_5b, with_sat_norms
 from toraeval.models.tora_cogvideox.sat import SAT_FILE, SatReader
 from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer
 from toraeval.models.weight_files import StateReader, fill
@@ -120,7 +120,7 @@ class SplitReader(StateReader):
 def read_config(checkpoint: Checkpoint, variant: str = "t2v") -> TransformerConfig:
     """Return the configuration of weights.
 
-    A sat file has none: it is the published one with sat's epsilon, unless a config.json lies beside the file.
+    A sat file has none: it is the published one, unless a config.json lies beside the file, with sat's epsilons.
 
     Args:
         checkpoint: see `find_checkpoint`.
@@ -134,7 +134,7 @@ def read_config(checkpoint: Checkpoint, variant: str = "t2v") -> TransformerConf
     if file.is_file():
         config = TransformerConfig.from_json(read_json(file), str(file))
     if checkpoint.format == "sat":
-        config = replace(config, norm_eps=SAT_NORM_EPS)
+        config = with_sat_norms(config)
     if config.takes_first_frame != (variant == "i2v"):
         raise UserError(
             f"{WHAT}: {file} has in_channels={config.in_channels}, which is the other variant; "

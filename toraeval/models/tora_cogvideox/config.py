@@ -14,12 +14,12 @@ from typing import Any
 from toraeval.types import UserError
 
 VARIANTS = ("t2v", "i2v")
-SAT_NORM_EPS = 1e-6  # of the layer norms in the sat code; the diffusers folder says 1e-5
+SAT_NORM_EPS, SAT_OUT_NORM_EPS = 1e-5, 1e-6
 
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """Options of the network; every field but the last three is one of diffusers' transformer.
+    """Options of the network; every field but the last four is one of diffusers' transformer.
 
     Raises:
         UserError: a part that Tora's release has not, or sizes that cannot work.
@@ -56,6 +56,7 @@ class TransformerConfig:
     traj_channels: int = 128
     traj_latent_channels: int = 16  # channels of the encoded trajectory picture
     traj_blocks: int = 2  # residual blocks of the trajectory extractor per layer
+    out_norm_eps: float | None = None  # of the norm before the output projection, by default norm_eps
 
     def __post_init__(self) -> None:
         for name in ("patch_size_t", "ofs_embed_dim"):
@@ -90,7 +91,8 @@ class TransformerConfig:
 
     def backbone_options(self) -> dict[str, Any]:
         """Return the keyword arguments of diffusers' transformer."""
-        return {name: value for name, value in asdict(self).items() if not name.startswith("traj_")}
+        own = ("out_norm_eps", "traj_channels", "traj_latent_channels", "traj_blocks")
+        return {name: value for name, value in asdict(self).items() if name not in own}
 
     @classmethod
     def from_json(cls, options: Mapping[str, Any], source: str = "the configuration") -> TransformerConfig:
@@ -112,6 +114,16 @@ class TransformerConfig:
                 f"known: {', '.join(sorted(known))}"
             )
         return cls(**given)
+
+
+def with_sat_norms(config: TransformerConfig) -> TransformerConfig:
+    """Return the configuration with the epsilons of the layer norms that the sat code computes with.
+
+    Tora's sat code asks for 1e-6, but SwissArmyTransformer passes its own 1e-5 to the norms that it builds: those of
+    the layers and the one after them (`sat/model/transformer.py`). Only the norm before the output projection, which
+    Tora builds itself, has 1e-6 (alibaba/Tora 9a23dce, `sat/dit_video_concat.py`).
+    """
+    return replace(config, norm_eps=SAT_NORM_EPS, out_norm_eps=SAT_OUT_NORM_EPS)
 
 
 def published_5b(variant: str = "t2v") -> TransformerConfig:

@@ -25,7 +25,7 @@ from toraeval.models.tora_cogvideox.pipeline import Clip, Networks, SamplingOpti
 from toraeval.models.tora_cogvideox.solver import DYNAMIC_GUIDANCE, PUBLISHED_SCHEDULE, ZERO_SNR, Solver
 from toraeval.types import Case, MissingAsset, UserError, Video
 
-VERSION = "1"
+VERSION = "2"
 MAX_FRAMES = 1024
 FRAME_GROUP = 8  # the autoencoder decodes 1 + 8k frames
 SIDE = 16  # pixels per token

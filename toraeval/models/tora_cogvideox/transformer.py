@@ -55,6 +55,8 @@ class ToraCogVideoXTransformer(nn.Module):
         self.transformer_blocks = backbone.transformer_blocks
         self.norm_final = backbone.norm_final
         self.norm_out = backbone.norm_out
+        if config.out_norm_eps is not None:
+            self.norm_out.norm.eps = config.out_norm_eps
         self.proj_out = backbone.proj_out
         self.traj_extractor = TrajectoryExtractor(
             config.traj_latent_channels,
