@@ -10,9 +10,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.unet.blocks import Conv3x3, GroupNorm, group_norm
-from baselines.unet.config import UNetConfig
 from toraeval.models.tora.fuser import AdaptiveNormFuser, time_columns
+
+from ..unet.blocks import Conv3x3, GroupNorm, group_norm
+from ..unet.config import UNetConfig
 
 PYRAMID_GROUPS = 8
 

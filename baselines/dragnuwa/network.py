@@ -6,10 +6,10 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from baselines.dragnuwa.fusion import FlowFusion, FlowPyramid
-from baselines.unet.blocks import Fuse
-from baselines.unet.config import UNetConfig
-from baselines.unet.network import UNet
+from ..unet.blocks import Fuse
+from ..unet.config import UNetConfig
+from ..unet.network import UNet
+from .fusion import FlowFusion, FlowPyramid
 
 
 class DragNUWANetwork(UNet):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from baselines.motionctrl.omcm import ObjectMotionControl
-from baselines.unet.network import UNet
+from ..unet.network import UNet
+from .omcm import ObjectMotionControl
 
 
 class MotionCtrlNetwork(UNet):

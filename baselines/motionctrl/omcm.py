@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from baselines.unet.blocks import Conv3x3
-from baselines.unet.config import UNetConfig
 from toraeval.models.tora.extractor import ResidualBlock
 from toraeval.models.tora.fuser import zero_
+
+from ..unet.blocks import Conv3x3
+from ..unet.config import UNetConfig
 
 BLOCKS = 2
 

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.unet.blocks import Conv3x3, Fuse, GroupNorm, ResidualBlock, Transformer, per_frame
-from baselines.unet.config import UNetConfig
 from toraeval.models.tora.embeddings import RotaryEmbedding, ScalarEmbedder, SizeEmbedder
 from toraeval.models.tora.flow import linear_estimate
 from toraeval.models.tora.text import MAX_TOKENS, CaptionEncoder
+
+from .blocks import Conv3x3, Fuse, GroupNorm, ResidualBlock, Transformer, per_frame
+from .config import UNetConfig
 
 
 class Level(nn.Module):
