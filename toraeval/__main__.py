@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from toraeval.cli import VERBS, help_text
+from toraeval.cli import VERBS, error_text, help_text
 from toraeval.types import UserError
 
 
@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
         module = importlib.import_module(f"toraeval.cli.{VERBS[arguments[0]].module}")
         return int(module.main(arguments[1:]))
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(error_text(error), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("\ninterrupted: what is finished is kept; run the same command again to go on", file=sys.stderr)

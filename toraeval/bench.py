@@ -58,8 +58,24 @@ def plan_bench(config: Mapping[str, Any]) -> Bench:
     Raises:
         UserError: an unknown model, a wrong option, or a length or size that one of the models cannot make.
     """
-    models, lengths = list(config["models"]), list(config["frames"])
-    if not models or not lengths:
+    chosen, lengths = chosen_models(config), list(config["frames"])
+    shared = {name: config[name] for name in SHARED}
+    plans = [
+        plan_run({**shared, "model": options, "frames": frames})
+        for frames in dict.fromkeys(lengths)
+        for options in chosen.values()
+    ]
+    return Bench(tuple(plans), config)
+
+
+def chosen_models(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the options of every model of a bench, the ground truth first.
+
+    Raises:
+        UserError: no model or length, an unknown model or a wrong option.
+    """
+    models = list(config["models"])
+    if not models or not config["frames"]:
         raise UserError(
             "bench: models and frames must name at least one each, e.g. 'models=[tora]' 'frames=[16]'"
         )
@@ -68,16 +84,9 @@ def plan_bench(config: Mapping[str, Any]) -> Bench:
         raise UserError(registry.unknown("model in model_options", stray[0], models))
     if "ground_truth" in models:
         models = ["ground_truth", *(name for name in models if name != "ground_truth")]
-    chosen = {
+    return {
         name: model_options(name, config["model_options"].get(name, {})) for name in dict.fromkeys(models)
     }
-    shared = {name: config[name] for name in SHARED}
-    plans = [
-        plan_run({**shared, "model": options, "frames": frames})
-        for frames in dict.fromkeys(lengths)
-        for options in chosen.values()
-    ]
-    return Bench(tuple(plans), config)
 
 
 def model_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,3 +50,10 @@ def help_text() -> str:
             "python -m toraeval VERB --help explains a verb and lists its options.",
         ]
     )
+
+
+def error_text(error: Exception) -> str:
+    """Return an error as one line; where several things are missing, one line for each of them below it."""
+    line = f"error: {' '.join(str(error).split())}"
+    report = getattr(error, "report", "")
+    return f"{line}\n{report}" if report else line

@@ -32,7 +32,7 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
     from omegaconf import DictConfig, OmegaConf
 
     from toraeval import config, record
-    from toraeval.cli import overrides
+    from toraeval.cli import error_text, overrides
     from toraeval.store import require_writable
 
     command = record.command_line([verb, *argv])
@@ -60,7 +60,7 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
         try:
             codes.append(execute({str(key): value for key, value in plain.items()}, command))
         except UserError as error:
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            print(error_text(error), file=sys.stderr)
             codes.append(error.exit_code)
 
     sys.argv = [f"toraeval {verb}", *arranged]

@@ -26,7 +26,8 @@ def main(argv: list[str]) -> int:
 
 def execute(config: dict[str, Any], command: str) -> int:
     """Plan everything, run it, draw, print."""
-    from toraeval import bench
+    from toraeval import bench, requirements
+    from toraeval.cli import dry_run
     from toraeval.cli.output import done_line
     from toraeval.cli.progress import Bar
     from toraeval.store import megabytes
@@ -34,11 +35,15 @@ def execute(config: dict[str, Any], command: str) -> int:
     if config["ablations"] is not None:
         return execute_ablations(config, command)
     start = time.perf_counter()
+    try:
+        requirements.require(requirements.parts_of(config, bench.chosen_models(config).values()))
+    except requirements.MissingParts as missing:
+        if not config["dry_run"]:
+            raise
+        return dry_run.print_missing(missing, command)
     planned = bench.plan_bench(config)
     if config["dry_run"]:
-        from toraeval.cli.dry_run import print_costs
-
-        return print_costs(planned.plans, command)
+        return dry_run.print_costs(planned.plans, command)
     results = Path(config["results"])
     with Bar(planned.open_frames()) as bar:
         reports = bench.run(planned, bar, command)

@@ -8,32 +8,32 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from toraeval import registry
+from toraeval import requirements
 from toraeval.pipeline import estimate_bytes, open_samples
 from toraeval.plan import Plan, plan_floor
 from toraeval.store import megabytes
-from toraeval.types import UserError
+
+
+def print_missing(missing: requirements.MissingParts, command: str) -> int:
+    """Print everything that a command lacks, with what gets it; return 3."""
+    print(missing.report)
+    print(f"command: {command}")
+    return missing.exit_code
 
 
 def print_plan(plan: Plan, command: str) -> int:
-    """Print config, samples, cache hits, costs and missing parts; return 0, or 3 if anything is missing."""
+    """Print config, samples, cache hits and costs; return 0."""
     print(OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))).rstrip())
     print()
     return print_costs([plan], command)
 
 
 def print_costs(plans: Sequence[Plan], command: str) -> int:
-    """Print how much of each plan is done, what the rest costs and what is missing; return 0, or 3."""
-    missing: list[str] = []
+    """Print how much of each plan is done and what the rest costs; return 0."""
     for plan in plans:
-        lacking = missing_parts(plan)
-        missing += [line for line in lacking if line not in missing]
-        if not lacking:
-            _print_cost(plan)
-    for line in missing:
-        print(f"missing: {line}")
+        _print_cost(plan)
     print(f"command: {command}")
-    return 3 if missing else 0
+    return 0
 
 
 def _print_cost(plan: Plan) -> None:
@@ -46,26 +46,6 @@ def _print_cost(plan: Plan) -> None:
         f"{floor_todo}; up to {megabytes(estimate_bytes(plan, len(todo)))}; {_time(plan, len(todo))}"
     )
     print(f"  {plan.run_dir}")
-
-
-def missing_parts(plan: Plan) -> list[str]:
-    """Return what would stop the plan: assets and packages of its parts, weights that do not load."""
-    from toraeval.cli.listing import missing_of
-
-    config = plan.config
-    wanted: list[tuple[str, str]] = [("tracker", plan.tracker.name)]
-    wanted += [("metric", name) for name in plan.metrics]
-    if isinstance(config.get("model"), dict):
-        wanted.append(("model", config["model"]["name"]))
-    # Which weights a model needs depends on options such as its own paths; the fingerprint below names those it lacks.
-    lines = [
-        line for kind, name in wanted if name in registry.names(kind) for line in missing_of(kind, name, {})
-    ]
-    try:
-        plan.generator.fingerprint()
-    except UserError as error:
-        lines.append(str(error))
-    return lines
 
 
 def _time(plan: Plan, num_samples: int) -> str:

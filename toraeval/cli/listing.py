@@ -8,9 +8,9 @@ from typing import Any
 
 from tabulate import tabulate
 
-from toraeval import assets, config, optional, registry
+from toraeval import config, optional, registry, requirements
 from toraeval.cli.arguments import split, wants_help
-from toraeval.types import MissingAsset, UserError
+from toraeval.types import UserError
 
 HELP = """List what exists.
 
@@ -82,19 +82,8 @@ def missing_of(kind: str, name: str, options: Mapping[str, Any] | None = None) -
         kind, name: the component.
         options: decide which files it needs; its defaults if not given.
     """
-    entry = registry.entry(kind, name)
-    lines = []
-    for module in entry.modules:
-        try:
-            optional.require(module, f"{kind} {name}", entry.extra)
-        except MissingAsset as error:
-            lines.append(str(error))
-    for asset in entry.assets_for(default_options(kind, name) if options is None else options):
-        try:
-            assets.path(asset)
-        except MissingAsset as error:
-            lines.append(str(error))
-    return lines
+    chosen = default_options(kind, name) if options is None else options
+    return [item.reason for item in requirements.of_entry(kind, name, chosen) if not item.present]
 
 
 def _status(entry: registry.Entry, missing: list[str]) -> str:

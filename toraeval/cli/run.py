@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from toraeval.cli.app import launch
@@ -26,19 +27,29 @@ def execute(config: dict[str, Any], command: str) -> int:
     """Plan, run, print."""
     from toraeval.plan import plan_run
 
-    return carry_out(plan_run(config), command)
+    return carry_out(plan_run, config, command)
 
 
-def carry_out(plan: Any, command: str) -> int:
-    """Run a plan with a progress bar and print what came out; with `dry_run`, print what would be done."""
-    from toraeval import pipeline
+def carry_out(make_plan: Callable[[dict[str, Any]], Any], config: dict[str, Any], command: str) -> int:
+    """Make a plan and run it with a progress bar, then print what came out; with `dry_run`, what would be done.
+
+    Raises:
+        MissingParts: anything that the parts need is absent; nothing was started.
+    """
+    from toraeval import pipeline, requirements
+    from toraeval.cli import dry_run
     from toraeval.cli.output import print_report
     from toraeval.cli.progress import Bar
 
-    if plan.config["dry_run"]:
-        from toraeval.cli.dry_run import print_plan
-
-        return print_plan(plan, command)
+    try:
+        requirements.require(requirements.parts_of(config))
+    except requirements.MissingParts as missing:
+        if not config["dry_run"]:
+            raise
+        return dry_run.print_missing(missing, command)
+    plan = make_plan(config)
+    if config["dry_run"]:
+        return dry_run.print_plan(plan, command)
     with Bar() as bar:
         report = pipeline.run(plan, bar, command)
     print_report(report, command)

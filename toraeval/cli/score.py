@@ -27,4 +27,4 @@ def execute(config: dict[str, Any], command: str) -> int:
     from toraeval.cli.run import carry_out
     from toraeval.scoring import plan_score
 
-    return carry_out(plan_score(config), command)
+    return carry_out(plan_score, config, command)

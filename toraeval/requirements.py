@@ -1,0 +1,206 @@
+"""What parts need before anything runs: packages, weights, checkouts, a GPU; collected into one message."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from toraeval import assets, optional, registry
+from toraeval.types import MissingAsset, UserError
+
+COSTS: dict[str, tuple[str, str]] = {
+    "model tora size=xl2": (
+        "about 16 GB of GPU memory with all parts on the GPU, 10 GB with offload=true (estimated from the weights)",
+        "not measured on a GPU; 30 steps with guidance by default",
+    ),
+    "model tora_cogvideox": (
+        "26 GB of GPU memory, from 5 GB with offload=true (CogVideo README, CogVideoX-5B)",
+        "about 180 s per 49 frames of 720x480 on an A100, 90 s on an H100 (CogVideo README); "
+        "longer clips cost more than in proportion",
+    ),
+    "tracker cotracker3_offline": ("0.4 GB + 88 MB per frame, less with chunk_frames", ""),
+    "tracker cotracker3_online": ("about 1.5 GB for any length", ""),
+}
+"""Memory and time of large parts, by kind, name and deciding option; where the number comes from stands beside it."""
+
+OWN_FILES = ("weights", "checkpoint")
+"""Options that name the user's own file, so that nothing need be fetched."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One thing that a part needs.
+
+    Attributes:
+        what: the thing, e.g. `weights cotracker3_offline`.
+        needed_by: the part, e.g. `tracker cotracker3_offline`.
+        present: whether it is there.
+        command: what gets it.
+        reason: what was found instead, one line.
+        licence: what using it accepts, empty where unknown.
+        size_mb: size of the download, or None where unknown.
+    """
+
+    what: str
+    needed_by: str
+    present: bool
+    command: str = ""
+    reason: str = ""
+    licence: str = ""
+    size_mb: int | None = None
+
+
+class MissingParts(MissingAsset):
+    """Several things are absent; `report` lists all of them, the message itself is one line."""
+
+    def __init__(self, missing: list[Requirement], costs: list[str]) -> None:
+        self.report = describe(missing, costs)
+        names = ", ".join(dict.fromkeys(item.what for item in missing))
+        commands = "; ".join(dict.fromkeys(item.command for item in missing if item.command))
+        super().__init__(f"missing: {names}; run: {commands or 'see the reasons'}")
+
+
+def of_entry(kind: str, name: str, options: Mapping[str, Any]) -> list[Requirement]:
+    """Return the packages, files and hardware that a registered part needs with these options."""
+    entry, part = registry.entry(kind, name), f"{kind} {name}"
+    found = []
+    for module in entry.modules:
+        command = f"pip install -e '.[{entry.extra}]'" if entry.extra else f"pip install {module}"
+        reason = ""
+        try:
+            optional.require(module, part, entry.extra)
+        except MissingAsset as error:
+            reason = str(error)
+        found.append(Requirement(f"package {module}", part, not reason, command, reason))
+    own = any(options.get(key) not in (None, "", "checkpoint") for key in OWN_FILES)
+    found += [] if own else [_of_asset(asset, part) for asset in entry.assets_for(options)]
+    device = str(options.get("device") or "")
+    if device.startswith("cuda"):
+        import torch
+
+        ready = torch.cuda.is_available()
+        found.append(
+            Requirement(
+                "a CUDA GPU",
+                part,
+                ready,
+                f"on a machine with a GPU; or choose {kind}.device=cpu",
+                f"device={device}",
+            )
+        )
+    return found
+
+
+def _of_asset(name: str, part: str) -> Requirement:
+    asset = assets.get(name)
+    reason = ""
+    try:
+        assets.path(name)
+    except MissingAsset as error:
+        reason = str(error)
+    command = assets.fetch_command(name)
+    return Requirement(f"weights {name}", part, not reason, command, reason, asset.licence, asset.size_mb)
+
+
+def missing_of(kind: str, options: Mapping[str, Any]) -> list[Requirement]:
+    """Return what a part lacks: what its class says with `requirements()`, its registry line, and its fingerprint.
+
+    Args:
+        kind: model, tracker, metric or suite.
+        options: its `name` and keyword arguments.
+
+    Raises:
+        UserError: options that no download can mend.
+    """
+    values = dict(options)
+    name = str(values.pop("name"))
+    missing = [item for item in of_entry(kind, name, values) if not item.present]
+    try:
+        part = registry.build(kind, options)
+        if hasattr(part, "requirements"):
+            told = {item.what for item in missing}
+            missing += [item for item in part.requirements() if not item.present and item.what not in told]
+        if hasattr(part, "fingerprint"):
+            part.fingerprint()
+    except MissingAsset as error:
+        if not missing:  # otherwise it is what stands in the list already
+            text = " ".join(str(error).split())
+            command = text.rpartition("run: ")[2] if "run: " in text else ""
+            missing.append(Requirement(f"files of {kind} {name}", f"{kind} {name}", False, command, text))
+    except UserError:
+        if not missing:  # e.g. a device that is listed as missing
+            raise
+    return missing
+
+
+Part = tuple[str, Mapping[str, Any]]
+"""Kind and options (with their `name`) of a part."""
+
+
+def collect(parts: Iterable[Part]) -> tuple[list[Requirement], list[str]]:
+    """Return what parts lack, each thing once per part, and what the large ones cost in memory and time."""
+    missing: list[Requirement] = []
+    costs: list[str] = []
+    for kind, options in parts:
+        missing += [item for item in missing_of(kind, options) if item not in missing]
+        for key, words in COSTS.items():
+            named, _, choice = key.partition(f"{kind} {options['name']}")
+            option, _, value = choice.strip().partition("=")
+            fits = named == "" and (not choice or (choice[0] == " " and str(options.get(option)) == value))
+            line = f"{key}: {'; '.join(word for word in words if word)}"
+            if fits and line not in costs:
+                costs.append(line)
+    return missing, costs
+
+
+def describe(missing: list[Requirement], costs: list[str]) -> str:
+    """Return one message: every missing thing with its reason, size, licence and command; then memory and time."""
+    lines = [f"{len(missing)} missing:"]
+    for item in missing:
+        size = f", {item.size_mb / 1000:.1f} GB" if item.size_mb else ""
+        licence = f"; licence: {item.licence}" if item.licence else ""
+        lines.append(f"missing: {item.what}{size} for {item.needed_by}{licence}")
+        if item.reason and not item.licence:
+            lines.append(f"    {item.reason}")
+        if item.command:
+            lines.append(f"    run: {item.command}")
+    total = sum(size for size in {item.what: item.size_mb or 0 for item in missing}.values())
+    if total:
+        place = assets.cache_dir()
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        free = shutil.disk_usage(place).free / 1e9
+        lines.append(f"downloads: about {total / 1000:.1f} GB into {assets.cache_dir()}, {free:.1f} GB free")
+    lines += [f"cost: {line}" for line in costs]
+    return "\n".join(lines)
+
+
+def parts_of(config: Mapping[str, Any], models: Iterable[Mapping[str, Any]] | None = None) -> list[Part]:
+    """Return the parts that a resolved config names: models, tracker, metrics.
+
+    Args:
+        config: of run, bench or score.
+        models: options of the models of a bench, in place of `config["model"]`.
+    """
+    if models is None:
+        models = [config["model"]] if "model" in config else []
+    found = [("model", options) for options in models]
+    return [
+        *found,
+        ("tracker", config["tracker"]),
+        *(("metric", options) for options in config["metrics"].values()),
+    ]
+
+
+def require(parts: Iterable[Part]) -> None:
+    """Refuse to start while anything is missing.
+
+    Raises:
+        MissingParts: lists everything at once.
+        UserError: options that cannot work.
+    """
+    missing, costs = collect(parts)
+    if missing:
+        raise MissingParts(missing, costs)
