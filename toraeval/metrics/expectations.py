@@ -52,6 +52,9 @@ _CLOSE = (
     "vanished < ground_truth",
     "other_case < ground_truth",
 )
+_APART = tuple(" < ".join(reversed(chain.split(" < "))) for chain in _CLOSE)
+_CAPTION = ("other_case < ground_truth", "vanished < ground_truth")
+_SET = ("ground_truth < blurred", "ground_truth < noise", "ground_truth < vanished")
 
 ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -80,7 +83,7 @@ ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "survival": (
             "shift_32 < shift_8 <= ground_truth",
             "lag_4 <= lag_1",
-            "lag_4 < ground_truth",
+            "lag_4 <= ground_truth",
             "frozen < ground_truth",
             "shuffled < ground_truth",
             "vanished < ground_truth",
@@ -104,13 +107,19 @@ ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "object_survival_look": ("vanished < ground_truth <= frozen", "other_case < ground_truth"),
         "psnr": _CLOSE,
         "ssim": _CLOSE,
-        "lpips": tuple(" < ".join(reversed(chain.split(" < "))) for chain in _CLOSE),
-        "clipsim": ("other_case < ground_truth", "noise < ground_truth"),
-        "fvd": ("ground_truth < blurred", "ground_truth < noise", "ground_truth < vanished"),
-        "kvd": ("ground_truth < blurred", "ground_truth < noise", "ground_truth < vanished"),
+        **{f"lpips_{backbone}": _APART for backbone in ("shapes", "alex", "vgg")},
+        **{f"clipsim_{backbone}": _CAPTION for backbone in ("shapes", "clip_vit_b32")},
+        **{
+            f"{name}_{backbone}": _SET
+            for name in ("fvd", "kvd")
+            for backbone in ("shapes", "i3d", "videomae")
+        },
     }
 )
-"""Column -> chains of conditions, each value smaller (`<`) or not larger (`<=`) than the next one's."""
+"""Column -> chains of conditions, each value smaller (`<`) or not larger (`<=`) than the next one's.
+
+Metrics that rest on a network have one column per backbone.
+"""
 
 
 @dataclass(frozen=True)
