@@ -1,13 +1,14 @@
 """Program of the child process: loads a driver, tells that it is ready, and serves jobs until it is told to stop.
 
 Run by the interpreter of the upstream environment as `python serve.py DRIVER.py`, in the upstream checkout. It needs
-Python 3.8, the standard library and numpy. A driver is a file with two functions:
-`load(settings)` returns the loaded model and JSON-able facts about it, `make(model, job)` returns the frames of a job
+Python 3.8, the standard library and numpy. A driver is a file with two functions: `load(settings)`, whose settings name
+the `checkpoint`, returns the loaded model and JSON-able facts about it; `make(model, job)` returns the frames of a job
 as an array (T, H, W, 3), uint8 or floats from 0 to 1.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import platform
@@ -37,12 +38,14 @@ def main() -> None:
     threading.Thread(target=_listen, args=(messages,), daemon=True).start()
     try:
         driver = _module(sys.argv[1])
-        model, facts = driver.load(messages.get()["settings"])
+        settings = messages.get()["settings"]
+        facts = {"python": platform.python_version(), "checkpoint_sha256": _sha256(settings["checkpoint"])}
+        model, told = driver.load(settings)
     except BaseException as error:
         missing = isinstance(error, (ImportError, FileNotFoundError))
         say("failed", id=None, error=_line(error), traceback=traceback.format_exc(), missing=missing)
         raise
-    say("ready", protocol=PROTOCOL, facts={"python": platform.python_version(), **facts})
+    say("ready", protocol=PROTOCOL, facts={**facts, **told})
     while True:
         message = messages.get()
         if message["kind"] == "shutdown":
@@ -79,6 +82,14 @@ def _module(path: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _save(path: str, frames: Any) -> None:

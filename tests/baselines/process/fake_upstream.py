@@ -1,4 +1,4 @@
-"""A driver that needs no model: draws white squares along the paths it is given, or misbehaves as it is told."""
+"""A driver that needs no model: draws a white square along the path it is given, or misbehaves as it is told."""
 
 import os
 import signal
@@ -20,7 +20,6 @@ def load(settings):
     if how == "hang":
         time.sleep(60)
     return settings, {
-        "checkpoint_sha256": "0" * 64,
         "process": os.getpid(),
         "prompt_suffix": settings.get("suffix", ""),
     }
@@ -28,7 +27,7 @@ def load(settings):
 
 def make(settings, job):
     os.write(1, b"garbage on the real stdout\n")
-    how = settings.get("bad", {}).get(job["id"].partition(" ")[0], "")
+    how = settings.get("bad", {}).get(job["id"].removeprefix("case "), "")
     if how == "crash":
         for line in range(30):
             sys.stderr.write(f"Traceback line {line}\n")
@@ -39,9 +38,7 @@ def make(settings, job):
         raise RuntimeError("CUDA out of memory")
     if how == "hang":
         time.sleep(60)
-    frames, height, width = settings["shape"]
-    video = np.zeros((frames, height, width, 3), np.float32)
-    video[:] = np.linspace(0, 0.5, frames)[:, None, None, None]
+    video = drawn(job["folder"]) if "shape" not in settings else shaded(settings["shape"])
     if how == "short":
         video = video[:-1]
     if how == "nan":
@@ -49,3 +46,22 @@ def make(settings, job):
     if how == "size":
         video = video[:, :, 1:]
     return None if how == "nothing" else video
+
+
+def shaded(shape):
+    """Frames that get brighter, of a given shape."""
+    video = np.zeros((*shape, 3), np.float32)
+    video[:] = np.linspace(0, 0.5, shape[0])[:, None, None, None]
+    return video
+
+
+def drawn(folder):
+    """A white square where the flow of the next frame is strongest, which is where the object is."""
+    flow = np.load(os.path.join(folder, "flow.npy"))
+    frames, height, width = flow.shape[:3]
+    video = np.zeros((frames, height, width, 3), np.float32)
+    for t in range(frames):
+        strength = np.abs(flow[min(t + 1, frames - 1)]).sum(-1)
+        y, x = np.unravel_index(strength.argmax(), strength.shape)
+        video[t, max(y - 16, 0) : y + 17, max(x - 16, 0) : x + 17] = 1
+    return video

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import time
@@ -29,8 +30,10 @@ def sessions(tmp_path: Path) -> Iterator[Any]:
         times = {
             name: settings.pop(name) for name in ("start_timeout_s", "case_timeout_s") if name in settings
         }
-        child = Child("fake size=upstream", Path(python), DRIVER, tmp_path, {"shape": SHAPE, **settings},
-                      cure="run: fetch model=fake", **times)  # fmt: skip
+        given = {"shape": SHAPE, "checkpoint": str(DRIVER), **settings}
+        child = Child(
+            "fake size=upstream", Path(python), DRIVER, tmp_path, given, cure="run: fetch model=fake", **times
+        )
         made.append(Session(child))
         return made[-1]
 
@@ -56,6 +59,7 @@ def test_one_process_serves_every_job_and_ends_with_the_session(sessions: Any, t
     session = sessions()
     facts = session.start()
     assert facts["protocol"] == 1
+    assert facts["checkpoint_sha256"] == hashlib.sha256(DRIVER.read_bytes()).hexdigest()
     for job in ("alpha", "beta"):
         session.ask(job, tmp_path)
         frames = read_frames(tmp_path, SHAPE, job)
@@ -137,7 +141,8 @@ def test_children_of_the_child_end_too(sessions: Any, tmp_path: Path) -> None:
 def test_the_child_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import os, signal\nfrom pathlib import Path\nfrom baselines.process.session import Child, Session\n"
-        f"child = Child('fake', Path({sys.executable!r}), Path({str(DRIVER)!r}), Path('.'), {{}})\n"
+        f"driver = Path({str(DRIVER)!r})\n"
+        f"child = Child('fake', Path({sys.executable!r}), driver, Path('.'), {{'checkpoint': str(driver)}})\n"
         "s = Session(child)\n"
         "print(s.start()['process'], flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )

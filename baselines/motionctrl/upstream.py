@@ -1,0 +1,130 @@
+"""`model=motionctrl size=upstream`: the authors' own MotionCtrl (VideoCrafter version) in its own environment.
+
+It makes 16 frames of 256x256 from a caption and a sparse flow; it has no first-frame input. Facts:
+TencentARC/MotionCtrl 6242d55, `main/evaluation/motionctrl_inference.py` and `gradio_utils/traj_utils.py` (Apache-2.0).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from toraeval.config.upstream import MotionCtrlUpstreamOptions
+from toraeval.models.tora.flow_colour import Float32Array
+from toraeval.models.tora.pipeline import all_tracks
+from toraeval.models.tora.trajectory import blur_flow, clipped_points, integer_points, sparse_flow
+from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
+
+from ..process.runner import Runner, sampler_seed
+
+VERSION = "1"
+FRAMES = 16
+SIDE = 256
+STEPS = 50
+GUIDANCE = 7.5
+RESIZE = "area where smaller, bicubic where larger (OpenCV)"
+
+
+class UpstreamMotionCtrl:
+    """Runs the released MotionCtrl for object motion.
+
+    Args:
+        config: places, device, time-outs, steps, guidance, eta, cond_t.
+
+    Raises:
+        UserError: an option outside its range.
+    """
+
+    name = "motionctrl"
+    label = "motionctrl (upstream)"
+    version = VERSION
+
+    def __init__(self, config: MotionCtrlUpstreamOptions) -> None:
+        if not 0 <= config.eta <= 1 or not 0 <= config.cond_t <= 1000:
+            raise UserError(
+                f"model motionctrl size=upstream: eta={config.eta} cond_t={config.cond_t}; allowed: 0 to 1, 0 to 1000"
+            )
+        settings = {
+            "steps": STEPS if config.steps is None else config.steps,
+            "guidance": GUIDANCE if config.guidance is None else config.guidance,
+            "eta": config.eta,
+            "cond_t": config.cond_t,
+        }
+        self.runner = Runner(self.name, config, Path(__file__).with_name("driver.py"), settings)
+
+    def check(self, frames: int, height: int, width: int) -> None:
+        """Refuse every length but 16.
+
+        Raises:
+            UserError: another length.
+        """
+        if frames != FRAMES:
+            raise UserError(
+                f"{self.runner.what}: frames={frames}; allowed: {FRAMES}. Its temporal attention is built for {FRAMES} "
+                "frames, and it takes no first frame, so windows cannot be joined to a longer clip; for other lengths "
+                "use size=nano"
+            )
+
+    def prepare(self) -> None:
+        """Start the child process, which loads the weights."""
+        self.runner.session.start()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return code, weights, environment, options and how frames are resized."""
+        return {**self.runner.fingerprint(), "version": VERSION, "resize": RESIZE}
+
+    def generate(self, case: Case, seed: int) -> Video:
+        """Return 16 frames for the caption and paths of a case; its first frame is not used.
+
+        Raises:
+            UserError: another length, or the child failed.
+            MissingAsset: code, environment or weights are absent.
+        """
+        self.check(case.frames, case.height, case.width)
+        facts = self.runner.session.start()
+        tracks_NT2 = all_tracks(case, (SIDE, SIDE))
+        drawn = sampler_seed(case, seed)
+        frames = self.runner.make(
+            f"case {case.id}",
+            {"flow": flow(tracks_NT2)},
+            (FRAMES, SIDE, SIDE),
+            prompt=case.prompt,
+            seed=drawn,
+        )
+        info = {
+            "generated": FRAMES,
+            "length_mode": "exact",
+            "native_size": [SIDE, SIDE],
+            "resize": RESIZE if (case.width, case.height) != (SIDE, SIDE) else None,
+            "first_frame": "not used: text-to-video",
+            "sampler_seed": drawn,
+            "clipped_points": clipped_points(tracks_NT2, SIDE, SIDE),
+            "prompt": case.prompt + facts.get("prompt_suffix", ""),
+            "upstream": facts,
+        }
+        return Video.from_thwc(resized(frames, case.width, case.height), case.fps, info)
+
+
+def flow(tracks_NT2: FloatArray) -> Float32Array:
+    """Return the trajectory map that MotionCtrl was trained on.
+
+    Args:
+        tracks_NT2: `(x, y)` pixels of its 256x256 canvas at 16 moments.
+
+    Returns:
+        float32 (16, 256, 256, 2), `(dx, dy)` at whole source pixels, blurred by a Gaussian whose weights sum to 1.
+    """
+    points = integer_points(tracks_NT2, SIDE, SIDE)
+    return blur_flow(sparse_flow(points, SIDE, SIDE), "mirror", "sum")
+
+
+def resized(frames_THWC: ByteArray, width: int, height: int) -> ByteArray:
+    """Return uint8 frames at another size, both sides scaled on their own, by the rule of `RESIZE`."""
+    before_h, before_w = frames_THWC.shape[1:3]
+    if (before_w, before_h) == (width, height):
+        return frames_THWC
+    method = cv2.INTER_AREA if width <= before_w and height <= before_h else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(frame, (width, height), interpolation=method) for frame in frames_THWC])

@@ -1,0 +1,154 @@
+"""What the wrappers share: a checked installation, its fingerprint, and jobs in its child process."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toraeval.assets import programs, remembered_sha256
+from toraeval.config.upstream import UpstreamOptions
+from toraeval.keys import digest, file_sha256
+from toraeval.types import ByteArray, Case, UserError
+
+from .clip_files import read_frames
+from .session import Child, Session
+
+MAX_STEPS = 1000
+
+
+@dataclass
+class Runner:
+    """A rival's own code as this run uses it.
+
+    Args:
+        name: of the model and of its line in `toraeval.assets.programs`.
+        options: places, device and time-outs.
+        driver: file with `load` and `make`, see `serve`.
+        settings: further JSON-able settings of `load`.
+
+    Raises:
+        UserError: an option outside its range.
+    """
+
+    name: str
+    options: UpstreamOptions
+    driver: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        o = self.options
+        if o.steps is not None and not 1 <= o.steps <= MAX_STEPS:
+            raise UserError(f"{self.what}: steps={o.steps}; allowed: 1 to {MAX_STEPS}")
+        if o.guidance is not None and not 1 <= o.guidance < float("inf"):
+            raise UserError(f"{self.what}: guidance={o.guidance}; allowed: 1 (off) and larger")
+        if not re.fullmatch(r"cuda(:\d+)?", o.device):
+            raise UserError(
+                f"{self.what}: device={o.device}; allowed: cuda, cuda:0, cuda:1, ... (it needs a GPU)"
+            )
+        for name in ("start_timeout_s", "case_timeout_s"):
+            if not 0 < getattr(o, name) < float("inf"):
+                raise UserError(f"{self.what}: {name}={getattr(o, name)}; allowed: seconds above 0")
+
+    @property
+    def what(self) -> str:
+        """Name for messages."""
+        return f"model {self.name} size=upstream"
+
+    @cached_property
+    def installed(self) -> programs.Installed:
+        """Where code, interpreter and weights are.
+
+        Raises:
+            MissingAsset: one of them is absent.
+            UserError: the code is at another commit.
+        """
+        o = self.options
+        return programs.find_program(self.name, o.checkout, o.python, o.checkpoint, o.any_revision)
+
+    @cached_property
+    def session(self) -> Session:
+        """The child process, not started yet."""
+        o, installed = self.options, self.installed
+        fixed = {
+            "checkout": str(installed.checkout),
+            "checkpoint": str(installed.checkpoint),
+            "fork": installed.fork,
+        }
+        return Session(
+            Child(
+                self.what,
+                installed.python,
+                self.driver,
+                installed.checkout,
+                {**fixed, **self.settings},
+                _visible_device(o.device),
+                o.start_timeout_s,
+                o.case_timeout_s,
+                f"what it needs: python -m toraeval fetch model={self.name} size=upstream",
+            )
+        )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that changes the pixels: code, weights, environment and settings."""
+        installed = self.installed
+        packages = programs.get_program(self.name).packages
+        return {
+            "model": self.name,
+            "size": "upstream",
+            "fork": installed.fork,
+            "revision": installed.revision,
+            "weights_sha256": remembered_sha256(installed.checkpoint),
+            "driver_sha256": file_sha256(self.driver),
+            "environment": programs.environment(installed.python, packages),
+            **self.settings,
+        }
+
+    def make(
+        self, job: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, int, int], **fields: Any
+    ) -> ByteArray:
+        """Have the child make one clip.
+
+        Args:
+            job: case and window, for messages.
+            arrays: written as `<name>.npy` into the job's folder.
+            shape: `(frames, height, width)` of the answer.
+            fields: what else the driver asks for.
+
+        Returns:
+            uint8 (T, H, W, 3).
+
+        Raises:
+            UserError: the child failed, or its frames are not as asked.
+        """
+        with tempfile.TemporaryDirectory(prefix="toraeval-upstream-") as place:
+            folder = Path(place)
+            for name, array in arrays.items():
+                np.save(folder / f"{name}.npy", array)
+            self.session.ask(job, folder, **fields)
+            return read_frames(folder, shape, f"{self.what}, {job}")
+
+
+def sampler_seed(case: Case, seed: int, window: int = 0) -> int:
+    """Return the seed, below 2**31, of one call of an upstream sampler; it belongs to case, seed and window."""
+    return int(digest(case.suite, case.id, case.seed, seed, window)[:8], 16) >> 1
+
+
+def _visible_device(device: str) -> dict[str, str]:
+    # The upstream code says "cuda" throughout, so another GPU is chosen by hiding the rest.
+    _, _, number = device.partition(":")
+    if not number:
+        return {}
+    shown = [entry for entry in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if entry]
+    if not shown:
+        return {"CUDA_VISIBLE_DEVICES": number}
+    if int(number) >= len(shown):
+        raise UserError(f"device={device}: CUDA_VISIBLE_DEVICES shows {len(shown)} of them")
+    return {"CUDA_VISIBLE_DEVICES": shown[int(number)]}

@@ -1,0 +1,282 @@
+"""Other people's repositories that a wrapper runs: where they are, which commit, and how to make their environment."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from toraeval import record
+from toraeval.assets.cache import cache_dir
+from toraeval.assets.files import path as asset_path
+from toraeval.assets.table import ASSETS, Snapshot, fetch_command
+from toraeval.registry import unknown
+from toraeval.types import MissingAsset, UserError
+
+PROBE_S = 60.0
+_VERSIONS = """
+import importlib.metadata, json, platform, sys
+plain = lambda name: name.lower().replace("_", "-")
+found = {plain(d.metadata["Name"] or ""): d.version for d in importlib.metadata.distributions()}
+print(json.dumps([platform.python_version()] + [found.get(plain(name)) for name in sys.argv[1:]]))
+"""
+
+
+@dataclass(frozen=True)
+class Fork:
+    """One repository that holds the code.
+
+    Attributes:
+        url: to clone.
+        commit: the one that the wrapper was written against.
+        files: files by which a checkout of it is recognised, relative to its root.
+        licence: of the code.
+    """
+
+    url: str
+    commit: str
+    files: tuple[str, ...]
+    licence: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """A rival's own code.
+
+    Attributes:
+        forks: repositories that hold it, the recommended one first.
+        weights: asset with the weights.
+        weights_file: the file of that asset.
+        python: version of the environment.
+        environment: commands that make it; `{checkout}` stands for the folder.
+        packages: distributions that must be there, and whose versions are recorded.
+        notes: what else has to be known.
+    """
+
+    forks: dict[str, Fork]
+    weights: str
+    weights_file: str
+    python: str
+    environment: tuple[str, ...]
+    packages: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A checkout with its environment and weights, as found here.
+
+    Attributes:
+        fork: key of `Program.forks`.
+        checkout, python, checkpoint: paths.
+        revision: commit and hash of the local changes, or None where it is no git checkout.
+    """
+
+    fork: str
+    checkout: Path
+    python: Path
+    checkpoint: Path
+    revision: dict[str, Any] | None
+
+
+_CLIP = (
+    "OpenCLIP ViT-H-14 (laion2b_s32b_b79k, MIT, about 3.9 GB) is downloaded by the upstream code into its own cache "
+    "at the first start."
+)
+PROGRAMS: dict[str, Program] = {
+    "motionctrl": Program(
+        {
+            "main": Fork(
+                "https://github.com/TencentARC/MotionCtrl",
+                "6242d55414d3f4ad690bf0934889660f78e81b6e",
+                ("main/evaluation/motionctrl_inference.py", "configs/inference/config_both.yaml"),
+                "Apache-2.0",
+            )
+        },
+        "motionctrl_upstream",
+        "motionctrl.pth",
+        "3.10",
+        (
+            "conda create -y -p {checkout}/env python=3.10.6",
+            "{checkout}/env/bin/pip install -r {checkout}/requirements.txt",
+        ),
+        ("torch", "torchvision", "xformers", "pytorch-lightning", "omegaconf", "open_clip_torch", "numpy"),
+        (
+            "Branch main (VideoCrafter) is the one that controls objects; branch svd controls the camera only.",
+            "A CUDA GPU is needed: the upstream sampler moves its tables to one.",
+            _CLIP,
+        ),
+    ),
+    "dragnuwa": Program(
+        {
+            "bensonbs": Fork(
+                "https://github.com/bensonbs/DragNUWA-Fork",
+                "428bf918fbb059966e3e5ba032550c9307cb7bb2",
+                ("DragNUWA_demo.py", "DragNUWA_net.py"),
+                "MIT",
+            ),
+            "comfyui": Fork(
+                "https://github.com/chaojie/ComfyUI-DragNUWA",
+                "bd9f53fed49c24e220108249fe9744c5e61542a8",
+                ("nodes.py", "DragNUWA_net.py", "model_util.py"),
+                "MIT",
+            ),
+        },
+        "dragnuwa_upstream",
+        "dragnuwa-svd-pruned.fp16.safetensors",
+        "3.8",
+        (
+            "conda create -y -p {checkout}/env python=3.8",
+            "{checkout}/env/bin/pip install -r {checkout}/environment.txt safetensors",
+        ),
+        (
+            "torch",
+            "torchvision",
+            "xformers",
+            "open_clip_torch",
+            "omegaconf",
+            "deepspeed",
+            "safetensors",
+            "numpy",
+        ),
+        (
+            "The official repository (ProjectNUWA/DragNUWA) holds no code any more; these forks keep version 1.5.",
+            "The fork comfyui needs no deepspeed; its packages are in requirements.txt.",
+            "The download is a third party's half-precision copy. The original drag_nuwa_svd.pth (Google Drive id "
+            "1Z4JOley0SJCb35kFF4PCc6N6P1ftfX4i; SHA-256 and licence not known) works too: model.checkpoint=FILE.",
+            "A CUDA GPU with xformers is needed.",
+            _CLIP,
+        ),
+    ),
+}
+
+
+def get_program(name: str) -> Program:
+    """Return a line of `PROGRAMS`.
+
+    Raises:
+        UserError: unknown name.
+    """
+    if name not in PROGRAMS:
+        raise UserError(unknown("program", name, PROGRAMS))
+    return PROGRAMS[name]
+
+
+def program_folder(name: str) -> Path:
+    """Return where the checkout of a program lies unless the user says otherwise."""
+    return cache_dir() / f"{name}_checkout"
+
+
+def instructions(name: str) -> list[str]:
+    """Return the commands and facts that a user needs to install a program, one per line."""
+    program, folder = get_program(name), program_folder(name)
+    asset = ASSETS[program.weights]
+    assert isinstance(asset, Snapshot)
+    lines = []
+    for number, (fork, source) in enumerate(program.forks.items()):
+        lines.append(
+            f"{'code' if not number else 'or'}: {source.url} at {source.commit} ({fork}, {source.licence})"
+        )
+    main = next(iter(program.forks.values()))
+    lines += [
+        f"weights: {asset.url}, file {program.weights_file} ({asset.licence}); the publisher's SHA-256 is checked",
+        f"  git clone {main.url} {folder}",
+        f"  git -C {folder} checkout {main.commit}",
+        *(f"  {command.format(checkout=folder)}" for command in program.environment),
+        f"  {fetch_command(program.weights)}",
+    ]
+    return lines + [f"note: {note}" for note in program.notes]
+
+
+def find_program(
+    name: str, checkout: str | None, python: str | None, checkpoint: str | None, any_revision: bool = False
+) -> Installed:
+    """Return where a program is installed.
+
+    Args:
+        name: a key of `PROGRAMS`.
+        checkout, python, checkpoint: the user's places, or None for the default ones.
+        any_revision: accept other commits.
+
+    Raises:
+        MissingAsset: checkout, interpreter or weights are absent.
+        UserError: the checkout is at a commit that the wrapper was not written against.
+    """
+    program = get_program(name)
+    cure = f"run: python -m toraeval fetch model={name} size=upstream"
+    folder = Path(checkout).expanduser().resolve() if checkout else program_folder(name)
+    fork = next(
+        (f for f, s in program.forks.items() if all((folder / file).is_file() for file in s.files)), None
+    )
+    if fork is None:
+        wanted = " or ".join(", ".join(source.files) for source in program.forks.values())
+        raise MissingAsset(f"{name} upstream: {folder} is no checkout of it (looked for {wanted}); {cure}")
+    interpreter = Path(python).expanduser() if python else folder / "env" / "bin" / "python"
+    if not interpreter.is_file():
+        raise MissingAsset(
+            f"{name} upstream: no interpreter at {interpreter}; give model.python=FILE, or {cure}"
+        )
+    if checkpoint:
+        weights = Path(checkpoint).expanduser().resolve()
+        if not weights.is_file():
+            raise MissingAsset(f"{name} upstream: no weights at {weights}; {cure}")
+    else:
+        weights = asset_path(program.weights) / program.weights_file
+    revision = record.git_state(folder)
+    known = program.forks[fork].commit
+    if not any_revision and (revision is None or revision["commit"] != known):
+        found = revision["commit"] if revision else "no git commit"
+        raise UserError(
+            f"{name} upstream: {folder} is at {found}, the wrapper was written against {known}; "
+            f"run: git -C {folder} checkout {known}, or accept it with model.any_revision=true"
+        )
+    return Installed(fork, folder, interpreter.absolute(), weights, revision)
+
+
+@cache
+def environment(python: Path, packages: tuple[str, ...]) -> dict[str, str | None]:
+    """Return the versions of Python and of packages in another interpreter, None for absent ones.
+
+    Raises:
+        MissingAsset: it does not run.
+    """
+    try:
+        done = subprocess.run(
+            [str(python), "-c", _VERSIONS, *packages],
+            capture_output=True,
+            text=True,
+            timeout=PROBE_S,
+            check=True,
+        )
+        versions = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        reason = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        raise MissingAsset(
+            f"{python} does not run as a Python of 3.8 or newer: {reason[-1] if reason else error}"
+        ) from error
+    return dict(zip(("python", *packages), versions, strict=True))
+
+
+def findings(name: str) -> list[tuple[str, str]]:
+    """Return (what, state) of a program at its default place, for `doctor`; nothing is started but the interpreter."""
+    program = get_program(name)
+    title = f"upstream {name}"
+    try:
+        installed = find_program(name, None, None, None)
+        versions = environment(installed.python, program.packages)
+    except UserError as error:
+        return [(title, str(error))]
+    absent = [package for package, version in versions.items() if version is None]
+    optional = {"deepspeed"} if installed.fork == "comfyui" else set()
+    lacking = [package for package in absent if package not in optional]
+    if lacking:
+        return [(title, f"{installed.python} lacks {', '.join(lacking)}")]
+    return [
+        (
+            title,
+            f"ready: {installed.checkout} ({installed.fork}), Python {versions['python']}, torch {versions['torch']}",
+        )
+    ]
