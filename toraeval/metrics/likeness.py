@@ -78,7 +78,7 @@ def likeness(case: Case, paths: Paths, video: Video) -> Likeness:
             mean, structure, norm = looks[n]
             own_mean, own, own_norm = _centred(_cut(frame, paths.tracked_NT2[n, t], reach)[round_PP])
             # a patch without any structure has nothing in common with one that has
-            product, shared = norm * own_norm, float(np.vdot(structure, own))
+            product, shared = norm * own_norm, float((structure * own).sum())
             correlation_NT[n, t] = min(1.0, max(-1.0, shared / product)) if product > 0 else 0.0
             colour_NT[n, t] = float(np.abs((own + own_mean) - (structure + mean)).mean())
     contrast_N = np.array([norm / np.sqrt(structure.size) for _, structure, norm in looks])
@@ -108,4 +108,5 @@ def _centred(pixels_K3: Floats) -> tuple[FloatArray, FloatArray, float]:
     pixels = pixels_K3.astype(np.float64)
     mean = pixels.mean(axis=0)
     structure = pixels - mean
-    return mean, structure, float(np.linalg.norm(structure))
+    # numpy's own sums: those of a BLAS library may depend on its number of threads
+    return mean, structure, float(np.sqrt(np.square(structure).sum()))
