@@ -91,7 +91,7 @@ def test_dry_run_lists_what_is_missing(cli: Cli, tmp_path: Path, monkeypatch: py
     ran = cli("run", "model=static", "tracker=cotracker3_offline", "limit=1", "dry_run=true")
     assert ran.code == 3
     assert "missing: weights cotracker3_offline, 0.1 GB for tracker cotracker3_offline" in ran.out
-    assert "run: python -m toraeval fetch tracker=cotracker3_offline" in ran.out
+    assert "run: python -m toraeval fetch cotracker3_offline" in ran.out
 
 
 def test_unwritable_results_folder(cli: Cli, fake: tuple[str, ...], tmp_path: Path) -> None:

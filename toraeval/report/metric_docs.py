@@ -1,0 +1,108 @@
+"""`python -m toraeval.report.metric_docs`: docs/metrics.md from the docstrings and definitions of all metrics."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from toraeval import registry
+from toraeval.report.html import TEMPLATES
+from toraeval.report.measures import GROUPS, group_of
+from toraeval.store import write_text
+
+WITHOUT_WEIGHTS: dict[str, dict[str, Any]] = {"fvd": {"backbone": "random"}}
+"""Options under which a metric defines itself without its weights."""
+
+ANY_BACKBONE = "BACKBONE"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+
+
+def described(name: str) -> dict[str, Any]:
+    """Return what the page says of one metric, from its registry line, its class and its default definition."""
+    entry = registry.entry("metric", name)
+    cls = registry.load("metric", name)
+    metric = cls(**WITHOUT_WEIGHTS.get(name, {}))
+    needs = [f"the package {module}" for module in entry.modules]
+    needs += [
+        f"`{choice}`: {', '.join(f'`{asset}`' for asset in assets)}"
+        for choice, assets in entry.option_assets.items()
+    ]
+    looks_at = "video" if getattr(cls, "needs_video", False) else "tracks"
+    return {
+        "name": name,
+        "summary": entry.summary,
+        "licence": entry.licence,
+        "version": str(metric.version),
+        "direction": metric.direction,
+        "units": metric.units,
+        "looks_at": looks_at,
+        "of_set": hasattr(metric, "pool"),
+        "group": group_of(name, looks_at),
+        "text": markdown(inspect.getdoc(cls) or ""),
+        "columns": columns_of(metric),
+        "needs": "; ".join(needs),
+    }
+
+
+def columns_of(metric: Any) -> dict[str, str]:
+    """Return the columns of a metric; those of networks carry the placeholder of their name."""
+    columns = {column: _cell(words) for column, words in metric.definition()["columns"].items()}
+    backbone = getattr(metric, "backbone", None)
+    if backbone is None:
+        return columns
+    return {column.replace(f"_{backbone}", f"_{ANY_BACKBONE}"): words for column, words in columns.items()}
+
+
+def markdown(docstring: str) -> str:
+    """Return a docstring as Markdown: indented blocks become code, `Args:` and what follows is left out."""
+    kept = docstring.split("\nArgs:")[0].split("\nRaises:")[0].rstrip()
+    blocks = []
+    for block in kept.split("\n\n"):
+        if all(line.startswith("    ") for line in block.splitlines()):
+            blocks.append(f"```\n{textwrap.dedent(block)}\n```")
+        else:
+            blocks.append(block)
+    return "\n\n".join(blocks)
+
+
+def _cell(words: str) -> str:
+    return str(words).replace("|", "\\|")
+
+
+def page() -> str:
+    """Return docs/metrics.md."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=False,  # Markdown, and every word is our own
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    metrics = [described(name) for name in registry.names("metric") if _is_ours(name)]
+    places = [name for names in GROUPS.values() for name in names]
+    metrics.sort(
+        key=lambda m: (list(GROUPS).index(m["group"]), places.index(m["name"]) if m["name"] in places else 99)
+    )
+    groups = {group: [m for m in metrics if m["group"] == group] for group in GROUPS}
+    text = environment.get_template("metrics.md.j2").render(metrics=metrics, groups=groups)
+    return text.rstrip() + "\n"
+
+
+def _is_ours(name: str) -> bool:
+    return registry.entry("metric", name).target.startswith("toraeval.")
+
+
+def main() -> int:
+    """Write the page and print its path."""
+    write_text(DOCS, page())
+    sys.stdout.write(f"{DOCS}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
