@@ -99,6 +99,7 @@ def _surroundings(frame_HWC: ByteArray, centre: FloatArray, size: tuple[int, int
     y, x = np.ogrid[: size[1], : size[0]]
     distance = np.hypot(x - centre[0], y - centre[1]) / min(size)
     ring = (distance > OBJECT_REACH) & (distance <= RING_REACH)
+    # an object that starts off the picture is never compared, whatever its colour here
     pixels = frame_HWC[ring] if ring.any() else frame_HWC.reshape(-1, 3)
     return np.asarray(np.median(pixels, axis=0), dtype=np.float64)
 
