@@ -62,6 +62,14 @@ _TABLES: dict[str, dict[str, Entry]] = {
                 "variant=i2v": ("tora_cogvideox_i2v", "cogvideox_5b_i2v"),
             },
         ),
+        "motionctrl": Entry(
+            "toraeval.baselines.motionctrl.generator:MotionCtrl",
+            "MotionCtrl: trajectory features in a video U-Net",
+        ),
+        "dragnuwa": Entry(
+            "toraeval.baselines.dragnuwa.generator:DragNUWA",
+            "DragNUWA: multi-scale flow in a video U-Net",
+        ),
         "ground_truth": Entry(
             "toraeval.models.ground_truth:GroundTruth", "the suite's own render: the floor"
         ),

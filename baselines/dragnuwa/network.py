@@ -16,6 +16,7 @@ class DragNUWANetwork(UNet):
     """`UNet` with the multi-scale fusion of arXiv 2308.08089, at all noise levels."""
 
     design = "dragnuwa"
+    null_keeps_paths = True
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)

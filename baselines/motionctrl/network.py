@@ -16,6 +16,7 @@ class MotionCtrlNetwork(UNet):
     """
 
     design = "motionctrl"
+    null_keeps_paths = False
 
     def _motion_encoder(self) -> nn.Module:
         return ObjectMotionControl(self.config)

@@ -67,6 +67,7 @@ class UNet(nn.Module, ABC):
     """
 
     design: str
+    null_keeps_paths: bool  # under guidance the half without caption sees the paths too
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()

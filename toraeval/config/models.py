@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
+from toraeval.config.upstream import DragNUWAUpstreamOptions, MotionCtrlUpstreamOptions
+
 
 @dataclass
 class ToraConfig:
@@ -85,6 +87,44 @@ class ToraCogVideoXConfig:
     device: str = "auto"
     offload: bool = False
     tiling: bool = False
+
+
+@dataclass
+class RivalConfig:
+    """What `model=motionctrl` and `model=dragnuwa` have in common, see `baselines/unet/rival.py`.
+
+    Attributes:
+        size: nano (embedded) or upstream (the authors' repository).
+        long_video: how more than 17 frames are reached: autoregressive or direct; nano only.
+        overlap: frames that a window is given of the one before: 1, 5 or 9; nano only.
+        steps: sampling steps, 1 to 1000; None is the default of the size.
+        guidance: classifier-free guidance scale, at least 1; None is the default of the size.
+        precision: bf16 or fp32; nano only.
+        weights: file of your own; nano only.
+    """
+
+    name: str = MISSING
+    size: str = "nano"
+    long_video: str = "autoregressive"
+    overlap: int = 1
+    steps: int | None = None
+    guidance: float | None = None
+    precision: str = "bf16"
+    weights: str | None = None
+
+
+@dataclass
+class MotionCtrlConfig(MotionCtrlUpstreamOptions, RivalConfig):
+    """Options of `model=motionctrl`; those of `MotionCtrlUpstreamOptions` are for size=upstream."""
+
+    name: str = "motionctrl"
+
+
+@dataclass
+class DragNUWAConfig(DragNUWAUpstreamOptions, RivalConfig):
+    """Options of `model=dragnuwa`; those of `DragNUWAUpstreamOptions` are for size=upstream."""
+
+    name: str = "dragnuwa"
 
 
 @dataclass

@@ -26,6 +26,8 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "model": {
         "tora": models.ToraConfig,
         "tora_cogvideox": models.ToraCogVideoXConfig,
+        "motionctrl": models.MotionCtrlConfig,
+        "dragnuwa": models.DragNUWAConfig,
         "ground_truth": models.GroundTruthConfig,
         "static": models.StaticConfig,
         "precomputed": models.PrecomputedConfig,

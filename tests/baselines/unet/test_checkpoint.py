@@ -106,5 +106,5 @@ def test_a_card_of_no_known_network_is_refused(written: Path, card: dict[str, ob
 def test_a_corrupt_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "motionctrl_nano.safetensors"
     path.write_bytes(b"not a weights file")
-    with pytest.raises(UserError, match="motionctrl: .* is not a readable safetensors file"):
+    with pytest.raises(UserError, match=r"motionctrl: .* is not a readable safetensors file"):
         checkpoint.load(path)
