@@ -6,6 +6,7 @@ Legend of the shape suffixes: T frames, C channels, H height, W width, D feature
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -147,23 +148,25 @@ class ClipSim:
         self._encoder: ShapesEncoder | ClipEncoder | None = None
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return everything that changes a value; the hash of weights that are missing is None."""
+        """Return everything that changes a value.
+
+        Raises:
+            MissingAsset: no weights.
+        """
         return {
             "metric": self.name,
             "version": self.version,
             "backbone": self.backbone,
             "prepare": asdict(RECIPES[self.backbone]),
-            "weights": self._weights_identity(),
+            "weights": self._weights_identity,
             "max_frames": self.max_frames,
         }
 
+    @cached_property
     def _weights_identity(self) -> Any:
         if self.backbone == "shapes":
             return shipped.fingerprint("clip", self._weights)
-        try:
-            files = sorted(file for file in self._folder().iterdir() if file.is_file())
-        except MissingAsset:
-            return None
+        files = sorted(file for file in self._folder().iterdir() if file.is_file())
         return assets.files_sha256(file for file in files if not file.name.startswith("."))
 
     def _folder(self) -> Path:

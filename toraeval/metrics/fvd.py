@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -205,7 +206,7 @@ class FVD:
             },
             source="Unterthiner et al., arXiv 1812.01717; backbone: " + recipe.source,
             pooling="one value for the set; never the mean of values of cases",
-            features=self._features.fingerprint(),
+            features={"backbone": self.backbone, "recipe": asdict(recipe)},
             clips=f"{recipe.frames} consecutive frames, one every {self.clip_stride} frames, rest left out",
             skipped=f"videos shorter than {recipe.frames} frames, cases without reference, sets below "
             f"{self.min_videos} videos",

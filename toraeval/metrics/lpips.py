@@ -6,6 +6,7 @@ Legend of the shape suffixes: T frames, C channels, H height, W width.
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -93,26 +94,31 @@ class LPIPS:
         )
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return everything that changes a value; the hash of weights that are missing is None."""
+        """Return everything that changes a value.
+
+        Raises:
+            MissingAsset: no weights.
+        """
         return {
             "metric": self.name,
             "version": self.version,
             "backbone": self.backbone,
             "implementation": self.implementation,
             "prepare": asdict(self.prepare) if self.prepare else None,
-            "weights": self._weights_identity(),
+            "weights": self._weights_identity,
             "max_frames": self.max_frames,
         }
 
+    @cached_property
     def _weights_identity(self) -> Any:
         if self.backbone == "shapes":
             return shipped.fingerprint("clip", self._file)
         if self.implementation != "own":
-            return None  # the package brings its own
-        try:
-            return assets.files_sha256([self._path(), perceptual.heads_file(self.backbone)])
-        except MissingAsset:
-            return None
+            # the package brings its own weights
+            return require(
+                self.implementation, f"lpips implementation={self.implementation}", "lpips"
+            ).__version__
+        return assets.files_sha256([self._path(), perceptual.heads_file(self.backbone)])
 
     def _path(self) -> Path:
         if self._file is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -98,18 +99,20 @@ class VideoFeatures:
         self._network: Network | None = None
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return backbone, recipe and hash of the weights; the hash is None where they are missing."""
-        return {"backbone": self.backbone, "recipe": asdict(self.recipe), "weights": self._weights_identity()}
+        """Return backbone, recipe and hash of the weights.
 
+        Raises:
+            MissingAsset: no weights.
+        """
+        return {"backbone": self.backbone, "recipe": asdict(self.recipe), "weights": self._weights_identity}
+
+    @cached_property
     def _weights_identity(self) -> Any:
         if self.backbone == "random":
             return {"seed": 0, "torch": torch.__version__}
         if self.backbone == "shapes":
             return shipped.fingerprint("video", self._file)
-        try:
-            return assets.remembered_sha256(self._path())
-        except MissingAsset:
-            return None
+        return assets.remembered_sha256(self._path())
 
     def _path(self) -> Path:
         if self._file is None:

@@ -54,9 +54,13 @@ def weights_sha256(file: Path, changed: int) -> str:
 
 
 def fingerprint(net: str, file: Path | None = None) -> dict[str, Any]:
-    """Return what identifies a network: version and hash of its weights, None where they are missing."""
-    path = file or weights_file(net)
-    sha256 = weights_sha256(path, path.stat().st_mtime_ns) if path.is_file() else None
+    """Return what identifies a network: its version and the hash of its weights.
+
+    Raises:
+        MissingAsset: no weights.
+    """
+    path = require_weights(net, file)
+    sha256 = weights_sha256(path, path.stat().st_mtime_ns)
     return {"net": f"shapes_{net}", "net_version": NET_VERSION, "weights_sha256": sha256}
 
 
