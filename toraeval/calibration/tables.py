@@ -102,7 +102,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
     groups = [g for g in ("frames", "speed", "occlusion", "damage") if (table["group"] == g).any()]
     widths = [2 + len(set(table[table["group"] == g]["value"])) for g in groups]
-    figure = Figure(figsize=(2.0 + 0.62 * sum(widths), 5.6), layout="constrained")
+    figure = Figure(figsize=(2.0 + 0.42 * sum(widths), 5.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(groups), squeeze=False, sharey="row", width_ratios=widths)
     trackers = list(dict.fromkeys(table["tracker"]))
