@@ -65,10 +65,12 @@ _TABLES: dict[str, dict[str, Entry]] = {
         "motionctrl": Entry(
             "toraeval.baselines.motionctrl.generator:MotionCtrl",
             "MotionCtrl: trajectory features in a video U-Net",
+            option_assets={"size=upstream": ("motionctrl_upstream",)},
         ),
         "dragnuwa": Entry(
             "toraeval.baselines.dragnuwa.generator:DragNUWA",
             "DragNUWA: multi-scale flow in a video U-Net",
+            option_assets={"size=upstream": ("dragnuwa_upstream",)},
         ),
         "ground_truth": Entry(
             "toraeval.models.ground_truth:GroundTruth", "the suite's own render: the floor"

@@ -18,6 +18,7 @@ from toraeval.geometry import dragnuwa_path, extend_points, inside_canvas, windo
 from toraeval.models.base import need_first_frame
 from toraeval.models.tora.flow_colour import Float32Array
 from toraeval.models.tora.pipeline import all_tracks
+from toraeval.requirements import Requirement
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 
 from ..process.runner import Runner, sampler_seed
@@ -36,7 +37,7 @@ class UpstreamDragNUWA:
     """Runs a fork's DragNUWA 1.5; longer clips are made window after window.
 
     Args:
-        config: places, device, time-outs, steps, guidance, fit, frame_policy, motion_bucket.
+        config: places, GPU, time-outs, steps, guidance, fit, frame_policy, motion_bucket.
 
     Raises:
         UserError: an option outside its range.
@@ -57,11 +58,6 @@ class UpstreamDragNUWA:
             raise UserError(
                 f"model dragnuwa size=upstream: motion_bucket={config.motion_bucket}; allowed: 1 to 255"
             )
-        if getattr(config, "long_video", "autoregressive") == "direct":
-            raise UserError(
-                f"model dragnuwa size=upstream: long_video=direct; its network is built for {FRAMES} frames; "
-                "allowed: autoregressive"
-            )
         settings = {
             "steps": STEPS if config.steps is None else config.steps,
             "guidance": GUIDANCE if config.guidance is None else config.guidance,
@@ -80,6 +76,10 @@ class UpstreamDragNUWA:
                 f"{self.runner.what}: frames={frames} with frame_policy=stretch; allowed: up to {2 * FRAMES}, beyond "
                 "that each frame would be shown more than twice; use frame_policy=windows"
             )
+
+    def requirements(self) -> list[Requirement]:
+        """Return what is absent of the authors' code and its environment."""
+        return self.runner.requirements()
 
     def prepare(self) -> None:
         """Start the child process, which loads the weights."""

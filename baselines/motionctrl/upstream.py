@@ -16,6 +16,7 @@ from toraeval.config.upstream import MotionCtrlUpstreamOptions
 from toraeval.models.tora.flow_colour import Float32Array
 from toraeval.models.tora.pipeline import all_tracks
 from toraeval.models.tora.trajectory import blur_flow, clipped_points, integer_points, sparse_flow
+from toraeval.requirements import Requirement
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 
 from ..process.runner import Runner, sampler_seed
@@ -32,7 +33,7 @@ class UpstreamMotionCtrl:
     """Runs the released MotionCtrl for object motion.
 
     Args:
-        config: places, device, time-outs, steps, guidance, eta, cond_t.
+        config: places, GPU, time-outs, steps, guidance, eta, cond_t.
 
     Raises:
         UserError: an option outside its range.
@@ -67,6 +68,10 @@ class UpstreamMotionCtrl:
                 "frames, and it takes no first frame, so windows cannot be joined to a longer clip; for other lengths "
                 "use size=nano"
             )
+
+    def requirements(self) -> list[Requirement]:
+        """Return what is absent of the authors' code and its environment."""
+        return self.runner.requirements()
 
     def prepare(self) -> None:
         """Start the child process, which loads the weights."""

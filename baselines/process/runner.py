@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,8 @@ import numpy as np
 from toraeval.assets import programs, remembered_sha256
 from toraeval.config.upstream import UpstreamOptions
 from toraeval.keys import digest, file_sha256
-from toraeval.types import ByteArray, Case, UserError
+from toraeval.requirements import Requirement
+from toraeval.types import ByteArray, Case, MissingAsset, UserError
 
 from .clip_files import read_frames
 from .session import Child, Session
@@ -30,7 +30,7 @@ class Runner:
 
     Args:
         name: of the model and of its line in `toraeval.assets.programs`.
-        options: places, device and time-outs.
+        options: places, GPU and time-outs.
         driver: file with `load` and `make`, see `serve`.
         settings: further JSON-able settings of `load`.
 
@@ -49,10 +49,8 @@ class Runner:
             raise UserError(f"{self.what}: steps={o.steps}; allowed: 1 to {MAX_STEPS}")
         if o.guidance is not None and not 1 <= o.guidance < float("inf"):
             raise UserError(f"{self.what}: guidance={o.guidance}; allowed: 1 (off) and larger")
-        if not re.fullmatch(r"cuda(:\d+)?", o.device):
-            raise UserError(
-                f"{self.what}: device={o.device}; allowed: cuda, cuda:0, cuda:1, ... (it needs a GPU)"
-            )
+        if o.gpu is not None and o.gpu < 0:
+            raise UserError(f"{self.what}: gpu={o.gpu}; allowed: 0, 1, ..., or leave it out")
         for name in ("start_timeout_s", "case_timeout_s"):
             if not 0 < getattr(o, name) < float("inf"):
                 raise UserError(f"{self.what}: {name}={getattr(o, name)}; allowed: seconds above 0")
@@ -89,7 +87,7 @@ class Runner:
                 self.driver,
                 installed.checkout,
                 {**fixed, **self.settings},
-                _visible_device(o.device),
+                _visible_gpu(o.gpu),
                 o.start_timeout_s,
                 o.case_timeout_s,
                 f"what it needs: python -m toraeval fetch model={self.name} size=upstream",
@@ -110,6 +108,17 @@ class Runner:
             "environment": programs.environment(installed.python, packages),
             **self.settings,
         }
+
+    def requirements(self) -> list[Requirement]:
+        """Return what is absent of the code and its environment; the weights stand in the registry."""
+        o = self.options
+        try:
+            programs.find_code(self.name, o.checkout, o.python, o.any_revision)
+        except MissingAsset as error:
+            what = f"code and environment of {self.name}"
+            command = f"python -m toraeval fetch model={self.name} size=upstream"
+            return [Requirement(what, f"model {self.name}", False, command, str(error))]
+        return []
 
     def make(
         self, job: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, int, int], **fields: Any
@@ -141,14 +150,13 @@ def sampler_seed(case: Case, seed: int, window: int = 0) -> int:
     return int(digest(case.suite, case.id, case.seed, seed, window)[:8], 16) >> 1
 
 
-def _visible_device(device: str) -> dict[str, str]:
-    # The upstream code says "cuda" throughout, so another GPU is chosen by hiding the rest.
-    _, _, number = device.partition(":")
-    if not number:
+def _visible_gpu(gpu: int | None) -> dict[str, str]:
+    # The upstream code says "cuda" throughout, so a GPU is chosen by hiding the others.
+    if gpu is None:
         return {}
     shown = [entry for entry in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if entry]
     if not shown:
-        return {"CUDA_VISIBLE_DEVICES": number}
-    if int(number) >= len(shown):
-        raise UserError(f"device={device}: CUDA_VISIBLE_DEVICES shows {len(shown)} of them")
-    return {"CUDA_VISIBLE_DEVICES": shown[int(number)]}
+        return {"CUDA_VISIBLE_DEVICES": str(gpu)}
+    if gpu >= len(shown):
+        raise UserError(f"gpu={gpu}: CUDA_VISIBLE_DEVICES shows {len(shown)} GPUs")
+    return {"CUDA_VISIBLE_DEVICES": shown[gpu]}

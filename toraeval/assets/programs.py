@@ -34,12 +34,14 @@ class Fork:
         commit: the one that the wrapper was written against.
         files: files by which a checkout of it is recognised, relative to its root.
         licence: of the code.
+        optional: packages of the program that this fork does without.
     """
 
     url: str
     commit: str
     files: tuple[str, ...]
     licence: str
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ PROGRAMS: dict[str, Program] = {
                 "bd9f53fed49c24e220108249fe9744c5e61542a8",
                 ("nodes.py", "DragNUWA_net.py", "model_util.py"),
                 "MIT",
+                ("deepspeed",),
             ),
         },
         "dragnuwa_upstream",
@@ -165,6 +168,11 @@ def get_program(name: str) -> Program:
     return PROGRAMS[name]
 
 
+def program_of(asset: str) -> str | None:
+    """Return the program that an asset is the weights of, or None."""
+    return next((name for name, program in PROGRAMS.items() if program.weights == asset), None)
+
+
 def program_folder(name: str) -> Path:
     """Return where the checkout of a program lies unless the user says otherwise."""
     return cache_dir() / f"{name}_checkout"
@@ -205,35 +213,49 @@ def find_program(
         MissingAsset: checkout, interpreter or weights are absent.
         UserError: the checkout is at a commit that the wrapper was not written against.
     """
-    program = get_program(name)
-    cure = f"run: python -m toraeval fetch model={name} size=upstream"
+    fork, folder, interpreter, revision = find_code(name, checkout, python, any_revision)
+    if not checkpoint:
+        program = get_program(name)
+        return Installed(
+            fork, folder, interpreter, asset_path(program.weights) / program.weights_file, revision
+        )
+    weights = Path(checkpoint).expanduser().resolve()
+    if not weights.is_file():
+        raise MissingAsset(f"{name} upstream: no weights at {weights}; run: {_fetch(name)}")
+    return Installed(fork, folder, interpreter, weights, revision)
+
+
+def find_code(
+    name: str, checkout: str | None, python: str | None, any_revision: bool = False
+) -> tuple[str, Path, Path, dict[str, Any] | None]:
+    """Return fork, checkout, interpreter and revision of a program, see `find_program`."""
+    forks = get_program(name).forks
     folder = Path(checkout).expanduser().resolve() if checkout else program_folder(name)
-    fork = next(
-        (f for f, s in program.forks.items() if all((folder / file).is_file() for file in s.files)), None
-    )
+    fork = next((f for f, s in forks.items() if all((folder / file).is_file() for file in s.files)), None)
     if fork is None:
-        wanted = " or ".join(", ".join(source.files) for source in program.forks.values())
-        raise MissingAsset(f"{name} upstream: {folder} is no checkout of it (looked for {wanted}); {cure}")
+        wanted = " or ".join(", ".join(source.files) for source in forks.values())
+        raise MissingAsset(
+            f"{name} upstream: {folder} is no checkout of it (looked for {wanted}); give another one with "
+            f"model.checkout=DIR, or run: {_fetch(name)}"
+        )
     interpreter = Path(python).expanduser() if python else folder / "env" / "bin" / "python"
     if not interpreter.is_file():
         raise MissingAsset(
-            f"{name} upstream: no interpreter at {interpreter}; give model.python=FILE, or {cure}"
+            f"{name} upstream: no interpreter at {interpreter}; give another one with model.python=FILE, or run: "
+            f"{_fetch(name)}"
         )
-    if checkpoint:
-        weights = Path(checkpoint).expanduser().resolve()
-        if not weights.is_file():
-            raise MissingAsset(f"{name} upstream: no weights at {weights}; {cure}")
-    else:
-        weights = asset_path(program.weights) / program.weights_file
-    revision = record.git_state(folder)
-    known = program.forks[fork].commit
+    revision, known = record.git_state(folder), forks[fork].commit
     if not any_revision and (revision is None or revision["commit"] != known):
         found = revision["commit"] if revision else "no git commit"
         raise UserError(
             f"{name} upstream: {folder} is at {found}, the wrapper was written against {known}; "
             f"run: git -C {folder} checkout {known}, or accept it with model.any_revision=true"
         )
-    return Installed(fork, folder, interpreter.absolute(), weights, revision)
+    return fork, folder, interpreter.absolute(), revision
+
+
+def _fetch(name: str) -> str:
+    return f"python -m toraeval fetch model={name} size=upstream"
 
 
 @cache
@@ -260,23 +282,16 @@ def environment(python: Path, packages: tuple[str, ...]) -> dict[str, str | None
     return dict(zip(("python", *packages), versions, strict=True))
 
 
-def findings(name: str) -> list[tuple[str, str]]:
-    """Return (what, state) of a program at its default place, for `doctor`; nothing is started but the interpreter."""
+def state(name: str) -> str:
+    """Return whether a program at its default place can be started, in words; only its interpreter is run."""
     program = get_program(name)
-    title = f"upstream {name}"
     try:
         installed = find_program(name, None, None, None)
         versions = environment(installed.python, program.packages)
     except UserError as error:
-        return [(title, str(error))]
-    absent = [package for package, version in versions.items() if version is None]
-    optional = {"deepspeed"} if installed.fork == "comfyui" else set()
-    lacking = [package for package in absent if package not in optional]
+        return str(error)
+    source = program.forks[installed.fork]
+    lacking = [p for p in program.packages if versions[p] is None and p not in source.optional]
     if lacking:
-        return [(title, f"{installed.python} lacks {', '.join(lacking)}")]
-    return [
-        (
-            title,
-            f"ready: {installed.checkout} ({installed.fork}), Python {versions['python']}, torch {versions['torch']}",
-        )
-    ]
+        return f"{installed.python} lacks {', '.join(lacking)}; run: {_fetch(name)}"
+    return f"{installed.checkout} ({installed.fork}), Python {versions['python']}, torch {versions['torch']}"

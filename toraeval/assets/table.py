@@ -112,6 +112,20 @@ ASSETS: dict[str, Asset | Snapshot] = {
         ("vae/*", "text_encoder/*", "tokenizer/*", "scheduler/*"),
         "tora_cogvideox_i2v",
     ),
+    "motionctrl_upstream": Snapshot(
+        "TencentARC/MotionCtrl",
+        "see the page (code: Apache-2.0)",
+        None,
+        "model=motionctrl size=upstream: weights",
+        ("motionctrl.pth",),
+    ),
+    "dragnuwa_upstream": Snapshot(
+        "benjamin-paine/dragnuwa-pruned-safetensors",
+        "see the page (code: MIT; built on Stable Video Diffusion, whose licence applies)",
+        None,
+        "model=dragnuwa size=upstream: weights, a third party's half-precision copy",
+        ("dragnuwa-svd-pruned.fp16.safetensors",),
+    ),
     # The hashes of the next four files are stated by several projects that use them, not by their publishers.
     "fvd_i3d": Asset(
         "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",

@@ -11,6 +11,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from toraeval import assets, optional, record, registry
+from toraeval.assets import programs
 from toraeval.cli.arguments import split, wants_help
 from toraeval.cli.listing import missing_of
 from toraeval.store import megabytes
@@ -135,6 +136,7 @@ def _assets() -> list[Finding]:
             False,
         ),
         *((f"file {name}", _state(name), False) for name in assets.ASSETS),
+        *((f"upstream {name}", programs.state(name), False) for name in programs.PROGRAMS),
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tabulate import tabulate
 
 from toraeval import assets, registry
+from toraeval.assets import programs
 from toraeval.cli.arguments import split, wants_help
 from toraeval.cli.listing import default_options
 from toraeval.registry import unknown
@@ -17,6 +18,7 @@ stopped; TORAEVAL_OFFLINE=1 forbids them. Using weights means accepting their li
 
   python -m toraeval fetch                                           what there is, and what is already here
   python -m toraeval fetch model=tora size=xl2                       all that a model needs with these options
+  python -m toraeval fetch model=motionctrl size=upstream            its weights, and what to install for its own code
   python -m toraeval fetch t5_v1_1_xxl revision=COMMIT               one entry, at a commit of its repository;
                                                                      without revision= the newest, locked from then on
   python -m toraeval fetch tracker=cotracker3_offline sha256=HASH    where the publisher states no hash, you name it
@@ -55,7 +57,9 @@ def main(argv: list[str]) -> int:
                 f"fetch: {pin}= belongs to one file or repository; fetch them one by one: {', '.join(names)}"
             )
     for name in names:
-        asset = assets.get(name)
+        asset, program = assets.get(name), programs.program_of(name)
+        if program is not None:
+            print("\n".join(programs.instructions(program)))
         about = f", about {asset.size_mb / 1000:.1f} GB" if asset.size_mb else ""
         print(f"{name}: {asset.url} ({asset.licence}){about}")
         print(assets.fetch(name, values["sha256"] or None, values["revision"] or None, print))

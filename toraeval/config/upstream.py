@@ -13,7 +13,7 @@ class UpstreamOptions:
         checkout: folder of the authors' repository; by default where `fetch` says to put it.
         python: interpreter of the environment made for it; by default `env/bin/python` in the checkout.
         checkpoint: weights file; by default where `fetch` puts it.
-        device: `cuda` or `cuda:N`.
+        gpu: number of the GPU that the child process sees; None lets it see all.
         steps: sampling steps, 1 to 1000; None is the published number.
         guidance: classifier-free guidance scale, at least 1; None is the published one.
         start_timeout_s: seconds for interpreter, imports and weights.
@@ -24,7 +24,7 @@ class UpstreamOptions:
     checkout: str | None = None
     python: str | None = None
     checkpoint: str | None = None
-    device: str = "cuda"
+    gpu: int | None = None
     steps: int | None = None
     guidance: float | None = None
     start_timeout_s: float = 1800.0
