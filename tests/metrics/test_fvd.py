@@ -176,7 +176,6 @@ def test_missing_weights_name_the_command(backbone, command, tmp_path, monkeypat
     for ask in (
         lambda m: m.score(case(1), None, clip(1)),
         lambda m: m.fingerprint(),
-        lambda m: m.definition(),
     ):
         with pytest.raises(MissingAsset, match=command):
             ask(FVD(backbone=backbone))
