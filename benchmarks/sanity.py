@@ -27,9 +27,10 @@ from tabulate import tabulate
 from benchmarks.machine import describe, use_threads
 from toraeval import registry
 from toraeval.metrics.expectations import CONDITIONS, ORDERS, Finding, check
-from toraeval.stages import follow, share_reference
+from toraeval.stages import share_reference
 from toraeval.store import write_text
 from toraeval.suites.degradation import blur, fade_objects, noise
+from toraeval.trackers.base import follow
 from toraeval.types import BoolArray, ByteArray, Case, MissingAsset, Score, UserError, Video
 
 CANVAS = 512  # pixels that shifts, blur and the like are stated in; other sizes scale them

@@ -287,6 +287,21 @@ def test_folder_in_use_is_refused(tmp_path: Path) -> None:
         run(tmp_path)
 
 
+def test_what_cases_share_is_prepared_once_for_those_without_a_video(tmp_path: Path) -> None:
+    prepared: list[list[str]] = []
+
+    def run_counted(**changes: Any) -> Report:
+        plan = plan_run(config(tmp_path, **changes))
+        plan.generator.prepare_cases = lambda cases: prepared.append([case.id for case in cases])
+        return pipeline.run(plan, command="test")
+
+    run_counted(limit=1)
+    assert run_counted(stages=["generate", "track"]).exit_code == 0
+    assert prepared == [["alpha"], ["beta", "gamma"]]
+    run_counted()  # scores are missing, videos are not
+    assert len(prepared) == 2
+
+
 def test_damaged_lossless_file_is_not_believed(tmp_path: Path) -> None:
     report = run(tmp_path, stages=["generate"])
     slot = store.Slot(report.result.run_dir / "cases" / "alpha")

@@ -12,7 +12,7 @@ from toraeval import lock, record, results
 from toraeval.plan import Plan, plan_floor
 from toraeval.pooling import pool_sets
 from toraeval.results import RunResult
-from toraeval.stages import Outcome, is_current, process
+from toraeval.stages import Outcome, has_video, is_current, process
 from toraeval.store import disk_use, require_space, require_writable, sample_id, write_json
 from toraeval.types import Case, UserError
 from toraeval.workers import process_in_pool
@@ -107,6 +107,7 @@ def run(
         cached = len(plan.samples) - len(todo)
         require_space(plan.run_dir, estimate_bytes(plan, len(todo)))
         label = f"{plan.model} {plan.frames}f" if plan.frames else plan.model
+        _prepare_cases(plan, todo)
         progress.start(label, len(todo), sum(case.frames for _, case, _ in todo), cached)
         outcomes: list[Outcome] = []
         with _written_whatever_happens(plan, floor_plan, outcomes, command, start):
@@ -122,6 +123,14 @@ def run(
 def open_samples(plan: Plan) -> list[tuple[int, Case, int]]:
     """Return the asked-for samples for which something is still to be done."""
     return [sample for sample in plan.samples if not is_current(plan, sample[1], sample[2])]
+
+
+def _prepare_cases(plan: Plan, todo: list[tuple[int, Case, int]]) -> None:
+    """Let the generator do once, for all processes, what the cases share."""
+    if "generate" in plan.options.stages and hasattr(plan.generator, "prepare_cases"):
+        cases = [case for _, case, seed in todo if not has_video(plan, case, seed)]
+        if cases:
+            plan.generator.prepare_cases(cases)
 
 
 def _outcomes(plan: Plan, todo: list[tuple[int, Case, int]]) -> Iterator[Outcome]:

@@ -11,13 +11,12 @@ import traceback
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
-from toraeval import geometry, videoio
+from toraeval import videoio
 from toraeval.keys import score_key, tracks_key, video_key
 from toraeval.plan import Plan, metric_fingerprint
 from toraeval.store import Slot, StoredTracks, is_disk_full, sample_id
-from toraeval.types import Case, MissingAsset, Reference, Score, Tracks, UserError, Video
+from toraeval.trackers.base import follow
+from toraeval.types import Case, MissingAsset, Reference, Score, UserError, Video
 
 # A clip that took longer than this is on disk before tracking starts, so that a crash does not cost it.
 DEAR_S = 20.0
@@ -83,6 +82,12 @@ def is_current(plan: Plan, case: Case, seed: int) -> bool:
     """Return True if every asked-for stage of a sample is already on disk."""
     sample = _Sample(plan, 0, case, seed, plan.slot(case, seed))
     return sample.slot.failure() is None and sample.is_current()
+
+
+def has_video(plan: Plan, case: Case, seed: int) -> bool:
+    """Return True if the video of a sample was made before, kept or not."""
+    sample = _Sample(plan, 0, case, seed, plan.slot(case, seed))
+    return sample.slot.video_meta(sample.key) is not None
 
 
 @dataclass
@@ -291,35 +296,3 @@ def share_reference(case: Case) -> Case:
         return found if found.masks is None else replace(found, masks=functools.cache(found.masks))
 
     return replace(case, reference=rendered)
-
-
-def follow(tracker: Any, case: Case, video: Video) -> Tracks:
-    """Track the start points of a case; an object that starts outside the picture stays there, not visible.
-
-    Raises:
-        UserError: no object starts inside, or the tracker returns something else than finite (N, T, 2).
-    """
-    start_N2 = case.trajectories.tracks_NT2[:, 0]
-    inside = geometry.inside_canvas(start_N2, (video.width, video.height))
-    if not inside.any():
-        raise UserError(
-            f"case {case.id}: every object starts outside the {video.width}x{video.height} picture"
-        )
-    tracks = tracker.track(video, start_N2[inside])
-    expected = (int(inside.sum()), video.num_frames, 2)
-    seen = np.asarray(tracks.tracks_NT2, dtype=np.float64)
-    if seen.shape != expected or not np.isfinite(seen).all():
-        raise UserError(
-            f"case {case.id}: tracker {tracker.name} returned {seen.shape}, expected finite numbers {expected}"
-        )
-    if inside.all():
-        return tracks
-    full = np.repeat(start_N2[:, None], video.num_frames, axis=1)
-    full[inside] = seen
-    visible = np.zeros(full.shape[:2], dtype=bool)
-    visible[inside] = tracks.visible_NT
-    confidence = None
-    if tracks.confidence_NT is not None:
-        confidence = np.zeros(full.shape[:2])
-        confidence[inside] = tracks.confidence_NT
-    return Tracks(full, visible, confidence, tracks.info)

@@ -12,6 +12,8 @@ class Generator(Protocol):
 
     Optional members, used where present:
         `prepare()` loads weights, once, before the first clip;
+        `prepare_cases(cases)` does once, before any of these cases is generated, what they share, e.g. loads a text
+            encoder for all of their captions; a case that it cannot serve is left for `generate` to refuse;
         `check(frames, height, width)` raises `UserError` for a request it cannot serve, before anything runs;
         `label` replaces `name` in tables and folders;
         `case_fingerprint(case)` adds what depends on the case (e.g. the hash of a given file) to the video key.

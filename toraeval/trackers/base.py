@@ -1,4 +1,4 @@
-"""What every tracker must offer, and the check of the points it is asked to follow."""
+"""What every tracker must offer, the check of the points it is asked to follow, and the points of a case."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from toraeval.types import FloatArray, Tracks, UserError, Video
+from toraeval import geometry
+from toraeval.types import Case, FloatArray, Tracks, UserError, Video
 
 
 class Tracker(Protocol):
@@ -63,3 +64,35 @@ def check_queries(video: Video, queries_N2: npt.ArrayLike) -> FloatArray:
             f"{video.width}x{video.height} frame; x and y must be pixels of the tracked video"
         )
     return queries
+
+
+def follow(tracker: Tracker, case: Case, video: Video) -> Tracks:
+    """Track the start points of a case; an object that starts outside the picture stays there, not visible.
+
+    Raises:
+        UserError: no object starts inside, or the tracker returns something else than finite (N, T, 2).
+    """
+    start_N2 = case.trajectories.tracks_NT2[:, 0]
+    inside = geometry.inside_canvas(start_N2, (video.width, video.height))
+    if not inside.any():
+        raise UserError(
+            f"case {case.id}: every object starts outside the {video.width}x{video.height} picture"
+        )
+    tracks = tracker.track(video, start_N2[inside])
+    expected = (int(inside.sum()), video.num_frames, 2)
+    seen = np.asarray(tracks.tracks_NT2, dtype=np.float64)
+    if seen.shape != expected or not np.isfinite(seen).all():
+        raise UserError(
+            f"case {case.id}: tracker {tracker.name} returned {seen.shape}, expected finite numbers {expected}"
+        )
+    if inside.all():
+        return tracks
+    full = np.repeat(start_N2[:, None], video.num_frames, axis=1)
+    full[inside] = seen
+    visible = np.zeros(full.shape[:2], dtype=bool)
+    visible[inside] = tracks.visible_NT
+    confidence = None
+    if tracks.confidence_NT is not None:
+        confidence = np.zeros(full.shape[:2])
+        confidence[inside] = tracks.confidence_NT
+    return Tracks(full, visible, confidence, tracks.info)

@@ -22,6 +22,7 @@ from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.flow_sampling import sample_trajectories
 from toraeval.models.tora.motion import motion_input
 from toraeval.models.tora.sizes import Grid
+from toraeval.models.tora.t5 import Captioner
 from toraeval.models.tora.vae import OpenSoraVAE
 from toraeval.models.weight_files import read_safetensors, write_safetensors
 from toraeval.training.clips import Clip, ClipSource
@@ -44,22 +45,6 @@ class Plan(Protocol):
         ...
 
 
-class Captions(Protocol):
-    """Turns captions into features; see `toraeval.models.tora.t5.T5Captions`."""
-
-    def encode(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Return (features [B,1,L,D], int64 mask [B,L])."""
-        ...
-
-    def release(self) -> None:
-        """Give the encoder's memory back."""
-        ...
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return what decides the features."""
-        ...
-
-
 @dataclass(frozen=True)
 class Encoders:
     """Frozen parts in front of the network.
@@ -75,7 +60,7 @@ class Encoders:
 
     vae: OpenSoraVAE
     vae_fingerprint: Any
-    captions: Captions
+    captions: Captioner
     clean: Callable[[str], str] = str
     sample: bool = False
     precision: str = "fp32"

@@ -22,13 +22,14 @@ from toraeval.models.tora import importers
 from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.model import Tora
 from toraeval.models.tora.parts_xl2 import need_channels
+from toraeval.models.tora.t5 import Captioner, T5Captions, encode_ahead
 from toraeval.registry import unknown
 from toraeval.training import distributed
 from toraeval.training.buckets import BucketPlan, read_buckets
 from toraeval.training.clips import ClipSource, ShapesClips
 from toraeval.training.distributed import World
 from toraeval.training.engine import INTERRUPTED, Engine, Schedule
-from toraeval.training.feed import Captions, Encoders, Feed
+from toraeval.training.feed import Encoders, Feed
 from toraeval.training.network import GuidedNetwork
 from toraeval.training.recipe import Recipe, choose_trainable
 from toraeval.training.run_record import agree, model_card, motion_start, run_record, weights_hash
@@ -212,13 +213,12 @@ def _encoders(options: TrainConfig, config: STDiTConfig, world: World) -> Encode
         facts = {
             "vae": world.from_first(weights_hash(options.vae, "tora autoencoder") if world.first else None)
         }
-    captions: Captions
+    captions: Captioner
     clean: Callable[[str], str] = str
     if options.text_encoder == RANDOM:
         captions = RandomCaptions(config.caption_channels, config.model_max_length, world.device)
     else:
         from toraeval.models.tora.prompts import clean_caption
-        from toraeval.models.tora.t5 import T5Captions
 
         clean = clean_caption
 
@@ -238,9 +238,7 @@ def _encoders(options: TrainConfig, config: STDiTConfig, world: World) -> Encode
 def _captions_ahead(source: ClipSource, encoders: Encoders, world: World) -> None:
     """Compute the features of all captions in the first process, then give the encoder's memory back."""
     if world.first:
-        for caption in sorted({encoders.clean(caption) for caption in source.captions}):
-            encoders.captions.encode([caption])
-        encoders.captions.release()
+        encode_ahead(encoders.captions, map(encoders.clean, source.captions))
     world.wait()
 
 

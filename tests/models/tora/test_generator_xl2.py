@@ -15,6 +15,7 @@ import pytest
 from tests.models.tora import full_size
 from tests.models.tora.full_size import make_case
 from toraeval.models.tora.generator import Tora
+from toraeval.models.tora.t5 import T5Captions
 from toraeval.types import MissingAsset, UserError, Video
 
 Folders = dict[str, str]
@@ -270,3 +271,28 @@ def test_a_condition_without_its_frames(folders: Folders) -> None:
     message = r"condition=first_last_frame needs 2 given frame\(s\), the case has 1; allowed: condition=auto, or text"
     with pytest.raises(UserError, match=message):
         tiny(folders, condition="first_last_frame").generate(make_case(5, pictures=1), 0)
+
+
+def test_the_text_encoder_is_loaded_once_for_all_cases(
+    folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORAEVAL_CACHE", str(tmp_path))
+    loads, load = [], T5Captions._load
+
+    def counted(self: T5Captions) -> Any:
+        if self._encoder is None:
+            loads.append(self.path)
+        return load(self)
+
+    monkeypatch.setattr(T5Captions, "_load", counted)
+    model = tiny(folders)
+    prompts = ("the sea", "a ball moves", 'the sea{"reference_path": "a.png"}', "the sea|1|never")
+    cases = [make_case(5, prompt=prompt) for prompt in prompts]
+    model.prepare_cases(cases)
+    assert len(loads) == 1
+    assert model._made.parts.text_encoder()._encoder is None  # given back before the network is loaded
+    for case in (cases[0], cases[1]):
+        model.generate(case, 0)
+    assert len(loads) == 1
+    with pytest.raises(UserError, match="reference_path"):
+        model.generate(cases[2], 0)

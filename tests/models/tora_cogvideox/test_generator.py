@@ -196,3 +196,15 @@ def test_missing_parts_are_named(make: Make, tmp_path: Path) -> None:
     for call in (make(text_encoder=str(tmp_path / "t5")).prepare, elsewhere.fingerprint):
         with pytest.raises(MissingAsset, match="no autoencoder at"):
             call()
+
+
+@pytest.mark.parametrize(("guidance", "stored"), [(6.0, 3), (1.0, 2)])
+def test_captions_are_encoded_ahead(make: Make, tmp_path: Path, guidance: float, stored: int) -> None:
+    model = make(guidance=guidance)
+    cases = [replace(small(), prompt=prompt) for prompt in ("a red ball", "a red ball", "the sea")]
+    model.prepare_cases(cases)
+    assert len(list((tmp_path / "cache" / "captions").iterdir())) == stored
+    captions = model._text()
+    assert captions._encoder is None
+    captions._load = lambda: pytest.fail("the encoder was loaded again")
+    model._encode("the sea")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -56,6 +57,11 @@ class Tora:
     def prepare(self) -> None:
         """Load the weights, once."""
         self._made.prepare()
+
+    def prepare_cases(self, cases: Sequence[Case]) -> None:
+        """Encode the captions of these cases, once; the embedded size has nothing to encode."""
+        if isinstance(self._made, FullTora):
+            self._made.prepare_cases(cases)
 
     def check(self, frames: int, height: int, width: int) -> None:
         """Refuse lengths and sizes that this model cannot make.

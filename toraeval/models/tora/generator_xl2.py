@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -34,6 +35,7 @@ from toraeval.models.tora.prompts import (
     split_options,
 )
 from toraeval.models.tora.sizes import CHUNK_FRAMES, SPACE_STRIDE
+from toraeval.models.tora.t5 import encode_ahead
 from toraeval.models.tora.trajectory import clipped_points
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 
@@ -85,6 +87,17 @@ class FullTora:
             )
         self._pipeline = FullPipeline(model, vae, self.options.sampling(), self.device, self.options.compile)
 
+    def prepare_cases(self, cases: Sequence[Case]) -> None:
+        """Encode the captions of these cases while the text encoder is in memory, once for all of them.
+
+        A prompt whose options do not fit is left to `generate`, where it is the failure of its case alone.
+        """
+        texts: set[str] = set()
+        for case in cases:
+            with suppress(UserError):
+                texts.update(self._texts(case)[1])
+        encode_ahead(self.parts.text_encoder(), texts)
+
     def check(self, frames: int, height: int, width: int) -> None:
         """Refuse what this model cannot make.
 
@@ -132,8 +145,7 @@ class FullTora:
         kind, conditions, pictures = self._given_frames(case, sent.mask_strategy, len(spans))
         self.prepare()
         assert self._pipeline is not None
-        parts = self._prompt_parts(sent.prompt)
-        texts = [prompt_of_loop(parts, loop) for loop in range(len(spans))]
+        parts, texts = self._texts(case)
         request = VideoRequest(
             key=f"{case.suite}/{case.id}",
             seed=seed,
@@ -196,6 +208,12 @@ class FullTora:
                 f"{len(pictures)}; allowed: condition=auto, or {', '.join(kinds[: len(pictures) + 1])}"
             )
         return kind, frame_conditions(kind, loops), pictures[: kinds.index(kind)]
+
+    def _texts(self, case: Case) -> tuple[list[LoopPart], list[str]]:
+        """Return the parts of a case's prompt, and the caption of each loop."""
+        parts = self._prompt_parts(self._prompt_with_options(case).prompt)
+        loops = len(loop_spans(case.frames, self.options.loop_frames, OVERLAP))
+        return parts, [prompt_of_loop(parts, loop) for loop in range(loops)]
 
     def _prompt_parts(self, prompt: str) -> list[LoopPart]:
         o = self.options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from toraeval.models.tora.importers import (
 from toraeval.models.tora.model import Tora
 from toraeval.models.tora.pipeline import keyed_generator
 from toraeval.models.tora.stdit import STDiT3
-from toraeval.models.tora.t5 import PRECISIONS, T5Captions
+from toraeval.models.tora.t5 import PRECISIONS, Captioner, T5Captions
 from toraeval.models.tora.vae import OpenSoraVAE
 from toraeval.models.weight_files import StateReader
 from toraeval.types import MissingAsset, UserError
@@ -32,22 +32,6 @@ from toraeval.types import MissingAsset, UserError
 PUBLISHED = {"weights": "opensora_stdit_v3", "vae": "opensora_vae_v1_2", "text_encoder": "t5_v1_1_xxl"}
 RANDOM = "random"
 RANDOM_SEED = 0
-
-
-class Captioner(Protocol):
-    """What turns captions into features; see `T5Captions`."""
-
-    def encode(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Return features [B,1,L,D] and int64 mask [B,L]."""
-        ...
-
-    def release(self) -> None:
-        """Give memory back."""
-        ...
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return what decides the features."""
-        ...
 
 
 class RandomCaptions:

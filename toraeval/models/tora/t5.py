@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -28,6 +28,31 @@ FETCH = "python -m toraeval fetch t5_v1_1_xxl"
 PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 TOKENIZER_FILES = ("spiece.model", "tokenizer.json")
 WHAT = "T5 encoder"
+
+
+class Captioner(Protocol):
+    """What turns captions into features; see `T5Captions`."""
+
+    def encode(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return features [B,1,L,D] and int64 mask [B,L]."""
+        ...
+
+    def release(self) -> None:
+        """Give memory back."""
+        ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what decides the features."""
+        ...
+
+
+def encode_ahead(captioner: Captioner, captions: Iterable[str]) -> None:
+    """Let a caption encoder with a cache compute all features of a run while it is in memory, then give it back."""
+    try:
+        for caption in sorted(set(captions)):
+            captioner.encode([caption])
+    finally:
+        captioner.release()
 
 
 class T5Captions:

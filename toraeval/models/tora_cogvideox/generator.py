@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from toraeval.config import ToraCogVideoXConfig
 from toraeval.geometry import native_frames
 from toraeval.models.base import need_first_frame
 from toraeval.models.tora.pipeline import all_tracks
-from toraeval.models.tora.t5 import T5Captions
+from toraeval.models.tora.t5 import T5Captions, encode_ahead
 from toraeval.models.tora.trajectory import clipped_points
 from toraeval.models.tora_cogvideox import checkpoint as weights_on_disk
 from toraeval.models.tora_cogvideox.autoencoder import POSTERIORS, autoencoder_files, load_autoencoder
@@ -122,6 +123,10 @@ class ToraCogVideoX:
         )
         self._networks = Networks(transformer, autoencoder, solver)
 
+    def prepare_cases(self, cases: Sequence[Case]) -> None:
+        """Encode the captions of these cases while the text encoder is in memory, once for all of them."""
+        encode_ahead(self._text(), [text for case in cases for text in self._captions_of(case.prompt)])
+
     def check(self, frames: int, height: int, width: int) -> None:
         """Refuse what this model cannot make.
 
@@ -202,14 +207,18 @@ class ToraCogVideoX:
     def _encode(self, prompt: str) -> tuple[Tensor, int]:
         """Return caption features, the unconditional ones first under guidance, and the caption's length in tokens."""
         captions = self._text()
-        guided = self.options.guidance > 1
-        empty = guided and self._unconditional(self._found().format) == "empty"
-        features, mask = captions.encode([prompt, ""] if empty else [prompt])
+        features, mask = captions.encode(self._captions_of(prompt))
         captions.release()
         features = features[:, 0]
         given = features[:1]
-        without = features[1:] if empty else torch.zeros_like(given)
+        without = features[1:] if len(features) > 1 else torch.zeros_like(given)
+        guided = self.options.guidance > 1
         return (torch.cat((without, given)) if guided else given), int(mask[0].sum())
+
+    def _captions_of(self, prompt: str) -> list[str]:
+        """Return what is encoded for a prompt: itself, then the unconditional caption where there is one."""
+        empty = self.options.guidance > 1 and self._unconditional(self._found().format) == "empty"
+        return [prompt, ""] if empty else [prompt]
 
     def _text(self) -> T5Captions:
         if self._captions is None:
