@@ -83,11 +83,7 @@ def of_entry(kind: str, name: str, options: Mapping[str, Any]) -> list[Requireme
         ready = torch.cuda.is_available()
         found.append(
             Requirement(
-                "a CUDA GPU",
-                part,
-                ready,
-                f"on a machine with a GPU; or choose {kind}.device=cpu",
-                f"device={device}",
+                "a CUDA GPU", part, ready, reason=f"device={device}; use a machine with a GPU, or device=cpu"
             )
         )
     return found
