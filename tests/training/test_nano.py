@@ -20,7 +20,8 @@ from toraeval.models.tora.linear_vae import LinearPatchAutoencoder, fit
 from toraeval.models.tora.model import Tora
 from toraeval.training import nano
 from toraeval.training.batches import BatchSource, StepPlan
-from toraeval.training.nano import Exchange, TrainConfig, Trainer, split_parameters
+from toraeval.training.nano import Exchange, TrainConfig, Trainer
+from toraeval.training.optimizers import split_parameters
 from toraeval.types import UserError
 
 STEPS = 6

@@ -1,4 +1,4 @@
-"""`train`: train a size of Tora, or go on where training stopped."""
+"""`train`: train a model, or go on where training stopped."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 from toraeval.cli.app import launch
 
-HELP = """Train a size of Tora, or go on where training stopped: same command, same folder.
+HELP = """Train Tora or an embedded rival, or go on where training stopped: same command, same folder.
 
   python -m toraeval train model=tora size=nano
+  python -m toraeval train model=motionctrl size=nano samples=47412
   python -m toraeval train minutes=30 device=cuda
   python -m toraeval train start=shipped folder=finetuning
 

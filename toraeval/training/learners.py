@@ -203,7 +203,7 @@ class RivalLearner(Learner):
 
     def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
         """See `Learner`."""
-        return importlib.import_module(self.checkpoint).load(path)  # type: ignore[no-any-return]
+        return importlib.import_module(self.checkpoint).load(path, self.name)  # type: ignore[no-any-return]
 
     def save(
         self, path: Path, state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]

@@ -21,23 +21,12 @@ from toraeval.training.batches import Batch, BatchSource, Prefetcher, StepPlan
 from toraeval.training.exchange import Exchange, finish_step_on_interrupt, ignore_interrupts, run_workers
 from toraeval.training.learners import learner
 from toraeval.training.objective import Objective
+from toraeval.training.optimizers import build_optimizers
 from toraeval.training.settings import TrainConfig as TrainConfig
 from toraeval.training.shards import load_vae
 from toraeval.training.tables import append_row, drop_rows_after
 from toraeval.training.validation import ValidationClips, validation_loss
 from toraeval.types import UserError
-
-
-def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Return (matrices of blocks, fusers' linear parts excluded; all others)."""
-    matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, p in model.named_parameters():
-        if not p.requires_grad:
-            continue
-        inside = "_blocks." in name and p.ndim == 2 and "table" not in name
-        (matrices if inside else others).append(p)
-    return matrices, others
 
 
 class Trainer:
@@ -59,13 +48,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.model = self.learner.build(network).to(config.device)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        matrices, others = split_parameters(self.model)
-        self.optimizers = [
-            torch.optim.Muon(
-                matrices, lr=config.lr_matrix, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
-            ),
-            torch.optim.AdamW(others, lr=config.lr_other, betas=(0.9, 0.98), weight_decay=0.01),
-        ]
+        self.optimizers = build_optimizers(self.model, config)
         self.base_lr = [config.lr_matrix, config.lr_other]
         self.vae = load_vae(Path(config.vae))
         self.objective = Objective(self.learner, self.vae, config)
