@@ -13,6 +13,7 @@ orders the videos differently from what its documentation says.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -135,7 +136,9 @@ def measure(
         for name, by_case in by_name.items()
         for row in _rows(condition, name, metrics[name], by_case)
     ]
-    return pd.DataFrame(rows, columns=["condition", "metric", "column", "value", "cases", "skipped"])
+    table = pd.DataFrame(rows, columns=["condition", "metric", "column", "value", "cases", "skipped"])
+    # the committed table is not about this machine's folders
+    return table.assign(skipped=table["skipped"].str.replace(f"{Path.cwd()}{os.sep}", "", regex=False))
 
 
 def _scored(metric: Any, case: Case, tracks: Any, video: Video) -> Score:
@@ -242,7 +245,9 @@ def main() -> int:
     table = table[["frames", "condition", "metric", "column", "value", "cases", "skipped"]]
     about = (
         f"Means over {len(chosen)} cases of `shapes` ({', '.join(case.id for case in chosen)}) at "
-        f"{args.size}x{args.size}, tracker `{args.tracker}`. Conditions: `toraeval/metrics/expectations.py`."
+        f"{args.size}x{args.size}, tracker `{args.tracker}`. Conditions and expected orders: "
+        "`toraeval/metrics/expectations.py`. Made by `python -m benchmarks.sanity "
+        f"--frames {' '.join(map(str, args.frames))} --cases {args.cases} --size {args.size}`."
     )
     text = to_markdown(table, about)
     write_text(args.out / "sanity.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

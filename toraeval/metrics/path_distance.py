@@ -56,7 +56,7 @@ class PathDistance:
         values = {
             "path_distance": float(mean_over(dtw, axis=0)),
             "path_distance_frechet": float(mean_over(frechet, axis=0)),
-            "path_distance_timing": float(mean_over(plain - dtw, axis=0)),
+            "path_distance_timing": float(mean_over(np.maximum(plain - dtw, 0.0), axis=0)),
         }
         return Score(self.name, self.version, values, {"dtw_N": dtw, "frechet_N": frechet})
 
