@@ -40,14 +40,19 @@ def test_without_a_rival_nothing_is_claimed(bench):
     assert claims.ratio_lines(claims.ratios(group)) == []
 
 
-def test_models_nearer_than_the_floor_are_marked(rivals):
+def test_rows_nearer_than_the_floor_are_marked(rivals):
     errors = {entry.label: entry.column("traj_error").mean() for entry in rivals.at(6)}
     gap = abs(errors["tora"] - errors["motionctrl"])
     wide = claims.below_floor(rivals.at(6), dict.fromkeys(errors, gap * 1.01))
-    assert wide == {"tora": ["motionctrl"], "motionctrl": ["tora"]}
+    assert "motionctrl" in wide["tora"]
+    assert "tora" in wide["motionctrl"]
+    assert set(wide) == {"tora", "motionctrl", "static"}
     narrow = claims.below_floor(rivals.at(6), dict.fromkeys(errors, gap * 0.99))
-    assert narrow == {"tora": [], "motionctrl": []}
-    assert claims.below_floor(rivals.at(6), dict.fromkeys(errors, np.nan)) == narrow
+    assert "motionctrl" not in narrow["tora"]
+    everything = claims.below_floor(rivals.at(6), dict.fromkeys(errors, 1e6))
+    assert everything["static"] == ["motionctrl", "tora"]
+    nothing = claims.below_floor(rivals.at(6), dict.fromkeys(errors, np.nan))
+    assert nothing == {"motionctrl": [], "tora": [], "static": []}
 
 
 def test_marked_pairs_become_one_sentence_each(rivals):

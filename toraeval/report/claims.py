@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from toraeval.report.collect import METRIC, Entry, Group
+from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group
 from toraeval.stats import bootstrap_ratio, case_means
 
 REFERENCE = "tora"
@@ -60,13 +60,15 @@ def ratio_lines(rows: pd.DataFrame) -> list[str]:
 
 
 def below_floor(entries: list[Entry], floors: dict[str, float]) -> dict[str, list[str]]:
-    """Return the models of one length that the tracker cannot tell apart: label -> labels nearer than the floor.
+    """Return the rows of one length that the tracker cannot tell apart, `static` included: label -> labels nearer.
 
     Args:
         entries: rows of one length.
         floors: label -> what the tracker makes of a perfect video, pixels, NaN where it was not measured.
     """
-    models = {entry.label: case_means(entry.by_case(METRIC)) for entry in entries if not entry.is_reference}
+    models = {
+        entry.label: case_means(entry.by_case(METRIC)) for entry in entries if entry.run.model != FLOOR_MODEL
+    }
     means = {label: np.mean(list(cases.values())) for label, cases in models.items() if cases}
     found: dict[str, list[str]] = {label: [] for label in means}
     for a, b in itertools.combinations(means, 2):

@@ -112,7 +112,7 @@ def _draw(curves: pd.DataFrame, group: Group, floors: Mapping[int, float], path:
         list(shown.values()),
         list(shown),
         loc="outside lower center",
-        ncols=min(len(shown), 4),
+        ncols=min(len(shown), 4 if len(lengths) > 1 else 2),
         fontsize=11,
         handlelength=4,
     )
