@@ -9,6 +9,7 @@ from typing import Any
 from toraeval.config.models import RivalConfig
 from toraeval.models.base import Generator
 from toraeval.registry import unknown
+from toraeval.requirements import Requirement
 from toraeval.types import Case, UserError, Video
 
 from .generator import VERSION, EmbeddedRival
@@ -54,6 +55,10 @@ class Rival:
             UserError: a length or size outside the range of the model's size.
         """
         self._made.check(frames, height, width)
+
+    def requirements(self) -> list[Requirement]:
+        """Return what is absent of the authors' code; the embedded size needs nothing but its weights."""
+        return self._made.requirements() if hasattr(self._made, "requirements") else []
 
     def fingerprint(self) -> dict[str, Any]:
         """Return size, options, hashes of all weights and generator version."""
