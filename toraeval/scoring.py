@@ -10,7 +10,8 @@ from typing import Any
 
 from toraeval import geometry, registry, videoio
 from toraeval.keys import digest, short
-from toraeval.models.precomputed import SUFFIXES, Precomputed, video_files
+from toraeval.models.clip_listing import SUFFIXES, video_files
+from toraeval.models.precomputed import Precomputed
 from toraeval.plan import Plan, options_of
 from toraeval.suites.base import content_hash, safe_id
 from toraeval.trajectories import NativeCase, combine, is_native, load, read_native

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import json
+import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from toraeval import videoio
-from toraeval.keys import file_sha256
-from toraeval.registry import unknown
+from toraeval.keys import digest, file_sha256
+from toraeval.models.clip_listing import Listing, few, list_clips
+from toraeval.models.picture_folder import picture_files, read_pictures
 from toraeval.store import sample_id
 from toraeval.types import Case, UserError, Video
 
-SUFFIXES = (".mkv", ".mp4", ".mov", ".webm", ".avi", ".m4v", ".gif")
-MANIFEST = "manifest.json"
 FRAMES = "{frames}"
 
 
 class Precomputed:
-    """Clips named by case id (`<case>.mp4`, `<case>.seed1.mp4`), or listed in `manifest.json` as `{id: file}`.
+    """Clips named by case id (`<case>.mp4`, `<case>.seed1.mp4`, or a folder of numbered PNG frames), or a manifest.
+
+    A manifest is `manifest.json` (`{id: file}`), or `manifest.csv` or `manifest.jsonl` with case, file and, if you
+    like, seed, label and notes; files are relative to it.
 
     Args:
-        videos: the folder; `{frames}` in it stands for the length, e.g. `clips/{frames}` for a bench of several.
-        label: name in tables; the folder's name by default.
+        videos: folder or manifest; `{frames}` in it stands for the length, e.g. `clips/{frames}` for a bench of
+            several.
+        label: name in tables; by default the label in the manifest or the name of the folder. Of several labels there,
+            the one to take.
         cut: take the first frames of a clip that is longer than asked. Clips are never stretched, padded or
             resized.
 
     Raises:
-        UserError: the folder is absent, holds no video, or its manifest is malformed.
+        UserError: the place is absent, holds no video, or its manifest is malformed.
     """
 
     name = "precomputed"
@@ -37,38 +41,33 @@ class Precomputed:
 
     def __init__(self, videos: str, label: str | None = None, cut: bool = False) -> None:
         self.videos, self.cut = videos, cut
-        self._folders: dict[Path, dict[str, Path]] = {}
-        one_folder = FRAMES not in videos
-        if one_folder:
-            self._clips(0)
-        self.label = label or Path(videos.split(FRAMES)[0]).resolve().name
+        self._wanted = label
+        self._places: dict[Path, Listing] = {}
+        stated = self._clips(0).label if FRAMES not in videos else label
+        place = Path(videos.split(FRAMES)[0]).resolve()
+        self.label = label or stated or (place.parent if place.is_file() else place).name
 
     @classmethod
     def of_files(cls, files: Mapping[str, Path], label: str, cut: bool = False) -> Precomputed:
         """Return a generator over given files, by sample id."""
         made = cls.__new__(cls)
         made.videos, made.label, made.cut = "", label, cut
-        made._folders = {Path(): dict(files)}
+        made._places = {Path(): Listing(files)}
         return made
 
     def check(self, frames: int, height: int, width: int) -> None:
-        """Refuse a length for which there is no folder with clips.
+        """Refuse a length for which there are no clips.
 
         Raises:
-            UserError: the folder is absent, holds no video, or its manifest is malformed.
+            UserError: the place is absent, holds no video, or its manifest is malformed.
         """
         self._clips(frames)
 
-    def _clips(self, frames: int) -> dict[str, Path]:
-        folder = Path(self.videos.replace(FRAMES, str(frames)))
-        if folder not in self._folders:
-            if not folder.is_dir():
-                raise UserError(f"model precomputed: {folder} is no folder; give one with model.videos=DIR")
-            found = _listed(folder) or _found(folder)
-            if not found:
-                raise UserError(f"model precomputed: no video in {folder}; allowed: {', '.join(SUFFIXES)}")
-            self._folders[folder] = found
-        return self._folders[folder]
+    def _clips(self, frames: int) -> Listing:
+        place = Path(self.videos.replace(FRAMES, str(frames)))
+        if place not in self._places:
+            self._places[place] = list_clips(place, self._wanted)
+        return self._places[place]
 
     def fingerprint(self) -> dict[str, Any]:
         """Return name, version, label and rule; `case_fingerprint` covers the files."""
@@ -77,9 +76,9 @@ class Precomputed:
     def case_fingerprint(self, case: Case) -> dict[str, Any]:
         """Return the hash of the case's files, one per seed, so that a replaced file is read again."""
         prefix = f"{case.id}.seed"
-        files = self._clips(case.frames)
+        files = self._clips(case.frames).files
         mine = {name: path for name, path in files.items() if name == case.id or name.startswith(prefix)}
-        return {name: file_sha256(path) if path.is_file() else None for name, path in sorted(mine.items())}
+        return {name: _sha256(path) for name, path in sorted(mine.items())}
 
     def generate(self, case: Case, seed: int) -> Video:
         """Return the clip of the case at its asked length and its own frame rate.
@@ -88,13 +87,20 @@ class Precomputed:
             UserError: no clip for this case and seed, or its length or size differs from what is asked.
         """
         name = sample_id(case.id, seed)
-        files = self._clips(case.frames)
-        path = files.get(name)
+        clips = self._clips(case.frames)
+        path = clips.files.get(name)
         if path is None:
-            raise UserError(f"{self.videos}: {unknown('video', name, files)}")
-        video = videoio.read(path)
+            near = difflib.get_close_matches(name, clips.files, n=1, cutoff=0.5)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise UserError(
+                f"{self.videos}: unknown video '{name}'.{hint} There are {len(clips.files)}: "
+                f"{few(sorted(clips.files))}"
+            )
+        video = read_pictures(path, case.fps) if path.is_dir() else videoio.read(path)
         length_mode = "exact"
         info = {"file": path.name, "generated": video.num_frames, **dict(video.info)}
+        if name in clips.notes:
+            info["notes"] = clips.notes[name]
         if self.cut and video.num_frames > case.frames:
             video, length_mode = replace(video, frames_TCHW=video.frames_TCHW[: case.frames]), "cut"
         if video.num_frames != case.frames:
@@ -108,30 +114,8 @@ class Precomputed:
         return replace(video, info={**info, "length_mode": length_mode})
 
 
-def video_files(folder: Path) -> list[Path]:
-    """Return the video files of a folder, sorted by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-
-
-def _found(folder: Path) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for path in video_files(folder):
-        if path.stem in files:
-            raise UserError(f"{folder}: {files[path.stem].name} and {path.name} name the same case; keep one")
-        files[path.stem] = path
-    return files
-
-
-def _listed(folder: Path) -> dict[str, Path]:
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        return {}
-    try:
-        listed = json.loads(manifest.read_text(encoding="utf-8"))
-        files = {str(name): folder / str(file) for name, file in listed.items()}
-    except (ValueError, AttributeError) as error:
-        raise UserError(f"{manifest}: expected an object {{case id: file name}} ({error})") from error
-    missing = [path.name for path in files.values() if not path.is_file()]
-    if missing:
-        raise UserError(f"{manifest}: names {missing[0]}, which is not there")
-    return files
+def _sha256(path: Path) -> str | None:
+    """Return the hash of a file, or of the pictures in a folder; None for what is gone."""
+    if path.is_dir():
+        return digest([(picture.name, file_sha256(picture)) for picture in picture_files(path)])
+    return file_sha256(path) if path.is_file() else None

@@ -1,0 +1,152 @@
+"""Which file holds which clip: a folder's files by their names, or a manifest in JSON, JSON lines or CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from toraeval.models.picture_folder import picture_files
+from toraeval.store import sample_id
+from toraeval.types import UserError
+
+SUFFIXES = (".mkv", ".mp4", ".mov", ".webm", ".avi", ".m4v", ".gif")
+MANIFESTS = ("manifest.json", "manifest.jsonl", "manifest.csv")
+COLUMNS = ("case", "file", "seed", "label", "notes")
+SHOWN = 5  # names listed in a message
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Clips by sample id.
+
+    Attributes:
+        files: video file, or folder of numbered PNG frames.
+        notes: what the manifest says of a clip, where it says anything.
+        label: name of the method, or None where nothing states one.
+    """
+
+    files: Mapping[str, Path]
+    notes: Mapping[str, str] = field(default_factory=dict)
+    label: str | None = None
+
+
+def list_clips(place: Path, label: str | None = None) -> Listing:
+    """Return the clips of a manifest, of a folder with a manifest, or of a folder of clips named by sample id.
+
+    Args:
+        place: file or folder.
+        label: of a manifest that holds several methods, the one to take.
+
+    Raises:
+        UserError: nothing there, a malformed manifest, files that are absent, or two clips of one sample; the first
+            few are named.
+    """
+    if place.is_file():
+        return _from_manifest(place, label)
+    if not place.is_dir():
+        raise UserError(
+            f"model precomputed: {place} is neither folder nor manifest; give one with model.videos=PATH"
+        )
+    manifests = [place / name for name in MANIFESTS if (place / name).is_file()]
+    if len(manifests) > 1:
+        raise UserError(f"{place} has {' and '.join(path.name for path in manifests)}; keep one manifest")
+    if manifests:
+        return _from_manifest(manifests[0], label)
+    files: dict[str, Path] = {}
+    for path in video_files(place) + [p for p in sorted(place.iterdir()) if p.is_dir() and picture_files(p)]:
+        name = path.name if path.is_dir() else path.stem
+        if name in files:
+            raise UserError(f"{place}: {files[name].name} and {path.name} name the same case; keep one")
+        files[name] = path
+    if not files:
+        raise UserError(
+            f"model precomputed: no video in {place}; allowed: {', '.join(SUFFIXES)}, folders of PNG frames, or a "
+            f"manifest ({', '.join(MANIFESTS)})"
+        )
+    return Listing(files)
+
+
+def video_files(folder: Path) -> list[Path]:
+    """Return the video files of a folder, sorted by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def few(names: list[str]) -> str:
+    """Return the first names of a list and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _from_manifest(manifest: Path, label: str | None) -> Listing:
+    rows = list(_rows(manifest))
+    labels = list(dict.fromkeys(row["label"] for row in rows if row["label"]))
+    if len(labels) > 1:
+        if label not in labels:
+            raise UserError(f"{manifest} holds {few(labels)}; choose one with model.label=NAME")
+        rows = [row for row in rows if row["label"] == label]
+    if not rows:
+        raise UserError(f"{manifest}: names no clip")
+    files: dict[str, Path] = {}
+    notes: dict[str, str] = {}
+    twice: list[str] = []
+    for row in rows:
+        name = sample_id(row["case"], row["seed"])
+        twice += [name] if name in files else []
+        files[name] = manifest.parent / row["file"]
+        if row["notes"]:
+            notes[name] = row["notes"]
+    if twice:
+        raise UserError(f"{manifest}: names these samples twice: {few(list(dict.fromkeys(twice)))}")
+    absent = [str(path.relative_to(manifest.parent)) for path in files.values() if not path.exists()]
+    if absent:
+        raise UserError(f"{manifest}: {len(absent)} of {len(files)} files are not there: {few(absent)}")
+    return Listing(files, notes, labels[0] if len(labels) == 1 else label)
+
+
+def _rows(manifest: Path) -> Iterator[dict[str, Any]]:
+    """Yield case, file, seed, label and notes of every line.
+
+    Raises:
+        UserError: it cannot be read, or a line is malformed.
+    """
+    if manifest.suffix not in (".json", ".jsonl", ".csv"):
+        raise UserError(f"{manifest}: allowed are a folder, or a manifest .json, .jsonl or .csv")
+    try:
+        text = manifest.read_text(encoding="utf-8-sig")
+        if manifest.suffix == ".json":
+            listed = json.loads(text)
+            lines: list[Any] = [{"case": str(name), "file": str(file)} for name, file in listed.items()]
+        elif manifest.suffix == ".jsonl":
+            lines = [json.loads(line) for line in text.splitlines() if line.strip()]
+        else:
+            lines = list(csv.DictReader(text.splitlines()))
+    except (ValueError, AttributeError, csv.Error) as error:
+        kind = (
+            "an object {case id: file name}"
+            if manifest.suffix == ".json"
+            else "lines of " + ", ".join(COLUMNS)
+        )
+        raise UserError(f"{manifest}: expected {kind} ({error})") from error
+    for number, line in enumerate(lines, start=1):
+        yield _row(line, f"{manifest}, clip {number}")
+
+
+def _row(line: Any, where: str) -> dict[str, Any]:
+    if not isinstance(line, dict) or not line.get("case") or not line.get("file"):
+        raise UserError(f"{where}: needs case and file, got {line}")
+    stray = [str(key) for key in line if key not in COLUMNS]
+    if stray:
+        raise UserError(f"{where}: unknown column {stray[0]}; allowed: {', '.join(COLUMNS)}")
+    seed = line.get("seed")
+    try:
+        number = int(seed) if seed not in (None, "") else 0
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: seed={seed}; allowed: whole numbers from 0") from error
+    if number < 0:
+        raise UserError(f"{where}: seed={seed}; allowed: whole numbers from 0")
+    words = {key: str(line.get(key) or "") for key in ("case", "file", "label", "notes")}
+    return {**words, "seed": number}
