@@ -112,8 +112,8 @@ def test_one_message_lists_everything_with_size_licence_command_and_cost() -> No
         "run: git clone X",
         "missing: weights t5_v1_1_xxl, 19.0 GB for model tora; licence: Apache-2.0",
         "downloads: about 25.6 GB",
-        "cost: model tora size=xl2: about 16 GB of GPU memory",
-        "cost: tracker cotracker3_offline: 0.4 GB + 88 MB per frame",
+        "cost: model tora size=xl2: weights alone 12.7 GB",
+        "cost: tracker cotracker3_offline: 0.36 GB + 0.088 GB per frame",
     ):
         assert words in report, words
     assert "\n" not in str(caught.value)

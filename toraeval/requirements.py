@@ -12,16 +12,19 @@ from toraeval.types import MissingAsset, UserError
 
 COSTS: dict[str, tuple[str, str]] = {
     "model tora size=xl2": (
-        "about 16 GB of GPU memory with all parts on the GPU, 10 GB with offload=true (estimated from the weights)",
-        "not measured on a GPU; 30 steps with guidance by default",
+        "weights alone 12.7 GB in bf16 (parameters x 2 bytes; 9.5 GB the text encoder), activations on top",
+        "memory and time not measured on a GPU; 30 steps with guidance by default",
     ),
     "model tora_cogvideox": (
-        "26 GB of GPU memory, from 5 GB with offload=true (CogVideo README, CogVideoX-5B)",
-        "about 180 s per 49 frames of 720x480 on an A100, 90 s on an H100 (CogVideo README); "
-        "longer clips cost more than in proportion",
+        "26 GB of GPU memory in the authors' code, 21 GB with networks offloaded in turn and tiles",
+        "about 180 s per clip of 49 frames at 720x480 on an A100, 90 s on an H100 (all of CogVideo's README for "
+        "CogVideoX-5B, 50 steps); longer clips cost more than in proportion; this code was not measured on a GPU",
     ),
-    "tracker cotracker3_offline": ("0.4 GB + 88 MB per frame, less with chunk_frames", ""),
-    "tracker cotracker3_online": ("about 1.5 GB for any length", ""),
+    "tracker cotracker3_offline": (
+        "0.36 GB + 0.088 GB per frame, 11.6 GB at 128 frames, less with chunk_frames (measured on a CPU)",
+        "",
+    ),
+    "tracker cotracker3_online": ("1.8 GB at any length (measured on a CPU)", ""),
 }
 """Memory and time of large parts, by kind, name and deciding option; where the number comes from stands beside it."""
 
