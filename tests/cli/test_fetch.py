@@ -88,3 +88,11 @@ def test_all_parts_are_fetched(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_wrong_options(cli: Cli, arguments: tuple[str, ...]) -> None:
     assert cli("fetch", *arguments).code == 2
+
+
+def test_the_authors_code_is_explained_before_its_weights_are_fetched(cli: Cli, cache: Path) -> None:
+    ran = cli("fetch", "model=motionctrl", "size=upstream")
+    assert ran.code == 3
+    assert "https://github.com/TencentARC/MotionCtrl at 6242d55414d3f4ad690bf0934889660f78e81b6e" in ran.out
+    assert f"git clone https://github.com/TencentARC/MotionCtrl {cache}/motionctrl_checkout" in ran.out
+    assert "TORAEVAL_OFFLINE forbids downloading https://huggingface.co/TencentARC/MotionCtrl" in ran.err
