@@ -74,19 +74,38 @@ def chosen_models(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     Raises:
         UserError: no model or length, an unknown model or a wrong option.
     """
-    models = list(config["models"])
-    if not models or not config["frames"]:
+    if not config["models"] or not config["frames"]:
         raise UserError(
             "bench: models and frames must name at least one each, e.g. 'models=[tora]' 'frames=[16]'"
         )
-    stray = [name for name in config["model_options"] if name not in models]
+    variants = [split_variant(model) for model in config["models"]]
+    names = [name for name, _ in variants]
+    stray = [name for name in config["model_options"] if name not in names]
     if stray:
-        raise UserError(registry.unknown("model in model_options", stray[0], models))
-    if "ground_truth" in models:
-        models = ["ground_truth", *(name for name in models if name != "ground_truth")]
+        raise UserError(registry.unknown("model in model_options", stray[0], names))
+    variants.sort(key=lambda variant: variant[0] != "ground_truth")
     return {
-        name: model_options(name, config["model_options"].get(name, {})) for name in dict.fromkeys(models)
+        " ".join([name, *(f"{key}={value}" for key, value in own.items())]): model_options(
+            name, {**config["model_options"].get(name, {}), **own}
+        )
+        for name, own in variants
     }
+
+
+def split_variant(model: Any) -> tuple[str, dict[str, Any]]:
+    """Return name and own options of an entry of `models`: a name, or a mapping with `name` and options.
+
+    Raises:
+        UserError: anything else.
+    """
+    if isinstance(model, str):
+        return model, {}
+    if isinstance(model, Mapping) and isinstance(model.get("name"), str):
+        return model["name"], {key: value for key, value in model.items() if key != "name"}
+    raise UserError(
+        f"bench: models has the entry {model!r}; allowed: a name, or a name with options like "
+        "{name: motionctrl, long_video: direct}"
+    )
 
 
 def model_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

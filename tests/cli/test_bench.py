@@ -95,3 +95,20 @@ def test_show_of_nothing(cli: Cli, tmp_path: Path) -> None:
     ran = cli("show", str(tmp_path))
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert cli("show").code == 2
+
+
+def test_bench_runs_variants_of_a_model(cli: Cli, tmp_path: Path) -> None:
+    models = "models=[fake_model,{name:fake_model,shift:5}]"
+    ran = cli(BENCH[0], models, "frames=[8]", *BENCH[3:], "limit=1", "model_options.fake_model.shift=3")
+    assert ran.code == 0, ran.err
+    rows = pd.read_csv(tmp_path / "results" / "table1.csv")
+    assert rows["model"].str.startswith("fake_model [").all(), "equal names get the key of their run"
+    assert rows["model"].nunique() == 2
+    assert sorted(rows["traj_error"]) == [3.0, 5.0]
+
+
+@pytest.mark.parametrize("entry", ["[[static]]", "[{shift:5}]"])
+def test_bench_refuses_an_entry_without_a_name(cli: Cli, entry: str) -> None:
+    ran = cli(BENCH[0], f"models={entry}", "frames=[8]", *BENCH[3:])
+    assert ran.code == 2
+    assert "allowed: a name, or a name with options like" in ran.err

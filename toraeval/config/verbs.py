@@ -90,14 +90,15 @@ class BenchConfig(CommonConfig):
     """`python -m toraeval bench`: the fields of `run`, with lists of models and lengths.
 
     Attributes:
-        models: registry names; each one takes its options from `conf/model/<name>.yaml` and `model_options`.
+        models: registry names; each one takes its options from `conf/model/<name>.yaml` and `model_options`. A name
+            with options of its own, `{name: motionctrl, long_video: direct}`, is a further row.
         model_options: `model_options.tora.steps=20` and the like.
         frames: lengths.
         ablations: train and compare variants of Tora nano instead of running `models`.
     """
 
     ablations: AblationsConfig | None = None
-    models: list[str] = field(default_factory=list)
+    models: list[Any] = field(default_factory=list)
     model_options: dict[str, Any] = field(default_factory=dict)
     suite: Any = MISSING
     frames: list[int] = field(default_factory=list)
