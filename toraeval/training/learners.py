@@ -220,15 +220,15 @@ LEARNERS: dict[str, Learner] = {
     "tora": ToraLearner(),
     "motionctrl": RivalLearner(
         "motionctrl",
-        "baselines.motionctrl.network:MotionCtrlNetwork",
-        "baselines.unet.config:motionctrl_nano",
-        "baselines.unet.checkpoint",
+        "toraeval.baselines.motionctrl.network:MotionCtrlNetwork",
+        "toraeval.baselines.unet.config:motionctrl_nano",
+        "toraeval.baselines.unet.checkpoint",
     ),
     "dragnuwa": RivalLearner(
         "dragnuwa",
-        "baselines.dragnuwa.network:DragNUWANetwork",
-        "baselines.unet.config:dragnuwa_nano",
-        "baselines.unet.checkpoint",
+        "toraeval.baselines.dragnuwa.network:DragNUWANetwork",
+        "toraeval.baselines.unet.config:dragnuwa_nano",
+        "toraeval.baselines.unet.checkpoint",
     ),
 }
 
