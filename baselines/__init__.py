@@ -2,5 +2,5 @@
 
 Each rival gets one folder: an embedded model trained on the same data as Tora nano, and a wrapper that runs
 the authors' own repository. `toraeval` reaches them only through strings in its registry, so that leaving
-this package out breaks nothing else. The first rivals come with a later release.
+this package out breaks nothing else.
 """

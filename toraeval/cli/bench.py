@@ -15,6 +15,7 @@ HELP = """Run every model of a preset at every length, then write tables, figure
   python -m toraeval bench preset=ablations                          trains variants of Tora nano first (hours)
   python -m toraeval bench 'models=[static,tora]' 'frames=[16,64]' limit=4
   python -m toraeval bench model_options.tora.steps=20
+  python -m toraeval bench 'models=[tora,motionctrl,{name: motionctrl, long_video: direct}]' 'frames=[64]'
   python -m toraeval bench 'models=[ground_truth,static,tora,precomputed]' model_options.precomputed.videos=DIR
 """
 
