@@ -16,7 +16,7 @@ Cli = Callable[..., Any]
     [
         (
             ("model=torra",),
-            "unknown model 'torra'. Did you mean 'tora'? Allowed: tora, tora_cogvideox, ground_truth",
+            "unknown model 'torra'. Did you mean 'tora'? Allowed: tora, tora_cogvideox, ",
         ),
         (("metric=traj_eror",), "unknown metric 'traj_eror'. Did you mean 'traj_error'?"),
         (("metric=[traj_error,fvdd]",), "unknown metric 'fvdd'"),
