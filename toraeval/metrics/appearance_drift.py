@@ -6,14 +6,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.areas import check_video
+from toraeval.metrics.kinds import Found, LookMetric
 from toraeval.metrics.likeness import MIN_CONTRAST, PATCH_REACH, likeness
-from toraeval.metrics.paths import EXCLUDED, NO_VIDEO, POOLING, definition_of, known, per_object, scored_paths
+from toraeval.metrics.paths import (
+    EXCLUDED,
+    POOLING,
+    Paths,
+    definition_of,
+    per_object,
+)
 from toraeval.metrics.readings import final_errors, mean_over
-from toraeval.types import Case, Score, Tracks, Video
+from toraeval.types import Case, Video
 
 
-class AppearanceDrift:
+class AppearanceDrift(LookMetric):
     """Appearance drift: how little the patch at the tracked point correlates with the object's patch in frame 0.
 
     With the round patch (radius 0.06 of the shorter side) around the tracked point of object n in frame t, and the
@@ -36,34 +42,21 @@ class AppearanceDrift:
     version: ClassVar[str] = "1"
     direction: ClassVar[str] = "lower"
     units: ClassVar[str] = "1 - NCC"
-    needs_video: ClassVar[bool] = True
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
-        """Score one case; arrays: `drift_NT`, `colour_NT` in 8-bit levels, NaN where not scored.
-
-        Raises:
-            UserError: tracks or video do not fit the case.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str) or video is None:
-            return Score(self.name, self.version, skipped=paths if isinstance(paths, str) else NO_VIDEO)
-        check_video(self.name, case, video)
+    def measure(self, case: Case, paths: Paths, video: Video) -> Found:
+        """Return values and arrays `drift_NT`, `colour_NT` in 8-bit levels, NaN where not scored."""
         found = likeness(case, paths, video)
         known_N = found.recognisable_N[:, None]
         drift_NT = np.where(known_N, 1.0 - found.correlation_NT, np.nan)
         colour_NT = np.where(known_N, found.colour_NT, np.nan)
         if not np.isfinite(drift_NT).any():
-            return Score(
-                self.name,
-                self.version,
-                skipped=f"nothing to score: no object has structure in frame 0 (contrast below {MIN_CONTRAST:g})",
-            )
+            return f"nothing to score: no object has structure in frame 0 (contrast below {MIN_CONTRAST:g})"
         values = {
             "appearance_drift": per_object(drift_NT),
             "appearance_drift_final": float(mean_over(final_errors(drift_NT), axis=0)),
             "appearance_drift_colour": per_object(colour_NT),
         }
-        return Score(self.name, self.version, known(values), {"drift_NT": drift_NT, "colour_NT": colour_NT})
+        return values, {"drift_NT": drift_NT, "colour_NT": colour_NT}
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

@@ -7,11 +7,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from toraeval.metrics.boxes import box_of, box_overlap, moved_box, reference_masks
-from toraeval.metrics.paths import EXCLUDED, LOST, POOLING, definition_of, known, per_object, scored_paths
-from toraeval.types import Case, Score, Tracks, Video
+from toraeval.metrics.kinds import Found, PathMetric
+from toraeval.metrics.paths import (
+    EXCLUDED,
+    LOST,
+    POOLING,
+    Paths,
+    definition_of,
+    per_object,
+)
+from toraeval.types import Case
 
 
-class BoxIoU:
+class BoxIoU(PathMetric):
     """Box IoU of position: overlap of the ground truth's box with itself, moved by the tracking error.
 
     With the box b of the visible pixels of object n in frame t of the ground truth, target g and tracked point p:
@@ -32,18 +40,11 @@ class BoxIoU:
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "share"
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
-        """Score the tracks of one case; arrays: `box_iou_NT`, NaN where not scored.
-
-        Raises:
-            UserError: tracks or masks do not fit the case.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str):
-            return Score(self.name, self.version, skipped=paths)
+    def measure(self, case: Case, paths: Paths) -> Found:
+        """Return values and arrays `box_iou_NT`, NaN where not scored."""
         truth = reference_masks(self.name, case)
         if isinstance(truth, str):
-            return Score(self.name, self.version, skipped=truth)
+            return truth
         masks = truth[1]
         overlap_NT = np.full(paths.counted_NT.shape, np.nan)
         for n, t in np.argwhere(paths.counted_NT):
@@ -52,9 +53,9 @@ class BoxIoU:
                 shift = paths.tracked_NT2[n, t] - paths.target_NT2[n, t]
                 overlap_NT[n, t] = box_overlap(box, moved_box(box, shift))
         if not np.isfinite(overlap_NT).any():
-            return Score(self.name, self.version, skipped="nothing to score: every mask is empty")
+            return "nothing to score: every mask is empty"
         values = {"box_iou": per_object(overlap_NT)}
-        return Score(self.name, self.version, known(values), {"box_iou_NT": overlap_NT})
+        return values, {"box_iou_NT": overlap_NT}
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

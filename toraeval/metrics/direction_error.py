@@ -6,15 +6,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.paths import EXCLUDED, POOLING, definition_of, per_object, scored_paths
+from toraeval.metrics.kinds import Found, PathMetric
+from toraeval.metrics.paths import EXCLUDED, POOLING, Paths, definition_of, per_object
 from toraeval.metrics.steps import Steps, steps_of
-from toraeval.types import Case, FloatArray, Score, Tracks, Video
+from toraeval.types import Case, FloatArray
 
 STILL_SHARE = 0.25
 STILL_DEGREES = 90.0
 
 
-class DirectionError:
+class DirectionError(PathMetric):
     """Direction error: angle between the asked and the tracked movement, while the target moves.
 
     A step spans a fifteenth of the clip, at least one frame: one of 16 frames, four of 64, eight of 128, so that
@@ -37,27 +38,16 @@ class DirectionError:
     direction: ClassVar[str] = "lower"
     units: ClassVar[str] = "degrees"
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
-        """Score the tracks of one case; arrays: `angle_NT` degrees by the later frame of a step, NaN elsewhere.
-
-        Raises:
-            UserError: the tracks do not fit the case or hold a number that is not finite.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str):
-            return Score(self.name, self.version, skipped=paths)
+    def measure(self, case: Case, paths: Paths) -> Found:
+        """Return values and arrays `angle_NT` degrees by the later frame of a step, NaN elsewhere."""
         steps = steps_of(paths)
         if not steps.moving_NS.any():
-            return Score(
-                self.name,
-                self.version,
-                skipped=f"nothing to score: no target moves {steps.min_move:g} px in {steps.lag} frames",
-            )
+            return f"nothing to score: no target moves {steps.min_move:g} px in {steps.lag} frames"
         angle_NS, still_NS = _angles(steps)
         angle_NT = np.full(paths.counted_NT.shape, np.nan)
         angle_NT[:, steps.lag :] = angle_NS
         values = {"direction_error": per_object(angle_NS), "direction_error_still": per_object(still_NS)}
-        return Score(self.name, self.version, values, {"angle_NT": angle_NT})
+        return values, {"angle_NT": angle_NT}
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

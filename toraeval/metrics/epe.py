@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.paths import EXCLUDED, LOST, V1, definition_of, known, scored_paths
-from toraeval.types import Case, Score, Tracks, Video
+from toraeval.metrics.kinds import Found, PathMetric
+from toraeval.metrics.paths import EXCLUDED, LOST, V1, Paths, definition_of
+from toraeval.types import Case
 
 RASTER = (832, 480)
 """Width and height of MoveBench's clips in pixels."""
@@ -17,7 +18,7 @@ MAIN = replace(V1, distance="l2", pooling="points")
 WITH_QUERY = replace(MAIN, skip_query=False)
 
 
-class EPE:
+class EPE(PathMetric):
     """EPE, the mean Euclidean distance between conditioning tracks and tracks re-estimated on the output.
 
     With all scored points (object n, frame t) of a case in one set S, target g and tracked point p:
@@ -38,15 +39,8 @@ class EPE:
     direction: ClassVar[str] = "lower"
     units: ClassVar[str] = "px"
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
-        """Score the tracks of one case; arrays: `errors_NT`, Euclidean pixels, NaN where not scored.
-
-        Raises:
-            UserError: the tracks do not fit the case or hold a number that is not finite.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str):
-            return Score(self.name, self.version, skipped=paths)
+    def measure(self, case: Case, paths: Paths) -> Found:
+        """Return values and arrays `errors_NT`, Euclidean pixels, NaN where not scored."""
         scale = np.array(RASTER) / paths.size
         mapped = replace(
             paths, target_NT2=paths.target_NT2 * scale, tracked_NT2=paths.tracked_NT2 * scale, size=RASTER
@@ -57,7 +51,7 @@ class EPE:
             "epe_with_query": paths.measure(WITH_QUERY).value,
             "epe_832x480": mapped.measure(MAIN).value,
         }
-        return Score(self.name, self.version, known(values), {"errors_NT": main.error_NT})
+        return values, {"errors_NT": main.error_NT}
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.paths import EXCLUDED, LOST, V1, definition_of, known, scored_paths
-from toraeval.types import Case, Score, Tracks, Video
+from toraeval.metrics.kinds import Found, PathMetric
+from toraeval.metrics.paths import EXCLUDED, LOST, V1, Paths, definition_of
+from toraeval.types import Case
 
 MAIN = replace(V1, distance="l2", pooling="final")
 
 
-class FinalError:
+class FinalError(PathMetric):
     """Final-position error: distance from the asked path in the last scored frame of each object.
 
     With e(n) the last frame in which the target of object n is visible and inside the picture:
@@ -32,15 +33,8 @@ class FinalError:
     direction: ClassVar[str] = "lower"
     units: ClassVar[str] = "px"
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
-        """Score the tracks of one case; arrays: `final_error_N` pixels and `final_frame_N`, NaN if not scored.
-
-        Raises:
-            UserError: the tracks do not fit the case or hold a number that is not finite.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str):
-            return Score(self.name, self.version, skipped=paths)
+    def measure(self, case: Case, paths: Paths) -> Found:
+        """Return values and arrays `final_error_N` pixels and `final_frame_N`, NaN if not scored."""
         main = paths.measure(MAIN)
         counted = paths.counted_NT
         last = counted.shape[1] - 1 - counted[:, ::-1].argmax(axis=1)
@@ -55,7 +49,7 @@ class FinalError:
             "final_error_N": np.where(some, main.error_NT[np.arange(len(last)), last], np.nan),
             "final_frame_N": np.where(some, last, np.nan),
         }
-        return Score(self.name, self.version, known(values), arrays)
+        return values, arrays
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

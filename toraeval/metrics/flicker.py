@@ -8,16 +8,17 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from toraeval.metrics.areas import OBJECT_REACH, check_video, near
-from toraeval.metrics.paths import NO_VIDEO, Paths, definition_of, scored_paths
+from toraeval.metrics.areas import OBJECT_REACH, near
+from toraeval.metrics.kinds import Found, LookMetric
+from toraeval.metrics.paths import Paths, definition_of
 from toraeval.metrics.readings import mean_over
-from toraeval.types import ByteArray, Case, FloatArray, Score, Tracks, Video
+from toraeval.types import ByteArray, Case, FloatArray, Video
 
 RASTER = 256
 """Larger pictures are looked at in every k-th row and column, k = shorter side // 256."""
 
 
-class Flicker:
+class Flicker(LookMetric):
     """Flicker: how far a frame's quiet parts lie from the mean of the frames before and after.
 
     For the quiet part Q_t, all pixels farther than 0.15 of the shorter side from every target and every tracked
@@ -37,30 +38,19 @@ class Flicker:
     version: ClassVar[str] = "1"
     direction: ClassVar[str] = "lower"
     units: ClassVar[str] = "levels"
-    needs_video: ClassVar[bool] = True
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
-        """Score one case; arrays: `flicker_T`, 8-bit levels, NaN where a frame has no value.
-
-        Raises:
-            UserError: tracks or video do not fit the case.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str) or video is None:
-            return Score(self.name, self.version, skipped=paths if isinstance(paths, str) else NO_VIDEO)
-        check_video(self.name, case, video)
+    def measure(self, case: Case, paths: Paths, video: Video) -> Found:
+        """Return values and arrays `flicker_T`, 8-bit levels, NaN where a frame has no value."""
         if video.num_frames < 3:
-            return Score(self.name, self.version, skipped="nothing to score: 2 frames, flicker needs 3")
+            return "nothing to score: 2 frames, flicker needs 3"
         flicker_T = _flicker(paths, video)
         value = float(mean_over(flicker_T, axis=0))
         if np.isnan(value):
-            return Score(
-                self.name,
-                self.version,
-                skipped=f"nothing to score: no pixel is farther than {OBJECT_REACH:g} of the shorter side from "
-                "targets and tracked points",
+            return (
+                f"nothing to score: no pixel is farther than {OBJECT_REACH:g} of the shorter side from "
+                "targets and tracked points"
             )
-        return Score(self.name, self.version, {"flicker": value}, {"flicker_T": flicker_T})
+        return {"flicker": value}, {"flicker_T": flicker_T}
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

@@ -6,14 +6,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.areas import check_video
 from toraeval.metrics.boxes import box_of, box_overlap, reference_masks
-from toraeval.metrics.paths import EXCLUDED, NO_VIDEO, POOLING, definition_of, known, per_object, scored_paths
+from toraeval.metrics.kinds import Found, LookMetric
+from toraeval.metrics.paths import (
+    EXCLUDED,
+    POOLING,
+    Paths,
+    definition_of,
+    per_object,
+)
 from toraeval.metrics.segmentation import ColourModel
-from toraeval.types import BoolArray, Case, Score, Tracks, Video
+from toraeval.types import BoolArray, Case, Video
 
 
-class MaskIoU:
+class MaskIoU(LookMetric):
     """Mask IoU: overlap of the object found in the generated clip with its pixels in the ground truth.
 
     With the mask M of the visible pixels of object n in frame t of the ground truth, and G its pixels in the
@@ -37,21 +43,12 @@ class MaskIoU:
     version: ClassVar[str] = "1"
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "share"
-    needs_video: ClassVar[bool] = True
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
-        """Score one case; arrays: `mask_iou_NT`, `box_iou_NT`, NaN where not scored.
-
-        Raises:
-            UserError: tracks, video or masks do not fit the case.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str) or video is None:
-            return Score(self.name, self.version, skipped=paths if isinstance(paths, str) else NO_VIDEO)
-        check_video(self.name, case, video)
+    def measure(self, case: Case, paths: Paths, video: Video) -> Found:
+        """Return values and arrays `mask_iou_NT`, `box_iou_NT`, NaN where not scored."""
         truth = reference_masks(self.name, case)
         if isinstance(truth, str):
-            return Score(self.name, self.version, skipped=truth)
+            return truth
         reference, masks = truth
         model = ColourModel(reference.video.thwc[0], masks[:, 0], paths.target_NT2[:, 0])
         mask_iou = np.full(paths.counted_NT.shape, np.nan)
@@ -62,14 +59,14 @@ class MaskIoU:
                 mask_iou[n, t], box_iou[n, t] = _overlaps(masks[n, t], own, corner)
                 found[n, t] = own.any()
         if not np.isfinite(mask_iou).any():
-            return Score(self.name, self.version, skipped="nothing to score: every mask is empty")
+            return "nothing to score: every mask is empty"
         values = {
             "mask_iou": per_object(mask_iou),
             "mask_iou_box": per_object(box_iou),
             "mask_iou_found": per_object(found),
         }
         arrays = {"mask_iou_NT": mask_iou, "box_iou_NT": box_iou}
-        return Score(self.name, self.version, known(values), arrays)
+        return values, arrays
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

@@ -7,14 +7,15 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from toraeval.metrics.areas import OBJECT_REACH, check_video, near
-from toraeval.metrics.paths import EXCLUDED, NO_VIDEO, Paths, definition_of, known, scored_paths
+from toraeval.metrics.areas import OBJECT_REACH, near
+from toraeval.metrics.kinds import Found, LookMetric
+from toraeval.metrics.paths import EXCLUDED, Paths, definition_of
 from toraeval.metrics.readings import mean_over
 from toraeval.metrics.steps import steps_of, travelled
-from toraeval.types import Case, FloatArray, Score, Tracks, Video
+from toraeval.types import Case, FloatArray, Video
 
 
-class MotionAmount:
+class MotionAmount(LookMetric):
     """Motion amount: the share of the asked way that the object travels, and how much the picture changes.
 
     With the lengths of the asked and the tracked way of object n over steps of a fifteenth of the clip (see
@@ -37,21 +38,12 @@ class MotionAmount:
     version: ClassVar[str] = "1"
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "share"
-    needs_video: ClassVar[bool] = True
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
-        """Score one case; arrays: `asked_N` and `seen_N`, ways in pixels, `inside_T` and `outside_T`, levels.
-
-        Raises:
-            UserError: tracks or video do not fit the case.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str) or video is None:
-            return Score(self.name, self.version, skipped=paths if isinstance(paths, str) else NO_VIDEO)
-        check_video(self.name, case, video)
+    def measure(self, case: Case, paths: Paths, video: Video) -> Found:
+        """Return values and arrays `asked_N` and `seen_N`, ways in pixels, `inside_T` and `outside_T`, levels."""
         asked_N, seen_N = travelled(steps_of(paths))
         if not np.isfinite(asked_N).any():
-            return Score(self.name, self.version, skipped="nothing to score: every target stands still")
+            return "nothing to score: every target stands still"
         inside_T, outside_T = _changes(paths, video)
         ratio_N = seen_N / asked_N
         values = {
@@ -61,7 +53,7 @@ class MotionAmount:
             "motion_amount_outside": float(mean_over(outside_T, axis=0)),
         }
         arrays = {"asked_N": asked_N, "seen_N": seen_N, "inside_T": inside_T, "outside_T": outside_T}
-        return Score(self.name, self.version, known(values), arrays)
+        return values, arrays
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.areas import check_video
+from toraeval.metrics.kinds import Found, LookMetric
 from toraeval.metrics.likeness import MIN_CONTRAST, PATCH_REACH, Likeness, likeness
-from toraeval.metrics.paths import EXCLUDED, NO_VIDEO, Paths, definition_of, known, per_object, scored_paths
+from toraeval.metrics.paths import EXCLUDED, Paths, definition_of, per_object
 from toraeval.metrics.readings import mean_over
 from toraeval.metrics.steps import steps_of, travelled
-from toraeval.types import BoolArray, Case, FloatArray, Score, Tracks, Video
+from toraeval.types import BoolArray, Case, FloatArray, Video
 
 MIN_CORRELATION = 0.5
 MAX_FADED = 0.5
@@ -28,7 +28,7 @@ MIN_WAY = 0.5
 """A moving target's object must have travelled this share of the asked way."""
 
 
-class ObjectSurvival:
+class ObjectSurvival(LookMetric):
     """Object survival: share of objects that still look like themselves at the end of the clip and have moved.
 
     In a frame an object is present when the round patch at the tracked point (as in `appearance_drift`) correlates
@@ -52,25 +52,12 @@ class ObjectSurvival:
     version: ClassVar[str] = "1"
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "share"
-    needs_video: ClassVar[bool] = True
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
-        """Score one case; arrays: `present_NT`, `survived_N`, `moved_N` (1 or 0), NaN where not scored.
-
-        Raises:
-            UserError: tracks or video do not fit the case.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str) or video is None:
-            return Score(self.name, self.version, skipped=paths if isinstance(paths, str) else NO_VIDEO)
-        check_video(self.name, case, video)
+    def measure(self, case: Case, paths: Paths, video: Video) -> Found:
+        """Return values and arrays `present_NT`, `survived_N`, `moved_N` (1 or 0), NaN where not scored."""
         present_NT = _present(likeness(case, paths, video))
         if not np.isfinite(present_NT).any():
-            return Score(
-                self.name,
-                self.version,
-                skipped=f"nothing to score: no object has structure in frame 0 (contrast below {MIN_CONTRAST:g})",
-            )
+            return f"nothing to score: no object has structure in frame 0 (contrast below {MIN_CONTRAST:g})"
         there_N = _at_the_end(present_NT)
         moved_N = _moved(paths)
         survived_N = np.where(np.isfinite(there_N), (there_N == 1) & moved_N, np.nan)
@@ -80,7 +67,7 @@ class ObjectSurvival:
             "object_survival_frames": per_object(present_NT),
         }
         arrays = {"present_NT": present_NT, "survived_N": survived_N, "moved_N": moved_N.astype(np.float64)}
-        return Score(self.name, self.version, known(values), arrays)
+        return values, arrays
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
-from toraeval.metrics.paths import EXCLUDED, LOST, POOLING, V1, definition_of, known, scored_paths
+from toraeval.metrics.kinds import Found, PathMetric
+from toraeval.metrics.paths import EXCLUDED, LOST, POOLING, V1, Paths, definition_of
 from toraeval.metrics.readings import READINGS, Reading
-from toraeval.types import Case, Score, Tracks, Video
+from toraeval.types import Case
 
 MAIN = replace(V1, distance="l2")
 
@@ -28,7 +29,7 @@ COLUMNS: dict[str, tuple[Reading, str]] = {
 }
 
 
-class ObjMC:
+class ObjMC(PathMetric):
     """ObjMC, the Euclidean distance between asked and recovered object trajectories (MotionCtrl, arXiv 2312.03641).
 
     For the set S_n of scored frames of object n, target g and tracked point p in pixels of the scored size:
@@ -49,18 +50,11 @@ class ObjMC:
     direction: ClassVar[str] = "lower"
     units: ClassVar[str] = "px"
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
-        """Score the tracks of one case; arrays: `errors_NT`, Euclidean pixels, NaN where not scored.
-
-        Raises:
-            UserError: the tracks do not fit the case or hold a number that is not finite.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str):
-            return Score(self.name, self.version, skipped=paths)
+    def measure(self, case: Case, paths: Paths) -> Found:
+        """Return values and arrays `errors_NT`, Euclidean pixels, NaN where not scored."""
         measured = {name: paths.measure(reading) for name, (reading, _) in COLUMNS.items()}
-        values = known({name: found.value for name, found in measured.items()})
-        return Score(self.name, self.version, values, {"errors_NT": measured["objmc"].error_NT})
+        values = {name: found.value for name, found in measured.items()}
+        return values, {"errors_NT": measured["objmc"].error_NT}
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

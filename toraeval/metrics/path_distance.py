@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.paths import EXCLUDED, LOST, definition_of, scored_paths
+from toraeval.metrics.kinds import Found, PathMetric
+from toraeval.metrics.paths import EXCLUDED, LOST, Paths, definition_of
 from toraeval.metrics.readings import mean_over
-from toraeval.types import Case, FloatArray, Score, Tracks, Video
+from toraeval.types import Case, FloatArray
 
 
-class PathDistance:
+class PathDistance(PathMetric):
     """Path distance: how far the tracked path is from the asked one when time may be stretched.
 
     Points are matched in order, both paths from start to end. With the Euclidean distance d(i, j) between tracked
@@ -37,15 +38,8 @@ class PathDistance:
     direction: ClassVar[str] = "lower"
     units: ClassVar[str] = "px"
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
-        """Score the tracks of one case; arrays: `dtw_N`, `frechet_N`, pixels, NaN for an object without points.
-
-        Raises:
-            UserError: the tracks do not fit the case or hold a number that is not finite.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str):
-            return Score(self.name, self.version, skipped=paths)
+    def measure(self, case: Case, paths: Paths) -> Found:
+        """Return values and arrays `dtw_N`, `frechet_N`, pixels, NaN for an object without points."""
         objects = len(paths.counted_NT)
         dtw, frechet, plain = (np.full(objects, np.nan) for _ in range(3))
         for n, counted in enumerate(paths.counted_NT):
@@ -58,7 +52,7 @@ class PathDistance:
             "path_distance_frechet": float(mean_over(frechet, axis=0)),
             "path_distance_timing": float(mean_over(np.maximum(plain - dtw, 0.0), axis=0)),
         }
-        return Score(self.name, self.version, values, {"dtw_N": dtw, "frechet_N": frechet})
+        return values, {"dtw_N": dtw, "frechet_N": frechet}
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

@@ -7,15 +7,16 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
+from toraeval.metrics.kinds import PictureMetric
 from toraeval.metrics.paths import definition_of
-from toraeval.metrics.reference import FRAMES_RULE, ComparedFrames, compared_frames
-from toraeval.types import ByteArray, Case, Score, Tracks, UserError, Video
+from toraeval.metrics.reference import FRAMES_RULE
+from toraeval.types import ByteArray
 
 LARGEST_DB = 100.0
 SMALLEST_ERROR = 1e-10
 
 
-class PSNR:
+class PSNR(PictureMetric):
     """Peak signal-to-noise ratio of the generated frames against the reference frames.
 
         psnr = mean over cases, frames t of 10 log10(1 / mse_t), pixels in [0, 1], mse over pixels and channels
@@ -41,28 +42,10 @@ class PSNR:
     version: ClassVar[str] = "1"
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "dB"
-    needs_video: ClassVar[bool] = True
 
-    def __init__(self, max_frames: int = 16) -> None:
-        if max_frames < 1:
-            raise UserError(f"psnr: max_frames={max_frames}; allowed: whole numbers >= 1")
-        self.max_frames = max_frames
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return everything that changes a value."""
-        return {"metric": self.name, "version": self.version, "max_frames": self.max_frames}
-
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
-        """Score one case; arrays: `psnr_T` in dB, NaN for frames that are not compared.
-
-        Raises:
-            UserError: the video or the reference does not fit the case.
-        """
-        frames = compared_frames(self.name, case, video, self.max_frames)
-        if not isinstance(frames, ComparedFrames):
-            return Score(self.name, self.version, skipped=frames)
-        psnr_T = frames.per_frame(psnr)
-        return Score(self.name, self.version, {"psnr": float(np.nanmean(psnr_T))}, {"psnr_T": psnr_T})
+    def compare(self, frame_HWC: ByteArray, truth_HWC: ByteArray) -> float:
+        """Return the ratio in dB of two uint8 frames."""
+        return psnr(frame_HWC, truth_HWC)
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

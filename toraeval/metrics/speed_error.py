@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.paths import EXCLUDED, POOLING, definition_of, known, per_object, scored_paths
+from toraeval.metrics.kinds import Found, PathMetric
+from toraeval.metrics.paths import EXCLUDED, POOLING, Paths, definition_of, per_object
 from toraeval.metrics.readings import mean_over
 from toraeval.metrics.steps import steps_of
-from toraeval.types import Case, Score, Tracks, Video
+from toraeval.types import Case
 
 
-class SpeedError:
+class SpeedError(PathMetric):
     """Speed error: difference between the asked and the tracked speed, whatever the direction.
 
     A step spans a fifteenth of the clip, at least one frame (see `direction_error`), so that sub-pixel jitter of
@@ -34,22 +35,11 @@ class SpeedError:
     direction: ClassVar[str] = "lower"
     units: ClassVar[str] = "px/frame"
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
-        """Score the tracks of one case; arrays: `asked_NT`, `seen_NT`, px per frame by the later end of a step.
-
-        Raises:
-            UserError: the tracks do not fit the case or hold a number that is not finite.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str):
-            return Score(self.name, self.version, skipped=paths)
+    def measure(self, case: Case, paths: Paths) -> Found:
+        """Return values and arrays `asked_NT`, `seen_NT`, px per frame by the later end of a step."""
         steps = steps_of(paths)
         if not steps.counted_NS.any():
-            return Score(
-                self.name,
-                self.version,
-                skipped=f"nothing to score: no target is visible in two frames that lie {steps.lag} apart",
-            )
+            return f"nothing to score: no target is visible in two frames that lie {steps.lag} apart"
         asked = np.where(steps.counted_NS, np.linalg.norm(steps.target_NS2, axis=-1), np.nan) / steps.lag
         seen = np.where(steps.counted_NS, np.linalg.norm(steps.tracked_NS2, axis=-1), np.nan) / steps.lag
         moving = steps.moving_NS.any(axis=1)
@@ -63,7 +53,7 @@ class SpeedError:
         arrays = {"asked_NT": np.full(paths.counted_NT.shape, np.nan)}
         arrays["seen_NT"] = arrays["asked_NT"].copy()
         arrays["asked_NT"][:, steps.lag :], arrays["seen_NT"][:, steps.lag :] = asked, seen
-        return Score(self.name, self.version, known(values), arrays)
+        return values, arrays
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

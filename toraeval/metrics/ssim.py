@@ -8,15 +8,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from toraeval.metrics.kinds import PictureMetric
 from toraeval.metrics.paths import definition_of
-from toraeval.metrics.reference import FRAMES_RULE, ComparedFrames, compared_frames
-from toraeval.types import ByteArray, Case, Score, Tracks, UserError, Video
+from toraeval.metrics.reference import FRAMES_RULE
+from toraeval.types import ByteArray, Case, Score, Tracks, Video
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = 0.01**2, 0.03**2
 
 
-class SSIM:
+class SSIM(PictureMetric):
     """Structural similarity of the generated frames to the reference frames.
 
         ssim = mean over cases, frames, channels, places of
@@ -45,33 +46,19 @@ class SSIM:
     version: ClassVar[str] = "1"
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = ""
-    needs_video: ClassVar[bool] = True
-
-    def __init__(self, max_frames: int = 16) -> None:
-        if max_frames < 1:
-            raise UserError(f"ssim: max_frames={max_frames}; allowed: whole numbers >= 1")
-        self.max_frames = max_frames
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return everything that changes a value."""
-        return {"metric": self.name, "version": self.version, "max_frames": self.max_frames}
 
     def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
-        """Score one case; arrays: `ssim_T`, NaN for frames that are not compared.
-
-        Raises:
-            UserError: the video or the reference does not fit the case.
-        """
+        """Score one case; see `PictureMetric.score`."""
         if min(case.height, case.width) < WINDOW:
             reason = (
                 f"pictures of {case.width}x{case.height} are smaller than the window of {WINDOW}x{WINDOW}"
             )
             return Score(self.name, self.version, skipped=reason)
-        frames = compared_frames(self.name, case, video, self.max_frames)
-        if not isinstance(frames, ComparedFrames):
-            return Score(self.name, self.version, skipped=frames)
-        ssim_T = frames.per_frame(ssim)
-        return Score(self.name, self.version, {"ssim": float(np.nanmean(ssim_T))}, {"ssim_T": ssim_T})
+        return super().score(case, tracks, video)
+
+    def compare(self, frame_HWC: ByteArray, truth_HWC: ByteArray) -> float:
+        """Return the similarity of two uint8 RGB frames of at least 11x11 pixels."""
+        return ssim(frame_HWC, truth_HWC)
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.paths import EXCLUDED, LOST, POOLING, V1, definition_of, known, scored_paths
-from toraeval.types import Case, FloatArray, Score, Tracks, Video
+from toraeval.metrics.kinds import Found, PathMetric
+from toraeval.metrics.paths import EXCLUDED, LOST, POOLING, V1, Paths, definition_of
+from toraeval.types import Case, FloatArray
 
 RADIUS, WIDE = 16.0, 50.0
 """Pixels of a 256x256 raster: what pips2's code uses, and what its paper states."""
@@ -16,7 +17,7 @@ RADIUS, WIDE = 16.0, 50.0
 MAIN = replace(V1, distance="l2", pooling="survival", canvas=256, threshold=RADIUS)
 
 
-class Survival:
+class Survival(PathMetric):
     """Track survival: share of an object's scored frames before it first leaves a radius around its target.
 
     Both paths are mapped to a 256x256 raster (x*256/width, y*256/height). With S_n the scored frames of object n
@@ -36,22 +37,15 @@ class Survival:
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "share"
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
-        """Score the tracks of one case; arrays: `alive_NT` (1 or 0), NaN where not scored.
-
-        Raises:
-            UserError: the tracks do not fit the case or hold a number that is not finite.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str):
-            return Score(self.name, self.version, skipped=paths)
+    def measure(self, case: Case, paths: Paths) -> Found:
+        """Return values and arrays `alive_NT` (1 or 0), NaN where not scored."""
         main = paths.measure(MAIN)
         values = {
             "survival": main.value,
             "survival_50": paths.measure(replace(MAIN, threshold=WIDE)).value,
             "survival_whole": float((main.error_NT <= RADIUS)[paths.counted_NT].all()),
         }
-        return Score(self.name, self.version, known(values), {"alive_NT": _alive(main.error_NT)})
+        return values, {"alive_NT": _alive(main.error_NT)}
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""

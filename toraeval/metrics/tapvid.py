@@ -7,15 +7,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from toraeval.geometry import inside_canvas
-from toraeval.metrics.paths import definition_of, known, scored_paths
+from toraeval.metrics.kinds import Found, PathMetric
+from toraeval.metrics.paths import Paths, definition_of
 from toraeval.metrics.readings import distances, offsets
 from toraeval.trajectories.tapvid import THRESHOLDS, tapvid_metrics, to_raster
-from toraeval.types import Case, Score, Tracks, Video
+from toraeval.types import Case
 
 CONVENTION = "tapnet"
 
 
-class TapVid:
+class TapVid(PathMetric):
     """TAP-Vid scores between asked and tracked path: Average Jaccard, position accuracy, occlusion accuracy.
 
     Both paths are mapped to a 256x256 raster (x*256/width, y*256/height, tapnet's convention). With the
@@ -40,15 +41,8 @@ class TapVid:
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "share"
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
-        """Score the tracks of one case; arrays: `errors_NT`, raster pixels, NaN where the target is not seen.
-
-        Raises:
-            UserError: the tracks do not fit the case or hold a number that is not finite.
-        """
-        paths = scored_paths(self.name, case, tracks)
-        if isinstance(paths, str):
-            return Score(self.name, self.version, skipped=paths)
+    def measure(self, case: Case, paths: Paths) -> Found:
+        """Return values and arrays `errors_NT`, raster pixels, NaN where the target is not seen."""
         visible = paths.target_visible_NT & inside_canvas(paths.target_NT2, paths.size)
         asked = visible[:, 0]
         target = to_raster(paths.target_NT2, paths.size, CONVENTION)
@@ -58,12 +52,7 @@ class TapVid:
         )
         values = {"tapvid": found.pop("aj")} | {f"tapvid_{name}": value for name, value in found.items()}
         error = distances(offsets(target, tracked), "l2")
-        return Score(
-            self.name,
-            self.version,
-            known(values),
-            {"errors_NT": np.where(paths.counted_NT, error, np.nan)},
-        )
+        return values, {"errors_NT": np.where(paths.counted_NT, error, np.nan)}
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""
