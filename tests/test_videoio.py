@@ -206,7 +206,7 @@ def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any, 
             raise sink.failure
         return int(sink._file.write(data))
 
-    monkeypatch.setattr(videoio._Sink, "write", limited)
+    monkeypatch.setattr(videoio.writing._Sink, "write", limited)
     with pytest.raises(
         UserError, match=r"no space left: the clip needs up to 1 MB, .* delete old runs"
     ) as caught:

@@ -28,7 +28,7 @@ def noise(frames_THWC: ByteArray, sigma: float, rng: np.random.Generator) -> Byt
 
 
 def h264(frames_THWC: ByteArray, fps: float) -> ByteArray:
-    """Return the frames after H.264 at the quality of the preview files (see `videoio.PREVIEW_OPTIONS`)."""
+    """Return the frames after H.264 at the quality of the preview files (see `videoio.writing.PREVIEW_OPTIONS`)."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         videoio.write_preview(Video.from_thwc(frames_THWC, fps), path)

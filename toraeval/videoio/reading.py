@@ -1,23 +1,14 @@
-"""Video files: lossless for scoring, H.264 for viewing; the only importer of PyAV.
-
-A scored clip never passes through a lossy codec: `write_lossless` stores RGB with libx264rgb at quantiser 0
-in Matroska, and `read` gives back the same bytes. Files get their final name only when complete.
-"""
+"""Decoding clips: every frame is counted, and damaged or cut-off files are refused."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import os
-import secrets
-import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import av
 import numpy as np
@@ -25,15 +16,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from toraeval.types import ByteArray, UserError, Video
-
-# The same on every machine: x264's bytes depend on it, and equal clips should give equal files.
-ENCODER_THREADS = 2
-# Our own files carry their length and exact rate, because Matroska rounds both away.
-FRAMES_TAG = "TORAEVAL_FRAMES"
-FPS_TAG = "TORAEVAL_FPS"
-TEMPORARY = ".tmp-"  # start of the names of unfinished files, which a killed process leaves behind
-LOSSLESS_OPTIONS = {"crf": "0", "preset": "ultrafast", "g": "16"}
-PREVIEW_OPTIONS = {"crf": "18", "preset": "veryfast"}
+from toraeval.videoio.writing import FPS_TAG, FRAMES_TAG
 
 
 @dataclass(frozen=True)
@@ -53,33 +36,6 @@ class VideoProbe:
     header_frames: int | None
     codec: str
     pixel_format: str
-
-
-def write_lossless(video: Video, path: str | os.PathLike[str]) -> Path:
-    """Write the exact frames as Matroska (H.264 RGB, quantiser 0); any size, odd ones included.
-
-    Raises:
-        UserError: the disk is full or the place is not writable; no partial file stays.
-    """
-    return _write(video.thwc, video.fps, Path(path), "matroska", "libx264rgb", "rgb24", LOSSLESS_OPTIONS)
-
-
-def write_preview(video: Video, path: str | os.PathLike[str]) -> Mapping[str, Any]:
-    """Write a small H.264 file (MP4, yuv420p) that browsers play; lossy, never to be scored.
-
-    Returns:
-        JSON-able facts: `width`, `height` of the file and `padded` `[right, bottom]`: edge pixels
-        repeated to reach even sides, which yuv420p needs.
-
-    Raises:
-        UserError: the disk is full or the place is not writable; no partial file stays.
-    """
-    frames = video.thwc
-    right, bottom = video.width % 2, video.height % 2
-    if right or bottom:
-        frames = np.pad(frames, ((0, 0), (0, bottom), (0, right), (0, 0)), mode="edge")
-    _write(frames, video.fps, Path(path), "mp4", "libx264", "yuv420p", PREVIEW_OPTIONS)
-    return {"width": video.width + right, "height": video.height + bottom, "padded": [right, bottom]}
 
 
 def read(path: str | os.PathLike[str]) -> Video:
@@ -133,114 +89,6 @@ def probe(path: str | os.PathLike[str]) -> VideoProbe:
             codec=context.name,
             pixel_format=context.pix_fmt or "",
         )
-
-
-def video_sha256(video: Video) -> str:
-    """Return the SHA-256 of shape, rate and RGB bytes; it does not depend on memory layout or file format."""
-    digest = hashlib.sha256(f"{video.num_frames}x{video.height}x{video.width}@{float(video.fps)!r}".encode())
-    for frame in video.thwc:
-        digest.update(np.ascontiguousarray(frame).data)
-    return digest.hexdigest()
-
-
-# --- writing ------------------------------------------------------------------------------------------------
-
-
-def _write(
-    frames_THWC: ByteArray,
-    fps: float,
-    path: Path,
-    container_format: str,
-    codec: str,
-    pixel_format: str,
-    options: Mapping[str, str],
-) -> Path:
-    if not fps > 0:
-        raise UserError(f"{path}: fps={fps}; allowed are numbers above 0")
-    raw_bytes = frames_THWC.size
-    with _atomic(path, raw_bytes) as file:
-        container = av.open(
-            file,
-            "w",
-            format=container_format,
-            # Without bitexact the muxers add random identifiers, and equal clips would give different files.
-            options={"fflags": "+bitexact"},
-        )
-        try:
-            container.metadata.update({FRAMES_TAG: str(len(frames_THWC)), FPS_TAG: repr(float(fps))})
-            stream = cast(
-                VideoStream, container.add_stream(codec, rate=Fraction(fps).limit_denominator(100_000))
-            )
-            stream.height, stream.width = frames_THWC.shape[1:3]
-            stream.pix_fmt = pixel_format
-            stream.options = dict(options)
-            stream.thread_count = ENCODER_THREADS
-            for frame in frames_THWC:
-                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-                container.mux(stream.encode(picture))
-            container.mux(stream.encode(None))
-        finally:
-            container.close()
-    return path
-
-
-class _Sink:
-    """File object for FFmpeg that remembers its first error, which PyAV may replace by a vague one."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.failure: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        try:
-            return self._file.write(data)
-        except OSError as error:
-            self.failure = self.failure or error
-            raise
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-
-@contextlib.contextmanager
-def _atomic(path: Path, expected_bytes: int) -> Iterator[_Sink]:
-    """Open a temporary file beside `path`; fsync and rename it on success, delete it on any failure."""
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            sink = _Sink(file)
-            try:
-                yield sink
-            except av.error.FFmpegError as error:
-                raise sink.failure or error from error
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(_write_failure(path, error, expected_bytes)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _write_failure(path: Path, error: OSError, expected_bytes: int) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        try:
-            free = f"{shutil.disk_usage(path.parent).free / 1e6:.0f} MB are free"
-        except OSError:
-            free = "the disk is full"
-        return (
-            f"{path}: no space left: the clip needs up to {max(expected_bytes / 1e6, 1):.0f} MB, {free}; "
-            "delete old runs or choose another results folder, then run the same command again"
-        )
-    return f"{path}: cannot write: {error.strerror or error}; choose a folder that you may write to"
-
-
-# --- reading ------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager

@@ -1,0 +1,25 @@
+"""Video files: lossless for scoring, H.264 for viewing; the only importer of PyAV.
+
+A scored clip never passes through a lossy codec: `write_lossless` stores RGB with libx264rgb at quantiser 0
+in Matroska, and `read` gives back the same bytes. Files get their final name only when complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from toraeval.types import Video
+from toraeval.videoio.reading import VideoProbe, probe, read
+from toraeval.videoio.writing import TEMPORARY, write_lossless, write_preview
+
+__all__ = ["TEMPORARY", "VideoProbe", "probe", "read", "video_sha256", "write_lossless", "write_preview"]
+
+
+def video_sha256(video: Video) -> str:
+    """Return the SHA-256 of shape, rate and RGB bytes; it does not depend on memory layout or file format."""
+    digest = hashlib.sha256(f"{video.num_frames}x{video.height}x{video.width}@{float(video.fps)!r}".encode())
+    for frame in video.thwc:
+        digest.update(np.ascontiguousarray(frame).data)
+    return digest.hexdigest()
