@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from toraeval import keys
 from toraeval.config.models import RivalConfig
-from toraeval.models.base import need_first_frame
+from toraeval.models.base import need_first_frame, shipped_sha256
 from toraeval.models.tora.checkpoint import train_command
 from toraeval.models.tora.linear_vae import BLOCK, LinearPatchAutoencoder
 from toraeval.models.tora.pipeline import SamplingOptions, all_tracks
 from toraeval.models.tora.text import prompt_facts
-from toraeval.types import Case, MissingAsset, UserError, Video
+from toraeval.types import Case, UserError, Video
 
 from . import checkpoint
 from .network import UNet
@@ -54,22 +53,15 @@ class EmbeddedRival:
         self.options = SamplingOptions(steps, guidance, config.precision)
         self.path = Path(config.weights) if config.weights else checkpoint.weights_path(name)
         self._loaded: tuple[UNet, LinearPatchAutoencoder] | None = None
-        self._hash: str | None = None
 
-    @property
+    @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 of the weights file.
 
         Raises:
             MissingAsset: the file does not exist.
         """
-        if self._hash is None:
-            if not self.path.exists():
-                raise MissingAsset(
-                    f"{self.name}: no weights at {self.path}; train them with: {train_command(self.name)}"
-                )
-            self._hash = keys.file_sha256(self.path)
-        return self._hash
+        return shipped_sha256(self.name, self.path, train_command(self.name))
 
     def prepare(self) -> None:
         """Load the weights, once."""

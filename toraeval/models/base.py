@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
-from toraeval.types import Case, UserError, Video
+from toraeval.keys import current_sha256
+from toraeval.types import Case, MissingAsset, UserError, Video
 
 
 class Generator(Protocol):
@@ -46,3 +48,14 @@ def need_first_frame(model: str, case: Case) -> None:
     """
     if case.first_frame_HWC is None:
         raise UserError(f"case {case.id}: model {model} needs a first frame, and the suite gives none")
+
+
+def shipped_sha256(model: str, weights: Path, train_command: str) -> str:
+    """Return the SHA-256 of the weights file of an embedded model.
+
+    Raises:
+        MissingAsset: the file does not exist, with the command that makes it.
+    """
+    if not weights.exists():
+        raise MissingAsset(f"{model}: no weights at {weights}; train them with: {train_command}")
+    return current_sha256(weights)

@@ -25,6 +25,7 @@ import numpy.typing as npt
 import torch
 
 from toraeval import assets
+from toraeval.keys import current_sha256
 from toraeval.trackers.base import check_queries
 from toraeval.types import FloatArray, MissingAsset, Tracks, UserError, Video
 
@@ -48,12 +49,6 @@ def code_hash(repo_dir: Path) -> str:
         digest.update(path.relative_to(repo_dir).as_posix().encode() + b"\0")
         digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return digest.hexdigest()
-
-
-@functools.lru_cache(maxsize=8)
-def _file_hash(path: str, size: int, modified_ns: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -215,8 +210,7 @@ class _CoTracker3(ABC):
         if self.weights == "random":
             return "random"
         path = self._weights_path()
-        stat = path.stat()
-        found = _file_hash(str(path), stat.st_size, stat.st_mtime_ns)
+        found = current_sha256(path)
         if self.sha256 is not None and found != self.sha256.lower():
             raise UserError(
                 f"tracker {self.name}: {path} has SHA-256 {found}, expected {self.sha256}; "

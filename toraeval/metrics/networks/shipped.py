@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from toraeval.keys import file_sha256
+from toraeval.keys import current_sha256
 from toraeval.metrics.networks.dual_encoder import DualEncoder
 from toraeval.metrics.networks.video_net import VideoNet
 from toraeval.types import MissingAsset, UserError
@@ -47,12 +46,6 @@ def require_weights(net: str, file: Path | None = None) -> Path:
     return path
 
 
-@lru_cache(maxsize=8)
-def weights_sha256(file: Path, changed: int) -> str:
-    """Return the SHA-256 of a weight file; `changed` is its time of change, so that the memory stays true."""
-    return file_sha256(file)
-
-
 def fingerprint(net: str, file: Path | None = None) -> dict[str, Any]:
     """Return what identifies a network: its version and the hash of its weights.
 
@@ -60,7 +53,7 @@ def fingerprint(net: str, file: Path | None = None) -> dict[str, Any]:
         MissingAsset: no weights.
     """
     path = require_weights(net, file)
-    sha256 = weights_sha256(path, path.stat().st_mtime_ns)
+    sha256 = current_sha256(path)
     return {"net": f"shapes_{net}", "net_version": NET_VERSION, "weights_sha256": sha256}
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from toraeval import keys
 from toraeval.config import ToraConfig
-from toraeval.models.base import need_first_frame
+from toraeval.models.base import need_first_frame, shipped_sha256
 from toraeval.models.tora import checkpoint
 from toraeval.models.tora.linear_vae import BLOCK, LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora as ToraNetwork
 from toraeval.models.tora.pipeline import SamplingOptions, all_tracks, generate_frames
 from toraeval.models.tora.text import prompt_facts
 from toraeval.models.tora.trajectory import clipped_points
-from toraeval.types import Case, MissingAsset, UserError, Video
+from toraeval.types import Case, UserError, Video
 
 VERSION = "2"  # 2: blocks work in slices, which changes the last bits
 MAX_FRAMES = 1024
@@ -43,22 +43,15 @@ class NanoTora:
         self.options = SamplingOptions(steps, guidance, config.precision)
         self.path = Path(config.weights) if config.weights else checkpoint.weights_path(config.size)
         self._loaded: tuple[ToraNetwork, LinearPatchAutoencoder] | None = None
-        self._hash: str | None = None
 
-    @property
+    @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 of the weights file.
 
         Raises:
             MissingAsset: the file does not exist.
         """
-        if self._hash is None:
-            if not self.path.exists():
-                raise MissingAsset(
-                    f"tora: no weights at {self.path}; train them with: {checkpoint.TRAIN_COMMAND}"
-                )
-            self._hash = keys.file_sha256(self.path)
-        return self._hash
+        return shipped_sha256("tora", self.path, checkpoint.TRAIN_COMMAND)
 
     def prepare(self) -> None:
         """Load the weights, once."""
