@@ -28,11 +28,12 @@ class FakeSuite:
 
     name, version = "fake_suite", "1"
 
-    def __init__(self, reference: bool = True) -> None:
-        self.reference = reference
+    def __init__(self, reference: bool = True, backwards: bool = False) -> None:
+        self.reference, self.backwards = reference, backwards
 
     def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
-        return [self._case(i, name, frames) for i, name in enumerate(CASES)][:limit]
+        cases = [self._case(i, name, frames) for i, name in enumerate(CASES)]
+        return (cases[::-1] if self.backwards else cases)[:limit]
 
     def _case(self, index: int, name: str, frames: int) -> Case:
         steps = np.linspace(0, 1, frames)

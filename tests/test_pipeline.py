@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.fake_parts import FakeModel, FakeTracker, config
-from toraeval import lock, pipeline, registry, store, videoio
+from toraeval import disk, lock, pipeline, registry, store, videoio
 from toraeval.metrics.traj_error import TrajError
 from toraeval.pipeline import Report
 from toraeval.plan import Plan, plan_run
@@ -182,8 +182,8 @@ def test_disk_full_inside_a_writer_counts_too(tmp_path: Path, monkeypatch: pytes
 def test_too_little_space_is_refused_before_anything_is_generated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = store.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage._replace(free=100))
+    usage = disk.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage._replace(free=100))
     with pytest.raises(UserError, match=r"are needed"):
         run(tmp_path)
     assert FakeModel.calls == []
@@ -311,6 +311,21 @@ def test_damaged_lossless_file_is_not_believed(tmp_path: Path) -> None:
     scored = run(tmp_path)
     assert FakeModel.calls == ["alpha/0"]
     assert table(scored)["traj_error"].tolist() == [2.0] * 3
+
+
+def test_a_lossless_file_as_written_is_not_hashed_frame_by_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = store.Slot(run(tmp_path, stages=["generate"]).result.run_dir / "cases" / "alpha")
+    meta = slot.video_meta()
+    assert meta is not None
+    hashed: list[int] = []
+    monkeypatch.setattr(videoio, "video_sha256", lambda video: hashed.append(1) or meta["sha256"])
+    assert slot.load_video(meta["sha256"]) is not None
+    assert hashed == []
+    slot.save_video_meta({**meta, "lossless_sha256": "0" * 64})  # another file, perhaps with the same frames
+    assert slot.load_video(meta["sha256"]) is not None
+    assert hashed == [1]
 
 
 def test_record_is_complete(tmp_path: Path) -> None:

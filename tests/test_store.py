@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.fake_parts import FakeSuite
-from toraeval import store
+from toraeval import disk, store
 from toraeval.store import RunStore, Slot
 from toraeval.types import Score, Tracks, UserError
 
@@ -52,16 +52,16 @@ def test_damaged_json_counts_as_absent(tmp_path: Path, text: str) -> None:
 def test_full_disk_is_recognised_through_other_errors() -> None:
     error = UserError("video: cannot write")
     error.__cause__ = OSError(errno.ENOSPC, "full")
-    assert store.is_disk_full(error)
-    assert not store.is_disk_full(OSError(errno.EACCES, "no"))
+    assert disk.is_disk_full(error)
+    assert not disk.is_disk_full(OSError(errno.EACCES, "no"))
 
 
 def test_too_little_space_and_unwritable_folders_are_one_line_each(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"are needed.*keep=none.*results=DIR"):
-        store.require_space(tmp_path, 10**18)
+        disk.require_space(tmp_path, 10**18)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot be written.*results=DIR"):
-        store.require_writable(tmp_path / "file" / "below")
+        disk.require_writable(tmp_path / "file" / "below")
 
 
 def test_sample_ids() -> None:

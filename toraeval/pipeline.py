@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from toraeval import lock, record, results
+from toraeval.disk import disk_use, require_space, require_writable
 from toraeval.plan import Plan, plan_floor
 from toraeval.pooling import pool_sets
 from toraeval.results import RunResult
 from toraeval.stages import Outcome, has_video, is_current, process
-from toraeval.store import disk_use, require_space, require_writable, sample_id, write_json
+from toraeval.store import sample_id, write_json
 from toraeval.types import Case, UserError
 from toraeval.workers import process_in_pool
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from toraeval import videoio
+from toraeval.disk import is_disk_full
 from toraeval.keys import score_key, tracks_key, video_key
 from toraeval.plan import Plan, metric_fingerprint
-from toraeval.store import Slot, StoredTracks, is_disk_full, sample_id
+from toraeval.store import Slot, StoredTracks, sample_id
 from toraeval.trackers.base import follow
 from toraeval.types import Case, MissingAsset, Reference, Score, UserError, Video
 
@@ -161,7 +162,8 @@ class _Sample:
         if (options.keep == "lossless" or not one_go or seconds > DEAR_S) and not self.slot.has_lossless():
             self.slot.save_lossless(video)
         if meta is None:
-            meta = {**self._new_meta(video, seconds), "preview": preview}
+            files = {"preview": preview, "lossless_sha256": self.slot.lossless_sha256()}
+            meta = {**self._new_meta(video, seconds), **files}
             self.slot.save_video_meta(meta)
         self.computed.append("generate")
         return meta

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from toraeval import videoio
-from toraeval.keys import plain
+from toraeval.keys import file_sha256, plain
 from toraeval.types import Case, Score, Tracks, UserError, Video
 from toraeval.videoio import TEMPORARY
 
@@ -57,58 +55,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def is_disk_full(error: BaseException | None) -> bool:
-    """Return True if the error, or one it came from, says that the disk (or the quota) is full."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def require_writable(folder: Path) -> None:
-    """Create `folder` and write a byte into it.
-
-    Raises:
-        UserError: the folder cannot be created or written.
-    """
-    probe = folder / f"{TEMPORARY}{os.getpid()}-probe"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"x")
-        probe.unlink()
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            probe.unlink(missing_ok=True)
-        raise UserError(
-            f"results folder {folder} cannot be written ({error.strerror}); give another one with results=DIR"
-        ) from error
-
-
-def require_space(folder: Path, needed_bytes: int) -> None:
-    """Check that the disk holds what a run is about to write.
-
-    Raises:
-        UserError: less is free than estimated.
-    """
-    free = shutil.disk_usage(folder).free
-    if free < needed_bytes:
-        raise UserError(
-            f"results folder {folder}: about {megabytes(needed_bytes)} are needed, {megabytes(free)} are free; "
-            "free some space, keep less (keep=none), or give another folder with results=DIR"
-        )
-
-
-def disk_use(folder: Path) -> int:
-    """Return the bytes of all files below `folder`."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def megabytes(count: float) -> str:
-    """Return a byte count for people."""
-    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
 
 
 def sample_id(case: str, seed: int) -> str:
@@ -162,18 +108,29 @@ class Slot:
     def has_lossless(self) -> bool:
         return (self.folder / VIDEO).is_file()
 
+    def lossless_sha256(self) -> str | None:
+        """Return the hash of the lossless file's bytes, None without one."""
+        return file_sha256(self.folder / VIDEO) if self.has_lossless() else None
+
     def has_preview(self) -> bool:
         return (self.folder / PREVIEW).is_file()
 
     def load_video(self, sha256: str) -> Video | None:
-        """Return the lossless video, or None if it is absent or its frames do not hash to `sha256`."""
+        """Return the lossless video, or None if it is absent or its frames do not hash to `sha256`.
+
+        A file with the bytes it was written with (`lossless_sha256` in `video.json`) is not hashed frame by frame:
+        the packed file is a tenth of its frames.
+        """
         if not self.has_lossless():
             return None
+        meta = self.video_meta() or {}
+        written = meta.get("lossless_sha256") if meta.get("sha256") == sha256 else None
         try:
             video = videoio.read(self.folder / VIDEO)
         except UserError:
             return None
-        return video if videoio.video_sha256(video) == sha256 else None
+        known = written is not None and file_sha256(self.folder / VIDEO) == written
+        return video if known or videoio.video_sha256(video) == sha256 else None
 
     def trim(self, keep: str) -> None:
         """Delete the video files that `keep` (lossless, preview or none) does not want."""

@@ -33,7 +33,7 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
 
     from toraeval import config, record
     from toraeval.cli import error_text, overrides
-    from toraeval.store import require_writable
+    from toraeval.disk import require_writable
 
     command = record.command_line([verb, *argv])
     config.register_schemas(verb)

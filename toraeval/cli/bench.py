@@ -31,7 +31,7 @@ def execute(config: dict[str, Any], command: str) -> int:
     from toraeval.cli import dry_run
     from toraeval.cli.output import done_line
     from toraeval.cli.progress import Bar
-    from toraeval.store import megabytes
+    from toraeval.disk import megabytes
 
     if config["ablations"] is not None:
         return execute_ablations(config, command)

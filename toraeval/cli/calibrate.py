@@ -48,7 +48,8 @@ def main(argv: list[str]) -> int:
     if words:
         raise UserError(f"calibrate: '{words[0]}' is no option; write key=value; see: calibrate --help")
     from toraeval import calibration
-    from toraeval.store import atomic, require_writable, write_text
+    from toraeval.disk import require_writable
+    from toraeval.store import atomic, write_text
 
     folder = Path(values["results"])
     require_writable(folder)

@@ -14,7 +14,7 @@ from toraeval import assets, optional, record, registry
 from toraeval.assets import programs
 from toraeval.cli.arguments import split, wants_help
 from toraeval.cli.listing import missing_of
-from toraeval.store import megabytes
+from toraeval.disk import megabytes
 from toraeval.types import MissingAsset, UserError
 
 HELP = """Say what is installed, what is missing, and how to get it. Exit code 3 if the embedded preset cannot run.

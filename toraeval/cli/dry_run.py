@@ -9,9 +9,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from toraeval import requirements
+from toraeval.disk import megabytes
 from toraeval.pipeline import estimate_bytes, open_samples
 from toraeval.plan import Plan, plan_floor
-from toraeval.store import megabytes
 
 
 def print_missing(missing: requirements.MissingParts, command: str) -> int:

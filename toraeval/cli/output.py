@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 from tabulate import tabulate
 
+from toraeval.disk import megabytes
 from toraeval.pipeline import Report
-from toraeval.store import megabytes
 
 COLUMNS = (
     "model", "frames", "cases", "failures", "traj_error", "traj_error_low", "traj_error_high", "traj_error_l2",
