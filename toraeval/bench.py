@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,12 @@ class Bench:
     Attributes:
         plans: shortest length first; the ground truth before the models that it gives the floor.
         config: resolved options, for the record.
+        left_out: a line for each model that its entry keeps from some of the lengths.
     """
 
     plans: tuple[Plan, ...]
     config: Mapping[str, Any]
+    left_out: tuple[str, ...] = ()
 
     @property
     def samples(self) -> list[str]:
@@ -58,53 +60,92 @@ def plan_bench(config: Mapping[str, Any]) -> Bench:
     Raises:
         UserError: an unknown model, a wrong option, or a length or size that one of the models cannot make.
     """
-    chosen, lengths = chosen_models(config), list(config["frames"])
+    chosen, lengths = chosen_models(config), list(dict.fromkeys(config["frames"]))
     shared = {name: config[name] for name in SHARED}
     plans = [
-        plan_run({**shared, "model": options, "frames": frames})
-        for frames in dict.fromkeys(lengths)
-        for options in chosen.values()
+        plan_run({**shared, "model": entry.options, "frames": frames})
+        for frames in lengths
+        for entry in chosen
+        if entry.runs_at(frames)
     ]
-    return Bench(tuple(plans), config)
+    missing = {entry.title: [n for n in lengths if not entry.runs_at(n)] for entry in chosen}
+    left_out = [
+        f"not run: {title} at {', '.join(map(str, without))} frames, as its entry in models asks"
+        for title, without in missing.items()
+        if without
+    ]
+    return Bench(tuple(plans), config, tuple(left_out))
 
 
-def chosen_models(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the options of every model of a bench, the ground truth first.
+@dataclass(frozen=True)
+class Entry:
+    """One model of a bench.
+
+    Attributes:
+        title: name and own options.
+        options: all options of the model.
+        frames: the lengths it is run at, None for all.
+    """
+
+    title: str
+    options: dict[str, Any]
+    frames: tuple[int, ...] | None
+
+    def runs_at(self, frames: int) -> bool:
+        """Return True if the model is run at this length."""
+        return self.frames is None or frames in self.frames
+
+
+def chosen_models(config: Mapping[str, Any]) -> list[Entry]:
+    """Return every model of a bench, the ground truth first.
 
     Raises:
-        UserError: no model or length, an unknown model or a wrong option.
+        UserError: no model or length, an unknown model, a wrong option, or a model without any of the lengths.
     """
     if not config["models"] or not config["frames"]:
         raise UserError(
             "bench: models and frames must name at least one each, e.g. 'models=[tora]' 'frames=[16]'"
         )
     variants = [split_variant(model) for model in config["models"]]
-    names = [name for name, _ in variants]
+    names = [name for name, _, _ in variants]
     stray = [name for name in config["model_options"] if name not in names]
     if stray:
         raise UserError(registry.unknown("model in model_options", stray[0], names))
     variants.sort(key=lambda variant: variant[0] != "ground_truth")
-    return {
-        " ".join([name, *(f"{key}={value}" for key, value in own.items())]): model_options(
-            name, {**config["model_options"].get(name, {}), **own}
-        )
-        for name, own in variants
-    }
+    entries: dict[str, Entry] = {}
+    for name, own, lengths in variants:
+        title = " ".join([name, *(f"{key}={value}" for key, value in own.items())])
+        if lengths is not None and not set(lengths) & set(config["frames"]):
+            raise UserError(
+                f"bench: the entry of {title} allows frames={list(lengths)}, asked are {list(config['frames'])}; "
+                "leave the model out or ask for one of its lengths"
+            )
+        options = model_options(name, {**config["model_options"].get(name, {}), **own})
+        entries[title] = Entry(title, options, lengths)
+    return list(entries.values())
 
 
-def split_variant(model: Any) -> tuple[str, dict[str, Any]]:
-    """Return name and own options of an entry of `models`: a name, or a mapping with `name` and options.
+def split_variant(model: Any) -> tuple[str, dict[str, Any], tuple[int, ...] | None]:
+    """Return name, own options and lengths of an entry of `models`: a name, or a mapping with `name` and options.
 
     Raises:
-        UserError: anything else.
+        UserError: anything else, or lengths that are no list of whole numbers.
     """
     if isinstance(model, str):
-        return model, {}
+        return model, {}, None
     if isinstance(model, Mapping) and isinstance(model.get("name"), str):
-        return model["name"], {key: value for key, value in model.items() if key != "name"}
+        lengths = model.get("frames")
+        if lengths is not None and (
+            not isinstance(lengths, Sequence) or not lengths or any(type(n) is not int for n in lengths)
+        ):
+            raise UserError(
+                f"bench: the entry of {model['name']} has frames={lengths}; allowed: a list of lengths, e.g. [16]"
+            )
+        own = {key: value for key, value in model.items() if key not in ("name", "frames")}
+        return model["name"], own, None if lengths is None else tuple(lengths)
     raise UserError(
         f"bench: models has the entry {model!r}; allowed: a name, or a name with options like "
-        "{name: motionctrl, long_video: direct}"
+        "{name: motionctrl, long_video: direct, frames: [64, 128]}"
     )
 
 

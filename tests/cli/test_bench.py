@@ -107,6 +107,30 @@ def test_bench_runs_variants_of_a_model(cli: Cli, tmp_path: Path) -> None:
     assert sorted(rows["traj_error"]) == [3.0, 5.0]
 
 
+def test_a_model_can_be_kept_to_some_lengths(cli: Cli, tmp_path: Path) -> None:
+    models = "models=[static,{name:fake_model,frames:[8]}]"
+    ran = cli(BENCH[0], models, "frames=[8,6]", *BENCH[3:], "limit=1")
+    assert ran.code == 0, ran.err
+    assert "not run: fake_model at 6 frames, as its entry in models asks" in ran.out
+    rows = pd.read_csv(tmp_path / "results" / "table1.csv")
+    assert sorted(zip(rows["model"], rows["frames"], strict=True)) == [
+        ("fake_model", 8), ("static", 6), ("static", 8),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("{name:fake_model,frames:16}", "frames=16; allowed: a list of lengths"),
+        ("{name:fake_model,frames:[16]}", "leave the model out or ask for one of its lengths"),
+    ],
+)
+def test_lengths_of_an_entry_that_cannot_be(cli: Cli, entry: str, said: str) -> None:
+    ran = cli(BENCH[0], f"models=[{entry}]", "frames=[8]", *BENCH[3:])
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert said in ran.err
+
+
 @pytest.mark.parametrize("entry", ["[[static]]", "[{shift:5}]"])
 def test_bench_refuses_an_entry_without_a_name(cli: Cli, entry: str) -> None:
     ran = cli(BENCH[0], f"models={entry}", "frames=[8]", *BENCH[3:])

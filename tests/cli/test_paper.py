@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from toraeval import registry
+from toraeval.types import MissingAsset
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine
 
@@ -74,3 +76,23 @@ def test_a_metric_asked_for_by_name_is_missed_before_anything_is_generated(cli: 
     assert ran.code == 3
     assert "missing: weights clip_vit_b32" in ran.err
     assert not (tmp_path / "results" / "runs" / "shapes-v1").exists()
+
+
+def test_every_model_of_the_preset_takes_the_sizes_it_is_asked_for() -> None:
+    from omegaconf import OmegaConf
+
+    from toraeval.bench import chosen_models
+    from toraeval.config import conf_dir
+
+    config = OmegaConf.to_container(OmegaConf.load(conf_dir() / "bench" / "paper.yaml"))
+    assert isinstance(config, dict)
+    asked = 0
+    for entry in chosen_models({str(key): value for key, value in config.items()}):
+        here = {key: "cpu" if key == "device" else value for key, value in entry.options.items()}
+        with contextlib.suppress(MissingAsset):  # what xl2 allows stands in its autoencoder
+            generator = registry.build("model", here)
+            for frames in config["frames"]:
+                if entry.runs_at(frames) and hasattr(generator, "check"):
+                    generator.check(frames, 512, 512)
+                    asked += 1
+    assert asked >= 7

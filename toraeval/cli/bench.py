@@ -37,20 +37,24 @@ def execute(config: dict[str, Any], command: str) -> int:
         return execute_ablations(config, command)
     start = time.perf_counter()
     try:
-        requirements.require(requirements.parts_of(config, bench.chosen_models(config).values()))
+        models = [entry.options for entry in bench.chosen_models(config)]
+        requirements.require(requirements.parts_of(config, models))
     except requirements.MissingParts as missing:
         if not config["dry_run"]:
             raise
         return dry_run.print_missing(missing, command)
     planned = bench.plan_bench(config)
     if config["dry_run"]:
-        return dry_run.print_costs(planned.plans, command)
+        code = dry_run.print_costs(planned.plans, command)
+        print(*planned.left_out, sep="\n", end="\n" if planned.left_out else "")
+        return code
     results = Path(config["results"])
     with Bar(planned.open_frames()) as bar:
         reports = bench.run(planned, bar, command)
     if "score" in config["stages"]:
         draw([report.result.run_dir for report in reports], results, set(planned.samples))
     print(done_line(reports))
+    print(*planned.left_out, sep="\n", end="\n" if planned.left_out else "")
     print(f"disk use: {megabytes(sum(report.disk_bytes for report in reports))} in {results / 'runs'}")
     print(f"time: {time.perf_counter() - start:.0f} s")
     print(f"command: {command}")

@@ -91,7 +91,8 @@ class BenchConfig(CommonConfig):
 
     Attributes:
         models: registry names; each one takes its options from `conf/model/<name>.yaml` and `model_options`. A name
-            with options of its own, `{name: motionctrl, long_video: direct}`, is a further row.
+            with options of its own, `{name: motionctrl, long_video: direct}`, is a further row; `frames: [64, 128]`
+            among them keeps it to these lengths.
         model_options: `model_options.tora.steps=20` and the like.
         frames: lengths.
         ablations: train and compare variants of Tora nano instead of running `models`.
