@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.trackers import cotracker
+from toraeval.trackers import cotracker_hub
 from toraeval.trackers.cotracker import CoTracker3Offline, CoTracker3Online
 from toraeval.types import MissingAsset, UserError, Video
 
@@ -197,14 +197,14 @@ def test_offline_without_code_names_the_checkout() -> None:
 def test_offline_with_cached_code_checks_it(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "hub" / f"facebookresearch_co-tracker_{cotracker.REVISION}"
+    folder = tmp_path / "hub" / f"facebookresearch_co-tracker_{cotracker_hub.REVISION}"
     folder.parent.mkdir()
     repo.rename(folder)
     tracker = CoTracker3Offline(weights="random")
     with pytest.raises(UserError, match=r"has code hash [0-9a-f]+, expected"):
         tracker.track(clip(4), QUERIES)
-    monkeypatch.setattr(cotracker, "CODE_SHA256", cotracker.code_hash(folder))
-    assert tracker.track(clip(4), QUERIES).info["code"] == cotracker.REVISION
+    monkeypatch.setattr(cotracker_hub, "CODE_SHA256", cotracker_hub.code_hash(folder))
+    assert tracker.track(clip(4), QUERIES).info["code"] == cotracker_hub.REVISION
 
 
 def test_a_failed_download_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def test_a_failed_download_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.hub, "load", load)
     with pytest.raises(MissingAsset, match=r"could not be downloaded \(name or .* tracker\.repo_dir=DIR"):
         CoTracker3Offline(weights="random").track(clip(4), QUERIES)
-    assert asked == [(f"facebookresearch/co-tracker:{cotracker.REVISION}", "cotracker3_offline", False)]
+    assert asked == [(f"facebookresearch/co-tracker:{cotracker_hub.REVISION}", "cotracker3_offline", False)]
 
 
 @pytest.mark.parametrize("folder", [None, "nowhere"])
@@ -269,7 +269,7 @@ def test_real_repository_with_random_weights(kind: type, weights_sha256: str) ->
         digest.update(state[key].to(torch.float32).contiguous().numpy().tobytes())
     if digest.hexdigest() != weights_sha256:
         pytest.skip("this torch draws other random weights than the stored numbers were made with")
-    assert tracks.info["code"] == cotracker.REVISION
+    assert tracks.info["code"] == cotracker_hub.REVISION
     np.testing.assert_allclose(
         tracks.tracks_NT2.transpose(1, 0, 2), golden["tracks_tn2"][:, points], atol=0.05
     )
