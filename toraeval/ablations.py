@@ -20,6 +20,8 @@ from toraeval.stats import bootstrap_mean, case_means, paired_difference
 from toraeval.training.ablations import BACKBONE, DEFAULT, GROUPS, Trained, check, train_all, variants
 from toraeval.types import UserError
 
+STEPS = 2  # of the sampler, for every variant; model_options.tora.steps changes it
+
 
 def run(
     config: Mapping[str, Any], progress: Progress, command: str, say: Callable[[str], None]
@@ -89,7 +91,7 @@ def variant_run(config: Mapping[str, Any], options: AblationsConfig, trained: Tr
     """Return the options of the run of one variant: Tora with the weights of the variant."""
     shared = {name: config[name] for name in SHARED}
     shared["suite"] = {"name": "shapes", "split": options.split, "count": options.cases}
-    given = {**config["model_options"].get("tora", {}), "weights": str(trained.weights)}
+    given = {"steps": STEPS, **config["model_options"].get("tora", {}), "weights": str(trained.weights)}
     return {**shared, "model": model_options("tora", given), "frames": config["frames"][0]}
 
 

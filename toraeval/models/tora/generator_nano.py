@@ -1,4 +1,4 @@
-"""The embedded size of the `tora` generator: shipped weights, two steps, CPU."""
+"""The embedded size of the `tora` generator: shipped weights, one step, CPU."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from toraeval.models.tora.trajectory import clipped_points
 from toraeval.types import Case, UserError, Video
 
 VERSION = "2"  # 2: blocks work in slices, which changes the last bits
+DEFAULT_STEPS = 1  # chosen by `toraeval.training.choose_steps`, see docs/models/tora_steps.csv
 MAX_FRAMES = 1024
 CONDITIONS = ("auto", "first_frame")
 
@@ -37,9 +38,8 @@ class NanoTora:
                 f"tora: condition={config.condition}; allowed at size=nano: {', '.join(CONDITIONS)}"
             )
         self.condition = config.condition
-        default = SamplingOptions()
-        steps = default.steps if config.steps is None else config.steps
-        guidance = default.guidance if config.guidance is None else config.guidance
+        steps = DEFAULT_STEPS if config.steps is None else config.steps
+        guidance = 1.0 if config.guidance is None else config.guidance
         self.options = SamplingOptions(steps, guidance, config.precision)
         self.path = Path(config.weights) if config.weights else checkpoint.weights_path(config.size)
         self._loaded: tuple[ToraNetwork, LinearPatchAutoencoder] | None = None
