@@ -17,4 +17,4 @@ class MotionCtrl(Rival):
     name = "motionctrl"
     options_class = MotionCtrlConfig
     upstream = "motionctrl.upstream:UpstreamMotionCtrl"
-    default_steps = 4
+    default_steps = 1  # chosen by `toraeval.training.choose_steps`, see docs/models/motionctrl_steps.csv
