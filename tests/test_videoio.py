@@ -115,7 +115,7 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
         ("sound.wav", "no video stream"),
         (".", "no such video file"),
     ]:
-        for function in (videoio.read, videoio.probe):
+        for function in (videoio.read, videoio.measure, videoio.probe):
             with pytest.raises(UserError, match=match) as caught:
                 function(tmp_path / name)
             assert "\n" not in str(caught.value)
@@ -137,9 +137,10 @@ def test_cut_off_files_are_refused(tmp_path: Path, kept: float) -> None:
         assert videoio.read(tmp_path / name).num_frames == 30
         whole = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(whole[: int(len(whole) * kept)])
-        with pytest.raises(UserError, match=name) as caught:
-            videoio.read(tmp_path / name)
-        assert "\n" not in str(caught.value)
+        for function in (videoio.read, videoio.measure):
+            with pytest.raises(UserError, match=name) as caught:
+                function(tmp_path / name)
+            assert "\n" not in str(caught.value)
 
 
 def test_damaged_bytes_never_pass_as_a_clip(tmp_path: Path) -> None:
@@ -147,8 +148,9 @@ def test_damaged_bytes_never_pass_as_a_clip(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 4000] = bytes(4000)
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"a\.mkv"):
-        videoio.read(path)
+    for function in (videoio.read, videoio.measure):
+        with pytest.raises(UserError, match=r"a\.mkv"):
+            function(path)
 
 
 def test_header_count_is_not_trusted(tmp_path: Path) -> None:
@@ -166,6 +168,7 @@ def test_header_count_is_not_trusted(tmp_path: Path) -> None:
     data[length_field : length_field + 4] = (12).to_bytes(4, "little")
     path.write_bytes(data)
     assert videoio.probe(path).header_frames == 12
+    assert videoio.measure(path).frames == 10
     video = videoio.read(path)
     assert video.num_frames == 10
     assert (video.info["decoded_frames"], video.info["header_frames"]) == (10, 12)
@@ -179,6 +182,7 @@ def test_variable_frame_rate_is_recorded(tmp_path: Path) -> None:
     assert gap.info["variable_frame_rate"] is True
     assert gap.num_frames == 8
     assert gap.fps == pytest.approx(7 / 0.8)
+    assert videoio.measure(tmp_path / "gap.mp4") == videoio.VideoFacts(gap.width, gap.height, 8, gap.fps)
 
 
 def test_rotation_of_phone_clips_is_applied(tmp_path: Path) -> None:
@@ -187,6 +191,7 @@ def test_rotation_of_phone_clips_is_applied(tmp_path: Path) -> None:
     encode(tmp_path / "a.mp4", frames, [0, 100, 200], rotation=90)
     video = videoio.read(tmp_path / "a.mp4")
     assert (video.height, video.width) == (96, 64)
+    assert videoio.measure(tmp_path / "a.mp4") == videoio.VideoFacts(64, 96, 3, video.fps)
     bright = video.thwc[0, :, :, 0] > 128
     rows, columns = np.nonzero(bright)
     assert video.info["rotation_deg"] == 90

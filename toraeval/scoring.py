@@ -15,7 +15,7 @@ from toraeval.models.precomputed import Precomputed
 from toraeval.plan import Plan, options_of
 from toraeval.suites.base import content_hash, safe_id
 from toraeval.trajectories import NativeCase, combine, is_native, load, read_native
-from toraeval.types import Case, Trajectories, UserError, Video
+from toraeval.types import Case, Trajectories, UserError
 
 PATH_SUFFIXES = (".json", ".txt", ".csv", ".npy", ".npz")
 ALIGNMENTS = ("resample", "cut")
@@ -160,12 +160,12 @@ def _paths(source: Path) -> list[Paths]:
 
 def _case(suite: str, path: Path, unit: Paths, canvas: tuple[int, int] | None, align: str) -> Case:
     try:
-        video: Video | None = videoio.read(path)
+        video: videoio.VideoFacts | None = videoio.measure(path)
     except UserError:
         video = None  # read again, and reported, when its turn comes
     size = (video.width, video.height) if video else (512, 512)
     given = unit.read(canvas, size)
-    frames = video.num_frames if video else given.num_frames
+    frames = video.frames if video else given.num_frames
     target, how = _aligned(given.to_canvas(*size), frames, align)
     prompt = unit.native.prompt if unit.native else ""
     request = {"frames": target.num_frames, "height": size[1], "width": size[0], "align": align}

@@ -11,10 +11,20 @@ import hashlib
 import numpy as np
 
 from toraeval.types import Video
-from toraeval.videoio.reading import VideoProbe, probe, read
+from toraeval.videoio.reading import VideoFacts, VideoProbe, measure, probe, read
 from toraeval.videoio.writing import TEMPORARY, write_lossless, write_preview
 
-__all__ = ["TEMPORARY", "VideoProbe", "probe", "read", "video_sha256", "write_lossless", "write_preview"]
+__all__ = [
+    "TEMPORARY",
+    "VideoFacts",
+    "VideoProbe",
+    "measure",
+    "probe",
+    "read",
+    "video_sha256",
+    "write_lossless",
+    "write_preview",
+]
 
 
 def video_sha256(video: Video) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,22 @@ class VideoProbe:
     pixel_format: str
 
 
+@dataclass(frozen=True)
+class VideoFacts:
+    """What decoding a file shows.
+
+    Attributes:
+        width, height: in pixels, after any rotation.
+        frames: number of frames that decode.
+        fps: frames per second, as `read` gives it.
+    """
+
+    width: int
+    height: int
+    frames: int
+    fps: float
+
+
 def read(path: str | os.PathLike[str]) -> Video:
     """Decode every frame of a video file to uint8 RGB, counting what decodes and not what the header says.
 
@@ -51,15 +67,9 @@ def read(path: str | os.PathLike[str]) -> Video:
     """
     path = Path(path)
     with _opened(path) as (container, stream):
-        _refuse_cut_off(path, stream)
-        frames, times, rotation = _decode(path, container, stream)
-        tagged_frames = _number(container.metadata.get(FRAMES_TAG))
-        if tagged_frames is not None and int(tagged_frames) != len(frames):
-            raise UserError(
-                f"{path}: the file is cut off: {len(frames)} of {int(tagged_frames)} frames decode; "
-                "delete it and run the command again"
-            )
-        fps, variable = _rate(times, stream, _number(container.metadata.get(FPS_TAG)))
+        frames: list[ByteArray] = []
+        decoded = _decode(path, container, stream, frames.append)
+        fps, variable = _rate(decoded.times, stream, _number(container.metadata.get(FPS_TAG)))
         info: dict[str, Any] = {
             "source": path.name,
             "codec": stream.codec_context.name,
@@ -68,9 +78,23 @@ def read(path: str | os.PathLike[str]) -> Video:
             "header_frames": stream.frames or None,
             "variable_frame_rate": variable,
         }
-    if rotation:
-        info["rotation_deg"] = rotation
+    if decoded.rotation:
+        info["rotation_deg"] = decoded.rotation
     return Video.from_thwc(np.stack(frames), fps, info)
+
+
+def measure(path: str | os.PathLike[str]) -> VideoFacts:
+    """Decode a video file and keep no picture: size, number of frames and rate, as `read` would give them.
+
+    Raises:
+        UserError: as `read`.
+    """
+    path = Path(path)
+    with _opened(path) as (container, stream):
+        decoded = _decode(path, container, stream, None)
+        fps, _ = _rate(decoded.times, stream, _number(container.metadata.get(FPS_TAG)))
+    width, height = decoded.size
+    return VideoFacts(width, height, len(decoded.times), fps)
 
 
 def probe(path: str | os.PathLike[str]) -> VideoProbe:
@@ -121,34 +145,49 @@ def _refuse_cut_off(path: Path, stream: VideoStream) -> None:
         raise UserError(f"{path}: the file is cut off: its index needs {needed} bytes, the file has {size}")
 
 
+@dataclass(frozen=True)
+class _Decoded:
+    times: list[float | None]  # seconds, None where the file states none
+    size: tuple[int, int]  # after rotation
+    rotation: int
+
+
 def _decode(
-    path: Path, container: InputContainer, stream: VideoStream
-) -> tuple[list[ByteArray], list[float | None], int]:
-    """Decode frame by frame; return RGB frames HWC, their times in seconds and the rotation applied."""
+    path: Path, container: InputContainer, stream: VideoStream, take: Callable[[ByteArray], object] | None
+) -> _Decoded:
+    """Decode frame by frame; `take` gets each one as RGB (H, W, C)."""
+    _refuse_cut_off(path, stream)
     stream.thread_type = "AUTO"
-    frames: list[ByteArray] = []
     times: list[float | None] = []
-    rotation = 0
+    size, rotation = (0, 0), 0
     try:
         for frame in container.decode(stream):
             if frame.is_corrupt:
-                raise UserError(f"{path}: frame {len(frames)} is damaged; copy or encode the file again")
+                raise UserError(f"{path}: frame {len(times)} is damaged; copy or encode the file again")
             rotation = int(frame.rotation) % 360
-            picture = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-            if rotation % 90 == 0 and rotation:
-                picture = np.rot90(picture, rotation // 90)
-            if frames and picture.shape != frames[0].shape:
+            turned = rotation % 180 == 90
+            found = (frame.height, frame.width) if turned else (frame.width, frame.height)
+            if times and found != size:
                 raise UserError(
-                    f"{path}: frame {len(frames)} is {picture.shape[1]}x{picture.shape[0]} after "
-                    f"{frames[0].shape[1]}x{frames[0].shape[0]}; allowed is one size for the whole clip"
+                    f"{path}: frame {len(times)} is {found[0]}x{found[1]} after {size[0]}x{size[1]}; "
+                    "allowed is one size for the whole clip"
                 )
-            frames.append(picture)
+            size = found
             times.append(frame.time)
+            if take is not None:
+                picture = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+                take(np.rot90(picture, rotation // 90) if rotation % 90 == 0 and rotation else picture)
     except (av.error.FFmpegError, OSError) as error:
-        raise UserError(f"{path}: damaged after {len(frames)} frames: {_reason(error)}") from error
-    if not frames:
+        raise UserError(f"{path}: damaged after {len(times)} frames: {_reason(error)}") from error
+    if not times:
         raise UserError(f"{path}: no frame could be decoded")
-    return frames, times, rotation
+    tagged_frames = _number(container.metadata.get(FRAMES_TAG))
+    if tagged_frames is not None and int(tagged_frames) != len(times):
+        raise UserError(
+            f"{path}: the file is cut off: {len(times)} of {int(tagged_frames)} frames decode; "
+            "delete it and run the command again"
+        )
+    return _Decoded(times, size, rotation)
 
 
 def _rate(times: list[float | None], stream: VideoStream, tagged: float | None) -> tuple[float, bool]:
