@@ -17,4 +17,4 @@ class DragNUWA(Rival):
     name = "dragnuwa"
     options_class = DragNUWAConfig
     upstream = "dragnuwa.upstream:UpstreamDragNUWA"
-    default_steps = 4
+    default_steps = 2  # chosen by `toraeval.training.choose_steps`, see docs/models/dragnuwa_steps.csv
