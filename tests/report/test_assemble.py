@@ -90,3 +90,15 @@ def test_pictures_are_drawn_again_only_when_they_would_differ(make_run, tmp_path
     build([run], tmp_path / "out", sheets_per_length=None)
     changed = [path.name for path in pictures if path.stat().st_mtime_ns != before[path]]
     assert changed == ["line-000_006f.png"]
+
+
+def test_sheets_of_a_former_ranking_go_and_pictures_of_others_stay(bench, tmp_path):
+    import shutil
+
+    build(bench, tmp_path, sheets_per_length=1)
+    samples = tmp_path / "samples"
+    current = {path.name for path in samples.glob("*.png")}
+    shutil.copy(next(samples.glob("*.png")), samples / "former_016f.png")
+    (samples / "mine.png").write_bytes(b"not drawn by a report")
+    build(bench, tmp_path, sheets_per_length=1)
+    assert {path.name for path in samples.glob("*.png")} == current | {"mine.png"}

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from toraeval.report import claims, figures, html, measures, sheets, tables
+from toraeval.report import claims, figures, html, measures, pictures, sheets, tables
 from toraeval.report.collect import Group, collect
 from toraeval.report.curves import error_over_time
 from toraeval.store import write_text
@@ -70,6 +70,8 @@ def _write(group: Group, folder: Path, sheets_per_length: int | None) -> list[Pa
         written.append(figure)
     drawn = sheets.write_sheets(group, folder / "samples", sheets_per_length)
     written += [sheet.path for sheet in drawn]
+    # a ranking that changed names other cases; the sheets of the old one would look like results
+    pictures.drop_former(folder / "samples", (sheet.path for sheet in drawn))
     page = folder / "report.html"
     write_text(page, html.render(group, rows, further, said, figure, drawn))
     return [*written, page]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,29 @@ def picture_key(*content: Any, code: tuple[str, ...]) -> str:
 
 def is_drawn(path: Path, key: str) -> bool:
     """Return True if `path` is a PNG that was drawn under this key."""
+    return _key_of(path) == key
+
+
+def drop_former(folder: Path, current: Iterable[Path]) -> list[Path]:
+    """Delete the pictures that a former report drew in `folder` and return them; pictures of others stay.
+
+    Args:
+        folder: where pictures lie; may be absent.
+        current: those of the present report.
+    """
+    keep = {path.resolve() for path in current}
+    former = [path for path in sorted(folder.glob("*.png")) if path.resolve() not in keep and _key_of(path)]
+    for path in former:
+        path.unlink()
+    return former
+
+
+def _key_of(path: Path) -> str | None:
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            return bool(picture.info.get(KEY) == key)
+            found = picture.info.get(KEY)
     except (OSError, UnidentifiedImageError):
-        return False
+        return None
+    return found if isinstance(found, str) else None
