@@ -313,6 +313,15 @@ def test_damaged_lossless_file_is_not_believed(tmp_path: Path) -> None:
     assert table(scored)["traj_error"].tolist() == [2.0] * 3
 
 
+def test_a_file_of_an_attempt_that_was_cut_off_is_replaced(tmp_path: Path) -> None:
+    report = run(tmp_path, stages=["generate"])
+    slot = store.Slot(report.result.run_dir / "cases" / "alpha")
+    other = videoio.read(report.result.run_dir / "cases" / "beta" / "video.mkv")
+    slot.save_lossless(other)
+    (slot.folder / "video.json").unlink()  # killed between the file and its metadata
+    assert table(run(tmp_path))["traj_error"].tolist() == [2.0] * 3
+
+
 def test_a_lossless_file_as_written_is_not_hashed_frame_by_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

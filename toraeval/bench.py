@@ -68,6 +68,11 @@ def plan_bench(config: Mapping[str, Any]) -> Bench:
         for entry in chosen
         if entry.runs_at(frames)
     ]
+    if not plans:
+        raise UserError(
+            f"bench: no entry in models is run at frames={lengths}; name a model without frames of its own, "
+            "or ask for other lengths"
+        )
     missing = {entry.title: [n for n in lengths if not entry.runs_at(n)] for entry in chosen}
     left_out = [
         f"not run: {title} at {', '.join(map(str, without))} frames, as its entry in models asks"
@@ -100,7 +105,7 @@ def chosen_models(config: Mapping[str, Any]) -> list[Entry]:
     """Return every model of a bench, the ground truth first.
 
     Raises:
-        UserError: no model or length, an unknown model, a wrong option, or a model without any of the lengths.
+        UserError: no model or length, an unknown model, a wrong option, or the same model twice with lengths.
     """
     if not config["models"] or not config["frames"]:
         raise UserError(
@@ -115,10 +120,9 @@ def chosen_models(config: Mapping[str, Any]) -> list[Entry]:
     entries: dict[str, Entry] = {}
     for name, own, lengths in variants:
         title = " ".join([name, *(f"{key}={value}" for key, value in own.items())])
-        if lengths is not None and not set(lengths) & set(config["frames"]):
+        if title in entries and entries[title].frames != lengths:
             raise UserError(
-                f"bench: the entry of {title} allows frames={list(lengths)}, asked are {list(config['frames'])}; "
-                "leave the model out or ask for one of its lengths"
+                f"bench: models names {title} twice with different frames; allowed: one entry of it"
             )
         options = model_options(name, {**config["model_options"].get(name, {}), **own})
         entries[title] = Entry(title, options, lengths)

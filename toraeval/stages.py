@@ -159,10 +159,13 @@ class _Sample:
         if options.keep != "none" and not self.slot.has_preview():
             preview = dict(self.slot.save_preview(video))
         one_go = "track" in options.stages and "score" in options.stages
-        if (options.keep == "lossless" or not one_go or seconds > DEAR_S) and not self.slot.has_lossless():
-            self.slot.save_lossless(video)
+        wanted = options.keep == "lossless" or not one_go or seconds > DEAR_S
+        written = None
+        # without metadata, a file that lies there is of an attempt that was cut off
+        if wanted and (meta is None or not self.slot.has_lossless()):
+            written = self.slot.save_lossless(video)
         if meta is None:
-            files = {"preview": preview, "lossless_sha256": self.slot.lossless_sha256()}
+            files = {"preview": preview, "lossless_sha256": written}
             meta = {**self._new_meta(video, seconds), **files}
             self.slot.save_video_meta(meta)
         self.computed.append("generate")

@@ -98,8 +98,9 @@ class Slot:
     def save_video_meta(self, meta: Mapping[str, Any]) -> None:
         write_json(self.folder / VIDEO_META, meta)
 
-    def save_lossless(self, video: Video) -> None:
-        videoio.write_lossless(video, self.folder / VIDEO)
+    def save_lossless(self, video: Video) -> str:
+        """Write the exact frames and return the SHA-256 of the file."""
+        return file_sha256(videoio.write_lossless(video, self.folder / VIDEO))
 
     def save_preview(self, video: Video) -> Mapping[str, Any]:
         """Write the preview; returns its size and by how much odd sides were padded."""
@@ -107,10 +108,6 @@ class Slot:
 
     def has_lossless(self) -> bool:
         return (self.folder / VIDEO).is_file()
-
-    def lossless_sha256(self) -> str | None:
-        """Return the hash of the lossless file's bytes, None without one."""
-        return file_sha256(self.folder / VIDEO) if self.has_lossless() else None
 
     def has_preview(self) -> bool:
         return (self.folder / PREVIEW).is_file()

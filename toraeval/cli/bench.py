@@ -45,16 +45,17 @@ def execute(config: dict[str, Any], command: str) -> int:
         return dry_run.print_missing(missing, command)
     planned = bench.plan_bench(config)
     if config["dry_run"]:
-        code = dry_run.print_costs(planned.plans, command)
-        print(*planned.left_out, sep="\n", end="\n" if planned.left_out else "")
-        return code
+        for line in planned.left_out:
+            print(line)
+        return dry_run.print_costs(planned.plans, command)
     results = Path(config["results"])
     with Bar(planned.open_frames()) as bar:
         reports = bench.run(planned, bar, command)
     if "score" in config["stages"]:
         draw([report.result.run_dir for report in reports], results, set(planned.samples))
     print(done_line(reports))
-    print(*planned.left_out, sep="\n", end="\n" if planned.left_out else "")
+    for line in planned.left_out:
+        print(line)
     print(f"disk use: {megabytes(sum(report.disk_bytes for report in reports))} in {results / 'runs'}")
     print(f"time: {time.perf_counter() - start:.0f} s")
     print(f"command: {command}")

@@ -17,6 +17,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from toraeval.geometry import windows
 from toraeval.models.tora.sizes import CHUNK_FRAMES, CHUNK_LATENTS
 from toraeval.types import UserError
 
@@ -207,11 +208,7 @@ def loop_spans(frames: int, window: int, length: int = CHUNK_LATENTS) -> list[tu
         raise UserError(
             f"clips of {window} frames; allowed: multiples of {CHUNK_FRAMES} above the overlap of {overlap}"
         )
-    spans = [(0, min(window, frames))]
-    while spans[-1][1] < frames:
-        start = spans[-1][1] - overlap
-        spans.append((start, min(start + window, frames)))
-    return spans
+    return windows(frames, window, overlap)
 
 
 # --- training -------------------------------------------------------------------------------------------------

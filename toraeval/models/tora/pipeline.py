@@ -35,7 +35,7 @@ class SamplingOptions:
         prediction: what the network predicts, `clean` or `velocity`.
     """
 
-    steps: int = 2
+    steps: int
     guidance: float = 1.0
     precision: str = "bf16"
     prediction: str = "clean"
