@@ -28,7 +28,7 @@ from tabulate import tabulate
 from benchmarks.machine import describe, use_threads
 from toraeval import registry
 from toraeval.metrics.expectations import CONDITIONS, ORDERS, Finding, check
-from toraeval.stages import share_reference
+from toraeval.metrics.reference import share_reference
 from toraeval.store import write_text
 from toraeval.suites.degradation import blur, fade_objects, noise
 from toraeval.trackers.base import follow

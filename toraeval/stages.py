@@ -5,19 +5,19 @@ Shape legend: N objects, T frames.
 
 from __future__ import annotations
 
-import functools
 import time
 import traceback
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from toraeval import videoio
 from toraeval.disk import is_disk_full
 from toraeval.keys import score_key, tracks_key, video_key
+from toraeval.metrics.reference import share_reference
 from toraeval.plan import Plan, metric_fingerprint
 from toraeval.store import Slot, StoredTracks, sample_id
 from toraeval.trackers.base import follow
-from toraeval.types import Case, MissingAsset, Reference, Score, UserError, Video
+from toraeval.types import Case, MissingAsset, Score, UserError, Video
 
 # A clip that took longer than this is on disk before tracking starts, so that a crash does not cost it.
 DEAR_S = 20.0
@@ -284,20 +284,3 @@ def _length_facts(video: Video) -> dict[str, Any]:
         "generated": video.info.get("generated", video.num_frames),
         "length_mode": video.info.get("length_mode", "exact"),
     }
-
-
-def share_reference(case: Case) -> Case:
-    """Return the case with a ground truth that is rendered at most once, however many metrics ask for it.
-
-    Keep it no longer than one sample is scored: it holds a whole clip.
-    """
-    render = case.reference
-    if render is None:
-        return case
-
-    @functools.cache
-    def rendered() -> Reference:
-        found = render()
-        return found if found.masks is None else replace(found, masks=functools.cache(found.masks))
-
-    return replace(case, reference=rendered)

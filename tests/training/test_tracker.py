@@ -11,6 +11,7 @@ from toraeval.trackers import shapes_tracker
 from toraeval.trackers.correlation_net import CorrelationTracker, Estimate, NetConfig, Output
 from toraeval.training import tracker, tracker_data
 from toraeval.training.tracker_data import draw_sample
+from toraeval.training.tracker_loss import measure_loss
 from toraeval.types import UserError
 
 SMALL = NetConfig(raster=32, fine=8, coarse=8, blocks=1, width=16, layers=1, heads=2, band=2, rounds=2)
@@ -61,7 +62,7 @@ def test_loss_falls_when_places_visibility_or_the_heat_map_improve():
         bright = heat.clone()
         bright[0, 0, 1, 2, 2] = peak  # the cell of (9.5, 9.5) at a raster of 32
         rounds = [Estimate(points + shift, seen)] * 3
-        return float(tracker.measure_loss(Output(bright, rounds), points, visible, 32))
+        return float(measure_loss(Output(bright, rounds), points, visible, 32))
 
     assert value(0.0, 2.0) < value(1.0, 2.0) < value(5.0, 2.0)
     assert value(1.0, 2.0) < value(1.0, -2.0)

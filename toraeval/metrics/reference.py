@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,21 +25,31 @@ def spread_frames(first: int, frames: int, at_most: int) -> npt.NDArray[np.int64
 def reference_video(metric: str, case: Case) -> Video | None:
     """Return the reference clip of a case, or None where the suite has none.
 
-    The clip of the last case is remembered, because several metrics look at it in turn.
-
     Raises:
         UserError: it has another length or size than the case.
     """
     if case.reference is None:
         return None
-    video = _rendered(case.reference)
+    video = case.reference().video
     check_video(metric, case, video)
     return video
 
 
-@lru_cache(maxsize=1)
-def _rendered(reference: Callable[[], Reference]) -> Video:
-    return reference().video
+def share_reference(case: Case) -> Case:
+    """Return the case with a ground truth that is rendered at most once, however many metrics ask for it.
+
+    Keep it no longer than one sample is scored: it holds a whole clip.
+    """
+    render = case.reference
+    if render is None:
+        return case
+
+    @functools.cache
+    def rendered() -> Reference:
+        found = render()
+        return found if found.masks is None else replace(found, masks=functools.cache(found.masks))
+
+    return replace(case, reference=rendered)
 
 
 @dataclass(frozen=True)

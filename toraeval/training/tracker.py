@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
@@ -25,14 +24,14 @@ from torch import Tensor, nn
 from toraeval.models.weight_files import write_safetensors
 from toraeval.store import atomic
 from toraeval.suites.shapes_world import WORLD_SEED
-from toraeval.trackers.correlation_net import CorrelationTracker, NetConfig, Output
+from toraeval.trackers.correlation_net import CorrelationTracker, NetConfig
 from toraeval.trackers.shapes_tracker import WEIGHTS, to_input
 from toraeval.training.exchange import Exchange, finish_step_on_interrupt, ignore_interrupts, run_workers
 from toraeval.training.tracker_data import FIRST_SCENE, Sample, draw_sample
+from toraeval.training.tracker_loss import measure_loss
 from toraeval.types import UserError
 
 CHECKED = 24  # validation clips at the end
-REACH = 16.0  # loss from which on a place teaches less and less
 
 
 @dataclass(frozen=True)
@@ -48,39 +47,6 @@ class Options:
     points: int = 6
     lr: float = 1e-3
     seed: int = 0
-
-
-def measure_loss(output: Output, points: Tensor, visible: Tensor, raster: int) -> Tensor:
-    """Return the training loss: places, visibility and the heat map's cell.
-
-    Args:
-        output: of the network.
-        points: (B, N, T, 2) raster pixels.
-        visible: bool (B, N, T).
-        raster: side of the picture, pixels.
-    """
-    counted = torch.where(visible, 1.0, 0.25)
-    counted[:, :, 0] = 0.0  # the query itself
-    asked = torch.zeros_like(counted)
-    asked[:, :, 1:] = 1.0
-    total = torch.zeros(())
-    rounds = output.estimates[1:]
-    for number, estimate in enumerate(rounds):
-        share = 0.7 ** (len(rounds) - 1 - number)
-        distance = F.huber_loss(estimate.points, points, reduction="none", delta=2.0).sum(-1)
-        # what lies beyond the windows cannot be seen from there: finding it is the heat map's task
-        far = REACH * (1.0 + (distance / REACH).clamp(min=1.0).log())
-        distance = torch.where(distance < REACH, distance, far)
-        told = F.binary_cross_entropy_with_logits(estimate.seen, visible.float(), reduction="none")
-        total = total + share * (0.25 * (distance * counted).sum() / counted.sum())
-        total = total + share * (told * asked).sum() / asked.sum()
-    height, width = output.heat.shape[-2:]
-    cells = ((points + 0.5) * (width / raster) - 0.5).round().long()
-    inside = ((cells >= 0) & (cells < torch.tensor([width, height]))).all(-1) & visible
-    index = (cells[..., 1] * width + cells[..., 0]).clamp(0, height * width - 1)
-    missed = F.cross_entropy(output.heat.flatten(0, 2).flatten(-2), index.flatten(), reduction="none")
-    looked = (inside & (asked > 0)).flatten().float()
-    return total + 0.5 * (missed * looked).sum() / looked.sum().clamp(min=1.0)
 
 
 def stack(samples: list[Sample]) -> tuple[Tensor, Tensor, Tensor]:

@@ -33,6 +33,7 @@ from toraeval.models.tora.embeddings import (
     tile_rows,
 )
 from toraeval.models.tora.fuser import build_fusers
+from toraeval.models.tora.initial_weights import initialise
 from toraeval.optional import MissingDependency, require
 
 DEFAULT_FPS = 24.0
@@ -293,21 +294,3 @@ class STDiT3(nn.Module):
         (t, h, w), (pt, ph, pw) = grid, self.config.patch_size
         x = x.view(x.shape[0], t, h, w, pt, ph, pw, self.config.out_channels)
         return x.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(x.shape[0], -1, t * pt, h * ph, w * pw)
-
-
-@torch.no_grad()
-def initialise(model: STDiT3) -> None:
-    """Initialise for training from scratch as upstream does.
-
-    Linear weights are Xavier-uniform with zero biases; the frame-rate network adds nothing at first; temporal
-    blocks start as the identity because their output projections are zero (their gradients are not).
-    """
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            nn.init.zeros_(module.bias)
-    nn.init.normal_(model.fps_embedder.mlp[0].get_parameter("weight"), std=0.02)
-    nn.init.zeros_(model.fps_embedder.mlp[2].get_parameter("weight"))
-    for name, parameter in model.temporal_blocks.named_parameters():
-        if name.endswith(("attn.proj.weight", "mlp.fc2.weight")):  # self- and cross-attention, MLP
-            nn.init.zeros_(parameter)
