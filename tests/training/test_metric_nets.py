@@ -116,6 +116,22 @@ def test_trained_weights_load_and_the_run_goes_on(small, net, tmp_path):
         metric_nets.Trainer(metric_nets.parse([f"net={net}", "batch=5", *small]))
 
 
+def test_the_picture_encoder_stays_as_it_was_trained(small):
+    trainer = metric_nets.Trainer(metric_nets.parse(["net=video", *small]))
+    trainer.pool.fill()
+    trainer.net.train()
+    for _ in range(2):
+        trainer.update()
+    shipped_encoder = metric_nets.picture_encoder(None).state_dict()
+    for name, value in trainer.net.pictures.state_dict().items():
+        assert torch.equal(value, shipped_encoder[name])
+
+
+def test_video_without_a_picture_encoder_says_what_to_train_first(small, tmp_path, capsys):
+    assert metric_nets.main(["net=video", f"pictures={tmp_path / 'none.safetensors'}", *small]) == 3
+    assert "metric_nets net=clip" in capsys.readouterr().err
+
+
 def test_learning_rate_falls_to_zero(small):
     trainer = metric_nets.Trainer(metric_nets.parse(["net=clip", "minutes=1", *small]))
     trainer.step = 1000

@@ -169,7 +169,7 @@ def spoil(
     """
     frames = len(clip_TCHW)
     if kind == "blur":
-        return blur(clip_TCHW, 3.0 * strength)
+        return blur(clip_TCHW, clip_TCHW.shape[-1] / 21 * strength)
     if kind == "noise":
         noise = torch.from_numpy(rng.standard_normal(clip_TCHW.shape, dtype=np.float32))
         return (clip_TCHW + 0.4 * strength * noise).clamp(-1, 1)

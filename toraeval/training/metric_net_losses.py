@@ -39,7 +39,10 @@ def clip_loss(outputs: Mapping[str, Tensor], batch: ClipBatch) -> Tensor:
         total = total + F.binary_cross_entropy_with_logits(
             outputs[name], batch.labels[name].float(), reduction="none"
         ).sum(1).mean()  # fmt: skip
-    total = total + 4 * F.smooth_l1_loss(outputs["motion"], batch.labels["motion"], beta=0.1)
+    # of several objects a network cannot know which one is the first
+    alone = (batch.labels["count"] == 0).float()
+    way = F.smooth_l1_loss(outputs["motion"], batch.labels["motion"], beta=0.1, reduction="none").mean(1)
+    total = total + 4 * (way * alone).sum() / alone.sum().clamp(min=1)
     return total + 10 * F.mse_loss(outputs["defects"], batch.defects_BK)
 
 

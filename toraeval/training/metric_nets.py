@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from toraeval.metrics.networks import dual_encoder, shipped, video_net
+from toraeval.metrics.networks.video_net import VideoNet
 from toraeval.models.weight_files import write_safetensors
 from toraeval.suites.shapes_world import WORLD_SEED
 from toraeval.training.exchange import finish_step_on_interrupt
@@ -33,7 +34,7 @@ HELD_OUT = 10_000_000  # scenes further on in the training split that no network
 CHECKED = 256  # of them
 # A picture costs a tenth of a clip, and contrast needs many others in a batch.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "video": {"scenes": 8000, "batch": 32},
+    "video": {"scenes": 6000, "batch": 32},
     "clip": {"scenes": 16000, "batch": 96},
 }
 
@@ -51,6 +52,7 @@ class Options:
         threads: of torch.
         folder: state and pool; keep it to go on later.
         export: weight file to write, by default the one of the package.
+        pictures: weights of net=clip, whose picture encoder net=video looks at frames with; by default the shipped ones.
         seed: of weights and draws.
     """
 
@@ -62,6 +64,7 @@ class Options:
     threads: int = 2
     folder: str = "training_state/metric_nets"
     export: str | None = None
+    pictures: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -91,11 +94,13 @@ class Trainer:
         self.card: dict[str, Any] = {} if options.net == "video" else {"words": vocabulary()}
         torch.manual_seed(options.seed)
         self.net = shipped.build(options.net, self.card)
+        if isinstance(self.net, VideoNet):
+            self.net.pictures.load_state_dict(picture_encoder(options.pictures).state_dict())
         for layer in self.net.modules():  # the layout in which convolutions on a CPU are fastest
             if isinstance(layer, nn.Conv2d):
                 layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
         self.heads = Heads() if options.net == "video" else nn.Module()
-        everything = [*self.net.parameters(), *self.heads.parameters()]
+        everything = [p for part in (self.net, self.heads) for p in part.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(everything, lr=options.lr, betas=(0.9, 0.98), weight_decay=0.02)
         side = video_net.SIDE if options.net == "video" else dual_encoder.SIDE
         self.pool = Pool(Path(options.folder), options.net, options.scenes, side)
@@ -239,6 +244,18 @@ class Trainer:
         write_safetensors(target, self.net.state_dict(), card, torch.float16)
         target.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
         return target
+
+
+def picture_encoder(file: str | None) -> nn.Module:
+    """Return the picture encoder of `clipsim_shapes`.
+
+    Raises:
+        MissingAsset: there are no weights yet.
+        UserError: a damaged file.
+    """
+    net = shipped.load("clip", Path(file) if file else None)
+    assert isinstance(net, dual_encoder.DualEncoder)
+    return net.image
 
 
 def parse(arguments: list[str]) -> Options:

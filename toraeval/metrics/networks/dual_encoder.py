@@ -35,6 +35,7 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, width: int = 32, features: int = FEATURES) -> None:
         super().__init__()
+        self.channels = (width, 2 * width, 4 * width)
         self.stages = nn.ModuleList(
             [
                 nn.Sequential(stem(width), Residual(width)),
@@ -58,7 +59,10 @@ class ImageEncoder(nn.Module):
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """Return unit vectors (B, D) of pictures, float (B, 3, H, W) in [-1, 1]."""
-        last = self.maps(image_BCHW)[-1]
+        return self.vector(self.maps(image_BCHW)[-1])
+
+    def vector(self, last: Tensor) -> Tensor:
+        """Return unit vectors (B, D) from the maps of the last stage."""
         # objects cover little of a picture: a learned weighting of places stands beside the plain mean
         weights = self.weigh(last).flatten(2).softmax(-1)
         seen = (last.flatten(2) * weights).sum(-1)
