@@ -145,7 +145,7 @@ def test_options_and_recipe_stand_in_the_fingerprint():
     prints = [FVD(backbone="random").fingerprint(), FVD(backbone="random", clip_stride=8).fingerprint()]
     assert prints[0] != prints[1]
     assert prints[0] == FVD(backbone="random", cache="elsewhere").fingerprint()
-    assert prints[0]["recipe"]["prepare"]["side"] == 64
+    assert prints[0]["recipe"]["prepare"]["side"] == 128
 
 
 @pytest.mark.parametrize(

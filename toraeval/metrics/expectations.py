@@ -54,7 +54,8 @@ _CLOSE = (
 )
 _APART = tuple(" < ".join(reversed(chain.split(" < "))) for chain in _CLOSE)
 _CAPTION = ("other_case < ground_truth", "vanished < ground_truth")
-_SET = ("ground_truth < blurred", "ground_truth < noise", "ground_truth < vanished")
+_KERNEL = tuple(f"ground_truth < {spoilt}" for spoilt in ("shuffled", "frozen", "smeared", "vanished"))
+_FRECHET = (*_KERNEL, "ground_truth < blurred", "ground_truth < noise")
 
 ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -110,8 +111,8 @@ ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         **{f"lpips_{backbone}": _APART for backbone in ("shapes", "alex", "vgg")},
         **{f"clipsim_{backbone}": _CAPTION for backbone in ("shapes", "clip_vit_b32")},
         **{
-            f"{name}_{backbone}": _SET
-            for name in ("fvd", "kvd")
+            f"{name}_{backbone}": claims
+            for name, claims in (("fvd", _FRECHET), ("kvd", _KERNEL))
             for backbone in ("shapes", "i3d", "videomae")
         },
     }

@@ -42,8 +42,11 @@ class FVD:
     The distance is biased upward in small sets, the more so the fewer samples per feature: only equal numbers of
     videos may be compared, and fewer than `min_videos` give a recorded skip. `_low` and `_high` bound a 95 % interval
     from resampled cases; `_inf` (option `extrapolate`) is a straight line in 1/N, read at infinity, only where subsets
-    have more samples than features. `kvd` is the kernel distance of the same features: no bias in N, often negative
-    near 0.
+    have more samples than features. `kvd` is the kernel distance of the same features: no bias in N, so below 0 where
+    two sets are closer than two independent draws would be, as the ground truth against itself.
+
+    Anything that changes the features raises the value: blur, noise, shuffled, frozen or smeared frames, lost objects.
+    Noise that disappears when frames are made small hardly does, and `kvd` may not see weak blur or noise at all.
 
     A frozen or smeared video moves the features away from the reference, but content outweighs motion in `i3d`: read
     `motion_amount` beside it. The ground truth scores exactly 0, because generated and reference clips are the same.

@@ -52,7 +52,7 @@ class Options:
         threads: of torch.
         folder: state and pool; keep it to go on later.
         export: weight file to write, by default the one of the package.
-        pictures: weights of net=clip, whose picture encoder net=video looks at frames with; by default the shipped ones.
+        pictures: weights of net=clip, whose picture encoder net=video looks with; by default the shipped ones.
         seed: of weights and draws.
     """
 

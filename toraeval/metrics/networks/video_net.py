@@ -1,8 +1,8 @@
 """The video network of `fvd_shapes`: 16 frames of 128x128 pixels to 64 features.
 
-Single frames are looked at by the picture encoder of `clipsim_shapes`, which stays as it is; what joins frames is trained to name what a clip of the world `shapes` shows (shapes, colours, background, drift, path, place,
-speed) and how it was spoilt (blur, noise, dissolving, smearing, freezing, shuffled frames), so that the features hold
-both.
+Single frames are looked at by the picture encoder of `clipsim_shapes`, which stays as it is; what joins frames is
+trained to name what a clip of the world `shapes` shows (shapes, colours, background, drift, path, place, speed) and
+how it was spoilt (blur, noise, dissolving, smearing, freezing, shuffled frames), so that the features hold both.
 
 Legend of the shape suffixes: B clips, T frames, C channels, H height, W width, D features.
 """
@@ -99,9 +99,10 @@ class VideoNet(nn.Module):
         """
         b, t = clip_BTCHW.shape[:2]
         maps = self.pictures.maps(clip_BTCHW.flatten(0, 1))
-        vectors = self.scale * self.pictures.vector(maps[-1]).unflatten(0, (b, t))
+        vectors = self.scale * self.pictures.vector(maps[-1]).view(b, t, -1)
         side = maps[-1].shape[-1]
-        joined = torch.cat([F.avg_pool2d(each, each.shape[-1] // side) for each in maps], 1).unflatten(0, (b, t))
+        joined = torch.cat([F.avg_pool2d(each, each.shape[-1] // side) for each in maps], 1)
+        joined = joined.reshape(b, t, -1, side, side)
         change = torch.diff(joined, dim=1, prepend=joined[:, :1])
         # a mean over places forgets where things are, so every place is told its coordinates
         places = self.places.to(joined.dtype).expand(b, t, -1, -1, -1)
