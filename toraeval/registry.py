@@ -87,6 +87,10 @@ _TABLES: dict[str, dict[str, Entry]] = {
             "toraeval.trackers.lucas_kanade:LucasKanade",
             "pyramidal Lucas-Kanade, re-anchored to the first frame",
         ),
+        "shapes_tracker": Entry(
+            "toraeval.trackers.shapes_tracker:ShapesTracker",
+            "learned on the world `shapes`: blurred, noisy or faded objects",
+        ),
         "cotracker3_offline": Entry(
             "toraeval.trackers.cotracker:CoTracker3Offline",
             "CoTracker3, whole clip at once",
