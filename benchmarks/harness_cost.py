@@ -5,7 +5,8 @@
     python -m benchmarks.harness_cost --memory 1000            # peak memory of scoring 10 and 1000 small clips
 
 The clips are stored beforehand, as generation would leave them; times are processor seconds, which other
-processes on the machine change little. Reading a video is no part of the tracker call and is shown apart.
+processes on the machine change little. Reading a video and the metrics are no part of the tracker call and are shown
+apart; everything else is the harness.
 """
 
 from __future__ import annotations
@@ -74,25 +75,28 @@ def main() -> None:
 
 
 def cost(tracker: str, frames: int, size: int, count: int) -> None:
-    """Print processor seconds per clip: tracker, reading, and everything else."""
+    """Print processor seconds per clip: tracker, reading, metrics, and everything else."""
     with tempfile.TemporaryDirectory() as folder:
         write_clips(Path(folder), frames, size, count)
         words = [f"tracker={tracker}", "keep=lossless"]
         pipeline.run(make_plan(Path(folder), [*words, "stages=[generate]"]), command="benchmark")
         plan = make_plan(Path(folder), words)
-        bare, reading = Stopwatch(), Stopwatch()
-        # trackers are frozen dataclasses; the class is patched, so that names and fingerprints stay
-        with (
-            mock.patch.object(type(plan.tracker), "track", bare.around(type(plan.tracker).track)),
-            mock.patch.object(videoio, "read", reading.around(videoio.read)),
-        ):
+        bare, reading, scoring = Stopwatch(), Stopwatch(), Stopwatch()
+        with contextlib.ExitStack() as patches:
+            # trackers are frozen dataclasses; the class is patched, so that names and fingerprints stay
+            patches.enter_context(
+                mock.patch.object(type(plan.tracker), "track", bare.around(type(plan.tracker).track))
+            )
+            patches.enter_context(mock.patch.object(videoio, "read", reading.around(videoio.read)))
+            for kind in {type(metric) for metric in plan.metrics.values()}:
+                patches.enter_context(mock.patch.object(kind, "score", scoring.around(kind.score)))
             start = time.process_time()
             report = pipeline.run(plan, command="benchmark")
             total = time.process_time() - start
         if report.exit_code or not bare.seconds:
             raise SystemExit(f"the run failed: {[o.error for o in report.outcomes]}")
-        rest = total - bare.seconds - reading.seconds
-        parts = {"tracker": bare.seconds, "reading": reading.seconds, "everything else": rest}
+        parts = {"tracker": bare.seconds, "reading": reading.seconds, "metrics": scoring.seconds}
+        parts["everything else"] = total - sum(parts.values())
         for name, seconds in parts.items():
             print(
                 f"{name:16} {seconds / count:8.3f} s a clip  {100 * seconds / bare.seconds:6.1f} % of the tracker"

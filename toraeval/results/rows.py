@@ -29,7 +29,8 @@ def read_rows(store: RunStore, versions: Mapping[str, str], floor: RunStore | No
         versions: current version of each selected metric; values of another version are left out.
         floor: the run folder of the ground truth, or None where there is none.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    same: dict[str, str] = {}
     for slot in store.slots():
         facts = slot.facts()
         if facts is None:
@@ -51,8 +52,18 @@ def read_rows(store: RunStore, versions: Mapping[str, str], floor: RunStore | No
                     row["skips"][name] = stored["skipped"]
         floor_values = floor.slot(facts["case"], 0).scores().get(MAIN_METRIC, {}) if floor else {}
         row["tracker_floor"] = floor_values.get("values", {}).get(MAIN_METRIC)
-        rows.append(row)
+        # names and words are the same in every row; JSON made each of them anew
+        rows.append({same.setdefault(key, key): _shared(value, same) for key, value in row.items()})
     return sorted(rows, key=lambda row: (row["order"], row["case"], row["seed"]))
+
+
+def _shared(value: Any, same: dict[str, str]) -> Any:
+    """Return the value with its strings replaced by equal ones seen before."""
+    if isinstance(value, str):
+        return same.setdefault(value, value)
+    if isinstance(value, dict):
+        return {same.setdefault(key, key): _shared(inner, same) for key, inner in value.items()}
+    return value
 
 
 def write_tables(store: RunStore, rows: list[dict[str, Any]]) -> None:
