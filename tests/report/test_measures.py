@@ -121,3 +121,24 @@ def test_a_skipped_set_says_why(scored):
     assert headers == ["model", "frames", "fvd_shapes ↓"]
     assert ["tora", "6", "skipped"] in cells
     assert "fvd_shapes (tora at 6 frames): 2 videos, 8 are needed." in measures.remarks(rows)
+
+
+def test_what_hardly_moves_is_marked_where_it_might_look_best(scored):
+    _, rows = rows_of(scored)
+    assert not any("star" in remark for remark in measures.remarks(rows))
+    fvd = rows[rows["column"] == "fvd_shapes"]
+    for model, moved in (("tora", 0.4), ("ground_truth", 1.0)):
+        row = fvd[fvd["model"] == model].iloc[0].to_dict()
+        row |= {
+            "group": measures.CHECKS,
+            "metric": "motion_amount",
+            "column": "motion_amount",
+            "value": moved,
+        }
+        rows.loc[len(rows)] = row
+    (said,) = [remark for remark in measures.remarks(rows) if "star" in remark]
+    assert "tora at 6 frames" in said
+    assert "ground_truth" not in said
+    looks = {line[0] for line in measures.wide(rows, measures.APPEARANCE)[1]}
+    assert looks == {"tora *", "ground_truth"}
+    assert "tora" in {line[0] for line in measures.wide(rows, measures.CHECKS)[1]}

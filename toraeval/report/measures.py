@@ -27,6 +27,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Group -> metrics in the order they are shown; a metric that is not named here follows the ones of its kind."""
 
+STILL = 0.5  # share of the way asked below which a video's looks are no merit
 BOUNDS = ("_low", "_high")
 COLUMNS: dict[str, str] = {
     "model": "registry name",
@@ -199,15 +200,26 @@ def arrow(direction: str) -> str:
 
 
 def wide(rows: pd.DataFrame, group: str) -> tuple[list[str], list[list[str]]]:
-    """Return headers and cells of one group's table: main values as `mean [low, high]`, `floor` rows included."""
+    """Return headers and cells of one group's table: main values as `mean [low, high]`, `floor` rows included.
+
+    In the table of appearances a model that hardly moves carries a star, which `remarks` explains.
+    """
     mine = rows[(rows["group"] == group) & (rows["main"] == "yes") & (rows["metric"] != METRIC)]
     columns = list(dict.fromkeys(mine["column"]))
     marks = {row.column: f"{row.column} {arrow(row.direction)}".strip() for row in mine.itertuples()}
+    starred = _still(rows) if group == APPEARANCE else set()
     cells = []
     for (frames, model), part in mine.groupby(["frames", "model"], sort=False):
         found = {row.column: _cell(row) for row in part.itertuples()}
-        cells.append([str(model), str(frames), *(found.get(column, "") for column in columns)])
+        name = f"{model} *" if (frames, model) in starred else str(model)
+        cells.append([name, str(frames), *(found.get(column, "") for column in columns)])
     return ["model", "frames", *(marks[column] for column in columns)], cells
+
+
+def _still(rows: pd.DataFrame) -> set[tuple[int, str]]:
+    """Return (frames, model) of every row of the table that moves too little for its looks to count."""
+    moved = rows[(rows["column"] == "motion_amount") & (rows["value"] < STILL)]
+    return set(zip(moved["frames"].tolist(), moved["model"].tolist(), strict=True))
 
 
 def _cell(row: Any) -> str:
@@ -218,9 +230,15 @@ def _cell(row: Any) -> str:
 
 
 def remarks(rows: pd.DataFrame) -> list[str]:
-    """Return why values are missing or rest on fewer cases, one sentence per reason."""
+    """Return what hardly moves, and why values are missing or rest on fewer cases, one sentence per reason."""
     main = rows[(rows["main"] == "yes") & (rows["skipped"] != "")]
-    return [
+    places = pd.DataFrame(sorted(_still(rows)), columns=["frames", "model"])
+    looks = rows["group"] == APPEARANCE
+    still = [
+        f"A star marks what moves less than {STILL:.0%} of the way asked (motion_amount): {_where(places)}. To keep "
+        "the look of the given frame is easy without moving, so appearance values are no merit there, even the best ones."
+    ]
+    return (still if len(places) and looks.any() else []) + [
         f"{'/'.join(dict.fromkeys(part['column']))} ({_where(part)}): {reason}."
         for (_, reason), part in main.groupby(["metric", "skipped"], sort=False)
     ]
