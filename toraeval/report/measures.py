@@ -236,7 +236,7 @@ def remarks(rows: pd.DataFrame) -> list[str]:
     looks = rows["group"] == APPEARANCE
     still = [
         f"A star marks what moves less than {STILL:.0%} of the way asked (motion_amount): {_where(places)}. To keep "
-        "the look of the given frame is easy without moving, so appearance values are no merit there, even the best ones."
+        "the look of the given frame is easy without moving, so appearance is no merit there, even the best."
     ]
     return (still if len(places) and looks.any() else []) + [
         f"{'/'.join(dict.fromkeys(part['column']))} ({_where(part)}): {reason}."
