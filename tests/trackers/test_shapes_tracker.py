@@ -1,15 +1,15 @@
 """The learned tracker around its network: coordinates, alignment, weights that are absent or wrong."""
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pytest
 import torch
 
-from toraeval.config.parts import ShapesTrackerConfig
 from toraeval.models.weight_files import write_safetensors
 from toraeval.suites import degradation
+from toraeval.suites.shapes import Shapes
 from toraeval.suites.shapes_render import SceneRenderer
 from toraeval.suites.shapes_world import sample_scene
 from toraeval.trackers import shapes_tracker
@@ -128,12 +128,6 @@ def test_wrong_weights_are_one_clear_error(tmp_path, weights):
         shapes_tracker.load_network(wrong)
 
 
-def test_the_written_schema_has_the_trackers_own_options():
-    written = {f.name: f.default for f in fields(ShapesTrackerConfig)}
-    assert written.pop("name") == ShapesTracker.name
-    assert written == {f.name: f.default for f in fields(ShapesTracker)}
-
-
 def test_the_shipped_weights_follow_an_object_through_noise():
     renderer = SceneRenderer(sample_scene("validation", 7, 1, "line"), 16, 256, 256)
     frames = degradation.noise(renderer.render(), 25.0, np.random.default_rng(0))
@@ -141,3 +135,15 @@ def test_the_shipped_weights_follow_an_object_through_noise():
     found = ShapesTracker().track(Video.from_thwc(frames, 8.0), points[:, 0])
     moved = np.abs(points - points[:, :1]).sum(-1).mean()
     assert np.abs(found.tracks_NT2 - points).sum(-1).mean() < 0.1 * moved
+
+
+def test_number_of_threads_changes_no_bit():
+    case = Shapes().cases(64, 512, 512)[10]  # its confidence once differed
+    found = []
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(ShapesTracker().track(case.reference().video, case.trajectories.tracks_NT2[:, 0]))
+    torch.set_num_threads(before)
+    assert np.array_equal(found[0].tracks_NT2, found[1].tracks_NT2)
+    assert np.array_equal(found[0].confidence_NT, found[1].confidence_NT)

@@ -54,21 +54,6 @@ class CoTracker3OnlineConfig(CoTracker3Config):
 
 
 @dataclass
-class ShapesTrackerConfig:
-    """See `toraeval.trackers.shapes_tracker.ShapesTracker`; written down here, because its module imports torch."""
-
-    name: str = "shapes_tracker"
-    weights: str | None = None
-    align: bool = True
-    align_side: int = 256
-    patch_radius: float = 0.055
-    colour_sigma: float = 24.0
-    iterations: int = 10
-    reach: float = 0.02
-    min_correlation: float = 0.5
-
-
-@dataclass
 class TrajErrorConfig:
     name: str = "traj_error"
 

@@ -34,7 +34,6 @@ SCHEMAS: dict[str, dict[str, type]] = {
     },
     "suite": {"shapes": parts.ShapesConfig, "folder": parts.FolderConfig},
     "tracker": {
-        "shapes_tracker": parts.ShapesTrackerConfig,
         "cotracker3_offline": parts.CoTracker3OfflineConfig,
         "cotracker3_online": parts.CoTracker3OnlineConfig,
     },

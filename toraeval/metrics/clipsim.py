@@ -17,11 +17,12 @@ from torch.nn import functional as F
 
 from toraeval import assets
 from toraeval.metrics.areas import check_video
-from toraeval.metrics.frames import Preparation, in_chunks, one_thread
+from toraeval.metrics.frames import Preparation, in_chunks
 from toraeval.metrics.networks import dual_encoder, shipped
 from toraeval.metrics.paths import NO_VIDEO, definition_of
 from toraeval.metrics.reference import spread_frames
 from toraeval.optional import require
+from toraeval.threads import one_thread
 from toraeval.types import Case, FloatArray, MissingAsset, Score, Tracks, UserError, Video
 
 # OpenAI CLIP, `clip/clip.py`: mean and standard deviation of the pictures it was trained on.

@@ -6,7 +6,6 @@ Legend of the shape suffixes: T frames, C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,14 +71,3 @@ def in_chunks(frames_TCHW: Tensor) -> Iterator[tuple[Tensor, int]]:
         if count < CHUNK:
             chunk = torch.cat([chunk, chunk[-1:].expand(CHUNK - count, -1, -1, -1)])
         yield chunk, count
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread meanwhile: sums over several threads may differ in the last bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

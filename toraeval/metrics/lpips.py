@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from toraeval import assets
-from toraeval.metrics.frames import Preparation, in_chunks, one_thread
+from toraeval.metrics.frames import Preparation, in_chunks
 from toraeval.metrics.networks import dual_encoder, perceptual, shipped
 from toraeval.metrics.paths import definition_of
 from toraeval.metrics.reference import FRAMES_RULE, ComparedFrames, compared_frames
 from toraeval.optional import require
+from toraeval.threads import one_thread
 from toraeval.types import ByteArray, Case, FloatArray, MissingAsset, Score, Tracks, UserError, Video
 
 IMPLEMENTATIONS = ("own", "lpips", "torchmetrics")

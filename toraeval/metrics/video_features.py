@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from toraeval import assets
-from toraeval.metrics.frames import Preparation, one_thread
+from toraeval.metrics.frames import Preparation
 from toraeval.metrics.networks import shipped, video_net, videomae
+from toraeval.threads import one_thread
 from toraeval.types import ByteArray, FloatArray, MissingAsset, UserError
 
 # Of a clip, float (B, T, C, H, W), to features (B, D).

@@ -3,6 +3,8 @@
 The network (see `correlation_net`) looks at the whole clip at 128 x 128: it finds the point's look
 again anywhere in a frame, so that it survives occlusion, noise and objects that lose their colours.
 Where it sees the point, its estimate is the start of a sub-pixel alignment with the patch of frame 0.
+
+torch is imported where it is used: the options of every registered tracker are read when a command starts.
 """
 
 from __future__ import annotations
@@ -11,21 +13,24 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from toraeval import geometry
 from toraeval.assets import remembered_sha256
+from toraeval.threads import one_thread
 from toraeval.trackers.alignment import refine, search
 from toraeval.trackers.base import check_queries
-from toraeval.trackers.correlation_net import CorrelationTracker, NetConfig
 from toraeval.trackers.template import FrameView, Support, Template, build_template
 from toraeval.types import BoolArray, ByteArray, FloatArray, MissingAsset, Tracks, UserError, Video
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from toraeval.trackers.correlation_net import CorrelationTracker
 
 WEIGHTS = Path(__file__).with_name("weights") / "shapes_tracker.safetensors"
 TRAIN_COMMAND = "python -m toraeval.training.tracker minutes=15 folder=training_state/tracker"
@@ -45,6 +50,8 @@ def load_network(path: Path) -> CorrelationTracker:
     """
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
+
+    from toraeval.trackers.correlation_net import CorrelationTracker, NetConfig
 
     again = f"train anew: {TRAIN_COMMAND}"
     if not path.is_file():
@@ -133,6 +140,8 @@ class ShapesTracker:
             UserError: a query is not a finite point inside the frame, or the weights are damaged.
             MissingAsset: the weights are absent.
         """
+        import torch
+
         queries = check_queries(video, queries_N2)
         points, belief = self._estimate(video, queries)
         seen = belief > 0.5
@@ -146,11 +155,13 @@ class ShapesTracker:
 
     def _estimate(self, video: Video, queries: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the network's points (N, T, 2) in pixels of the video and its belief (N, T)."""
+        import torch
+
         side = self.network.config.raster
         small = np.stack([cv2.resize(f, (side, side), interpolation=cv2.INTER_AREA) for f in video.thwc])
         size = (video.width, video.height)
         start = torch.from_numpy(geometry.scale_points(queries, size, (side, side))).float()
-        with torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             last = self.network(to_input(torch.from_numpy(small))[None], start[None]).estimates[-1]
         points = geometry.scale_points(last.points[0].numpy(), (side, side), size)
         return points, torch.sigmoid(last.seen[0]).double().numpy()
