@@ -30,7 +30,7 @@ def test_bench_writes_tables_figures_and_record(cli: Cli, tmp_path: Path) -> Non
     results = tmp_path / "results"
     for name in ("table1.md", "error_over_time.csv", "error_over_time.png", "record.json"):
         assert (results / name).is_file()
-    assert list((results / "samples").glob("*.png"))
+    assert list((results / "samples").glob("*.webp"))
     record = json.loads((results / "record.json").read_text())
     assert len(record["runs"]) == 6
     assert record["command"].startswith("python -m toraeval bench")

@@ -29,7 +29,7 @@ def test_report_has_every_file_and_names_them(built, bench):
         "error_over_time.png",
         "report.html",
     }
-    assert len(list((built / "samples").glob("*.png"))) == 2
+    assert len(list((built / "samples").glob("*.webp"))) == 2
 
 
 def test_equal_runs_give_equal_bytes_in_any_order(built, bench, tmp_path):
@@ -71,13 +71,13 @@ def test_clips_of_their_own_length_and_size_are_reported_over_shares_of_the_clip
     assert curves["frame"].isna().all()
     assert curves["time"].max() == 1.0
     assert "each clip's own size" in (tmp_path / "out" / "table1.md").read_text()
-    assert len(list((tmp_path / "out" / "samples").glob("*.png"))) == 1
+    assert len(list((tmp_path / "out" / "samples").glob("*.webp"))) == 1
 
 
 def test_pictures_are_drawn_again_only_when_they_would_differ(make_run, tmp_path):
     run = make_run(tmp_path, "tora", 6)
     build([run], tmp_path / "out", sheets_per_length=None)
-    pictures = sorted((tmp_path / "out").rglob("*.png"))
+    pictures = sorted(path for path in (tmp_path / "out").rglob("*") if path.suffix in (".png", ".webp"))
     assert len(pictures) == 4
     before = {path: path.stat().st_mtime_ns for path in pictures}
     build([run], tmp_path / "out", sheets_per_length=None)
@@ -89,7 +89,7 @@ def test_pictures_are_drawn_again_only_when_they_would_differ(make_run, tmp_path
     np.savez(run / "cases" / "line-000" / "tracks.npz", **arrays)
     build([run], tmp_path / "out", sheets_per_length=None)
     changed = [path.name for path in pictures if path.stat().st_mtime_ns != before[path]]
-    assert changed == ["line-000_006f.png"]
+    assert changed == ["line-000_006f.webp"]
 
 
 def test_sheets_of_a_former_ranking_go_and_pictures_of_others_stay(bench, tmp_path):
@@ -97,8 +97,8 @@ def test_sheets_of_a_former_ranking_go_and_pictures_of_others_stay(bench, tmp_pa
 
     build(bench, tmp_path, sheets_per_length=1)
     samples = tmp_path / "samples"
-    current = {path.name for path in samples.glob("*.png")}
-    shutil.copy(next(samples.glob("*.png")), samples / "former_016f.png")
-    (samples / "mine.png").write_bytes(b"not drawn by a report")
+    current = {path.name for path in samples.glob("*.webp")}
+    shutil.copy(next(samples.glob("*.webp")), samples / "former_016f.webp")
+    (samples / "mine.webp").write_bytes(b"not drawn by a report")
     build(bench, tmp_path, sheets_per_length=1)
-    assert {path.name for path in samples.glob("*.png")} == current | {"mine.png"}
+    assert {path.name for path in samples.glob("*.webp")} == current | {"mine.webp"}

@@ -26,7 +26,7 @@ def test_page_is_self_contained_and_escaped(built):
     seen = Seen()
     seen.feed(page)
     assert seen.links
-    assert all(link.startswith("data:image/png;base64,") for link in seen.links)
+    assert all(link.startswith(("data:image/png;base64,", "data:image/webp;base64,")) for link in seen.links)
     assert "script" not in seen.tags
     assert "<red>" not in page
     assert "a &lt;red&gt; disc &amp; a blue disc" in page

@@ -59,8 +59,8 @@ def render(
 
 
 def embedded(path: Path) -> str:
-    """Return a PNG as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    """Return a PNG or WebP file as a data URI."""
+    return f"data:image/{path.suffix[1:]};base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toraeval.keys import digest, file_sha256
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 KEY = "toraeval"
 """Name of the PNG text entry that holds the key."""
+KEY_TAG = 0x010E
+"""EXIF tag (ImageDescription) that holds the key of a WebP file."""
+DRAWN = (".png", ".webp")
 
 
 def picture_key(*content: Any, code: tuple[str, ...]) -> str:
@@ -26,8 +32,17 @@ def picture_key(*content: Any, code: tuple[str, ...]) -> str:
 
 
 def is_drawn(path: Path, key: str) -> bool:
-    """Return True if `path` is a PNG that was drawn under this key."""
+    """Return True if `path` is a picture that was drawn under this key."""
     return _key_of(path) == key
+
+
+def save_keyed(picture: Image, path: Path, key: str) -> None:
+    """Write a picture as WebP with its key; photographs of frames need a tenth of what PNG takes."""
+    from PIL.Image import Exif
+
+    named = Exif()
+    named[KEY_TAG] = key
+    picture.save(path, format="WEBP", quality=80, method=4, exif=named)
 
 
 def drop_former(folder: Path, current: Iterable[Path]) -> list[Path]:
@@ -38,7 +53,8 @@ def drop_former(folder: Path, current: Iterable[Path]) -> list[Path]:
         current: those of the present report.
     """
     keep = {path.resolve() for path in current}
-    former = [path for path in sorted(folder.glob("*.png")) if path.resolve() not in keep and _key_of(path)]
+    drawn = [path for path in sorted(folder.glob("*")) if path.suffix in DRAWN]
+    former = [path for path in drawn if path.resolve() not in keep and _key_of(path)]
     for path in former:
         path.unlink()
     return former
@@ -49,7 +65,7 @@ def _key_of(path: Path) -> str | None:
 
     try:
         with Image.open(path) as picture:
-            found = picture.info.get(KEY)
+            found = picture.info.get(KEY) or picture.getexif().get(KEY_TAG)
     except (OSError, UnidentifiedImageError):
         return None
     return found if isinstance(found, str) else None

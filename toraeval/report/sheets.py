@@ -18,7 +18,7 @@ from toraeval import videoio
 from toraeval.geometry import scale_points
 from toraeval.keys import file_sha256
 from toraeval.report.collect import METRIC, Entry, Group
-from toraeval.report.pictures import KEY, is_drawn, picture_key
+from toraeval.report.pictures import is_drawn, picture_key, save_keyed
 from toraeval.results import CaseResult
 from toraeval.stats import case_means
 from toraeval.store import TRACKS, VIDEO_META, atomic, read_json
@@ -43,7 +43,7 @@ class Sheet:
     """A written contact sheet.
 
     Attributes:
-        path: the PNG.
+        path: the WebP file.
         case, frames: what it shows.
         prompt: the case's caption.
         error: mean trajectory error of the models on it, pixels; NaN when no model was scored.
@@ -127,7 +127,7 @@ def write_sheets(group: Group, folder: Path, per_length: int | None = 3) -> list
 
     Args:
         group: runs that share a table.
-        folder: where the PNGs go.
+        folder: where the pictures go.
         per_length: sheets per length, or None for every case.
 
     Returns:
@@ -169,7 +169,7 @@ def _write_sheet(entries: list[Entry], case: str, ranked: dict[str, float], fold
     rows = [row for entry in entries if (row := _row(entry, case)) is not None]
     frames, width, height = rows[0].frames, rows[0].width, rows[0].height
     prompt = next((text for entry in entries if (text := _prompt(entry, case))), "")
-    path = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', case)}_{frames:03d}f.png"
+    path = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', case)}_{frames:03d}f.webp"
     rank = list(ranked).index(case) + 1
     title = f"{case}   {frames} frames at {width}x{height}   "
     if np.isfinite(ranked[case]):
@@ -178,12 +178,8 @@ def _write_sheet(entries: list[Entry], case: str, ranked: dict[str, float], fold
     title += f"(rank {rank} of {len(ranked)}, 1 = worst)"
     key = picture_key(title, prompt, [row.content() for row in rows], code=(__file__, draw.__file__))
     if not is_drawn(path, key):
-        from PIL.PngImagePlugin import PngInfo
-
-        named = PngInfo()
-        named.add_text(KEY, key)
         picture = _compose(title, prompt, rows)
-        atomic(path, lambda temporary: picture.save(temporary, format="PNG", pnginfo=named))
+        atomic(path, lambda temporary: save_keyed(picture, temporary, key))
     return Sheet(path, case, frames, prompt, ranked[case], rank, len(ranked))
 
 
