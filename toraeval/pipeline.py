@@ -218,6 +218,7 @@ def _record(
             "computed_now": sum(bool(outcome.computed) for outcome in outcomes),
         },
         "failed": failed,
+        "notes": list(plan.notes),
         "seeds": list(plan.options.seeds),
         "samples": [sample_id(case.id, seed) for _, case, seed in plan.samples],
         "prompts_sent": {name: meta["prompt_sent"] for name, meta in metas.items() if meta},

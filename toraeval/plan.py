@@ -76,6 +76,7 @@ class Plan:
         options: everything else.
         config: resolved options, for the record.
         rebuild: `module:function` and its argument that make this plan again in a worker process.
+        notes: what was assumed about the input, one line each; printed before the table and kept in the record.
     """
 
     model: str
@@ -92,6 +93,7 @@ class Plan:
     options: Options
     config: Mapping[str, Any] = field(default_factory=dict)
     rebuild: tuple[str, Mapping[str, Any]] = ("", {})
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def fingerprints(self) -> dict[str, Any]:
@@ -172,6 +174,18 @@ class Plan:
             "fingerprint": self.fingerprint,
             **{f"tag_{name}": value for name, value in case.tags.items()},
         }
+
+
+def path_notes(cases: Sequence[Case]) -> tuple[str, ...]:
+    """Return what the readers of these cases' paths assumed, each sentence once with the cases it holds for."""
+    holds: dict[str, list[str]] = {}
+    for case in cases:
+        for note in case.trajectories.notes:
+            holds.setdefault(note, []).append(case.id)
+    return tuple(
+        f"paths of {ids[0] if len(ids) == 1 else f'{len(ids)} cases ({ids[0]}, ...)'}: {note}"
+        for note, ids in holds.items()
+    )
 
 
 def metric_fingerprint(metric: Any) -> dict[str, Any]:
@@ -259,6 +273,7 @@ def plan_run(config: Mapping[str, Any]) -> Plan:
         options=options,
         config=config,
         rebuild=("toraeval.plan:plan_run", config),
+        notes=path_notes([case for _, case in cases]),
     )
 
 

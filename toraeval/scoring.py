@@ -12,7 +12,7 @@ from toraeval import geometry, registry, videoio
 from toraeval.keys import digest, short
 from toraeval.models.clip_listing import SUFFIXES, video_files
 from toraeval.models.precomputed import Precomputed
-from toraeval.plan import Plan, options_of
+from toraeval.plan import Plan, options_of, path_notes
 from toraeval.suites.base import content_hash, safe_id
 from toraeval.trajectories import NativeCase, combine, is_native, load, read_native
 from toraeval.types import Case, Trajectories, UserError
@@ -93,6 +93,7 @@ def plan_score(config: Mapping[str, Any]) -> Plan:
         options=options_of(config),
         config=config,
         rebuild=("toraeval.scoring:plan_score", config),
+        notes=path_notes(cases),
     )
 
 

@@ -42,6 +42,7 @@ class Trajectories:
         fps: frames per second, or None when the source states none.
         source: file or generator that the paths came from, for error messages and records.
         names: one label per object, possibly empty strings.
+        notes: what the reader assumed, converted or left out, one sentence each; printed and stored.
     """
 
     tracks_NT2: FloatArray
@@ -50,6 +51,7 @@ class Trajectories:
     fps: float | None = None
     source: str = ""
     names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         tracks = np.asarray(self.tracks_NT2, dtype=np.float64)

@@ -44,6 +44,8 @@ def execute(config: dict[str, Any], command: str) -> int:
             raise
         return dry_run.print_missing(missing, command)
     planned = bench.plan_bench(config)
+    for note in dict.fromkeys(note for plan in planned.plans for note in plan.notes):
+        print(f"note: {note}")
     if config["dry_run"]:
         for line in planned.left_out:
             print(line)

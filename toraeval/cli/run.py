@@ -48,6 +48,8 @@ def carry_out(make_plan: Callable[[dict[str, Any]], Any], config: dict[str, Any]
             raise
         return dry_run.print_missing(missing, command)
     plan = make_plan(config)
+    for note in plan.notes:
+        print(f"note: {note}")
     if config["dry_run"]:
         return dry_run.print_plan(plan, command)
     with Bar() as bar:
