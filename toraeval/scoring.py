@@ -8,16 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toraeval import geometry, registry, videoio
+import numpy as np
+
+from toraeval import geometry, keys, registry, videoio
 from toraeval.keys import digest, short
 from toraeval.models.clip_listing import SUFFIXES, video_files
 from toraeval.models.precomputed import Precomputed
 from toraeval.plan import Plan, options_of, path_notes
 from toraeval.suites.base import content_hash, safe_id
-from toraeval.trajectories import NativeCase, combine, is_native, load, read_native
+from toraeval.trajectories import (
+    SUFFIXES as PATH_SUFFIXES,
+)
+from toraeval.trajectories import (
+    Clip,
+    NativeCase,
+    Reading,
+    case_name,
+    is_companion,
+    is_native,
+    read_native,
+    read_paths,
+)
 from toraeval.types import Case, Trajectories, UserError
 
-PATH_SUFFIXES = (".json", ".txt", ".csv", ".npy", ".npz")
 ALIGNMENTS = ("resample", "cut")
 _OBJECT = re.compile(r"(?P<id>.+?)\.[0-9]+")
 
@@ -36,22 +49,11 @@ class Paths:
     files: tuple[Path, ...]
     native: NativeCase | None = None
 
-    def read(self, canvas: tuple[int, int] | None, size: tuple[int, int]) -> Trajectories:
-        """Return the paths; NumPy files that state no canvas are taken to be in pixels of the video."""
+    def read(self, reading: Reading, clip: Clip) -> Trajectories:
+        """Return the paths; a canvas that no file states is settled with the clip's size."""
         if self.native is not None:
             return self.native.trajectories
-        return combine([_load(path, canvas, size) for path in self.files])
-
-
-def _load(path: Path, canvas: tuple[int, int] | None, size: tuple[int, int]) -> Trajectories:
-    if path.suffix == ".npy":
-        return load(path, canvas or size)
-    try:
-        return load(path, canvas)
-    except UserError as error:
-        if path.suffix == ".npz" and canvas is None and "canvas is not known" in str(error):
-            return load(path, size)
-        raise
+        return read_paths(self.files, reading, clip)
 
 
 def plan_score(config: Mapping[str, Any]) -> Plan:
@@ -69,11 +71,12 @@ def plan_score(config: Mapping[str, Any]) -> Plan:
         raise UserError(f"limit={limit}: allowed are whole numbers >= 1")
     if config["align"] not in ALIGNMENTS:
         raise UserError(registry.unknown("value of align", str(config["align"]), ALIGNMENTS))
-    canvas = tuple(config["canvas"]) if config.get("canvas") else None
+    options = {name: config.get(name) or "auto" for name in ("format", "layout", "units")}
+    reading = Reading(canvas=config.get("canvas"), **options)
     cases, files = [], {}
     suite = f"own-{short(digest([(video.stem, unit.name) for video, unit in pairs]))}"
     for video, unit in pairs[:limit]:
-        case = _case(suite, video, unit, canvas, config["align"])
+        case = _case(suite, video, unit, reading, config["align"])
         cases.append(case)
         files[case.id] = video
     source = Path(config["videos"]).resolve()
@@ -89,7 +92,7 @@ def plan_score(config: Mapping[str, Any]) -> Plan:
         generator=Precomputed.of_files(files, label, cut=config["align"] == "cut"),
         tracker=registry.build("tracker", config["tracker"]),
         metrics={name: registry.build("metric", values) for name, values in config["metrics"].items()},
-        suite_fingerprint={"suite": suite, "pairs": rule, "align": config["align"], "canvas": canvas},
+        suite_fingerprint={"suite": suite, "pairs": rule, "align": config["align"], **keys.plain(reading)},
         options=options_of(config),
         config=config,
         rebuild=("toraeval.scoring:plan_score", config),
@@ -141,16 +144,18 @@ def _paths(source: Path) -> list[Paths]:
         files = [source]
     elif source.is_dir():
         files = sorted(path for path in source.iterdir() if path.suffix.lower() in PATH_SUFFIXES)
+        files = [path for path in files if not is_companion(path)]
     else:
         raise UserError(f"trajectories={source}: no such file or folder")
     units: list[Paths] = []
     objects: dict[str, list[Path]] = {}
     for path in files:
-        if path.suffix == ".json" and is_native(path):
+        if is_native(path):
             units += [Paths(case.id, (path,), case) for case in read_native(path)]
         else:
-            match = _OBJECT.fullmatch(path.stem)
-            objects.setdefault(match["id"] if match and source.is_dir() else path.stem, []).append(path)
+            name = case_name(path)
+            match = _OBJECT.fullmatch(name)
+            objects.setdefault(match["id"] if match and source.is_dir() else name, []).append(path)
     units += [Paths(name, tuple(members)) for name, members in objects.items()]
     if not units:
         raise UserError(
@@ -159,13 +164,16 @@ def _paths(source: Path) -> list[Paths]:
     return sorted(units, key=lambda unit: unit.name)
 
 
-def _case(suite: str, path: Path, unit: Paths, canvas: tuple[int, int] | None, align: str) -> Case:
+def _case(suite: str, path: Path, unit: Paths, reading: Reading, align: str) -> Case:
     try:
         video: videoio.VideoFacts | None = videoio.measure(path)
     except UserError:
         video = None  # read again, and reported, when its turn comes
     size = (video.width, video.height) if video else (512, 512)
-    given = unit.read(canvas, size)
+    if video:
+        given = unit.read(reading, Clip(size, video.frames, path.stem))
+    else:  # the case fails; nothing can be said of its paths
+        given = Trajectories(np.zeros((1, 2, 2)), np.ones((1, 2), dtype=bool), size)
     frames = video.frames if video else given.num_frames
     target, how = _aligned(given.to_canvas(*size), frames, align)
     prompt = unit.native.prompt if unit.native else ""
@@ -180,7 +188,13 @@ def _case(suite: str, path: Path, unit: Paths, canvas: tuple[int, int] | None, a
         width=size[0],
         fps=video.fps if video else 1.0,
         seed=0,
-        tags={"paths": unit.name, "points": given.num_frames, "align": how},
+        tags={
+            "paths": unit.name,
+            "points": given.num_frames,
+            "align": how,
+            "canvas": list(given.canvas),
+            "paths_read": "; ".join(given.notes),
+        },
         content_hash=content_hash(prompt, target, request, None),
     )
 

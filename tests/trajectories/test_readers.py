@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toraeval.trajectories import draw_paths, load, read_prompts
+from toraeval.trajectories import Clip, draw_paths, load, read_prompts
 from toraeval.types import UserError
 
 PUBLISHED = sorted((Path(__file__).parents[1] / "data" / "trajectories").glob("*/*.txt"))
@@ -83,17 +83,17 @@ def test_malformed_text(tmp_path: Path, text: str, match: str) -> None:
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_bytes(b"\xff\xfe1,2\n")
+    (tmp_path / "a.txt").write_bytes(b"1,2\n\xff,2\n")
     (tmp_path / "a.mat").write_bytes(b"1")
     for name, match in [
         ("none.txt", "no such trajectory file"),
         ("none.npy", "no such trajectory file"),
-        ("a.txt", "not readable as text"),
+        ("a.txt", r"a\.txt:2: not readable as text; got the byte 0xff"),
         ("a.mat", r"unknown suffix; got \.mat"),
     ]:
         with pytest.raises(UserError, match=match):
             load(tmp_path / name, canvas=(8, 8))
-    with pytest.raises(UserError, match="format='tor': allowed are auto, native, tora"):
+    with pytest.raises(UserError, match="format='tor': allowed are auto, native, csv, tora"):
         load(tmp_path / "a.txt", format="tor")
     with pytest.raises(UserError, match="no file given"):
         load([])
@@ -119,7 +119,8 @@ def test_dragnuwa_tracks(data_dir: Path) -> None:
         ([[[1, 2], [3]]], "a point must be a pair"),
         ([[[1, 2], [3, None]]], "not a number; got None"),
         ([[[1, 2], [576, 3]]], "outside the canvas"),
-        (["fox"], "a track must be a list of points; got fox"),
+        (["fox"], "text that is not a track; got fox"),
+        ([7], "a track must be a list of points; got 7"),
     ],
 )
 def test_malformed_dragnuwa(tmp_path: Path, data: Any, match: str) -> None:
@@ -141,10 +142,15 @@ def test_numpy_arrays(tmp_path: Path, dtype: type) -> None:
     tracks = np.array([[[1, 2], [3, 4], [5, 6]], [[0, 0], [1, 1], [2, 2]]], dtype=dtype)
     np.save(tmp_path / "many.npy", tracks)
     np.save(tmp_path / "one.npy", tracks[0])
-    np.testing.assert_array_equal(load(tmp_path / "many.npy", canvas=(8, 8)).tracks_NT2, tracks)
+    many = tmp_path / "many.npy"
+    np.testing.assert_array_equal(load(many, canvas=(8, 8), layout="nt").tracks_NT2, tracks)
+    np.testing.assert_array_equal(load(many, (8, 8), layout="tn").tracks_NT2, tracks.transpose(1, 0, 2))
+    np.testing.assert_array_equal(load(many, (8, 8), clip=Clip(frames=3)).tracks_NT2, tracks)
+    with pytest.raises(UserError, match="2 objects over 3 moments, or 3 objects over 2 moments"):
+        load(many, canvas=(8, 8))
     np.testing.assert_array_equal(load(tmp_path / "one.npy", canvas=(8, 8)).tracks_NT2, tracks[:1])
     with pytest.raises(UserError, match="the canvas is not known"):
-        load(tmp_path / "many.npy")
+        load(many, layout="nt")
 
 
 def test_npz_keys(tmp_path: Path) -> None:
@@ -170,13 +176,13 @@ def test_npz_keys(tmp_path: Path) -> None:
         ({"tracks": np.zeros(())}, "wrong shape"),
         ({"tracks": np.zeros((2, 2), dtype=complex)}, "wrong dtype; got complex128"),
         ({"tracks": np.array([["a", "b"], ["c", "d"]])}, "wrong dtype"),
-        ({"tracks": np.array([[1, 2], [3]], dtype=object)}, "without pickled objects"),
-        ({"tracks": np.array([[1, 2], [np.nan, 3]])}, r"not a finite number; got \[nan, 3.0\] at \[0, 1\]"),
+        ({"tracks": np.array([[1, 2], [3]], dtype=object)}, "an array of Python objects"),
+        ({"tracks": np.array([[1, 2], [np.nan, 3]])}, "not a finite number; got nan,3 at object 1, moment 2"),
         ({"tracks": np.array([[1, 2], [np.inf, 3]])}, "not a finite number"),
-        ({"tracks": np.array([[1, 2], [9, 3]])}, r"outside the canvas; got \[9.0, 3.0\] at \[0, 1\]"),
+        ({"tracks": np.array([[1, 2], [9, 3]])}, "outside the canvas; got 9,3 at object 1, moment 2"),
         ({"tracks": np.array([[1, 2], [-4, 3]])}, "outside the canvas"),
         ({"tracks": np.ones((2, 2)), "visible": np.ones(3, dtype=bool)}, "wrong visibility"),
-        ({"tracks": np.ones((2, 2)), "visible": np.ones(2)}, "wrong visibility; got float64"),
+        ({"tracks": np.ones((2, 2)), "visible": np.full(2, 0.5)}, "wrong visibility; got float64"),
         ({"tracks": np.ones((2, 2)), "names": np.array(["a", "b"])}, "one name per object"),
         ({"points": np.ones((2, 2))}, r"wrong keys; got \['points'\]"),
         ({"tracks": np.ones((2, 2)), "canvas": np.array([8])}, "wrong canvas"),

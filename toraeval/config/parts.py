@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -22,7 +23,10 @@ class FolderConfig:
 
     name: str = "folder"
     path: str = MISSING
-    canvas: list[int] | None = None
+    canvas: Any = None
+    format: str = "auto"
+    layout: str = "auto"
+    units: str = "auto"
     rule: str = "index"
     fps: float = 8.0
 

@@ -119,8 +119,11 @@ class ScoreConfig(CommonConfig):
         videos: a folder of videos, or one video file.
         trajectories: a folder of trajectory files, or one file.
         label: name of the method in tables; the folder's name by default.
-        canvas: `[width, height]` of trajectory files that state none; by default 256 x 256 for text,
-            576 x 320 for DragNUWA's JSON, and the video's own size for NumPy arrays.
+        canvas: `[width, height]` of trajectory files that state none, or `clip`. By default the video's own size; where
+            a format's project has a canvas of its own that would do as well, one of the two has to be chosen.
+        format: of the trajectory files; by default told from suffix and content.
+        layout: `nt` or `tn` for arrays (N,T,2) or (T,N,2) where the video's length does not tell.
+        units: `pixels`, `normalised` and others; needed where coordinates look like fractions of the frame.
         align: how a path of another length meets its video: `resample` (the whole path in the whole clip) or
             `cut` (point k belongs to frame k; only the frames both have are scored).
         limit: only the first so many pairs.
@@ -129,6 +132,9 @@ class ScoreConfig(CommonConfig):
     videos: str = MISSING
     trajectories: str = MISSING
     label: str | None = None
-    canvas: list[int] | None = None
+    canvas: Any = None
+    format: str = "auto"
+    layout: str = "auto"
+    units: str = "auto"
     align: str = "resample"
     limit: int | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from toraeval import geometry
 from toraeval.suites import first_frame
 from toraeval.suites.base import case_seed, check_request, content_hash, hash_paths
 from toraeval.suites.folder_scan import Entry, scan
+from toraeval.trajectories import Reading
 from toraeval.types import ByteArray, Case, Trajectories, UserError
 
 
@@ -27,8 +29,9 @@ class Folder:
 
     Args:
         path: the directory.
-        canvas: `[width, height]` of trajectory files that state none; None means 256 x 256 for text and
-            576 x 320 for DragNUWA's JSON, and is an error for `.npy`.
+        canvas: `[width, height]` of trajectory files that state none; None means the canvas of their format's project,
+            and is an error where it has none.
+        format, layout, units: of trajectory files, see `toraeval.trajectories.load`.
         rule: how paths are brought to the requested length, see `toraeval.geometry.resample`.
         fps: frame rate of cases whose trajectories state none.
 
@@ -45,6 +48,9 @@ class Folder:
         canvas: Sequence[int] | None = None,
         rule: str = "index",
         fps: float = 8.0,
+        format: str = "auto",
+        layout: str = "auto",
+        units: str = "auto",
     ) -> None:
         self.path = Path(path)
         if not self.path.is_dir():
@@ -52,11 +58,10 @@ class Folder:
         if rule not in geometry.RESAMPLING_RULES:
             allowed = ", ".join(geometry.RESAMPLING_RULES)
             raise UserError(f"suite folder: rule={rule!r}; allowed: {allowed}")
-        if not fps > 0:
-            raise UserError(f"suite folder: fps={fps}; allowed: numbers above 0")
+        if not 0 < fps < math.inf:
+            raise UserError(f"suite folder: fps={fps}; allowed: finite numbers above 0")
         self.rule, self.fps = rule, float(fps)
-        self._canvas = None if canvas is None else (int(canvas[0]), int(canvas[1]))
-        self._entries = scan(self.path, self._canvas)
+        self._entries = scan(self.path, Reading(canvas, format, layout, units))  # type: ignore[arg-type]
         self._hash = _hash(self._entries)
 
     def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
@@ -140,6 +145,7 @@ class Folder:
                 "original_id": entry.original_id,
                 "points": entry.trajectories.num_frames,
                 "canvas": list(entry.trajectories.canvas),
+                "paths_read": "; ".join(entry.trajectories.notes),
                 **tags,
             },
             content_hash=content_hash(entry.prompt, trajectories, request, picture, last, camera),

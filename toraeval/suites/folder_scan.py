@@ -8,12 +8,24 @@ from pathlib import Path
 
 from toraeval.suites import first_frame
 from toraeval.suites.base import safe_id
-from toraeval.trajectories import NativeCase, combine, is_native, load, read_native, read_prompts
+from toraeval.trajectories import (
+    SUFFIXES,
+    Clip,
+    NativeCase,
+    Reading,
+    case_name,
+    combine,
+    is_companion,
+    is_native,
+    read_native,
+    read_paths,
+    read_prompts,
+)
 from toraeval.types import Trajectories, UserError
 
 CASES_FILE, PROMPTS_FILE, PROMPT_SUFFIX = "cases.json", "prompts.txt", ".prompt.txt"
 CAMERA, LAST = ".camera", ".last"  # what stands behind a case's id in the names of its other files
-_OBJECT_FILE = re.compile(r"(?P<id>.+?)(\.(?P<number>[0-9]+))?\.(json|txt|csv|npy|npz)")
+_OBJECT = re.compile(r"(?P<id>.+?)(\.(?P<number>[0-9]+))?")
 # Files that people keep beside data, never part of a case.
 _IGNORED = re.compile(r"(?i)^(\..*|readme.*|licen[cs]e.*|source\..*|notice.*|.*\.md|thumbs\.db)$")
 
@@ -31,12 +43,12 @@ class Entry:
     camera: Trajectories | None
 
 
-def scan(folder: Path, canvas: tuple[int, int] | None) -> list[Entry]:
+def scan(folder: Path, reading: Reading) -> list[Entry]:
     """Find all cases of a directory.
 
     Args:
         folder: the directory.
-        canvas: `(width, height)` of trajectory files that state none, or None for their formats' defaults.
+        reading: how trajectory files are read.
 
     Raises:
         UserError: a file is malformed, missing, given twice or not used by any case.
@@ -51,7 +63,7 @@ def scan(folder: Path, canvas: tuple[int, int] | None) -> list[Entry]:
         used.add(CASES_FILE)
         natives = read_native(files[CASES_FILE])
     else:
-        natives = _separate_files(folder, files, used, canvas)
+        natives = _separate_files(folder, files, used, reading)
     natives = _with_prompt_list(folder, files, used, natives)
     for case in natives:
         if case.last_frame is not None and case.first_frame is None:
@@ -67,12 +79,16 @@ def scan(folder: Path, canvas: tuple[int, int] | None) -> list[Entry]:
 
 
 def _separate_files(
-    folder: Path, files: dict[str, Path], used: set[str], canvas: tuple[int, int] | None
+    folder: Path, files: dict[str, Path], used: set[str], reading: Reading
 ) -> list[NativeCase]:
     objects: dict[str, list[tuple[int, str]]] = {}
-    for name in files:
-        match = _OBJECT_FILE.fullmatch(name)
-        if match and name != PROMPTS_FILE and not name.endswith(PROMPT_SUFFIX):
+    for name, path in files.items():
+        is_text = name == PROMPTS_FILE or name.endswith(PROMPT_SUFFIX)
+        if is_companion(path):
+            used.add(name)
+        elif path.suffix.lower() in SUFFIXES and not is_text:
+            match = _OBJECT.fullmatch(case_name(path))
+            assert match is not None  # a name has a character
             objects.setdefault(match["id"], []).append((int(match["number"] or 0), name))
     if not objects:
         raise UserError(
@@ -92,11 +108,11 @@ def _separate_files(
         if identifier in owned:
             continue
         background = [name for _, name in sorted(objects.get(identifier + CAMERA, []))]
-        case = _one_case(folder, files, used, identifier, names, canvas)
+        case = _one_case(folder, files, used, identifier, names, reading)
         if background:
             if case.camera is not None:
                 raise UserError(f"suite folder: the camera of case {identifier} is given twice")
-            case = replace(case, camera=_load(folder, background, canvas))
+            case = replace(case, camera=_load(folder, background, reading, identifier))
         if identifier + LAST not in objects:
             last = _picture(folder, files, used, identifier + LAST, case.last_frame)
             case = replace(case, last_frame=last)
@@ -110,7 +126,7 @@ def _one_case(
     used: set[str],
     identifier: str,
     names: list[str],
-    canvas: tuple[int, int] | None,
+    reading: Reading,
 ) -> NativeCase:
     paths = [folder / name for name in names]
     prompt, picture, last, camera = "", None, None, None
@@ -128,12 +144,15 @@ def _one_case(
             raise UserError(f"{files[beside]}: {problem}; allowed: one prompt per case")
         prompt = text
     picture = _picture(folder, files, used, identifier, picture)
-    return NativeCase(identifier, _load(folder, names, canvas), prompt, picture, last, camera)
+    trajectories = _load(folder, names, reading, identifier)
+    return NativeCase(identifier, trajectories, prompt, picture, last, camera)
 
 
-def _load(folder: Path, names: list[str], canvas: tuple[int, int] | None) -> Trajectories:
+def _load(folder: Path, names: list[str], reading: Reading, identifier: str) -> Trajectories:
+    plain = replace(reading, canvas=None)  # a native file states its own
     paths = [folder / name for name in names]
-    return combine([load(path, None if is_native(path) else canvas) for path in paths])
+    clip = Clip(name=identifier)
+    return combine([read_paths(path, plain if is_native(path) else reading, clip) for path in paths])
 
 
 def _picture(

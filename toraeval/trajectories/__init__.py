@@ -1,19 +1,28 @@
 """Trajectory files: the native format, readers of published formats, and drawing."""
 
 from toraeval.trajectories.draw import draw_clip, draw_paths
+from toraeval.trajectories.formats import SUFFIXES
+from toraeval.trajectories.formats.wan_move import case_name, is_companion
 from toraeval.trajectories.native import NativeCase, dump_native, is_native, read_native, write_native
-from toraeval.trajectories.readers import FORMATS, combine, load, read_prompts
+from toraeval.trajectories.readers import FORMATS, combine, load, read_paths, read_prompts
+from toraeval.trajectories.reading import Clip, Reading
 
 __all__ = [
     "FORMATS",
+    "SUFFIXES",
+    "Clip",
     "NativeCase",
+    "Reading",
+    "case_name",
     "combine",
     "draw_clip",
     "draw_paths",
     "dump_native",
+    "is_companion",
     "is_native",
     "load",
     "read_native",
+    "read_paths",
     "read_prompts",
     "write_native",
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from toraeval import geometry
+from toraeval import geometry, textfiles
 from toraeval.types import BoolArray, FloatArray, UserError
 
 MIN_POINTS = 2
@@ -20,44 +21,49 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 def fail(path: Path | str, line: int | None, rule: str, got: Any, allowed: str) -> NoReturn:
     """Raise the one-line UserError `file:line: rule; got ...; allowed ...`."""
-    shown = got if isinstance(got, str) else _short(got)
-    place = f"{path}:{line}" if line else str(path)
+    shown = textfiles.shown(" ".join(got.split())) if isinstance(got, str) else _short(got)
+    place = textfiles.shown(path, 1000) + (f":{line}" if line else "")
     raise UserError(f"{place}: {rule}; got {shown}; allowed: {allowed}")
 
 
 def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
+    text = " ".join(reprlib.repr(value).split())  # bounded in depth and length
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def read_text(path: Path) -> str:
-    """Return the file's text (UTF-8, with or without byte-order mark).
+    """Return the file's text; see `toraeval.textfiles.read` for its encoding.
 
     Raises:
         UserError: the file is absent, unreadable, empty or no text.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such trajectory file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as text: {error}") from error
+    if not exists(path):
+        raise UserError(f"{textfiles.shown(path)}: no such trajectory file")
+    text = textfiles.read(path)
     if not text.strip():
         fail(path, None, "the file is empty", f"{len(text)} characters", "one point a line, or JSON")
     return text
 
 
+def exists(path: Path) -> bool:
+    """Tell whether something is there; a name that the file system cannot hold is not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 class JsonFile:
     """A parsed JSON file that can name the line of each of its values."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, text: str | None = None) -> None:
         self.path = path
-        self.text = read_text(path)
+        self.text = read_text(path) if text is None else text
         try:
-            self.data: Any = json.loads(self.text)
+            self.data: Any = textfiles.parse_json(self.text)
         except json.JSONDecodeError as error:
             fail(path, error.lineno, "not valid JSON", error.msg, "JSON as in docs/trajectories.md")
-        except (RecursionError, ValueError) as error:
+        except ValueError as error:
             fail(path, None, "not valid JSON", str(error), "JSON as in docs/trajectories.md")
 
     def fail(self, where: Sequence[str | int], rule: str, got: Any, allowed: str) -> NoReturn:
@@ -133,6 +139,11 @@ def outside_point(points_P2: FloatArray, visible_P: BoolArray, canvas: tuple[int
     """Return the index of the first visible point outside the canvas, or None."""
     bad = visible_P & ~geometry.inside_canvas(points_P2, canvas)
     return int(np.flatnonzero(bad)[0]) if bad.any() else None
+
+
+def tiny(points: FloatArray) -> bool:
+    """Tell whether coordinates are fractions of a frame, if they are not a path inside one corner pixel."""
+    return bool((np.abs(points) <= 1.5).all())
 
 
 def canvas_rule(canvas: tuple[int, int]) -> str:

@@ -22,15 +22,16 @@ from toraeval.trajectories.checks import (
     json_number,
     json_point,
     outside_point,
-    read_text,
+    tiny,
 )
 from toraeval.types import BoolArray, FloatArray, Trajectories, UserError
 
 FORMAT = "toraeval-trajectories"
 VERSION = 1
-_SHARED_KEYS = ("canvas", "fps")
+PIXELS = "pixels"
+_SHARED_KEYS = ("canvas", "units", "fps")
 _CASE_KEYS = (
-    "id", "canvas", "fps", "points", "visible", "names", "camera", "prompt", "first_frame", "last_frame"
+    "id", "canvas", "units", "fps", "points", "visible", "names", "camera", "prompt", "first_frame", "last_frame"
 )  # fmt: skip
 
 
@@ -67,9 +68,18 @@ def read_native(path: str | os.PathLike[str]) -> list[NativeCase]:
 
 
 def is_native(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file is JSON with an object at its top, as only the native format has."""
+    """Tell whether a file is JSON in the native format, or means to be.
+
+    Raises:
+        UserError: a `.json` file that cannot be read as JSON.
+    """
     path = Path(path)
-    return path.suffix.lower() == ".json" and read_text(path).lstrip().startswith("{")
+    return path.suffix.lower() == ".json" and looks_native(JsonFile(path).data)
+
+
+def looks_native(data: Any) -> bool:
+    """Tell whether parsed JSON is an object with a key that only the native format has at its top."""
+    return isinstance(data, dict) and bool({"format", "points", "cases"} & set(data))
 
 
 def parse_native(file: JsonFile) -> list[NativeCase]:
@@ -111,6 +121,7 @@ def _case(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any], d
         if fps <= 0:
             file.fail([*where, "fps"], "fps must be positive", fps, "a number above 0")
     tracks, visible = _tracks(file, [*where, "points"], data, canvas)
+    _check_units(file, where, data, tracks[visible] if visible.any() else tracks)
     names = data.get("names", [""] * len(tracks))
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         file.fail([*where, "names"], "names must be strings", names, "a list of strings")
@@ -143,6 +154,20 @@ def _canvas(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any])
             [*where, "canvas"], "wrong canvas", canvas, "[width, height] in whole pixels, 1..65536 each"
         )
     return sides[0], sides[1]
+
+
+def _check_units(
+    file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any], seen: FloatArray
+) -> None:
+    if data.get("units") not in (None, PIXELS):
+        file.fail([*where, "units"], "wrong units", data["units"], f'"{PIXELS}"')
+    if data.get("units") is None and tiny(seen) and (seen % 1).any():  # whole numbers are pixels
+        file.fail(
+            [*where, "points"],
+            "the coordinates look like fractions of the frame",
+            f"values from {seen.min():g} to {seen.max():g}",
+            f'pixels of the canvas, or "units": "{PIXELS}" in the file where they are',
+        )
 
 
 def _tracks(
@@ -260,6 +285,9 @@ def _dump_case(case: NativeCase, folder: str | os.PathLike[str]) -> str:
             fields.append(f'"{key}": {json.dumps(name, ensure_ascii=False)}')
     if any(trajectories.names):
         fields.append(f'"names": {json.dumps(list(trajectories.names), ensure_ascii=False)}')
+    seen = trajectories.tracks_NT2[trajectories.visible_NT]
+    if tiny(seen if seen.size else trajectories.tracks_NT2):  # without the word such a file is not read again
+        fields.append(f'"units": "{PIXELS}"')
     fields += _dump_paths(trajectories)
     if case.camera is not None:
         camera = case.camera.to_canvas(*trajectories.canvas)

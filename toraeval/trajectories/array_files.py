@@ -1,0 +1,189 @@
+"""NumPy files, read without running a pickle and without taking memory that the file does not pay for."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, Literal, NoReturn
+
+import numpy as np
+
+from toraeval.trajectories.checks import exists, fail
+from toraeval.types import UserError
+
+MAX_BYTES = 1 << 28
+"""Largest array that is read: 256 MiB."""
+_BROKEN = (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError,
+           TypeError, ValueError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
+_ALLOWED = ".npy, or .npz of plain arrays, without Python objects"
+Kind = Literal["npy", "npz", "torch"]
+
+
+class ArrayFile:
+    """A `.npy` or `.npz` file whose arrays are read one by one, each after a look at its header.
+
+    Args:
+        path: the file; for messages only where `data` is given.
+        data: contents that lie in memory.
+
+    Attributes:
+        kind: `npy`; `npz`; or `torch`, a zip archive with a pickle inside.
+        names: of the arrays; `[""]` for `.npy`.
+    """
+
+    def __init__(self, path: Path, data: bytes | None = None) -> None:
+        self.path = path
+        if data is None and not exists(path):
+            raise UserError(f"{path}: no such trajectory file")
+        try:
+            self._file: IO[bytes] = path.open("rb") if data is None else io.BytesIO(data)
+        except OSError as error:
+            self._fail(error)
+        try:
+            self._open()
+        except _BROKEN as error:
+            self._file.close()
+            self._fail(error)
+
+    def __enter__(self) -> ArrayFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def _open(self) -> None:
+        magic = self._file.read(6)
+        self._file.seek(0)
+        self._zip: zipfile.ZipFile | None = None
+        if magic == b"\x93NUMPY":
+            self.kind: Kind = "npy"
+            self.names = [""]
+        elif magic.startswith(b"PK"):
+            self._zip = zipfile.ZipFile(self._file)
+            members = self._zip.namelist()
+            self.kind = "torch" if any(name.endswith("data.pkl") for name in members) else "npz"
+            self.names = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
+        else:
+            raise ValueError("neither NumPy's nor a zip archive's first bytes")
+
+    def shape(self, name: str = "") -> tuple[int, ...]:
+        """Return the shape of an array as its header states it."""
+        try:
+            with self._stream(name) as stream:
+                return self._header(stream)[0]
+        except _BROKEN as error:
+            self._fail(error)
+
+    def read(self, name: str = "") -> np.ndarray:
+        """Return an array.
+
+        Raises:
+            UserError: damage, Python objects, or a size that the file does not hold or that is above `MAX_BYTES`.
+        """
+        try:
+            with self._stream(name) as stream:
+                shape, fortran, dtype = self._header(stream)
+                label = f"{name}: " if name else ""
+                if dtype.hasobject:
+                    fail(self.path, None, f"{label}an array of Python objects", str(dtype), _ALLOWED)
+                size = math.prod(shape) * dtype.itemsize
+                if size > MAX_BYTES:
+                    got = f"{size:,} bytes for shape {shape}"
+                    fail(self.path, None, f"{label}the array is too large", got, f"{MAX_BYTES:,} bytes")
+                data = stream.read(size + 1)
+                if len(data) != size:
+                    got = f"{'more' if len(data) > size else f'{len(data):,}'} bytes for {size:,} of shape {shape}"
+                    fail(self.path, None, f"{label}size and header disagree", got, "a whole file")
+                flat = (
+                    np.frombuffer(data, dtype=dtype, count=math.prod(shape)) if size else np.zeros(0, dtype)
+                )
+                return flat.reshape(shape, order="F" if fortran else "C")
+        except _BROKEN as error:
+            self._fail(error)
+
+    def pickled(self) -> bytes | None:
+        """Return the pickle of a `.npy` that holds Python objects, unread, or None for any other array."""
+        if self.kind != "npy":
+            return None
+        try:
+            with self._stream("") as stream:
+                return stream.read(MAX_BYTES) if self._header(stream)[2].hasobject else None
+        except _BROKEN as error:
+            self._fail(error)
+
+    def member(self, ending: str) -> bytes:
+        """Return a member of the archive by the end of its name."""
+        try:
+            assert self._zip is not None
+            name = next(name for name in self._zip.namelist() if name.endswith(ending))
+            with self._zip.open(name) as stream:
+                data = stream.read(MAX_BYTES + 1)
+        except _BROKEN as error:
+            self._fail(error)
+        if len(data) > MAX_BYTES:
+            fail(self.path, None, f"{ending} is too large", f"more than {MAX_BYTES:,} bytes", "less")
+        return data
+
+    def _stream(self, name: str) -> Any:
+        if self._zip is not None:
+            return self._zip.open(f"{name}.npy")
+        self._file.seek(0)
+        return _Kept(self._file)
+
+    def _header(self, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+        version = np.lib.format.read_magic(stream)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
+        shape, fortran, dtype = read(stream)
+        if any(side < 0 for side in shape):
+            raise ValueError(f"shape {shape} in the header")
+        return tuple(int(side) for side in shape), fortran, dtype
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        fail(self.path, None, "not a readable NumPy file", reason, _ALLOWED)
+
+
+class _Kept:
+    """Leaves a file open that a `with` statement would close."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def __enter__(self) -> IO[bytes]:
+        return self._file
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def number(path: Path, name: str, array: np.ndarray) -> float:
+    """Return a single real number of a file, e.g. its frame rate.
+
+    Raises:
+        UserError: several values, another dtype, or a value that is not finite and above 0.
+    """
+    value = array.reshape(-1)[0] if array.size == 1 else None
+    good = array.dtype.kind in "iuf" and value is not None and np.isfinite(value) and value > 0
+    if not good:
+        shown: object = array.tolist() if array.size < 5 else f"{array.size} values"
+        fail(path, None, f"wrong {name}", f"{shown} ({array.dtype})", "one finite number above 0")
+    return float(value)  # type: ignore[arg-type]
+
+
+def flags(path: Path, name: str, array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Return a visibility array as bool, from bool or from zeros and ones.
+
+    Raises:
+        UserError: another shape than the paths', or other values.
+    """
+    if tuple(array.shape) != tuple(shape) or array.dtype.kind not in "biuf":
+        fail(path, None, f"wrong {name}", f"{array.dtype} {array.shape}", f"bool {tuple(shape)}")
+    if array.dtype != bool and not np.isin(array, (0, 1)).all():
+        fail(path, None, f"wrong {name}", f"{array.dtype} with other values", "true and false, or 0 and 1")
+    return array.astype(bool)

@@ -1,0 +1,83 @@
+"""The path-file formats, one module each, and the table by which a file's format is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from toraeval.textfiles import shown
+from toraeval.trajectories.checks import fail
+from toraeval.trajectories.formats import (
+    arrays,
+    ati,
+    comfyui,
+    csv_table,
+    draganything,
+    dragnuwa,
+    kubric,
+    mc_bench,
+    native_json,
+    sgi2v,
+    tapvid,
+    text,
+    wan_move,
+)
+from toraeval.trajectories.formats.source import SUFFIXES, Format, Source
+
+TABLE: tuple[Format, ...] = (
+    *native_json.FORMATS,
+    *csv_table.FORMATS,
+    *text.FORMATS,
+    *comfyui.FORMATS,
+    *mc_bench.FORMATS,
+    *draganything.FORMATS,
+    *dragnuwa.FORMATS,
+    *kubric.FORMATS,
+    *wan_move.FORMATS,
+    *sgi2v.FORMATS,
+    *tapvid.FORMATS,
+    *arrays.FORMATS,
+    *ati.FORMATS,
+)
+"""Every format; of those with the right kind the first that fits a file is its format."""
+NAMES = ("auto", *(format.name for format in TABLE))
+
+__all__ = ["NAMES", "SUFFIXES", "TABLE", "Format", "Source", "choose", "named"]
+
+
+def named(name: str) -> Format:
+    """Return a format by its name."""
+    return next(format for format in TABLE if format.name == name)
+
+
+def choose(source: Source) -> Format:
+    """Tell a file's format from its suffix and content.
+
+    Raises:
+        UserError: no format fits; what was found and what can be read is said.
+    """
+    source.check_suffix()
+    fitting = [format for format in TABLE if source.kind in format.kinds]
+    for format in fitting:
+        if format.fits(source):
+            return format
+    allowed = "; ".join(f"{format.name}: {format.about}" for format in fitting)
+    fail(source.path, None, "no known path format", _found(source), allowed)
+
+
+def _found(source: Source) -> str:
+    if source.kind == "json":
+        return _outline(source.json.data)
+    return f"arrays {shown(', '.join(source.names))}" if source.kind == "npz" else source.kind
+
+
+def _outline(data: Any) -> str:
+    if isinstance(data, dict):
+        return f"an object with {_first(list(data))}" if data else "an empty object"
+    if isinstance(data, list):
+        return f"a list of {len(data)}, the first being {_outline(data[0])}" if data else "an empty list"
+    return type(data).__name__
+
+
+def _first(names: Sequence[str]) -> str:
+    return shown(", ".join(names[:6])) + (", ..." if len(names) > 6 else "")

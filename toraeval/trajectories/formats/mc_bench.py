@@ -1,0 +1,62 @@
+"""MC-Bench's `meta_data.json` (MotionPro): the key points of every drag, beside the first frame.
+
+Source: HiDream-ai/MotionPro@347097c, `eval_mc_bench.py`: the points are brought to 16 frames by a monotone cubic.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from toraeval import geometry
+from toraeval.trajectories.checks import fail
+from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.tracks import joined, pairs
+from toraeval.trajectories.reading import Canvas, Raw
+
+KEY, FRAMES = "traj_key_points", 16
+PICTURE = "first_frame.png"
+
+
+def fits(source: Source) -> bool:
+    """Tell whether the file is a JSON object with the drags' key."""
+    return isinstance(source.json.data, dict) and KEY in source.json.data
+
+
+def read(source: Source) -> Raw:
+    """Read the drags as 16 moments each; the canvas is the size of `first_frame.png` beside the file.
+
+    Raises:
+        UserError: wrong JSON types, or a picture that cannot be read.
+    """
+    file = source.json
+    drags = file.data.get(KEY) if isinstance(file.data, dict) else None
+    if not isinstance(drags, list) or not drags:
+        file.fail([KEY], "no drags", drags, f'{{"{KEY}": [[[x, y], ...], ...]}}')
+    points = [pairs(file, [KEY, index], drag, least=1) for index, drag in enumerate(drags)]
+    points = [np.repeat(drag, 2, axis=0) if len(drag) == 1 else drag for drag in points]
+    tracks = [geometry.resample_points(drag, FRAMES, "pchip")[0] for drag in points]
+    notes = (f"key points brought to {FRAMES} moments by the monotone cubic of MC-Bench",)
+    return joined(
+        file,
+        tracks,
+        lambda index, point: [KEY, index],
+        canvas=_picture_size(source.path.parent / PICTURE),
+        notes=notes,
+        certain=True,
+    )
+
+
+def _picture_size(picture: Path) -> Canvas | None:
+    if not picture.is_file():
+        return None
+    try:
+        with Image.open(picture) as image:
+            return image.size
+    except Exception as error:  # Pillow raises many kinds
+        fail(picture, None, "not a readable picture", str(error), f"the first frame beside {KEY}")
+
+
+FORMATS = (Format("mc_bench", ("json",), fits, read, f'JSON {{"{KEY}": ...}} (MC-Bench)'),)

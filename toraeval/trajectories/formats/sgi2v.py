@@ -1,0 +1,69 @@
+"""SG-I2V's `traj.npy` (N, 2+F, 2): two corners of a box per object, then the F places of its centre.
+
+The corners are no motion: they are left out, and a file that looks like it under another name is refused.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toraeval.trajectories.checks import fail
+from toraeval.trajectories.formats.arrays import without_batch
+from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.reading import Raw
+from toraeval.types import FloatArray
+
+NAME, PICTURES = "traj.npy", ("img.png", "img.jpg", "img.jpeg")
+CORNERS = 2
+
+
+def fits(source: Source) -> bool:
+    """Tell whether the file has SG-I2V's name and content.
+
+    Raises:
+        UserError: it has one of the two only, so that it can be read in two ways.
+    """
+    shape = source.shape()
+    if len(shape) != 3 or shape[2] != 2 or shape[1] < CORNERS + 2 or not shape[0]:
+        return False
+    name = source.path.name.lower()
+    beside = any((source.path.parent / picture).is_file() for picture in PICTURES)
+    boxed = _boxed(source)
+    if boxed and name == NAME:
+        return True
+    if boxed or (name == NAME and beside):
+        why = "its name and the picture beside it"
+        if boxed:
+            why = "points 1 and 2 are the corners of a box around point 3"
+        allowed = "format=sgi2v if so (corners are left out), format=numpy if these are places of the object"
+        fail(source.path, None, "this may be a file of SG-I2V with box corners", why, allowed)
+    return False
+
+
+def read(source: Source) -> Raw:
+    """Read the centres of the boxes; pixels of the picture beside the file.
+
+    Raises:
+        UserError: shape or dtype are wrong.
+    """
+    tracks = without_batch(source.path, source.array(), 4)
+    if tracks.ndim != 3 or tracks.shape[1] < CORNERS + 2:
+        fail(source.path, None, "wrong shape", str(tracks.shape), "(N, 2 + F, 2) with F >= 2")
+    return Raw(
+        tracks[:, CORNERS:],
+        notes=("the two box corners of every object (SG-I2V) are left out",),
+        certain=True,
+    )
+
+
+def _boxed(source: Source) -> bool:
+    raw = np.asarray(source.array())
+    if raw.dtype.kind not in "iuf":
+        return False
+    tracks: FloatArray = raw.astype(np.float64)
+    first, second, centre = (tracks[:, index] for index in range(3))
+    near = np.abs((first + second) / 2 - centre) <= 1 + 0.02 * np.abs(second - first)
+    return bool((second - first > 1).all() and near.all())
+
+
+FORMATS = (Format("sgi2v", ("npy",), fits, read, "traj.npy with box corners in front (SG-I2V)"),)

@@ -1,0 +1,62 @@
+"""Lists of tracks that JSON files hold: checked point by point, brought to one length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from toraeval import geometry
+from toraeval.trajectories.checks import MIN_POINTS, JsonFile, json_point
+from toraeval.trajectories.reading import MAX_OBJECTS, MAX_POINTS, Raw
+from toraeval.types import FloatArray
+
+Where = list[str | int]
+STAND_STILL = "2 or more; give the point twice to stand still"
+
+
+def pairs(file: JsonFile, where: Where, track: Any, least: int = MIN_POINTS) -> FloatArray:
+    """Return a JSON list `[[x, y], ...]` as float64 (P, 2).
+
+    Raises:
+        UserError: it is no list, has fewer than `least` points, or holds something else than pairs of numbers.
+    """
+    if not isinstance(track, list):
+        file.fail(where, "a track must be a list of points", track, "[[x, y], ...]")
+    if len(track) < least and not any(isinstance(value, int | float) for value in track):
+        file.fail(where, "too few points", len(track), STAND_STILL)
+    return np.array([json_point(file, [*where, i], point) for i, point in enumerate(track)])
+
+
+def joined(
+    file: JsonFile, tracks: Sequence[FloatArray], place: Callable[[int, int], Where], **facts: Any
+) -> Raw:
+    """Return tracks of (P, 2) points as (N, T, 2), the shorter ones resampled to the longest.
+
+    Args:
+        file: where they come from.
+        tracks: one per object.
+        place: where in the file a point of an object stands.
+        facts: further fields of `Raw`.
+
+    Raises:
+        UserError: too many objects or points.
+    """
+    longest = max(len(track) for track in tracks)
+    if len(tracks) > MAX_OBJECTS or len(tracks) * longest > MAX_POINTS:
+        got = f"{len(tracks)} objects of up to {longest} points"
+        file.fail([], "too many", got, f"{MAX_OBJECTS} objects, {MAX_POINTS:,} points; leave some out")
+    short = [index for index, track in enumerate(tracks) if len(track) < longest]
+    notes = facts.pop("notes", ())
+    if short:
+        more = f"{len(short)} shorter tracks are brought to the {longest} points of the longest, evenly"
+        notes = (*notes, more)
+    values = [
+        geometry.resample_points(track, longest)[0] if len(track) < longest else track for track in tracks
+    ]
+
+    def line(index: int, moment: int) -> int:
+        return file.line_of(place(index, min(moment, len(tracks[index]) - 1)))
+
+    return Raw(np.stack(values), notes=tuple(notes), line=line, **facts)
