@@ -86,7 +86,7 @@ class _Array:
 def _filled(data: Any, dtype: Any, shape: tuple[int, ...], order: str) -> Any:
     if not isinstance(dtype, _DType):
         raise ValueError("an array without dtype")
-    if dtype.code == "O":
+    if dtype.code.startswith("O"):
         return list(data)
     if isinstance(data, str):
         data = data.encode("latin1")
