@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import csv
+import io
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +63,80 @@ def parse_json(text: str) -> Any:
     """Return a parsed JSON text.
 
     Raises:
-        ValueError: it is not JSON, or nested too deeply; `json.JSONDecodeError` where the line is known.
+        ValueError: it is not JSON, nested too deeply, or has a key twice in one object; `json.JSONDecodeError` where
+            the line is known.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {shown(twice)} stands twice in one object")
+    return found
+
+
+def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line number and cells by column of every row of a CSV file with a header; a short row lacks its last ones.
+
+    Raises:
+        UserError: a row has more cells than the header has columns, a column stands there twice, or the file is not
+            readable.
+    """
+    reader = csv.reader(io.StringIO(read(path), newline=""), strict=True)
+    head: list[str] = []
+    try:
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            if not head:
+                head = [cell.strip() for cell in row]
+                if len(set(head)) < len(head):
+                    raise UserError(
+                        f"{path}:{reader.line_num}: a column stands twice in {shown(','.join(head))}"
+                    )
+                continue
+            if len(row) > len(head):
+                raise UserError(
+                    f"{path}:{reader.line_num}: {len(row)} cells under {len(head)} columns ({shown(','.join(head))}); "
+                    f'got {shown(",".join(row))}; a cell that holds commas stands in double quotes: "a cat, running"'
+                )
+            yield reader.line_num, dict(zip(head, row, strict=False))
+    except csv.Error as error:
+        raise UserError(
+            f"{path}:{reader.line_num}: not readable as CSV ({error}); a cell that holds commas, quotes or line ends "
+            'stands in double quotes, and a quote in it is doubled: "say ""hi"""'
+        ) from error
+
+
+def jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield line number and value of every line of a JSON-lines file that is not empty.
+
+    Raises:
+        UserError: a line that is not JSON, or the file is not readable.
+    """
+    for number, line in enumerate(lines(read(path)), start=1):
+        if line.strip():
+            try:
+                value = parse_json(line)
+            except ValueError as error:
+                raise UserError(
+                    f"{path}:{number}: not JSON ({shown(error)}); expected one object a line"
+                ) from error
+            yield number, value
+
+
+def exists(path: Path) -> bool:
+    """Tell whether something is there; a name that the file system cannot hold is not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def shown(value: object, longest: int = 120) -> str:

@@ -105,9 +105,9 @@ def test_manifest_of_several_methods(clips: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "error"),
     [
-        (["{"], r"expected lines of case, file, seed, label, notes"),
-        (['["alpha"]'], r"clip 1: needs case and file, got \['alpha'\]"),
-        ([{"case": "alpha"}], r"clip 1: needs case and file"),
+        (["{"], rr"manifest\.jsonl:1: not JSON"),
+        (['["alpha"]'], r"jsonl:1: needs case and file, got \['alpha'\]"),
+        ([{"case": "alpha"}], r"jsonl:1: needs case and file"),
         (
             [{"case": "alpha", "file": "alpha.mkv", "sed": 1}],
             r"unknown column sed; allowed: case, file, seed",

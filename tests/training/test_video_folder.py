@@ -163,10 +163,10 @@ def test_a_folder_without_usable_videos_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no usable video among 1; the first: .*a\.mp4: no caption"):
         VideoFolder(tmp_path)
     (tmp_path / "metadata.jsonl").write_text('{"path": "a.mp4"}')
-    with pytest.raises(UserError, match=r"metadata\.jsonl: line 1 has no path and caption"):
+    with pytest.raises(UserError, match=r"metadata\.jsonl:1: has no path and caption"):
         VideoFolder(tmp_path)
     (tmp_path / "metadata.jsonl").write_text("{")
-    with pytest.raises(UserError, match=r"metadata\.jsonl: line 1 is no JSON"):
+    with pytest.raises(UserError, match=r"metadata\.jsonl:1: not JSON"):
         VideoFolder(tmp_path)
 
 

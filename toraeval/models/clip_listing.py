@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from toraeval import textfiles
 from toraeval.models.picture_folder import picture_files
 from toraeval.store import sample_id
 from toraeval.types import UserError
@@ -45,11 +45,12 @@ def list_clips(place: Path, label: str | None = None) -> Listing:
         UserError: nothing there, a malformed manifest, files that are absent, or two clips of one sample; the first
             few are named.
     """
-    if place.is_file():
+    if textfiles.exists(place) and place.is_file():
         return _from_manifest(place, label)
-    if not place.is_dir():
+    if not (textfiles.exists(place) and place.is_dir()):
         raise UserError(
-            f"model precomputed: {place} is neither folder nor manifest; give one with model.videos=PATH"
+            f"model precomputed: {textfiles.shown(place)} is neither folder nor manifest; give one with "
+            "model.videos=PATH"
         )
     manifests = [place / name for name in MANIFESTS if (place / name).is_file()]
     if len(manifests) > 1:
@@ -101,7 +102,8 @@ def _from_manifest(manifest: Path, label: str | None) -> Listing:
             notes[name] = row["notes"]
     if twice:
         raise UserError(f"{manifest}: names these samples twice: {few(list(dict.fromkeys(twice)))}")
-    absent = [str(path.relative_to(manifest.parent)) for path in files.values() if not path.exists()]
+    names = {name: row["file"] for name, row in zip(files, rows, strict=True)}
+    absent = [textfiles.shown(names[name]) for name, path in files.items() if not textfiles.exists(path)]
     if absent:
         raise UserError(f"{manifest}: {len(absent)} of {len(files)} files are not there: {few(absent)}")
     return Listing(files, notes, labels[0] if len(labels) == 1 else label)
@@ -113,40 +115,52 @@ def _rows(manifest: Path) -> Iterator[dict[str, Any]]:
     Raises:
         UserError: it cannot be read, or a line is malformed.
     """
-    if manifest.suffix not in (".json", ".jsonl", ".csv"):
+    kind = manifest.suffix.lower()
+    if kind not in (".json", ".jsonl", ".csv"):
         raise UserError(f"{manifest}: allowed are a folder, or a manifest .json, .jsonl or .csv")
+    if kind == ".json":
+        for name, file in _mapping(manifest).items():
+            yield _row({"case": name, "file": file}, f"{manifest}: {textfiles.shown(name)}")
+        return
+    rows: Iterator[tuple[int, Any]] = (
+        textfiles.csv_rows(manifest) if kind == ".csv" else textfiles.jsonl_rows(manifest)
+    )
+    for number, line in rows:
+        yield _row(line, f"{manifest}:{number}")
+
+
+def _mapping(manifest: Path) -> dict[str, Any]:
     try:
-        text = manifest.read_text(encoding="utf-8-sig")
-        if manifest.suffix == ".json":
-            listed = json.loads(text)
-            lines: list[Any] = [{"case": str(name), "file": str(file)} for name, file in listed.items()]
-        elif manifest.suffix == ".jsonl":
-            lines = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            lines = list(csv.DictReader(text.splitlines()))
-    except (ValueError, AttributeError, csv.Error) as error:
-        kind = (
-            "an object {case id: file name}"
-            if manifest.suffix == ".json"
-            else "lines of " + ", ".join(COLUMNS)
+        listed = textfiles.parse_json(textfiles.read(manifest))
+    except ValueError as error:
+        raise UserError(
+            f"{manifest}: not JSON ({textfiles.shown(error)}); expected an object {{case id: file name}}"
+        ) from error
+    if not isinstance(listed, dict):
+        raise UserError(
+            f"{manifest}: expected an object {{case id: file name}}, got {type(listed).__name__}; lines of "
+            f"{', '.join(COLUMNS)} go into .jsonl or .csv"
         )
-        raise UserError(f"{manifest}: expected {kind} ({error})") from error
-    for number, line in enumerate(lines, start=1):
-        yield _row(line, f"{manifest}, clip {number}")
+    return listed
 
 
 def _row(line: Any, where: str) -> dict[str, Any]:
     if not isinstance(line, dict) or not line.get("case") or not line.get("file"):
-        raise UserError(f"{where}: needs case and file, got {line}")
+        raise UserError(f"{where}: needs case and file, got {reprlib.repr(line)}")
     stray = [str(key) for key in line if key not in COLUMNS]
     if stray:
-        raise UserError(f"{where}: unknown column {stray[0]}; allowed: {', '.join(COLUMNS)}")
+        raise UserError(f"{where}: unknown column {textfiles.shown(stray[0])}; allowed: {', '.join(COLUMNS)}")
+    wrong = [
+        key for key in ("case", "file", "label", "notes") if not isinstance(line.get(key), str | int | None)
+    ]
+    if wrong:
+        raise UserError(f"{where}: {wrong[0]}={reprlib.repr(line[wrong[0]])}; allowed: text")
     seed = line.get("seed")
     try:
-        number = int(seed) if seed not in (None, "") else 0
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: seed={seed}; allowed: whole numbers from 0") from error
-    if number < 0:
-        raise UserError(f"{where}: seed={seed}; allowed: whole numbers from 0")
+        number = 0 if seed in (None, "") else int(str(seed))
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1 << 63:
+        raise UserError(f"{where}: seed={textfiles.shown(seed)}; allowed: whole numbers from 0")
     words = {key: str(line.get(key) or "") for key in ("case", "file", "label", "notes")}
     return {**words, "seed": number}

@@ -8,8 +8,6 @@ Legend of the shape suffixes: T frames, C channels, H height, W width.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,7 +18,7 @@ import cv2
 import numpy as np
 import torch
 
-from toraeval import keys, videoio
+from toraeval import keys, textfiles, videoio
 from toraeval.geometry import CoverCrop, cover_crop
 from toraeval.models.tora.flow_colour import Float32Array
 from toraeval.models.tora.flow_sampling import with_zero_frame
@@ -32,6 +30,7 @@ from toraeval.types import ByteArray, UserError, Video
 SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
 RESIZE = {"area": cv2.INTER_AREA, "bicubic": cv2.INTER_CUBIC}
 SHORT = ("refuse", "repeat")
+TABLES = ("metadata.csv", "metadata.jsonl")
 GIVEN = "given"
 
 
@@ -241,6 +240,8 @@ class VideoFolder:
 
 
 def _probed(file: Path, caption: str) -> Entry:
+    if not textfiles.exists(file):
+        raise UserError(f"{textfiles.shown(file)}: no such video")
     if not caption:
         raise UserError(f"{file}: no caption")
     header = videoio.probe(file)
@@ -256,16 +257,11 @@ def _listed(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the videos in order with their captions, empty where one is missing."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of videos")
-    table, lines = folder / "metadata.csv", folder / "metadata.jsonl"
-    if table.is_file() or lines.is_file():
-        rows = _csv(table) if table.is_file() else _jsonl(lines)
-        for number, row in rows:
-            if not isinstance(row.get("path"), str) or not isinstance(row.get("caption"), str):
-                name = table if table.is_file() else lines
-                raise UserError(
-                    f"{name}: line {number} has no path and caption; needed are columns path,caption"
-                )
-            yield folder / row["path"], row["caption"].strip()
+    tables = [folder / name for name in TABLES if (folder / name).is_file()]
+    if len(tables) > 1:
+        raise UserError(f"{folder} has {' and '.join(path.name for path in tables)}; keep one")
+    if tables:
+        yield from _tabled(folder, tables[0])
         return
     videos = folder / "videos"
     if not videos.is_dir():
@@ -275,22 +271,22 @@ def _listed(folder: Path) -> Iterator[tuple[Path, str]]:
         )
     for file in sorted(p for p in videos.iterdir() if p.suffix.lower() in SUFFIXES):
         label = folder / "labels" / f"{file.stem}.txt"
-        text = label.read_text(encoding="utf-8").strip() if label.is_file() else ""
-        yield file, text.splitlines()[0].strip() if text else ""
+        text = textfiles.read(label).strip() if label.is_file() else ""
+        yield file, " ".join(textfiles.lines(text)[0].split()) if text else ""
 
 
-def _csv(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with file.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        for row in reader:
-            yield reader.line_num, row
+def _tabled(folder: Path, table: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the videos of a table with their captions.
 
-
-def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{file}: line {number} is no JSON: {error.msg}") from error
-            yield number, row if isinstance(row, dict) else {}
+    Raises:
+        UserError: a row without path or caption, or with surplus cells.
+    """
+    rows: Iterator[tuple[int, Any]] = (
+        textfiles.csv_rows(table) if table.suffix == ".csv" else textfiles.jsonl_rows(table)
+    )
+    for number, row in rows:
+        path, caption = (row.get(key) if isinstance(row, dict) else None for key in ("path", "caption"))
+        if not isinstance(path, str) or not path.strip() or not isinstance(caption, str):
+            raise UserError(f"{table}:{number}: has no path and caption; needed are columns path,caption")
+        # One line without U+2028 and the like: captions are kept one a line.
+        yield folder / path.strip(), " ".join(caption.split())

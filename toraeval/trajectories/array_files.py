@@ -14,7 +14,8 @@ from typing import IO, Any, Literal, NoReturn
 
 import numpy as np
 
-from toraeval.trajectories.checks import exists, fail
+from toraeval.textfiles import exists, shown
+from toraeval.trajectories.checks import fail
 from toraeval.types import UserError
 
 MAX_BYTES = 1 << 28
@@ -40,7 +41,7 @@ class ArrayFile:
     def __init__(self, path: Path, data: bytes | None = None) -> None:
         self.path = path
         if data is None and not exists(path):
-            raise UserError(f"{path}: no such trajectory file")
+            raise UserError(f"{shown(path, 1000)}: no such trajectory file")
         try:
             self._file: IO[bytes] = path.open("rb") if data is None else io.BytesIO(data)
         except OSError as error:

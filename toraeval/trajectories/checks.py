@@ -16,6 +16,9 @@ from toraeval import geometry, textfiles
 from toraeval.types import BoolArray, FloatArray, UserError
 
 MIN_POINTS = 2
+MAX_OBJECTS = 2048  # tracked and scored one after the other: some 15 ms each per 16 frames
+MAX_MOMENTS = 100_000
+MAX_POINTS = 4_000_000
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -37,20 +40,12 @@ def read_text(path: Path) -> str:
     Raises:
         UserError: the file is absent, unreadable, empty or no text.
     """
-    if not exists(path):
+    if not textfiles.exists(path):
         raise UserError(f"{textfiles.shown(path)}: no such trajectory file")
     text = textfiles.read(path)
     if not text.strip():
         fail(path, None, "the file is empty", f"{len(text)} characters", "one point a line, or JSON")
     return text
-
-
-def exists(path: Path) -> bool:
-    """Tell whether something is there; a name that the file system cannot hold is not."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 class JsonFile:
@@ -139,6 +134,17 @@ def outside_point(points_P2: FloatArray, visible_P: BoolArray, canvas: tuple[int
     """Return the index of the first visible point outside the canvas, or None."""
     bad = visible_P & ~geometry.inside_canvas(points_P2, canvas)
     return int(np.flatnonzero(bad)[0]) if bad.any() else None
+
+
+def check_count(path: Path | str, objects: int, moments: int) -> None:
+    """Refuse more paths than can be tracked in reasonable time, before memory is taken for them.
+
+    Raises:
+        UserError: too many objects, moments or points.
+    """
+    if objects > MAX_OBJECTS or moments > MAX_MOMENTS or objects * moments > MAX_POINTS:
+        allowed = f"{MAX_OBJECTS} objects, {MAX_MOMENTS} moments, {MAX_POINTS:,} points; leave some out"
+        fail(path, None, "too many", f"{objects} objects of up to {moments} moments", allowed)
 
 
 def tiny(points: FloatArray) -> bool:

@@ -18,6 +18,7 @@ from toraeval.trajectories.checks import (
     MIN_POINTS,
     JsonFile,
     canvas_rule,
+    check_count,
     fill_hidden,
     json_number,
     json_point,
@@ -176,6 +177,7 @@ def _tracks(
     objects = data.get("points")
     if not isinstance(objects, list) or not objects:
         file.fail(where, "no paths", objects, "a list with one path [[x, y], ...] per object")
+    check_count(file.path, len(objects), max(len(p) if isinstance(p, list) else 0 for p in objects))
     visible = data.get("visible")
     if visible is not None and (not isinstance(visible, list) or len(visible) != len(objects)):
         file.fail(

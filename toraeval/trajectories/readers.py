@@ -15,7 +15,7 @@ import numpy as np
 
 from toraeval import textfiles
 from toraeval.trajectories import formats
-from toraeval.trajectories.checks import fail, read_text
+from toraeval.trajectories.checks import check_count, fail, read_text
 from toraeval.trajectories.reading import Canvas, Clip, Reading, settle
 from toraeval.types import Trajectories, UserError
 
@@ -71,6 +71,7 @@ def combine(parts: Sequence[Trajectories]) -> Trajectories:
     if len(parts) == 1:
         return parts[0]
     frames = max(part.num_frames for part in parts)
+    check_count(parts[0].source, sum(part.num_objects for part in parts), frames)
     same = [part.to_canvas(*parts[0].canvas).to_frames(frames) for part in parts]
     rates = {part.fps for part in parts if part.fps is not None}
     return Trajectories(

@@ -20,6 +20,7 @@ from toraeval.trajectories.checks import (
     MIN_POINTS,
     canvas_rule,
     check_canvas,
+    check_count,
     fail,
     fill_hidden,
     outside_point,
@@ -32,9 +33,6 @@ Order = Literal["nt", "tn", "either"]
 LAYOUTS = ("auto", "nt", "tn")
 UNITS = ("auto", "pixels", "normalised", "signed", "tapnet", "cotracker")
 CLIP = "clip"
-MAX_OBJECTS = 4096
-MAX_MOMENTS = 100_000
-MAX_POINTS = 10_000_000
 _SHAPES = {"nt": "(N,T,2)", "tn": "(T,N,2)"}
 
 
@@ -138,9 +136,7 @@ def settle(path: Path, format: str, raw: Raw, reading: Reading, clip: Clip) -> T
         raw = _turned(raw)
     tracks = raw.values
     count, moments = tracks.shape[:2]
-    if count > MAX_OBJECTS or moments > MAX_MOMENTS or count * moments > MAX_POINTS:
-        allowed = f"{MAX_OBJECTS} objects, {MAX_MOMENTS} moments, {MAX_POINTS:,} points; leave some out"
-        fail(path, None, "too many", f"{count} objects of {moments} moments", allowed)
+    check_count(path, count, moments)
     if raw.names and len(raw.names) != count:
         fail(path, None, "one name per object", f"{len(raw.names)} names", f"{count} names")
     visible = np.ones((count, moments), dtype=bool) if raw.visible is None else raw.visible

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from toraeval import textfiles
-from toraeval.trajectories.checks import fail
+from toraeval.trajectories.checks import check_count, fail
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.formats.text import number
-from toraeval.trajectories.reading import MAX_MOMENTS, MAX_OBJECTS, MAX_POINTS, Raw
+from toraeval.trajectories.reading import Raw
 
 COLUMNS = {
     "frame": "frame", "x": "x", "y": "y", "object": "object", "object_id": "object", "id": "object",
@@ -83,12 +83,8 @@ def _raw(
             f"frame {frames[0]} first",
             "frame numbers from 0 or 1",
         )
-    if frames[-1] > MAX_MOMENTS:
-        fail(source.path, None, "too many frames", f"frame {frames[-1]}", f"up to {MAX_MOMENTS}")
     count = frames[-1] - frames[0] + 1
-    if len(points) > MAX_OBJECTS or len(points) * count > MAX_POINTS:
-        got = f"{len(points)} objects over {count} frames"
-        fail(source.path, None, "too many", got, f"{MAX_OBJECTS} objects, {MAX_POINTS:,} points")
+    check_count(source.path, len(points), count)
     values = np.full((len(points), count, 2), np.nan)
     visible = np.zeros((len(points), count), dtype=bool)
     lines = np.zeros((len(points), count), dtype=int)

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from toraeval import geometry, textfiles
-from toraeval.trajectories.checks import MIN_POINTS, fail
+from toraeval.trajectories.checks import MIN_POINTS, check_count, fail
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.reading import Raw
 
@@ -23,7 +23,9 @@ def read(source: Source) -> Raw:
     """
     rows: list[tuple[float, float]] = []
     places: list[int] = []
-    for place, line in enumerate(textfiles.lines(source.text), start=1):
+    lines = textfiles.lines(source.text)
+    check_count(source.path, 1, len(lines))
+    for place, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         cells = [cell.strip() for cell in line.split(",")]

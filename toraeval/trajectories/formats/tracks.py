@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from toraeval import geometry
-from toraeval.trajectories.checks import MIN_POINTS, JsonFile, json_point
-from toraeval.trajectories.reading import MAX_OBJECTS, MAX_POINTS, Raw
+from toraeval.trajectories.checks import MIN_POINTS, JsonFile, check_count, json_point
+from toraeval.trajectories.reading import Raw
 from toraeval.types import FloatArray
 
 Where = list[str | int]
@@ -44,9 +44,7 @@ def joined(
         UserError: too many objects or points.
     """
     longest = max(len(track) for track in tracks)
-    if len(tracks) > MAX_OBJECTS or len(tracks) * longest > MAX_POINTS:
-        got = f"{len(tracks)} objects of up to {longest} points"
-        file.fail([], "too many", got, f"{MAX_OBJECTS} objects, {MAX_POINTS:,} points; leave some out")
+    check_count(file.path, len(tracks), longest)
     short = [index for index, track in enumerate(tracks) if len(track) < longest]
     notes = facts.pop("notes", ())
     if short:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from toraeval.textfiles import exists
 from toraeval.trajectories.array_files import ArrayFile, flags
-from toraeval.trajectories.checks import exists, fail
+from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.arrays import without_batch
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.reading import Raw
