@@ -105,7 +105,7 @@ def test_manifest_of_several_methods(clips: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "error"),
     [
-        (["{"], rr"manifest\.jsonl:1: not JSON"),
+        (["{"], r"manifest\.jsonl:1: not JSON"),
         (['["alpha"]'], r"jsonl:1: needs case and file, got \['alpha'\]"),
         ([{"case": "alpha"}], r"jsonl:1: needs case and file"),
         (
