@@ -15,6 +15,7 @@ class ShapesConfig:
     name: str = "shapes"
     split: str = "test"
     count: int = 16
+    version: int = 1
 
 
 @dataclass

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from toraeval.suites.shapes_world import CANVAS, COLOURS, DISC, DRIFT_PX, Scene, SceneObject
+from toraeval.suites.shapes_world import CANVAS, COLOURS, DISC, DRIFT_PX, PANELS, Scene, SceneObject
 from toraeval.types import BoolArray, ByteArray, FloatArray
 
 _PAD = int(DRIFT_PX) + 2  # canvas pixels of background kept beyond each border for drifting
@@ -58,12 +58,64 @@ class SceneRenderer:
         self.offsets_T2 = scene.background_offsets(frames) * stretch
         self._stretch = stretch
         self._backdrop = self._draw_backdrop()
+        self._panel = self._draw_panel()
 
     def _draw_backdrop(self) -> np.ndarray:
         pad_x, pad_y = (int(np.ceil(_PAD * s)) for s in self._stretch)
         size = (self.width + 2 * pad_x, self.height + 2 * pad_y)
         grid = self.scene.grid_GG3.astype(np.float32)
         return np.clip(cv2.resize(grid, size, interpolation=cv2.INTER_CUBIC), 0, 255)
+
+    def _draw_panel(self) -> tuple[tuple[int, int, int, int], np.ndarray] | None:
+        """Return the box (x0, y0, x1, y1) of the panel and its float32 coverage in [0, 1]."""
+        panel = self.scene.panel
+        if panel is None:
+            return None
+        centre = (np.array(panel.centre) + 0.5) * self._stretch - 0.5
+        half = np.array(panel.half_sides) * self._stretch
+        x0, y0 = (int(max(0, v)) for v in np.floor(centre - half))
+        x1 = int(min(self.width, np.ceil(centre[0] + half[0]) + 1))
+        y1 = int(min(self.height, np.ceil(centre[1] + half[1]) + 1))
+        across = np.clip(0.5 + half[0] - np.abs(np.arange(x0, x1) - centre[0]), 0.0, 1.0)
+        down = np.clip(0.5 + half[1] - np.abs(np.arange(y0, y1) - centre[1]), 0.0, 1.0)
+        return (x0, y0, x1, y1), (down[:, None] * across).astype(np.float32)
+
+    def add_panel(self, picture: ByteArray) -> ByteArray:
+        """Draw the panel, if there is one, into a uint8 (H, W, 3) picture, which is changed and returned."""
+        if self._panel is not None:
+            assert self.scene.panel is not None
+            (x0, y0, x1, y1), cover = self._panel
+            patch = picture[y0:y1, x0:x1].astype(np.float32)
+            patch += cover[..., None] * (np.array(PANELS[self.scene.panel.colour], np.float32) - patch)
+            picture[y0:y1, x0:x1] = np.rint(patch)
+        return picture
+
+    def panel_hides(self, points_M2: FloatArray) -> BoolArray:
+        """Return bool (...): which points, in pixels of this size, lie behind the panel."""
+        if self._panel is None:
+            return np.zeros(points_M2.shape[:-1], bool)
+        assert self.scene.panel is not None
+        centre = (np.array(self.scene.panel.centre) + 0.5) * self._stretch - 0.5
+        half = np.array(self.scene.panel.half_sides) * self._stretch
+        return np.asarray((np.abs(points_M2 - centre) < half).all(-1))
+
+    def clear_panel(self, array: np.ndarray, value: float | bool = 0, top: int = 0, left: int = 0) -> None:
+        """Set what the panel covers at least half to a value.
+
+        Args:
+            array: (..., h, w), a part of the picture or all of it; it is changed.
+            value: what is set.
+            top, left: pixel of the picture at the array's first row and column.
+        """
+        if self._panel is None:
+            return
+        (x0, y0, x1, y1), cover = self._panel
+        height, width = array.shape[-2:]
+        low_x, low_y = max(x0, left), max(y0, top)
+        high_x, high_y = min(x1, left + width), min(y1, top + height)
+        if low_x < high_x and low_y < high_y:
+            solid = cover[low_y - y0 : high_y - y0, low_x - x0 : high_x - x0] >= 0.5
+            array[..., low_y - top : high_y - top, low_x - left : high_x - left][..., solid] = value
 
     def background(self, frame: int) -> ByteArray:
         """Return the uint8 (H, W, 3) background of a frame."""
@@ -105,7 +157,7 @@ class SceneRenderer:
             patch += body[..., None] * (colour - patch)
             patch += disc[..., None] * (inner - patch)
             out[y0:y1, x0:x1] = np.rint(patch)
-        return out
+        return self.add_panel(out)
 
     def render(self) -> ByteArray:
         """Return the uint8 (T, H, W, 3) clip."""
@@ -124,10 +176,11 @@ class SceneRenderer:
                 solid = body >= 0.5
                 out[:n, t, y0:y1, x0:x1] &= ~solid
                 out[n, t, y0:y1, x0:x1] = solid
+        self.clear_panel(out)
         return out
 
     def visible(self) -> BoolArray:
-        """Return bool (N, T): whether each object's centre is inside and not covered by a later object."""
+        """Return bool (N, T): whether each object's centre is inside and not covered by a later object or the panel."""
         tracks = self.tracks_NT2
         out = (
             (tracks >= -0.5).all(-1)
@@ -139,7 +192,7 @@ class SceneRenderer:
                 obj = self.scene.objects[m]
                 delta = (tracks[n] - tracks[m]).astype(np.float32)
                 out[n] &= _signed_distance(obj.shape, delta[:, 0], delta[:, 1], obj.radius * self.scale) > 0
-        return np.asarray(out)
+        return np.asarray(out & ~self.panel_hides(tracks))
 
     def dense_flow(self) -> Iterator[np.ndarray]:
         """Yield float32 (H, W, 2) displacement from the frame before, at its source position; zero for frame 0."""
@@ -150,4 +203,5 @@ class SceneRenderer:
             for n in range(len(self.scene.objects)):
                 (x0, y0, x1, y1), body, _ = self.coverage(n, t - 1)
                 flow[y0:y1, x0:x1][body >= 0.5] = self.tracks_NT2[n, t] - self.tracks_NT2[n, t - 1]
+            self.clear_panel(flow.transpose(2, 0, 1))
             yield flow

@@ -35,6 +35,12 @@ BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "grey-brown": (142, 122, 104),
     "grey-teal": (98, 136, 138),
 }
+PANELS: dict[str, tuple[int, int, int]] = {
+    "brown": (112, 78, 52),
+    "navy": (38, 52, 92),
+    "olive": (104, 108, 58),
+    "sand": (196, 180, 148),
+}
 DRIFTS: dict[str, tuple[float, float]] = {
     "left": (-1.0, 0.0),
     "right": (1.0, 0.0),
@@ -61,14 +67,24 @@ class SceneObject:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """A resting rectangle in front of all objects: colour and half sides, canvas pixels; version 2 of the world."""
+
+    colour: str
+    centre: tuple[float, float]
+    half_sides: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Scene:
-    """A clip before rendering; later objects are drawn over earlier ones."""
+    """A clip before rendering; later objects are drawn over earlier ones, and the panel over all of them."""
 
     objects: tuple[SceneObject, ...]
     background: str
     grid_GG3: FloatArray
     drift: str | None
     caption: str
+    panel: Panel | None = None
 
     def tracks(self, frames: int) -> FloatArray:
         """Return float64 (N, frames, 2) object centres in canvas pixels."""
@@ -85,7 +101,8 @@ class Scene:
         return np.linspace(0.0, 1.0, frames)[:, None] * np.array(DRIFTS[self.drift]) * DRIFT_PX
 
 
-def _describe(objects: tuple[SceneObject, ...], background: str, drift: str | None) -> str:
+def describe(objects: tuple[SceneObject, ...], background: str, drift: str | None) -> str:
+    """Return the caption: what moves and over what; a panel is given by the first frame alone."""
     article = {"orange": "an"}
     parts = [
         f"{article.get(o.colour, 'a')} {o.colour} {o.shape} with {article.get(o.disc, 'a')} {o.disc} disc"
@@ -96,7 +113,7 @@ def _describe(objects: tuple[SceneObject, ...], background: str, drift: str | No
     return f"{' and '.join(parts)} {verb} over a {background} background{tail}"
 
 
-def _place(path_P2: FloatArray, radius: float, rng: np.random.Generator) -> FloatArray | None:
+def place(path_P2: FloatArray, radius: float, rng: np.random.Generator) -> FloatArray | None:
     """Shift a path so that the whole object stays on the canvas; None when it is too wide."""
     low = radius - path_P2.min(axis=0)
     high = CANVAS - 1 - radius - path_P2.max(axis=0)
@@ -111,7 +128,7 @@ def _sample_object(
     while True:
         radius = float(rng.uniform(38.0, 58.0))
         length = float(rng.uniform(120.0, 205.0 if family != "stop_and_go" else 140.0))
-        path = _place(sample_path(family, length, float(rng.uniform(0, 2 * np.pi)), rng), radius, rng)
+        path = place(sample_path(family, length, float(rng.uniform(0, 2 * np.pi)), rng), radius, rng)
         if path is None:
             continue
         # start points keep clear of each other so that the first frame shows every object whole
@@ -178,4 +195,4 @@ def sample_scene(
     moving = bool(rng.random() < 0.25) if drift is None else drift
     direction = str(rng.choice(list(DRIFTS))) if moving else None
     members = tuple(objects)
-    return Scene(members, background, grid, direction, _describe(members, background, direction))
+    return Scene(members, background, grid, direction, describe(members, background, direction))

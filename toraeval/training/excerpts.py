@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from toraeval.models.tora.linear_vae import STRIDE_T, LinearPatchAutoencoder, to_blocks
+from toraeval.suites.shapes import sample_scene
 from toraeval.suites.shapes_render import SceneRenderer
-from toraeval.suites.shapes_world import Scene, sample_scene
+from toraeval.suites.shapes_world import Scene
 from toraeval.training.batches import Shard
-from toraeval.training.shards import SIZE, dense_flow
+from toraeval.training.shards import SIZE, dense_flow, world_of
 from toraeval.trajectories.displacement import STRIDE, UNIT, Float32Array, displacement_maps, fold
 from toraeval.types import FloatArray, UserError
 
@@ -58,7 +59,7 @@ def is_complete(stem: Path) -> bool:
 def complete(stem: Path, vae: LinearPatchAutoencoder) -> None:
     """Write what excerpts need beside a shard that is written; the latents of the clips are not touched."""
     frames = _frames(stem)
-    scenes = [sample_scene("train", index) for index in _scenes(stem)]
+    scenes = [sample_scene("train", index, world_of(stem.parent)) for index in _scenes(stem)]
     if frames > FRAMES and not _beside(stem, "starts").exists():
         _write(_beside(stem, "starts"), np.stack([encode_starts(vae, scene, frames) for scene in scenes]))
     if not _beside(stem, "tracks").exists():
@@ -112,7 +113,8 @@ class ExcerptShard(Shard):
     def flow(self, pick: int) -> Float32Array:
         """Return the exact dense flow of an excerpt, see `sampled_flow`."""
         clip, k = divmod(pick, len(self.starts))
-        return sampled_flow(sample_scene("train", self.scenes[clip]), self.frames, self.starts[k])
+        scene = sample_scene("train", self.scenes[clip], world_of(self.stem.parent))
+        return sampled_flow(scene, self.frames, self.starts[k])
 
 
 def sampled_flow(scene: Scene, frames: int, start: int) -> Float32Array:

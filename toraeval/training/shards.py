@@ -17,11 +17,35 @@ from toraeval.models.tora.compression import FlowPatch, compress_flow
 from toraeval.models.tora.config import nano
 from toraeval.models.tora.linear_vae import BLOCK, STRIDE_T, LinearPatchAutoencoder, to_blocks
 from toraeval.models.tora.trajectory import flow_colours, flow_patches, integer_points, trajectory_patches
+from toraeval.suites.shapes import sample_scene
 from toraeval.suites.shapes_render import SceneRenderer
-from toraeval.suites.shapes_world import Scene, sample_scene
-from toraeval.types import ByteArray
+from toraeval.suites.shapes_world import Scene
+from toraeval.types import ByteArray, UserError
 
 SIZE = 512
+WORLD = "world"  # file that says which version of the world the shards of a folder show; 1 without it
+
+
+def world_of(folder: Path) -> int:
+    """Return the version of the world that the shards of a folder show."""
+    marker = folder / WORLD
+    return int(marker.read_text()) if marker.exists() else 1
+
+
+def set_world(folder: Path, version: int) -> None:
+    """Say which version of the world the shards of a folder show, before the first is written.
+
+    Raises:
+        UserError: the folder has shards of another version.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("f*.txt")) and world_of(folder) != version:
+        raise UserError(
+            f"training data: {folder} holds clips of version {world_of(folder)} of the world; "
+            f"got world={version}; choose another folder: folder=PATH"
+        )
+    if world_of(folder) != version:
+        (folder / WORLD).write_text(f"{version}\n")
 
 
 def motion_video(renderer: SceneRenderer) -> tuple[ByteArray, list[Box]]:
@@ -49,6 +73,7 @@ def dense_video(renderer: SceneRenderer) -> ByteArray:
         for n in range(len(tracks)):
             (x0, y0, x1, y1), body, _ = renderer.coverage(n, t - 1)
             video[t, y0:y1, x0:x1][body >= 0.5] = flow_colours(steps[n, t - 1], radius)
+        renderer.clear_panel(video[t].transpose(2, 0, 1), 255)
     return video
 
 
@@ -70,6 +95,7 @@ def dense_flow(renderer: SceneRenderer, first: int = 0, end: int | None = None) 
         flow = np.broadcast_to(drift[t - 1], (bottom - top, right - left, 2)).copy()
         for n, ((x0, y0, x1, y1), body, _) in enumerate(covers):
             flow[y0 - top : y1 - top, x0 - left : x1 - left][body >= 0.5] = steps[n, t - 1]
+        renderer.clear_panel(flow.transpose(2, 0, 1), 0, int(top), int(left))
         yield t, int(top), int(left), flow
 
 
@@ -103,12 +129,12 @@ def _gather(video: ByteArray, indices: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(out.reshape(len(indices), -1))
 
 
-def fit_blocks(scenes: int, seed: int = 0) -> torch.Tensor:
+def fit_blocks(scenes: int, seed: int = 0, world: int = 1) -> torch.Tensor:
     """Collect uint8 blocks for the fit: object blocks in excess, background, both motion pictures."""
     rng = np.random.default_rng(seed)
     kept = []
     for index in range(scenes):
-        renderer = SceneRenderer(sample_scene("train", index), 17, SIZE, SIZE)
+        renderer = SceneRenderer(sample_scene("train", index, world), 17, SIZE, SIZE)
         video, dense = renderer.render(), dense_video(renderer)
         sparse, boxes = motion_video(renderer)
         for source, pool, count in (
@@ -136,7 +162,7 @@ def encode_scene(vae: LinearPatchAutoencoder, scene: Scene, frames: int) -> dict
     else:
         now = before = everything
     white = torch.full((1, vae.mean.numel()), 255, dtype=torch.uint8)
-    still = to_blocks(renderer.background(0)[None])
+    still = to_blocks(renderer.add_panel(renderer.background(0))[None])
     out = {}
     for name, video, backdrop, changed in (
         ("video", renderer.render(), still, now),
@@ -156,8 +182,9 @@ def write_flows(stem: Path, start: int, count: int) -> None:
     stride, unshuffle = config.latent_stride, config.motion_unshuffle
     frames = int(stem.name[1:4])
     arrays: dict[str, list[np.ndarray]] = {}
+    world = world_of(stem.parent)
     for index in range(start, start + count):
-        renderer = SceneRenderer(sample_scene("train", index), frames, SIZE, SIZE)
+        renderer = SceneRenderer(sample_scene("train", index, world), frames, SIZE, SIZE)
         points = integer_points(renderer.tracks_NT2, SIZE, SIZE)
         patches = {"sparse": list(flow_patches(points, SIZE, SIZE)), "dense": list(dense_flow(renderer))}
         for method in ("key_frame", "average"):
@@ -194,7 +221,7 @@ def write_shard(
     arrays: dict[str, list[np.ndarray]] = {"video": [], "sparse": [], "dense": []}
     captions = []
     for index in range(start, start + count):
-        scene = sample_scene("train", index)
+        scene = sample_scene("train", index, world_of(folder))
         captions.append(scene.caption)
         for name, latents in encode_scene(vae, scene, frames).items():
             arrays[name].append(latents)

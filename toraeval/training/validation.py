@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
 from toraeval.models.tora.text import tokenise
+from toraeval.suites.shapes import sample_scene
 from toraeval.suites.shapes_render import SceneRenderer
-from toraeval.suites.shapes_world import sample_scene
 from toraeval.training.batches import TOKEN, Batch
 from toraeval.training.command import run_command
 from toraeval.training.excerpts import FRAMES, excerpt_starts
@@ -48,11 +48,11 @@ class ValidationClips:
 
     @classmethod
     @torch.no_grad()
-    def render(cls, vae: LinearPatchAutoencoder, count: int = CLIPS) -> ValidationClips:
-        """Render and encode `count` clips of each kind."""
+    def render(cls, vae: LinearPatchAutoencoder, count: int = CLIPS, world: int = 1) -> ValidationClips:
+        """Render and encode `count` clips of each kind of a version of the world."""
         video, tracks, words, kinds = [], [], [], []
         for k in range(len(KINDS) * count):
-            scene = sample_scene("validation", FIRST_SCENE + k)
+            scene = sample_scene("validation", FIRST_SCENE + k, world)
             slow = k >= count
             frames = SLOW_LENGTHS[k % 2] if slow else FRAMES
             starts = excerpt_starts(frames)
