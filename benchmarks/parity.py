@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import parity_autoencoders, parity_open_sora, parity_tables, parity_tora
+from benchmarks import parity_autoencoders, parity_cogvideox, parity_open_sora, parity_tables, parity_tora
 from benchmarks.parity_data import Check, Recording, Row
 from toraeval.types import UserError
 
@@ -32,10 +32,10 @@ ARRAYS: dict[str, Check] = {
     "sparse_sampling": parity_tora.training_motion,
     "traj_extractor": parity_tora.extractor,
     "mgf": parity_tora.fuser,
-    "tora_cogvideox": parity_tora.cogvideox,
-    "tora_sat": parity_tora.sat,
-    "scheduler_cfg": parity_tora.scheduler,
-    "pipeline": parity_tora.pipeline,
+    "tora_cogvideox": parity_cogvideox.cogvideox,
+    "tora_sat": parity_cogvideox.sat,
+    "scheduler_cfg": parity_cogvideox.scheduler,
+    "pipeline": parity_cogvideox.pipeline,
 }
 TABLES: dict[str, Callable[[Path], Iterator[Row]]] = {
     "latent_sizes": parity_tables.latent_sizes,
@@ -75,7 +75,7 @@ def compare(path: Path) -> tuple[list[Row], int]:
         the rows and the number of arrays that were not used.
 
     Raises:
-        UserError: no check for a file of this name.
+        UserError: no check for a file of this name, or nothing in it to compare.
     """
     table = ARRAYS if path.suffix == ".npz" else TABLES
     names = [name for name in table if path.stem.startswith(name)]
@@ -85,7 +85,12 @@ def compare(path: Path) -> tuple[list[Row], int]:
     if path.suffix == ".json":
         return list(TABLES[name](path)), 0
     recording = Recording(path)
-    return list(ARRAYS[name](recording)), len(recording.unread)
+    rows = list(ARRAYS[name](recording))
+    if not rows:
+        raise UserError(
+            f"parity: {path.name} holds nothing that is compared; it has {len(recording.arrays)} arrays"
+        )
+    return rows, len(recording.unread)
 
 
 def main() -> int:

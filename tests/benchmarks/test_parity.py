@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from benchmarks import parity
-from benchmarks.parity_data import Recording, Row, difference
+from benchmarks.parity_data import Recording, Row, colour_difference, colour_sum_difference, difference
+from toraeval.models.tora.extractor import TrajectoryExtractor
 from toraeval.types import UserError
 
 DATA = Path(__file__).parents[1] / "data"
@@ -133,3 +134,89 @@ def test_the_page_names_every_kind_of_recording() -> None:
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     for known in (*parity.ARRAYS, *parity.TABLES):
         assert any(known in row.split("|")[1] for row in rows), known
+
+
+def sections(source: Path, target: Path, keep: tuple[str, ...]) -> Path:
+    """Write a recording that holds only the arrays whose names begin so."""
+    arrays = {k: v for k, v in Recording(source).arrays.items() if k.startswith(keep)}
+    np.savez(target, **arrays)
+    return target.with_suffix(".npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "keep"),
+    [
+        ("open_sora/embeddings_a", ("timestep/",)),
+        ("open_sora/embeddings_a", ("size/",)),
+        ("open_sora/rectified_flow_a", ("train/",)),
+        ("open_sora/rectified_flow_a", ("tf/",)),
+        ("tora/scheduler_cfg_a", ("timesteps_",)),
+        ("tora/sparse_sampling_a", ("dense_",)),
+    ],
+)
+def test_sections_may_be_absent(tmp_path: Path, name: str, keep: tuple[str, ...]) -> None:
+    if "scheduler" in name:
+        pytest.importorskip("diffusers")
+    path = sections(DATA / f"{name}.npz", tmp_path / Path(name).name, keep)
+    rows, _ = parity.compare(path)
+    assert rows
+    assert all(row.ok for row in rows)
+
+
+def test_a_recording_without_anything_to_compare_fails(tmp_path: Path) -> None:
+    np.savez(tmp_path / "embeddings_b.npz", other=np.zeros(3))
+    with pytest.raises(UserError, match=r"embeddings_b\.npz holds nothing that is compared"):
+        parity.compare(tmp_path / "embeddings_b.npz")
+
+
+def test_arrays_that_are_never_compared_are_not_read(tmp_path: Path) -> None:
+    arrays = Recording(DATA / "open_sora" / "rectified_flow_a.npz").arrays
+    np.savez(tmp_path / "rectified_flow_b.npz", **arrays, **{"train/surplus": np.zeros(3)})
+    before = parity.compare(DATA / "open_sora" / "rectified_flow_a.npz")[1]
+    assert parity.compare(tmp_path / "rectified_flow_b.npz")[1] == before + 1
+
+
+def test_colours_may_differ_in_few_pixels_by_one_level_or_at_the_wrapped_peak() -> None:
+    colours = np.full((2, 40, 50, 3), 255, np.uint8)
+    other = colours.copy()
+    other[0, 0, 0, 0] = 0
+    other[1, 2, 3, 1] = 254
+    assert colour_difference(colours, other) == 1
+    sums, others = (v.sum((1, 2), dtype=np.int64) for v in (colours, other))
+    assert colour_sum_difference(sums, others, 2000) <= 1
+    other[1, 2, 3, 1] = 250
+    assert colour_difference(colours, other) == 5
+    assert colour_difference(colours, np.full_like(colours, 254)) == float("inf")
+    assert colour_sum_difference(sums, others - 2000, 2000) > 1
+
+
+def test_patches_in_time_follow_upstream(tmp_path: Path) -> None:
+    """A patch of two frames reads (C, frame, row, column), and the end of time is padded with zeros."""
+    module = TrajectoryExtractor(2, 4, stages=1, blocks_per_stage=1, patch=2, patch_t=2)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+        for channel, place in enumerate(
+            (0, 4, 8, 12)
+        ):  # of 2 x 2 x 2 x 2 numbers: channel 0, frame 1 is number 4
+            module.conv_in.weight[channel, place, 1, 1] = 1.0
+    latents = torch.arange(2 * 3 * 2 * 2, dtype=torch.float32).reshape(1, 2, 3, 2, 2)
+    (feature,) = module.eval()(latents)
+    assert feature.shape == (1, 2, 1, 4)
+    assert feature[0, :, 0].tolist() == [[0.0, 4.0, 12.0, 16.0], [8.0, 0.0, 20.0, 0.0]]
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 1)])
+def test_the_first_frame_of_a_recorded_run_is_found(tmp_path: Path, shape: tuple[int, int]) -> None:
+    pytest.importorskip("diffusers")
+    from benchmarks.parity_cogvideox import _first_frame
+
+    init = torch.zeros(1, 3, 4, 2, 2)
+    np.savez(tmp_path / "pipeline_i2v.npz", image_latents=np.ones((*shape, 4, 2, 2), np.float32))
+    found = _first_frame(Recording(tmp_path / "pipeline_i2v.npz"), init)
+    assert found.shape == init.shape
+    assert found[:, 0].eq(1).all()
+    assert found[:, shape[1] :].eq(0).all()
+    np.savez(tmp_path / "pipeline_none.npz", x=np.ones(3))
+    with pytest.raises(UserError, match="takes a first frame, but no array"):
+        _first_frame(Recording(tmp_path / "pipeline_none.npz"), init)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.parity_data import colour_difference, colour_sum_difference
 from toraeval.models.tora.flow_colour import flow_video
 from toraeval.models.tora.flow_sampling import (
     draw_starts,
@@ -74,9 +75,12 @@ def test_recorded_dense_colours(golden: Golden, dense: np.ndarray) -> None:
     assert not dense[0].any()
     assert training_flow(dense, "dense") is dense
     video = flow_video(dense, frames_per_maximum=2)
-    assert np.array_equal(video[:, ::4, ::4], golden["dense_color_chunk2_sub"].transpose(0, 2, 3, 1))
-    assert np.array_equal(video.sum((1, 2), dtype=np.int64), golden["dense_color_chunk2_sum"])
-    assert np.array_equal(flow_video(dense).sum((1, 2), dtype=np.int64), golden["dense_color_clip_sum"])
+    part = golden["dense_color_chunk2_sub"].transpose(0, 2, 3, 1)
+    assert colour_difference(video[:, ::4, ::4], part) <= 1
+    pixels = video.shape[1] * video.shape[2]
+    for clip, name in ((video, "chunk2"), (flow_video(dense), "clip")):
+        sums = clip.sum((1, 2), dtype=np.int64)
+        assert colour_sum_difference(sums, golden[f"dense_color_{name}_sum"], pixels) <= 1
 
 
 def test_recorded_point_lists_with_gaps_and_sources_outside(golden: Golden, dense: np.ndarray) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from toraeval.models.tora_cogvideox.config import published_5b
+from toraeval.models.tora_cogvideox.config import TransformerConfig, published_5b
 from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer, rotary_positions
 from toraeval.types import UserError
 
@@ -151,3 +151,15 @@ def test_other_sizes_of_the_rotary_grid_keep_their_aspect_ratio() -> None:
     # every second row and column of the doubled grid stands where the trained grid has one
     grid = larger[0].view(2, 8, 12, -1)[:, ::2, ::2]
     torch.testing.assert_close(grid, native[0].view(2, 4, 6, -1), rtol=0, atol=1e-5)
+
+
+def test_heads_of_eight_need_no_rotary_positions() -> None:
+    """The 2B variant of CogVideoX has sine positions only, which ask nothing of the width of a head."""
+    config = TransformerConfig(
+        num_attention_heads=4, attention_head_dim=8, use_rotary_positional_embeddings=False
+    )
+    assert config.width == 32
+    with pytest.raises(UserError, match=r"attention_head_dim=8; allowed: multiples of 16 with rotary"):
+        TransformerConfig(num_attention_heads=4, attention_head_dim=8)
+    with pytest.raises(UserError, match=r"3 heads of 8 are 24 channels; allowed: multiples of 16"):
+        TransformerConfig(num_attention_heads=3, attention_head_dim=8, use_rotary_positional_embeddings=False)

@@ -48,6 +48,7 @@ class TrajectoryExtractor(nn.Module):
         stages: number of feature maps, one per pair of blocks.
         blocks_per_stage: residual blocks in each stage (2 upstream).
         patch: side of the space-to-depth patch.
+        patch_t: latent frames in a patch (1 on CogVideoX 1.0).
         batch_norm: batch normalisation inside the blocks, as upstream.
     """
 
@@ -59,21 +60,27 @@ class TrajectoryExtractor(nn.Module):
         blocks_per_stage: int = 2,
         patch: int = 2,
         batch_norm: bool = True,
+        patch_t: int = 1,
     ) -> None:
         super().__init__()
-        self.patch, self.blocks_per_stage = patch, blocks_per_stage
-        self.conv_in = nn.Conv2d(latent_channels * patch * patch, channels, 3, padding=1)
+        self.patch, self.patch_t, self.blocks_per_stage = patch, patch_t, blocks_per_stage
+        self.conv_in = nn.Conv2d(latent_channels * patch_t * patch * patch, channels, 3, padding=1)
         self.body = nn.ModuleList(
             ResidualBlock(channels, batch_norm) for _ in range(stages * blocks_per_stage)
         )
 
     def forward(self, latents_BCTHW: Tensor) -> list[Tensor]:
-        """Map motion latents (B, C, T, H, W) to a list of (B, T, S, M), rows first; H and W are padded to the patch."""
-        p = self.patch
-        latents = F.pad(latents_BCTHW, (0, -latents_BCTHW.shape[4] % p, 0, -latents_BCTHW.shape[3] % p))
+        """Map motion latents (B, C, T, H, W) to a list of (B, T', S, M), rows first.
+
+        Time, H and W are padded at their ends to whole patches; T' is the number of patches in time.
+        """
+        p, q = self.patch, self.patch_t
+        t, h, w = latents_BCTHW.shape[2:]
+        latents = F.pad(latents_BCTHW, (0, -w % p, 0, -h % p, 0, -t % q))
         b, c, t, h, w = latents.shape
-        cells = latents.view(b, c, t, h // p, p, w // p, p).permute(0, 2, 3, 5, 1, 4, 6)
-        x = conv3x3(cells.reshape(b * t, h // p, w // p, c * p * p), self.conv_in)
+        cells = latents.view(b, c, t // q, q, h // p, p, w // p, p).permute(0, 2, 4, 6, 1, 3, 5, 7)
+        t //= q
+        x = conv3x3(cells.reshape(b * t, h // p, w // p, c * q * p * p), self.conv_in)
         features = []
         for index, block in enumerate(self.body):
             x = block(x)

@@ -65,9 +65,15 @@ class TransformerConfig:
                     f"tora_cogvideox: {name}={getattr(self, name)} belongs to CogVideoX 1.5; Tora was released on "
                     "CogVideoX 1.0, where it is null"
                 )
-        if self.attention_head_dim % 16:
+        if self.use_rotary_positional_embeddings and self.attention_head_dim % 16:
             raise UserError(
-                f"tora_cogvideox: attention_head_dim={self.attention_head_dim}; allowed: multiples of 16"
+                f"tora_cogvideox: attention_head_dim={self.attention_head_dim}; "
+                "allowed: multiples of 16 with rotary positions"
+            )
+        if self.attention_head_dim < 1 or self.width % 16:
+            raise UserError(
+                f"tora_cogvideox: {self.num_attention_heads} heads of {self.attention_head_dim} are {self.width} "
+                "channels; allowed: multiples of 16"
             )
         if self.use_learned_positional_embeddings and not self.use_rotary_positional_embeddings:
             raise UserError(
