@@ -142,7 +142,8 @@ def exists(path: Path) -> bool:
 def shown(value: object, longest: int = 120) -> str:
     """Return a value as one line of bounded length for a message."""
     text = str(value)
-    return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
+    head = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:longest])
+    return head if len(text) <= longest else f"{head}... ({len(text)} characters)"
 
 
 def _likely(data: bytes) -> str:

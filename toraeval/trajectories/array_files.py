@@ -6,6 +6,7 @@ import io
 import math
 import struct
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -97,7 +98,7 @@ class ArrayFile:
                 if size > MAX_BYTES:
                     got = f"{size:,} bytes for shape {shape}"
                     fail(self.path, None, f"{label}the array is too large", got, f"{MAX_BYTES:,} bytes")
-                data = stream.read(size + 1)
+                data = _upto(stream, size + 1)
                 if len(data) != size:
                     got = f"{'more' if len(data) > size else f'{len(data):,}'} bytes for {size:,} of shape {shape}"
                     fail(self.path, None, f"{label}size and header disagree", got, "a whole file")
@@ -114,7 +115,7 @@ class ArrayFile:
             return None
         try:
             with self._stream("") as stream:
-                return stream.read(MAX_BYTES) if self._header(stream)[2].hasobject else None
+                return _upto(stream, MAX_BYTES) if self._header(stream)[2].hasobject else None
         except _BROKEN as error:
             self._fail(error)
 
@@ -124,7 +125,7 @@ class ArrayFile:
             assert self._zip is not None
             name = next(name for name in self._zip.namelist() if name.endswith(ending))
             with self._zip.open(name) as stream:
-                data = stream.read(MAX_BYTES + 1)
+                data = _upto(stream, MAX_BYTES + 1)
         except _BROKEN as error:
             self._fail(error)
         if len(data) > MAX_BYTES:
@@ -140,7 +141,9 @@ class ArrayFile:
     def _header(self, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         version = np.lib.format.read_magic(stream)
         read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
-        shape, fortran, dtype = read(stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a header of Python 2
+            shape, fortran, dtype = read(stream)
         if any(side < 0 for side in shape):
             raise ValueError(f"shape {shape} in the header")
         return tuple(int(side) for side in shape), fortran, dtype
@@ -148,6 +151,15 @@ class ArrayFile:
     def _fail(self, error: BaseException) -> NoReturn:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         fail(self.path, None, "not a readable NumPy file", reason, _ALLOWED)
+
+
+def _upto(stream: IO[bytes], count: int) -> bytes:
+    """Return up to `count` bytes; memory grows with what is there, not with what a header promises."""
+    parts: list[bytes] = []
+    while count > 0 and (part := stream.read(min(count, 1 << 20))):
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
 
 
 class _Kept:
@@ -161,6 +173,18 @@ class _Kept:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+def as_array(path: Path, name: str, value: Any) -> np.ndarray:
+    """Return what a pickle holds as an array.
+
+    Raises:
+        UserError: lists of unequal length, or anything else that is no array.
+    """
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        fail(path, None, f"wrong {name}", str(error).splitlines()[0], "an array of numbers")
 
 
 def number(path: Path, name: str, array: np.ndarray) -> float:

@@ -24,7 +24,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 def fail(path: Path | str, line: int | None, rule: str, got: Any, allowed: str) -> NoReturn:
     """Raise the one-line UserError `file:line: rule; got ...; allowed ...`."""
-    shown = textfiles.shown(" ".join(got.split())) if isinstance(got, str) else _short(got)
+    shown = textfiles.shown(" ".join(got.split()), 300) if isinstance(got, str) else _short(got)
     place = textfiles.shown(path, 1000) + (f":{line}" if line else "")
     raise UserError(f"{place}: {rule}; got {shown}; allowed: {allowed}")
 

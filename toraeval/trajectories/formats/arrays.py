@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.trajectories.array_files import flags, number
+from toraeval.trajectories.array_files import as_array, flags, number
 from toraeval.trajectories.checks import check_canvas, fail
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.reading import LAYOUTS, Order, Raw
@@ -77,7 +77,7 @@ def without_batch(path: Path, raw: Any, full: int) -> FloatArray:
     Raises:
         UserError: another dtype, several batches, or another number of axes.
     """
-    array = np.asarray(raw)
+    array = as_array(path, "tracks" if full == 4 else "visibility", raw)
     if array.dtype.kind not in ("iuf" if full == 4 else "biuf"):
         fail(path, None, "wrong dtype", str(array.dtype), "integers or real numbers")
     if array.ndim == full and array.shape[0] != 1:
@@ -86,8 +86,9 @@ def without_batch(path: Path, raw: Any, full: int) -> FloatArray:
     if full == 4:
         if array.ndim not in (2, 3) or array.shape[-1] != 2 or min(array.shape) < 1:
             shapes = "(N,T,2), (T,N,2) or (T,2) with T >= 2"
-            fail(path, None, "wrong shape", str(np.shape(raw)), shapes)
-        return array.astype(np.float64)
+            fail(path, None, "wrong shape", str(array.shape), shapes)
+        with np.errstate(all="ignore"):  # NaN and infinity are refused later, with their place
+            return array.astype(np.float64)
     return array
 
 

@@ -37,7 +37,8 @@ def read(source: Source) -> Raw:
         fail(path, None, "wrong shape", f"{raw.dtype} {raw.shape}", "(N,T,1,3)")
     if raw.ndim == 4 and raw.shape[2] != 1:
         fail(path, None, "wrong shape", f"{raw.dtype} {raw.shape}", "(N,T,1,3)")
-    tracks = raw.reshape(raw.shape[0], raw.shape[1], 3).astype(np.float64) / SCALE
+    with np.errstate(all="ignore"):  # NaN and infinity are refused later, with their place
+        tracks = raw.reshape(raw.shape[0], raw.shape[1], 3).astype(np.float64) / SCALE
     visible = tracks[..., 2] > 0.5
     points = np.where((tracks == 0).all(axis=-1)[..., None], np.nan, tracks[..., :2])
     fps = FPS if tracks.shape[1] == SAMPLES else None

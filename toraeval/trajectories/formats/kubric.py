@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.trajectories.array_files import flags
+from toraeval.trajectories.array_files import as_array, flags
 from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.arrays import without_batch
 from toraeval.trajectories.formats.source import Format, Source
@@ -40,7 +40,9 @@ def read(source: Source) -> Raw:
         fail(path, None, "an array of Python objects", got, allowed)
     tracks = without_batch(path, item["coords"], 4)
     tracks = tracks[None] if tracks.ndim == 2 else tracks
-    hidden = flags(path, "visibility", np.atleast_2d(np.asarray(item["visibility"])), tracks.shape[:2])
+    hidden = flags(
+        path, "visibility", np.atleast_2d(as_array(path, "visibility", item["visibility"])), tracks.shape[:2]
+    )
     notes = ("visibility is True where a point is hidden, as in CoTracker's Kubric export",)
     return Raw(tracks, visible=~hidden, notes=notes)
 

@@ -60,10 +60,11 @@ def _boxed(source: Source) -> bool:
     raw = np.asarray(source.array())
     if raw.dtype.kind not in "iuf":
         return False
-    tracks: FloatArray = raw.astype(np.float64)
-    first, second, centre = (tracks[:, index] for index in range(3))
-    near = np.abs((first + second) / 2 - centre) <= 1 + 0.02 * np.abs(second - first)
-    return bool((second - first > 1).all() and near.all())
+    with np.errstate(all="ignore"):
+        tracks: FloatArray = raw.astype(np.float64)
+        first, second, centre = (tracks[:, index] for index in range(3))
+        near = np.abs((first + second) / 2 - centre) <= 1 + 0.02 * np.abs(second - first)
+        return bool((second - first > 1).all() and near.all())
 
 
 FORMATS = (Format("sgi2v", ("npy",), fits, read, "traj.npy with box corners in front (SG-I2V)"),)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from toraeval.textfiles import shown
-from toraeval.trajectories.array_files import flags
+from toraeval.trajectories.array_files import as_array, flags
 from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.arrays import without_batch
 from toraeval.trajectories.formats.source import Format, Source
@@ -45,7 +45,9 @@ def read(source: Source) -> Raw:
         size = _size(source, item.get("video"))
     points = without_batch(path, item["points"], 4)
     points = points[None] if points.ndim == 2 else points
-    hidden = flags(path, "occluded", np.atleast_2d(np.asarray(item["occluded"])), points.shape[:2])
+    hidden = flags(
+        path, "occluded", np.atleast_2d(as_array(path, "occluded", item["occluded"])), points.shape[:2]
+    )
     ever = np.asarray(~hidden.all(axis=1))
     if not ever.any():
         fail(path, None, "no point is ever visible", f"{len(ever)} points", "at least one visible point")
