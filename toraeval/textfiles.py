@@ -147,6 +147,8 @@ def shown(value: object, longest: int = 120) -> str:
 
 
 def _likely(data: bytes) -> str:
+    if b"\0" in data:
+        return " and null bytes, as in UTF-16 without a byte order mark or in binary data"
     try:
         data.decode("gb18030")
     except UnicodeDecodeError:

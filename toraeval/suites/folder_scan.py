@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from toraeval import textfiles
 from toraeval.suites import first_frame
 from toraeval.suites.base import safe_id
 from toraeval.trajectories import (
@@ -138,7 +139,7 @@ def _one_case(
     beside = identifier + PROMPT_SUFFIX
     if beside in files:
         used.add(beside)
-        text = " ".join(files[beside].read_text(encoding="utf-8-sig", errors="replace").split())
+        text = " ".join(textfiles.read(files[beside]).split())
         if prompt or not text:
             problem = "the prompt is given twice" if prompt else "the file is empty"
             raise UserError(f"{files[beside]}: {problem}; allowed: one prompt per case")

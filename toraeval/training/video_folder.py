@@ -8,6 +8,7 @@ Legend of the shape suffixes: T frames, C channels, H height, W width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -82,8 +83,8 @@ class CutRules:
                 f"videos: frame_interval={self.frame_interval} skip_first={self.skip_first} "
                 f"skip_last={self.skip_last}; allowed: an interval from 1, skips from 0"
             )
-        if self.fps is not None and not self.fps > 0:
-            raise UserError(f"videos: fps={self.fps}; allowed: above 0")
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise UserError(f"videos: fps={self.fps}; allowed: finite numbers above 0")
         for name, allowed in (("resize", tuple(RESIZE)), ("short", SHORT)):
             if getattr(self, name) not in allowed:
                 raise UserError(f"videos: {name}={getattr(self, name)}; allowed: {', '.join(allowed)}")
