@@ -278,13 +278,11 @@ def test_suite_without_ground_truth_has_no_floor(tmp_path: Path) -> None:
     assert report.floor is None
 
 
-def test_folder_in_use_is_refused(tmp_path: Path) -> None:
+def test_folder_in_use_is_refused_if_nobody_waits(tmp_path: Path) -> None:
     run(tmp_path)
-    with (
-        lock.hold(plan_run(config(tmp_path)).run_dir),
-        pytest.raises(UserError, match=r"is working in this run"),
-    ):
-        run(tmp_path)
+    plan = plan_run(config(tmp_path))
+    with lock.hold(plan.run_dir), pytest.raises(UserError, match=r"is working in this run"):
+        pipeline.run(plan, wait_s=0.0)
 
 
 def test_what_cases_share_is_prepared_once_for_those_without_a_video(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from toraeval.results import load_results
 
-__all__ = ["load_results"]
+__all__ = ["__version__", "load_results"]
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     # pandas takes half a second to import, which a program that only wants a submodule need not pay
-    if name in __all__:
+    if name == "load_results":
         from toraeval import results
 
         return getattr(results, name)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
+from toraeval import __version__
 from toraeval.cli import VERBS, error_text, help_text
 from toraeval.types import UserError
 
@@ -15,7 +17,16 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(help_text())
         return 0
+    if "--version" in arguments or arguments[0] in ("-V", "version"):
+        print(f"toraeval {__version__}")
+        return 0
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a name is printed whatever the terminal's encoding
     try:
+        _require_text(arguments)
         if arguments[0] not in VERBS:
             from toraeval.registry import unknown
 
@@ -31,6 +42,19 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output left, e.g. `| head`
         return 0
+
+
+def _require_text(arguments: list[str]) -> None:
+    """Refuse bytes that are no text: records and tables are UTF-8 and could not hold them.
+
+    Raises:
+        UserError: an argument that is not valid in this locale's encoding.
+    """
+    for text in arguments:
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise UserError(
+                f"{text!r} is not valid UTF-8; rename the file, or give a link to it with another name"
+            )
 
 
 if __name__ == "__main__":

@@ -113,6 +113,11 @@ def chosen_models(config: Mapping[str, Any]) -> list[Entry]:
         )
     variants = [split_variant(model) for model in config["models"]]
     names = [name for name, _, _ in variants]
+    for name, given in config["model_options"].items():
+        if not isinstance(given, Mapping):
+            raise UserError(
+                f"model_options.{name}={given}: options have names of their own, e.g. model_options.tora.steps=20"
+            )
     stray = [name for name in config["model_options"] if name not in names]
     if stray:
         raise UserError(registry.unknown("model in model_options", stray[0], names))
@@ -166,11 +171,10 @@ def model_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         values = OmegaConf.to_container(OmegaConf.load(file))
         assert isinstance(values, dict)
         merged = OmegaConf.merge(merged, {key: value for key, value in values.items() if key != "defaults"})
-    wrong = [key for key in given if key not in merged]
+    allowed = [str(key) for key in merged.keys() if key != "name"]  # noqa: SIM118 - `in` denies missing values
+    wrong = [str(key) for key in given if key not in allowed]
     if wrong:
-        raise UserError(
-            registry.unknown(f"option of model {name}", str(wrong[0]), [k for k in merged if k != "name"])
-        )
+        raise UserError(registry.unknown(f"option of model {name}", wrong[0], allowed))
     try:
         merged = OmegaConf.merge(merged, dict(given))
     except OmegaConfBaseException as error:

@@ -6,10 +6,10 @@ import contextlib
 import errno
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from toraeval.types import UserError
-from toraeval.videoio import TEMPORARY
 
 
 def is_disk_full(error: BaseException | None) -> bool:
@@ -21,22 +21,23 @@ def is_disk_full(error: BaseException | None) -> bool:
     return False
 
 
-def require_writable(folder: Path) -> None:
+def require_writable(folder: Path, option: str = "results") -> None:
     """Create `folder` and write a byte into it.
+
+    Args:
+        folder: to be created and tried.
+        option: that names it, for the message.
 
     Raises:
         UserError: the folder cannot be created or written.
     """
-    probe = folder / f"{TEMPORARY}{os.getpid()}-probe"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"x")
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder) as probe:  # without a name, so that nobody can sweep it away
+            probe.write(b"x")
     except OSError as error:
-        with contextlib.suppress(OSError):
-            probe.unlink(missing_ok=True)
         raise UserError(
-            f"results folder {folder} cannot be written ({error.strerror}); give another one with results=DIR"
+            f"{folder} cannot be written ({error.strerror}); give another folder with {option}=DIR"
         ) from error
 
 
@@ -55,8 +56,13 @@ def require_space(folder: Path, needed_bytes: int) -> None:
 
 
 def disk_use(folder: Path) -> int:
-    """Return the bytes of all files below `folder`."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Return the bytes of all files below `folder`; those that another process removes meanwhile count nothing."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(place, name)).st_size
+    return total
 
 
 def megabytes(count: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import math
 import os
 import socket
 import time
@@ -39,14 +40,16 @@ def _try(fd: int) -> bool:
 
 
 @contextmanager
-def hold(folder: Path, wait_s: float = 0.0, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+def hold(
+    folder: Path, wait_s: float | None = 0.0, waiting: Callable[[str], None] | None = None
+) -> Iterator[None]:
     """Hold `folder/.lock` for the duration of the block.
 
     The lock is a `flock`, so a file left behind by a killed process never blocks anybody.
 
     Args:
         folder: an existing folder.
-        wait_s: how long to wait for another holder, in seconds.
+        wait_s: how long to wait for another holder, in seconds; None is as long as it lives.
         waiting: told once who is being waited for.
 
     Raises:
@@ -55,7 +58,7 @@ def hold(folder: Path, wait_s: float = 0.0, waiting: Callable[[str], None] | Non
     path = folder / ".lock"
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        deadline = time.monotonic() + wait_s
+        deadline = math.inf if wait_s is None else time.monotonic() + wait_s
         told = False
         while not _try(fd):
             if time.monotonic() >= deadline:

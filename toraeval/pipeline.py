@@ -18,8 +18,6 @@ from toraeval.store import sample_id, write_json
 from toraeval.types import Case, UserError
 from toraeval.workers import process_in_pool
 
-FLOOR_WAIT_S = 3600.0
-
 
 class Progress(Protocol):
     """Told what happens; the command line draws a bar from it."""
@@ -82,15 +80,17 @@ class Report:
 
 
 def run(
-    plan: Plan, progress: Progress | None = None, command: str | None = None, wait_s: float = 0.0
+    plan: Plan, progress: Progress | None = None, command: str | None = None, wait_s: float | None = None
 ) -> Report:
     """Bring a run up to date: do what is missing and nothing else.
+
+    Another process in the same run folder is waited for; what it has done is then found done.
 
     Args:
         plan: from `toraeval.plan`.
         progress: told what happens.
         command: for the record; the process's own command line by default.
-        wait_s: how long to wait for another process in the same run folder.
+        wait_s: how long to wait for another process in the same run folder; None is as long as it lives.
 
     Raises:
         UserError: the folder is not writable, too full, or in use by another process.
@@ -101,7 +101,7 @@ def run(
     start = time.perf_counter()
     require_writable(plan.run_dir)
     floor_plan = plan_floor(plan)
-    floor = run(floor_plan, progress, command, FLOOR_WAIT_S) if floor_plan else None
+    floor = run(floor_plan, progress, command, wait_s) if floor_plan else None
     with lock.hold(plan.run_dir, wait_s, progress.note):
         plan.store.sweep()
         todo = open_samples(plan)
@@ -117,7 +117,7 @@ def run(
                 progress.advance(outcome)
                 if outcome.failed and plan.options.fail_fast:
                     break
-    result = requested_only(results.load_run(plan.run_dir), plan)
+        result = requested_only(results.load_run(plan.run_dir), plan)
     return Report(result, outcomes, cached, floor, disk_use(plan.run_dir), time.perf_counter() - start)
 
 

@@ -224,8 +224,9 @@ def build(kind: str, config: Mapping[str, Any]) -> Any:
 def unknown(what: str, value: str, allowed: Iterable[str]) -> str:
     """Return the message for a wrong name: the value, the nearest allowed ones, all allowed ones."""
     choices = list(allowed)
-    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    folded = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(value.lower(), folded, n=1, cutoff=0.5)
+    hint = f" Did you mean '{folded[near[0]]}'?" if near else ""
     return f"unknown {what} '{value}'.{hint} Allowed: {', '.join(choices) or 'none'}"
 
 

@@ -63,7 +63,7 @@ def test_writes_table_page_and_figure_and_goes_on(tmp_path, capsys):
         (["frames=1"], "frames >= 2"),
         (["split=train"], "allowed: validation, test"),
         (["tacker=lucas_kanade"], "tracker"),
-        (["lucas_kanade"], "is no option"),
+        (["lucas_kanade"], "is not an option"),
     ],
 )
 def test_wrong_options_are_one_line(tmp_path, capsys, words, message):

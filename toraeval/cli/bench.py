@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from toraeval.cli.app import launch
+from toraeval.cli.jobs import Done
 
 HELP = """Run every model of a preset at every length, then write tables, figures and contact sheets.
 
@@ -25,7 +27,7 @@ def main(argv: list[str]) -> int:
     return launch("bench", HELP, argv, execute)
 
 
-def execute(config: dict[str, Any], command: str) -> int:
+def execute(config: dict[str, Any], command: str) -> Done:
     """Plan everything, run it, draw, print."""
     from toraeval import bench, requirements
     from toraeval.cli import dry_run
@@ -42,14 +44,14 @@ def execute(config: dict[str, Any], command: str) -> int:
     except requirements.MissingParts as missing:
         if not config["dry_run"]:
             raise
-        return dry_run.print_missing(missing, command)
+        return Done(dry_run.print_missing(missing, command))
     planned = bench.plan_bench(config)
     for note in dict.fromkeys(note for plan in planned.plans for note in plan.notes):
         print(f"note: {note}")
     if config["dry_run"]:
         for line in planned.left_out:
             print(line)
-        return dry_run.print_costs(planned.plans, command)
+        return Done(dry_run.print_costs(planned.plans, command))
     results = Path(config["results"])
     with Bar(planned.open_frames()) as bar:
         reports = bench.run(planned, bar, command)
@@ -61,10 +63,10 @@ def execute(config: dict[str, Any], command: str) -> int:
     print(f"disk use: {megabytes(sum(report.disk_bytes for report in reports))} in {results / 'runs'}")
     print(f"time: {time.perf_counter() - start:.0f} s")
     print(f"command: {command}")
-    return max(report.exit_code for report in reports)
+    return Done(max(report.exit_code for report in reports))
 
 
-def execute_ablations(config: dict[str, Any], command: str) -> int:
+def execute_ablations(config: dict[str, Any], command: str) -> Done:
     """Train and compare the variants of Tora nano; print the table and where it is."""
     from toraeval import ablations
     from toraeval.cli.output import done_line
@@ -72,7 +74,7 @@ def execute_ablations(config: dict[str, Any], command: str) -> int:
 
     if config["dry_run"]:
         print(ablations.describe(config))
-        return 0
+        return Done(0)
     start = time.perf_counter()
     with Bar() as bar:
         reports, written = ablations.run(config, bar, command, bar.note)
@@ -82,18 +84,20 @@ def execute_ablations(config: dict[str, Any], command: str) -> int:
     print(done_line(reports))
     print(f"time: {time.perf_counter() - start:.0f} s")
     print(f"command: {command}")
-    return max(report.exit_code for report in reports)
+    return Done(max(report.exit_code for report in reports))
 
 
 def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
-    """Write the report of some runs and print its table and files."""
+    """Write the report of some runs and print its table and files; one process at a time in a folder."""
     import pandas as pd
 
-    from toraeval import report
+    from toraeval import lock, report
     from toraeval.cli.output import print_table
     from toraeval.results import WORDS
 
-    written = report.build(run_dirs, out_dir, only=samples)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with lock.hold(out_dir, None, lambda line: print(line, file=sys.stderr)):
+        written = report.build(run_dirs, out_dir, only=samples)
     for path in written:
         if path.name == "table1.csv":
             print_table(pd.read_csv(path, dtype=dict.fromkeys(WORDS, str)))

@@ -46,8 +46,10 @@ def main(argv: list[str]) -> int:
         return 0
     words, values = split("calibrate", argv, DEFAULTS)
     if words:
-        raise UserError(f"calibrate: '{words[0]}' is no option; write key=value; see: calibrate --help")
-    from toraeval import calibration
+        raise UserError(
+            f"calibrate: '{words[0]}' is not an option; write key=value; see: python -m toraeval calibrate -h"
+        )
+    from toraeval import calibration, registry
     from toraeval.disk import require_writable
     from toraeval.store import atomic, write_text
 
@@ -58,6 +60,9 @@ def main(argv: list[str]) -> int:
     frames = [_whole("frames", text) for text in _listed(values["frames"])]
     clips = calibration.clips(frames, _whole("count", values["count"]), damages, values["split"])
     trackers = _listed(values["tracker"])
+    for name in trackers:
+        if ":" not in name:
+            registry.entry("tracker", name)
     rows = _calibrate(trackers, clips, folder / "runs" / "calibration")
     table = calibration.summarise(rows)
     heading = (

@@ -43,7 +43,9 @@ def main(argv: list[str]) -> int:
     if wants_help(argv):
         print(HELP)
         return 0
-    _, values = split("doctor", argv, {"results": "results"})
+    words, values = split("doctor", argv, {"results": "results"})
+    if words:
+        raise UserError(f"doctor: '{words[0]}' is not an option; give results=DIR or nothing")
     rows, broken = [], []
     for check in (_machine(Path(values["results"])), _packages(), _torchvision(), _parts(), _assets()):
         for name, state, vital in check:

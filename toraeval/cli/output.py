@@ -11,18 +11,20 @@ from toraeval.disk import megabytes
 from toraeval.pipeline import Report
 
 COLUMNS = (
-    "model", "frames", "cases", "failures", "traj_error", "traj_error_low", "traj_error_high", "traj_error_l2",
+    "job", "model", "frames", "cases", "failures", "traj_error", "traj_error_low", "traj_error_high", "traj_error_l2",
     "tracker", "tracker_floor", "seconds_per_clip",
 )  # fmt: skip
 
 
-def print_report(report: Report, command: str) -> None:
-    """Print the table of one run, what was done, where it is, and the command."""
-    print_table(run_table(report))
+def print_report(report: Report, command: str) -> pd.DataFrame:
+    """Print the table of one run, what was done, where it is, and the command; return the table."""
+    rows = run_table(report)
+    print_table(rows)
     print(done_line([report]))
     run_dir = report.result.run_dir
     print(f"{run_dir}/: cases.csv, record.json, cases/ ({megabytes(report.disk_bytes)} on disk)")
     print(f"command: {command}")
+    return rows
 
 
 def run_table(report: Report) -> pd.DataFrame:

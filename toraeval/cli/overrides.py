@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -11,10 +13,11 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, StringNode
 from omegaconf.errors import OmegaConfBaseException
 
 from toraeval import config, registry
+from toraeval.cli import jobs, quoting
 from toraeval.types import UserError
 
 GROUPS = {
@@ -26,35 +29,90 @@ GROUPS = {
 # Parts of a config whose keys are free; Hydra wants them marked as additions.
 OPEN = ("model_options",)
 
+NOISE = (
+    "full_key:", "object_type=", "reference_type=", "To append to your config", "See https://", "Config search path",
+    "provider=",
+)  # fmt: skip
+HEADING = "raised while composing config:"
+"""What Hydra's messages hold beside the reason: starts and ends of lines."""
+
 
 @dataclass(frozen=True)
 class Checked:
-    """Overrides as Hydra shall see them, and every configuration they stand for."""
+    """Overrides as Hydra shall see them, every configuration they stand for, and what was read otherwise than typed."""
 
     overrides: list[str]
     configs: list[DictConfig]
+    notes: list[str]
 
 
-def check(verb: str, overrides: list[str], multirun: bool) -> Checked:
+def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = None) -> Checked:
     """Check the overrides of a verb and compose every configuration they stand for.
+
+    Args:
+        verb: whose settings.
+        overrides: as typed; values of text options are taken literally, see `quoting.literal`.
+        multirun: whether several values make several runs.
+        folder: further YAML files, in subfolders named like the groups.
 
     Raises:
         UserError: wrong syntax, an unknown group choice or key, or a value of the wrong type.
+        MissingAsset: the packages of a launcher are absent.
     """
-    parsed = [_parse(verb, text) for text in overrides]
-    groups = GROUPS[verb]
-    plain: list[str] = []
-    for override in parsed:
-        _check_choice(verb, override)
-        plain.append(_normal(override))
-    chosen = [text for text, override in zip(plain, parsed, strict=True) if override.key_or_group in groups]
-    others = [override for override in parsed if override.key_or_group not in groups]
-    for combination in _combinations(chosen, multirun) if others else []:
-        base = _compose(verb, combination)
-        for override in others:
-            _check_key(verb, base, override)
+    added = [_search_path(folder)] if folder else []
+    chosen = []
+    for text in overrides:
+        if _key(text) in (*GROUPS[verb], "hydra/launcher"):
+            override = _parse(verb, text)
+            _check_choice(verb, override, folder)
+            chosen.append(_normal(override))
+    bases = [_compose(verb, added + combination) for combination in _combinations(chosen, multirun)]
+    notes: list[str] = []
+    plain = added + [_checked(verb, text, bases, multirun, notes) for text in overrides]
     configs = [_compose(verb, combination) for combination in _combinations(plain, multirun)]
-    return Checked(plain, configs)
+    return Checked(plain, configs, list(dict.fromkeys(notes)))
+
+
+def keys(verb: str) -> list[str]:
+    """Return the groups and the uppermost options of a verb."""
+    return [*GROUPS[verb], *(item.name for item in dataclasses.fields(config.VERBS[verb]))]
+
+
+def _checked(verb: str, text: str, bases: list[DictConfig], multirun: bool, notes: list[str]) -> str:
+    """Return an override as Hydra shall see it."""
+    key = _key(text)
+    if not key.startswith("hydra") and key not in GROUPS[verb] and "=" in text and not text.startswith("~"):
+        for base in bases:
+            _check_key(verb, base, key)
+        if any(_is_text(base, key) for base in bases):
+            text = quoting.literal(text, multirun, notes)
+    return _normal(_parse(verb, text))
+
+
+def _key(text: str) -> str:
+    return text.partition("=")[0].lstrip("+")
+
+
+def _is_text(base: DictConfig, key: str) -> bool:
+    """Return True if the option is a string in this configuration."""
+    first, *path = key.split(".")
+    if first in OPEN:
+        name, *path = path or [""]
+        if name not in registry.names("model") or not path:
+            return False
+        node: Any = OmegaConf.structured(config.schema_of("model", name))
+    else:
+        node, path = base, [first, *path]
+    for part in path:
+        node = node._get_node(part) if isinstance(node, DictConfig) and part in node.keys() else None  # noqa: SIM118
+    return isinstance(node, StringNode)
+
+
+def _search_path(folder: str) -> str:
+    path = Path(folder).absolute()
+    if not path.is_dir():
+        raise UserError(f"--config-dir {folder}: there is no such folder")
+    return quoting.literal(f"hydra.searchpath=[file://{path}]", False, [])
 
 
 def describe(verb: str, overrides: list[str]) -> str:
@@ -84,7 +142,7 @@ def _parse(verb: str, text: str) -> Override:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:
         raise UserError(
-            f"'{text}' is no override ({_first_line(error)}); write key=value, and quote lists: 'seeds=[0,1]'; "
+            f"'{text}' is not an option ({_reason(error)}); write key=value, and quote lists: 'seeds=[0,1]'; "
             f"see: python -m toraeval {verb} --help"
         ) from error
     if override.is_delete():
@@ -92,13 +150,16 @@ def _parse(verb: str, text: str) -> Override:
     return override
 
 
-def _check_choice(verb: str, override: Override) -> None:
+def _check_choice(verb: str, override: Override, folder: str | None) -> None:
     group = override.key_or_group
-    if group not in GROUPS[verb]:
+    if group == "hydra/launcher":
+        for name in _values(override):
+            jobs.require_launcher(name)
         return
+    own = sorted(path.stem for path in Path(folder, group).glob("*.yaml")) if folder else []
     for name in _values(override):
-        if name not in config.choices(group):
-            raise UserError(registry.unknown(group, str(name), config.choices(group)))
+        if name not in [*config.choices(group), *own]:
+            raise UserError(registry.unknown(group, str(name), [*config.choices(group), *own]))
 
 
 def _values(override: Override) -> list[Any]:
@@ -114,9 +175,8 @@ def _normal(override: Override) -> str:
     return f"++{text}" if override.key_or_group.split(".")[0] in OPEN else text
 
 
-def _check_key(verb: str, base: DictConfig, override: Override) -> None:
-    key = override.key_or_group
-    if key.startswith("hydra") or key.split(".")[0] in OPEN:
+def _check_key(verb: str, base: DictConfig, key: str) -> None:
+    if key.split(".")[0] in OPEN:
         return
     node: Any = base
     walked: list[str] = []
@@ -135,6 +195,11 @@ def _check_key(verb: str, base: DictConfig, override: Override) -> None:
             raise UserError(registry.unknown(f"option of {verb}", key, allowed))
         walked.append(part)
         node = None if OmegaConf.is_missing(node, part) else node[part]
+    if isinstance(node, DictConfig):
+        raise UserError(f"{verb}: {key} is a set of options; give them one by one, as {key}.OPTION=VALUE")
+    if walked[-1] == "name" and len(walked) > 1:
+        chosen = "metric" if walked[0] == "metrics" else walked[0]
+        raise UserError(f"{verb}: {key} cannot be set; choose another part with {chosen}=NAME")
 
 
 def _combinations(overrides: list[str], multirun: bool) -> list[list[str]]:
@@ -144,7 +209,7 @@ def _combinations(overrides: list[str], multirun: bool) -> list[list[str]]:
     try:
         return [list(batch) for batch in BasicSweeper.split_arguments(parsed, None)[0]]
     except HydraException as error:
-        raise UserError(f"sweep: {_first_line(error)}") from error
+        raise UserError(f"sweep: {_reason(error)}") from error
 
 
 def _compose(verb: str, overrides: list[str]) -> DictConfig:
@@ -152,21 +217,24 @@ def _compose(verb: str, overrides: list[str]) -> DictConfig:
         with initialize_config_dir(version_base="1.3", config_dir=str(config.conf_dir(verb))):
             return compose(verb, overrides=overrides)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_explain(error)) from error
+        raise UserError(explain(error)) from error
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception) -> str:
     """Return one line for what Hydra or OmegaConf says in several."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     key = getattr(cause, "full_key", None)
-    first = _first_line(cause)
-    if "Ambiguous value" in first or "sweep" in first.lower():
+    reason = _reason(cause)
+    if "Ambiguous value" in reason or reason.startswith("Sweep parameters"):
+        first = str(cause).splitlines()[0]
         return (
             f"{first}: several values, one run after the other, need -m; a list needs brackets: 'key=[a,b]'"
         )
-    return f"{key}: {first}" if key and key not in first else first
+    return f"{key}: {reason}" if key and key not in reason else reason
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def _reason(error: BaseException) -> str:
+    """Return the lines of a message that say something to the user, as one."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith(NOISE) and not line.endswith(HEADING)]
+    return " ".join(told) or (_reason(error.__cause__) if error.__cause__ else type(error).__name__)

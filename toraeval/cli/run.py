@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from toraeval.cli.app import launch
+from toraeval.cli.jobs import Done
 
 HELP = """Generate, track and score one model at one length.
 
@@ -23,14 +24,14 @@ def main(argv: list[str]) -> int:
     return launch("run", HELP, argv, execute)
 
 
-def execute(config: dict[str, Any], command: str) -> int:
+def execute(config: dict[str, Any], command: str) -> Done:
     """Plan, run, print."""
     from toraeval.plan import plan_run
 
     return carry_out(plan_run, config, command)
 
 
-def carry_out(make_plan: Callable[[dict[str, Any]], Any], config: dict[str, Any], command: str) -> int:
+def carry_out(make_plan: Callable[[dict[str, Any]], Any], config: dict[str, Any], command: str) -> Done:
     """Make a plan and run it with a progress bar, then print what came out; with `dry_run`, what would be done.
 
     Raises:
@@ -46,13 +47,13 @@ def carry_out(make_plan: Callable[[dict[str, Any]], Any], config: dict[str, Any]
     except requirements.MissingParts as missing:
         if not config["dry_run"]:
             raise
-        return dry_run.print_missing(missing, command)
+        return Done(dry_run.print_missing(missing, command))
     plan = make_plan(config)
     for note in plan.notes:
         print(f"note: {note}")
     if config["dry_run"]:
-        return dry_run.print_plan(plan, command)
+        return Done(dry_run.print_plan(plan, command))
     with Bar() as bar:
         report = pipeline.run(plan, bar, command)
-    print_report(report, command)
-    return report.exit_code
+    rows = print_report(report, command)
+    return Done(report.exit_code, rows.to_dict("records"))

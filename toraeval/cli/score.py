@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from toraeval.cli.app import launch
+from toraeval.cli.jobs import Done
 
 HELP = """Track and score your own videos against trajectories; no model code is loaded.
 
@@ -22,7 +23,7 @@ def main(argv: list[str]) -> int:
     return launch("score", HELP, argv, execute)
 
 
-def execute(config: dict[str, Any], command: str) -> int:
+def execute(config: dict[str, Any], command: str) -> Done:
     """Pair, track, score, print."""
     from toraeval.cli.run import carry_out
     from toraeval.scoring import plan_score

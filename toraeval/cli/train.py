@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from toraeval.cli.app import launch
+from toraeval.cli.jobs import Done
 
 HELP = """Train Tora or an embedded rival, or go on where training stopped: same command, same folder.
 
@@ -27,12 +28,12 @@ def main(argv: list[str]) -> int:
     return launch("train", HELP, argv, execute)
 
 
-def execute(config: dict[str, Any], command: str) -> int:
+def execute(config: dict[str, Any], command: str) -> Done:
     """Hand the options to the training package."""
     if config["size"] in ("xl2", "tiny"):
         from toraeval.training import full_size
 
-        return full_size.main(config)
+        return Done(full_size.main(config))
     from toraeval.training import train
 
-    return int(train.main(config))
+    return Done(int(train.main(config)))

@@ -1,0 +1,185 @@
+"""The jobs behind a command: what one reports to its caller, in this process or another, and the table of a sweep."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from toraeval.cli import error_text
+from toraeval.types import MissingAsset, UserError
+
+LAUNCHERS = {
+    "joblib": ("joblib", ("hydra_plugins.hydra_joblib_launcher", "joblib")),
+    "submitit_local": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
+    "submitit_slurm": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
+}
+"""Hydra's launchers that toraeval has an extra for: the extra, and the modules that it installs."""
+TOLD = ("model=", "frames=")
+"""Starts of overrides that the table has columns for."""
+
+
+@dataclass
+class Done:
+    """What a verb did.
+
+    Attributes:
+        exit_code: 0 done, 1 some cases failed.
+        rows: its result table, one mapping per row.
+    """
+
+    exit_code: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Ended:
+    """What a job tells its caller.
+
+    Attributes:
+        exit_code: as of the same command on its own.
+        rows: its result table.
+        error: why it did not run, as it is printed; empty if it did.
+        printed: its stdout where it ran in another process; None where it ran here and everything is on the screen.
+    """
+
+    exit_code: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    error: str = ""
+    printed: str | None = None
+
+
+Execute = Callable[[dict[str, Any], str], Done]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Run one configuration; a launcher may carry this object into another process.
+
+    Attributes:
+        execute: gets the resolved config as plain dicts and lists, and the command for the record.
+        command: the command line of the whole sweep.
+        caller: process id of the command.
+    """
+
+    execute: Execute
+    command: str
+    caller: int = field(default_factory=os.getpid)
+
+    def __call__(self, cfg: Any) -> Ended:
+        if os.getpid() == self.caller:
+            ended = self._run(cfg)
+            if ended.error:
+                print(ended.error, file=sys.stderr)
+            return ended
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            ended = self._run(cfg)
+        ended.printed = printed.getvalue()
+        return ended
+
+    def _run(self, cfg: Any) -> Ended:
+        from omegaconf import OmegaConf
+
+        plain: Any = OmegaConf.to_container(cfg, resolve=True)
+        try:
+            done = self.execute(plain, self.command)
+        except UserError as error:
+            return Ended(error.exit_code, error=error_text(error))
+        return Ended(done.exit_code, done.rows)
+
+
+def require_launcher(name: str) -> None:
+    """Check that a launcher's packages are installed.
+
+    Raises:
+        MissingAsset: one of them is absent or broken.
+        UserError: no such launcher.
+    """
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+
+    from toraeval import optional
+    from toraeval.registry import unknown
+
+    if name in LAUNCHERS:
+        extra, modules = LAUNCHERS[name]
+        absent = [
+            f"{module}: {found.reason}" for module in modules if not (found := optional.probe(module)).ok
+        ]
+        if absent:
+            raise MissingAsset(
+                f"hydra/launcher={name} needs packages ({'; '.join(absent)}); run: pip install -e '.[{extra}]'"
+            )
+        return
+    Plugins.instance()  # registers the launchers of all installed plugins
+    known = {node.removesuffix(".yaml") for node in ConfigStore.instance().list("hydra/launcher")}
+    if name not in known | {"basic"}:
+        raise UserError(unknown("hydra/launcher", name, sorted({"basic", *LAUNCHERS} | known)))
+
+
+def run(verb: str, overrides: list[str], job: Job) -> Ended:
+    """Run the one job that the overrides describe."""
+    with _hydra(verb) as hydra:
+        returned: Ended = hydra.run(verb, job, [*overrides, "hydra.mode=RUN"]).return_value
+    return returned
+
+
+def sweep(verb: str, overrides: list[str], job: Job) -> tuple[list[Ended], list[list[str]]]:
+    """Run every combination through the chosen launcher; return how each job ended and its overrides."""
+    with _hydra(verb) as hydra:
+        batches = hydra.multirun(verb, job, [*overrides, "hydra.mode=MULTIRUN"])
+    returned = [one for batch in batches for one in batch]
+    return [one.return_value for one in returned], [list(one.overrides) for one in returned]
+
+
+@contextlib.contextmanager
+def _hydra(verb: str) -> Iterator[Any]:
+    """Give Hydra with the settings of a verb; unlike `hydra.main` it hands back what jobs return."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from toraeval import config
+    from toraeval.cli.overrides import explain
+
+    try:
+        with initialize_config_dir(str(config.conf_dir(verb)), f"toraeval {verb}", "1.3"):
+            yield GlobalHydra.instance().hydra
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
+
+
+def report(ended: Sequence[Ended], overrides: Sequence[Sequence[str]], command: str) -> None:
+    """Print what the jobs of a sweep printed elsewhere, then one table of all, and a line for each that failed.
+
+    Args:
+        ended: the jobs in their order.
+        overrides: of each job.
+        command: of the sweep.
+    """
+    import pandas as pd
+
+    from toraeval.cli.output import print_table
+
+    words = [[text for text in mine if any(text not in other for other in overrides)] for mine in overrides]
+    rows = []
+    for job, mine in zip(ended, words, strict=True):
+        if job.printed is not None:
+            print(f"{' '.join(mine)}:\n{job.printed.rstrip()}\n", flush=True)
+            if job.error:
+                print(job.error, file=sys.stderr)
+        own = " ".join(text for text in mine if not text.startswith(TOLD))
+        rows += [{"job": own, **row} if own else row for row in job.rows]
+    print(f"\nsweep of {len(ended)} jobs, {sum(job.exit_code == 0 for job in ended)} done:")
+    if rows:
+        print_table(pd.DataFrame(rows))
+    for job, mine in zip(ended, words, strict=True) if len(ended) > 1 else ():
+        if job.exit_code:
+            reason = job.error.splitlines()[0].removeprefix("error: ") if job.error else "some cases failed"
+            print(f"exit code {job.exit_code}: {' '.join(mine)}: {reason}", file=sys.stderr)
+    print(f"command: {command}")
