@@ -15,7 +15,12 @@ from toraeval import config
 from toraeval.cli import VERBS, overrides, switches
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Makefile", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "Makefile",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 STANDS_FOR = {"CLIPS": "8", "RATE": "1.5", "$(ARGS)": "", "VERB": "run"}
 """Words of the documentation in place of a number or of nothing."""
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toraeval.cli.jobs import Execute, Job
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 OUTPUT = {"train": "folder"}
 """The option that names the folder a verb writes into, where it is not `results`."""
@@ -48,11 +53,22 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
         option = OUTPUT.get(verb, "results")
         require_writable(Path(str(cfg[option])), option)
     job = Job(execute, command)
+    plain = [*_hydra_folder(checked.configs, OUTPUT.get(verb, "results")), *checked.overrides]
     if not arguments.multirun:
-        return jobs.run(verb, checked.overrides, job).exit_code
-    ended, words = jobs.sweep(verb, checked.overrides, job)
+        return jobs.run(verb, plain, job).exit_code
+    ended, words = jobs.sweep(verb, plain, job)
     jobs.report(ended, words, command)
     return max((one.exit_code for one in ended), default=0)
+
+
+def _hydra_folder(configs: list[DictConfig], option: str) -> list[str]:
+    """Return overrides that keep Hydra's own files out of a folder whose path it would read as an interpolation."""
+    from toraeval.assets import cache_dir
+
+    if not any("${" in os.path.abspath(str(cfg[option])) for cfg in configs):
+        return []
+    place = cache_dir().absolute() / "hydra" / "${now:%Y%m%d-%H%M%S-%f}"
+    return [f"hydra.{mode}.dir='{place}'" for mode in ("run", "sweep")]
 
 
 def _show(verb: str, switches: list[str], overrides: list[str]) -> None:

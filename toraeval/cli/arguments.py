@@ -35,7 +35,7 @@ def split(
     notes: list[str] = []
     for text, following in zip_longest(argv, argv[1:], fillvalue=""):
         key, _, value = text.lstrip("+").partition("=")
-        if text.startswith("-"):
+        if text.startswith("-") and (text.lstrip("-") in flags or not os.path.lexists(text)):
             if text.lstrip("-") not in flags:
                 known = ["--help", *(f"--{flag}" for flag in flags)]
                 raise UserError(refusal(verb, text, following, keys, known))

@@ -129,9 +129,21 @@ def run(verb: str, overrides: list[str], job: Job) -> Ended:
 
 
 def sweep(verb: str, overrides: list[str], job: Job) -> tuple[list[Ended], list[list[str]]]:
-    """Run every combination through the chosen launcher; return how each job ended and its overrides."""
-    with _hydra(verb) as hydra:
-        batches = hydra.multirun(verb, job, [*overrides, "hydra.mode=MULTIRUN"])
+    """Run every combination through the chosen launcher; return how each job ended and its overrides.
+
+    Raises:
+        UserError: a launcher's process died and took its job with it.
+    """
+    try:
+        with _hydra(verb) as hydra:
+            batches = hydra.multirun(verb, job, [*overrides, "hydra.mode=MULTIRUN"])
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in ("joblib", "submitit"):
+            raise
+        raise UserError(
+            f"a job of the sweep died ({type(error).__name__}: {' '.join(str(error).split())[:300]}); what is finished "
+            "is kept: run the same command again, with fewer jobs at once if memory was short"
+        ) from error
     returned = [one for batch in batches for one in batch]
     return [one.return_value for one in returned], [list(one.overrides) for one in returned]
 
@@ -170,7 +182,7 @@ def report(ended: Sequence[Ended], overrides: Sequence[Sequence[str]], command: 
     rows = []
     for job, mine in zip(ended, words, strict=True):
         if job.printed is not None:
-            print(f"{' '.join(mine)}:\n{job.printed.rstrip()}\n", flush=True)
+            print(f"{' '.join(mine) or 'the job'}:\n{job.printed.rstrip()}\n", flush=True)
             if job.error:
                 print(job.error, file=sys.stderr)
         own = " ".join(text for text in mine if not text.startswith(TOLD))

@@ -68,6 +68,10 @@ def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = 
             chosen.append(_normal(override))
     bases = [_compose(verb, added + combination) for combination in _combinations(chosen, multirun)]
     notes: list[str] = []
+    if not multirun and any(_key(text).startswith("hydra/launcher") for text in overrides):
+        notes.append(
+            "hydra/launcher acts on the jobs of a sweep only, with -m; this is one run, and runs here"
+        )
     plain = added + [_checked(verb, text, bases, multirun, notes) for text in overrides]
     configs = [_compose(verb, combination) for combination in _combinations(plain, multirun)]
     return Checked(plain, configs, list(dict.fromkeys(notes)))

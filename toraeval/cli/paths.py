@@ -9,12 +9,13 @@ import re
 def expanded(key: str, value: str, notes: list[str]) -> str:
     """Return a path with the home directory in place of a leading `~`, `~user`, `$HOME` or `${HOME}`.
 
-    A path that exists as it stands is left alone, and so is `~name` where no user is called so.
+    A path that exists as it stands is left alone, one in a folder of that name too, and so is `~name` where no user
+    is called so.
 
     Args:
         key: `key=` in front of the value, for the note.
         value: as typed.
-        notes: takes a line if anything was replaced.
+        notes: takes a line if anything was replaced, or might have been.
     """
     found = re.match(r"(~[^/]*|\$HOME|\$\{HOME\})(?=/|\Z)", value)
     if found is None or os.path.lexists(value):
@@ -22,6 +23,9 @@ def expanded(key: str, value: str, notes: list[str]) -> str:
     start = found.group()
     home = os.path.expanduser(start if start.startswith("~") else "~")
     if home == start:
+        return value
+    if os.path.lexists(start):
+        notes.append(f"{key}{value} is read as a path in the folder {start} that lies here")
         return value
     path = home + value[found.end() :]
     notes.append(f"{key}{value} is read as {path}")

@@ -242,7 +242,7 @@ def _compose(title: str, prompt: str, rows: list[_Row]) -> Image:
     top = 36 + 20 * len(words) + 54
     picture = Image.new("RGB", (width, top + len(rows) * (tile_height + GAP_PX)), PAPER)
     pen = ImageDraw.Draw(picture)
-    pen.text((10, 8), title, font=_font(16, bold=True), fill=INK)
+    pen.text((10, 8), " ".join(title.split()), font=_font(16, bold=True), fill=INK)
     for i, line in enumerate(words):
         pen.text((10, 34 + 20 * i), line, font=_font(14), fill=INK)
     _legend(pen, top - 44)
@@ -254,7 +254,7 @@ def _compose(title: str, prompt: str, rows: list[_Row]) -> Image:
         middle = y + tile_height / 2
         pen.text(
             (10, middle - 14),
-            _fitted(row.label, LABEL_PX - 20),
+            _fitted(" ".join(row.label.split()), LABEL_PX - 20),
             font=_font(15, bold=True),
             fill=INK,
             anchor="lm",

@@ -1,0 +1,143 @@
+"""A second command in the same folder waits for the first and then finds everything done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fake_parts import config
+from toraeval import lock, pipeline, registry
+from toraeval.disk import disk_use, require_writable
+from toraeval.plan import plan_floor, plan_run
+from toraeval.videoio import TEMPORARY
+
+Cli = Callable[..., Any]
+
+
+@contextmanager
+def meanwhile(action: Callable[[], object]) -> Iterator[None]:
+    """Repeat an action in a second thread for the duration of the block."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.is_set():
+            action()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    tables = registry.snapshot()
+    for kind, name in (("model", "FakeModel"), ("suite", "FakeSuite"), ("tracker", "FakeTracker")):
+        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    monkeypatch.setattr(lock, "POLL_S", 0.01)
+    yield
+    registry.restore(tables)
+
+
+class Notes(pipeline.Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@pytest.mark.parametrize("of_floor", [False, True])
+def test_a_folder_in_use_is_waited_for(of_floor: bool, tmp_path: Path, fakes: None) -> None:
+    plan = plan_run(config(tmp_path))
+    first = pipeline.run(plan)
+    assert first.computed
+    busy = plan_floor(plan) if of_floor else plan
+    assert busy is not None
+    held = threading.Event()
+
+    def hold() -> None:
+        with lock.hold(busy.run_dir):
+            held.set()
+            time.sleep(0.2)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    notes = Notes()
+    second = pipeline.run(plan_run(config(tmp_path)), notes)
+    thread.join()
+    assert (second.exit_code, second.computed, second.cached) == (0, 0, first.computed - 3)
+    assert len(notes.lines) == 1
+    assert f"{busy.run_dir}: waiting for process" in notes.lines[0]
+
+
+def test_runs_that_need_the_same_floor_all_end_well(tmp_path: Path, fakes: None) -> None:
+    plans = [plan_run(config(tmp_path, model={"name": "fake_model", "shift": shift})) for shift in range(4)]
+    ended: list[int] = []
+    threads = [
+        threading.Thread(target=lambda plan=plan: ended.append(pipeline.run(plan).exit_code))
+        for plan in plans
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ended == [0, 0, 0, 0]
+
+
+def test_nobody_sweeps_the_probe_of_a_writable_folder(tmp_path: Path) -> None:
+    def sweep() -> None:
+        for path in tmp_path.glob(f"{TEMPORARY}*"):
+            path.unlink(missing_ok=True)
+
+    with meanwhile(sweep):
+        for _ in range(300):
+            require_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_use_while_files_come_and_go(tmp_path: Path) -> None:
+    (tmp_path / "stays").write_bytes(b"12345")
+
+    def come_and_go() -> None:
+        for i in range(20):
+            (tmp_path / f"folder{i}").mkdir()
+            (tmp_path / f"folder{i}" / "file").write_bytes(b"")
+        for i in range(20):
+            (tmp_path / f"folder{i}" / "file").unlink()
+            (tmp_path / f"folder{i}").rmdir()
+
+    with meanwhile(come_and_go):
+        assert {disk_use(tmp_path) for _ in range(100)} == {5}
+
+
+def test_reports_in_one_folder_are_drawn_one_after_the_other(
+    cli: Cli, fake: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert cli("run", "model=fake_model", *fake, "limit=1", "metric=[traj_error]").code == 0
+    run_dir = next(tmp_path.glob("results/runs/*/fake_model/*/record.json")).parent
+    (tmp_path / "drawn").mkdir()
+    held = threading.Event()
+
+    def hold() -> None:
+        with lock.hold(tmp_path / "drawn"):
+            held.set()
+            time.sleep(0.2)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    ran = cli("report", str(run_dir), "out=drawn")
+    thread.join()
+    assert (ran.code, ran.err.count("waiting for process")) == (0, 1)
