@@ -19,8 +19,8 @@ from toraeval.textfiles import exists, shown
 from toraeval.trajectories.checks import fail
 from toraeval.types import UserError
 
-MAX_BYTES = 1 << 28
-"""Largest array that is read: 256 MiB."""
+MAX_BYTES = 1 << 26
+"""Largest array that is read: 64 MiB, the float64 coordinates of as many points as are allowed."""
 _BROKEN = (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError,
            TypeError, ValueError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 _ALLOWED = ".npy, or .npz of plain arrays, without Python objects"
@@ -82,11 +82,11 @@ class ArrayFile:
         except _BROKEN as error:
             self._fail(error)
 
-    def read(self, name: str = "") -> np.ndarray:
-        """Return an array.
+    def read(self, name: str = "", most: int = MAX_BYTES) -> np.ndarray:
+        """Return an array of at most `most` bytes.
 
         Raises:
-            UserError: damage, Python objects, or a size that the file does not hold or that is above `MAX_BYTES`.
+            UserError: damage, Python objects, or a size that the file does not hold or that is above `most`.
         """
         try:
             with self._stream(name) as stream:
@@ -95,9 +95,9 @@ class ArrayFile:
                 if dtype.hasobject:
                     fail(self.path, None, f"{label}an array of Python objects", str(dtype), _ALLOWED)
                 size = math.prod(shape) * dtype.itemsize
-                if size > MAX_BYTES:
+                if size > most:
                     got = f"{size:,} bytes for shape {shape}"
-                    fail(self.path, None, f"{label}the array is too large", got, f"{MAX_BYTES:,} bytes")
+                    fail(self.path, None, f"{label}the array is too large", got, f"{most:,} bytes")
                 data = _upto(stream, size + 1)
                 if len(data) != size:
                     got = f"{'more' if len(data) > size else f'{len(data):,}'} bytes for {size:,} of shape {shape}"

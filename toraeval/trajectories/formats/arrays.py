@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from toraeval.trajectories.array_files import as_array, flags, number
-from toraeval.trajectories.checks import check_canvas, fail
+from toraeval.trajectories.checks import check_canvas, check_count, fail
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.reading import LAYOUTS, Order, Raw
 from toraeval.types import FloatArray
@@ -55,7 +55,7 @@ def read(source: Source) -> Raw:
         seen = without_batch(path, seen, 3) if len(shape) == 4 else seen
         seen = seen[None] if seen.ndim == 1 else seen
         visible = flags(path, "visibility", seen, tracks.shape[:2])
-    own = {name: source.array(name) for name in OWN if name in names}
+    own = {name: source.array(name, most=1 << 20) for name in OWN if name in names}
     if "layout" in own:
         order = _stated_order(path, own["layout"])
     spare = [name for name in names if name not in (*kept, *own) and name]
@@ -87,6 +87,7 @@ def without_batch(path: Path, raw: Any, full: int) -> FloatArray:
         if array.ndim not in (2, 3) or array.shape[-1] != 2 or min(array.shape) < 1:
             shapes = "(N,T,2), (T,N,2) or (T,2) with T >= 2"
             fail(path, None, "wrong shape", str(array.shape), shapes)
+        check_count(path, 1 if array.ndim == 2 else min(array.shape[:2]), max(array.shape[:2]))
         with np.errstate(all="ignore"):  # NaN and infinity are refused later, with their place
             return array.astype(np.float64)
     return array

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toraeval.trajectories import safe_pickle
-from toraeval.trajectories.array_files import ArrayFile
+from toraeval.trajectories.array_files import MAX_BYTES, ArrayFile
 from toraeval.trajectories.checks import JsonFile, fail, read_text
 from toraeval.trajectories.reading import Canvas, Raw
 
@@ -70,10 +70,10 @@ class Source:
         with ArrayFile(self.path) as file:
             return file.names
 
-    def array(self, name: str = "") -> Any:
-        """Return one array of a NumPy file."""
+    def array(self, name: str = "", most: int = MAX_BYTES) -> Any:
+        """Return one array of a NumPy file, of at most `most` bytes."""
         with ArrayFile(self.path) as file:
-            return file.read(name)
+            return file.read(name, most)
 
     def shape(self, name: str = "") -> tuple[int, ...]:
         """Return the shape that the header of an array states."""
