@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval import geometry, keys, registry, videoio
+from toraeval import geometry, keys, registry, textfiles, videoio
 from toraeval.keys import digest, short
 from toraeval.models.clip_listing import SUFFIXES, video_files
 from toraeval.models.precomputed import Precomputed
@@ -125,10 +125,10 @@ def pair(videos: list[Path], paths: list[Paths]) -> tuple[list[tuple[Path, Paths
 
 
 def _videos(source: Path) -> list[Path]:
-    if source.is_file():
+    if textfiles.is_file(source):
         return [source]
-    if not source.is_dir():
-        raise UserError(f"videos={source}: no such file or folder")
+    if not textfiles.is_folder(source):
+        raise UserError(f"videos={textfiles.shown(source)}: no such file or folder")
     found = video_files(source)
     if not found:
         raise UserError(f"videos={source}: no video in this folder; allowed: {', '.join(SUFFIXES)}")
@@ -140,13 +140,13 @@ def _videos(source: Path) -> list[Path]:
 
 
 def _paths(source: Path) -> list[Paths]:
-    if source.is_file():
+    if textfiles.is_file(source):
         files = [source]
-    elif source.is_dir():
+    elif textfiles.is_folder(source):
         files = sorted(path for path in source.iterdir() if path.suffix.lower() in PATH_SUFFIXES)
         files = [path for path in files if not is_companion(path)]
     else:
-        raise UserError(f"trajectories={source}: no such file or folder")
+        raise UserError(f"trajectories={textfiles.shown(source)}: no such file or folder")
     units: list[Paths] = []
     objects: dict[str, list[Path]] = {}
     for path in files:

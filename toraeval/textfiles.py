@@ -139,6 +139,16 @@ def exists(path: Path) -> bool:
         return False
 
 
+def is_file(path: Path) -> bool:
+    """Tell whether a file is there, as `exists` does."""
+    return exists(path) and path.is_file()
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a folder is there, as `exists` does."""
+    return exists(path) and path.is_dir()
+
+
 def shown(value: object, longest: int = 120) -> str:
     """Return a value as one line of bounded length for a message."""
     text = str(value)

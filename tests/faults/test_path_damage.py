@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from toraeval.scoring import plan_score
+from toraeval.suites.folder import Folder
 from toraeval.trajectories import Clip, load
 from toraeval.trajectories.formats import SUFFIXES
 from toraeval.types import UserError
@@ -227,3 +229,29 @@ def test_names_that_are_no_files(tmp_path: Path, suffix: str) -> None:
     for name in (f"folder{suffix}", f"empty{suffix}", f"none{suffix}", "x" * 5000 + suffix, f"a\0b{suffix}"):
         refused(tmp_path / name)
     refused(Path(f"/absent/folder/a{suffix}"))
+
+
+def test_long_names_in_every_option_and_field(tmp_path: Path) -> None:
+    long = "x" * 5000
+    video = tmp_path / "a.mp4"
+    video.touch()
+    native = {
+        "format": "toraeval-trajectories",
+        "version": 1,
+        "canvas": [64, 64],
+        "points": [[[9, 9], [8, 8]]],
+    }
+    for options in (
+        {"videos": long, "trajectories": "a"},
+        {"videos": str(video), "trajectories": long},
+        {"videos": str(video), "trajectories": "/absent/folder/a.json"},
+    ):
+        with pytest.raises(UserError, match="no such file or folder") as caught:
+            plan_score(options)
+        assert len(str(caught.value)) < 500
+    with pytest.raises(UserError, match="is no directory"):
+        Folder(long)
+    (tmp_path / "n.json").write_text(json.dumps({**native, "first_frame": long}))
+    assert "no such image" in refused(tmp_path / "n.json")
+    (tmp_path / "n.json").write_text(json.dumps({**native, "first_frame": "/absent/a.png"}))
+    assert "no such image; got /absent/a.png" in refused(tmp_path / "n.json")

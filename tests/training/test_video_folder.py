@@ -185,7 +185,7 @@ def test_fingerprint_follows_files_captions_and_rules(folder: Path) -> None:
     [
         ({"frame_interval": 0}, "an interval from 1"),
         ({"skip_last": -1}, "skips from 0"),
-        ({"fps": 0.0}, "fps=0.0; allowed: above 0"),
+        ({"fps": 0.0}, "fps=0.0; allowed: finite numbers above 0"),
         ({"resize": "nearest"}, "allowed: area, bicubic"),
         ({"short": "skip"}, "allowed: refuse, repeat"),
     ],

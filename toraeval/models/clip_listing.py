@@ -45,9 +45,9 @@ def list_clips(place: Path, label: str | None = None) -> Listing:
         UserError: nothing there, a malformed manifest, files that are absent, or two clips of one sample; the first
             few are named.
     """
-    if textfiles.exists(place) and place.is_file():
+    if textfiles.is_file(place):
         return _from_manifest(place, label)
-    if not (textfiles.exists(place) and place.is_dir()):
+    if not textfiles.is_folder(place):
         raise UserError(
             f"model precomputed: {textfiles.shown(place)} is neither folder nor manifest; give one with "
             "model.videos=PATH"

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval import geometry
+from toraeval import geometry, textfiles
 from toraeval.suites import first_frame
 from toraeval.suites.base import case_seed, check_request, content_hash, hash_paths
 from toraeval.suites.folder_scan import Entry, scan
@@ -53,8 +53,10 @@ class Folder:
         units: str = "auto",
     ) -> None:
         self.path = Path(path)
-        if not self.path.is_dir():
-            raise UserError(f"suite folder: {self.path} is no directory; give one with suite.path=DIR")
+        if not textfiles.is_folder(self.path):
+            raise UserError(
+                f"suite folder: {textfiles.shown(self.path)} is no directory; give one with suite.path=DIR"
+            )
         if rule not in geometry.RESAMPLING_RULES:
             allowed = ", ".join(geometry.RESAMPLING_RULES)
             raise UserError(f"suite folder: rule={rule!r}; allowed: {allowed}")

@@ -189,9 +189,10 @@ def _with_prompt_list(
         if case.prompt or (picture and case.first_frame):
             what = "prompt" if case.prompt else "first frame"
             raise UserError(f"{files[PROMPTS_FILE]}:{number}: the {what} of case {case.id} is given twice")
-        if picture is not None and not picture.is_file():
+        if picture is not None and not textfiles.is_file(picture):
             raise UserError(
-                f"{files[PROMPTS_FILE]}:{number}: no such image; got {image}; allowed: a file in {folder}"
+                f"{files[PROMPTS_FILE]}:{number}: no such image; got {textfiles.shown(image)}; "
+                f"allowed: a file in {folder}"
             )
         joined.append(replace(case, prompt=prompt, first_frame=picture or case.first_frame))
     return joined

@@ -256,8 +256,8 @@ def _probed(file: Path, caption: str) -> Entry:
 
 def _listed(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the videos in order with their captions, empty where one is missing."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of videos")
+    if not textfiles.is_folder(folder):
+        raise UserError(f"{textfiles.shown(folder)}: no such folder of videos")
     tables = [folder / name for name in TABLES if (folder / name).is_file()]
     if len(tables) > 1:
         raise UserError(f"{folder} has {' and '.join(path.name for path in tables)}; keep one")

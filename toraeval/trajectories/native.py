@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from toraeval import textfiles
 from toraeval.trajectories.checks import (
     MIN_POINTS,
     JsonFile,
@@ -247,7 +248,7 @@ def _picture(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any]
     if not name:
         return None
     path = file.path.parent / name
-    if not path.is_file():
+    if not textfiles.is_file(path):
         file.fail([*where, key], "no such image", name, f"an image file relative to {file.path.parent}")
     return path
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from toraeval.textfiles import is_file
 from toraeval.trajectories import safe_pickle
 from toraeval.trajectories.array_files import MAX_BYTES, ArrayFile
 from toraeval.trajectories.checks import JsonFile, fail, read_text
@@ -85,7 +86,7 @@ class Source:
         """What the file's pickle holds, read without running it; None for a NumPy file without one."""
         if self.kind == "pickle":
             try:
-                if not self.path.is_file():
+                if not is_file(self.path):
                     fail(self.path, None, "no such trajectory file", "nothing", "a file")
                 size = self.path.stat().st_size
                 if size > MAX_PICKLE:
