@@ -142,10 +142,19 @@ def test_box_corners_are_never_motion(paths: Path, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((paths / "formats" / "sgi2v" / "traj.npy").read_bytes())
         with pytest.raises(UserError, match=r"may be a file of SG-I2V.*format=sgi2v.*format=numpy"):
             load(tmp_path / name, clip=SMALL)
-    assert load(tmp_path / name, clip=SMALL, format="sgi2v").num_frames == 9
+    assert load(tmp_path / "TRAJ2.NPY", clip=SMALL, format="sgi2v").num_frames == 9
+    off_centre = [[[10, 10], [40, 30], [20, 14], [21, 15], [22, 15]]]
+    np.save(tmp_path / "other.npy", np.array(off_centre))
+    np.save(tmp_path / "traj.npy", np.array(off_centre))
+    for name in ("other.npy", "traj.npy"):
+        with pytest.raises(UserError, match="corners of a box around point 3"):
+            load(tmp_path / name, clip=SMALL)
+    forth_and_back = [[[10, 10], [20, 20], [18, 12], [4, 4], [10, 10]]]
+    np.save(tmp_path / "other.npy", np.array(forth_and_back))
+    assert load(tmp_path / "other.npy", clip=SMALL).num_frames == 5
     np.save(tmp_path / "traj.npy", np.full((1, 5, 2), 9.0))
     (tmp_path / "img.png").touch()
-    with pytest.raises(UserError, match="its name and the picture beside it"):
+    with pytest.raises(UserError, match="its name, and a picture beside it"):
         load(tmp_path / "traj.npy", clip=SMALL)
     (tmp_path / "img.png").unlink()
     assert load(tmp_path / "traj.npy", clip=SMALL).num_frames == 5

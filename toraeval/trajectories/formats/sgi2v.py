@@ -27,14 +27,16 @@ def fits(source: Source) -> bool:
     if len(shape) != 3 or shape[2] != 2 or shape[1] < CORNERS + 2 or not shape[0]:
         return False
     name = source.path.name.lower()
-    beside = any((source.path.parent / picture).is_file() for picture in PICTURES)
-    boxed = _boxed(source)
-    if boxed and name == NAME:
+    boxed, centred = _boxed(source)
+    if name == NAME and centred:
         return True
+    beside = any((source.path.parent / picture).is_file() for picture in PICTURES)
     if boxed or (name == NAME and beside):
-        why = "its name and the picture beside it"
-        if boxed:
-            why = "points 1 and 2 are the corners of a box around point 3"
+        why = (
+            "points 1 and 2 are the corners of a box around point 3"
+            if boxed
+            else "its name, and a picture beside it"
+        )
         allowed = "format=sgi2v if so (corners are left out), format=numpy if these are places of the object"
         fail(source.path, None, "this may be a file of SG-I2V with box corners", why, allowed)
     return False
@@ -56,15 +58,22 @@ def read(source: Source) -> Raw:
     )
 
 
-def _boxed(source: Source) -> bool:
+def _boxed(source: Source) -> tuple[bool, bool]:
+    """Tell whether the first two points of every object are corners of a box around the third, and around its centre.
+
+    The corners of a path would be jumps: away and back, each longer than twice any later step.
+    """
     raw = np.asarray(source.array())
     if raw.dtype.kind not in "iuf":
-        return False
+        return False, False
     with np.errstate(all="ignore"):
         tracks: FloatArray = raw.astype(np.float64)
-        first, second, centre = (tracks[:, index] for index in range(3))
-        near = np.abs((first + second) / 2 - centre) <= 1 + 0.02 * np.abs(second - first)
-        return bool((second - first > 1).all() and near.all())
+        first, second, third = (tracks[:, index] for index in range(3))
+        inside = (second - first > 1) & (third >= first) & (third <= second)
+        centred = inside & (np.abs((first + second) / 2 - third) <= 1 + 0.02 * np.abs(second - first))
+        steps = np.linalg.norm(np.diff(tracks, axis=1), axis=-1)
+        jumps = steps[:, :CORNERS].min(axis=1) > 2 * steps[:, CORNERS:].max(axis=1)
+    return bool(inside.all() and (jumps.all() or centred.all())), bool(centred.all())
 
 
 FORMATS = (Format("sgi2v", ("npy",), fits, read, "traj.npy with box corners in front (SG-I2V)"),)
