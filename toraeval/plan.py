@@ -170,6 +170,7 @@ class Plan:
             "frames_generated": info.get("generated", scored),
             "frames_scored": scored,
             "length_mode": info.get("length_mode"),
+            "reading": info.get("reading") or None,
             "video_sha256": info.get("sha256"),
             "fingerprint": self.fingerprint,
             **{f"tag_{name}": value for name, value in case.tags.items()},

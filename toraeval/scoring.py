@@ -12,7 +12,7 @@ import numpy as np
 
 from toraeval import geometry, keys, registry, textfiles, videoio
 from toraeval.keys import digest, short
-from toraeval.models.clip_listing import SUFFIXES, video_files
+from toraeval.models.clip_listing import video_files
 from toraeval.models.precomputed import Precomputed
 from toraeval.plan import Plan, options_of, path_notes
 from toraeval.suites.base import content_hash, safe_id
@@ -73,10 +73,11 @@ def plan_score(config: Mapping[str, Any]) -> Plan:
         raise UserError(registry.unknown("value of align", str(config["align"]), ALIGNMENTS))
     options = {name: config.get(name) or "auto" for name in ("format", "layout", "units")}
     reading = Reading(canvas=config.get("canvas"), **options)
+    allow_damaged = bool(config.get("allow_damaged"))
     cases, files = [], {}
     suite = f"own-{short(digest([(video.stem, unit.name) for video, unit in pairs]))}"
     for video, unit in pairs[:limit]:
-        case = _case(suite, video, unit, reading, config["align"])
+        case = _case(suite, video, unit, reading, config["align"], allow_damaged)
         cases.append(case)
         files[case.id] = video
     source = Path(config["videos"]).resolve()
@@ -89,7 +90,9 @@ def plan_score(config: Mapping[str, Any]) -> Plan:
         frames=0,
         height=0,
         width=0,
-        generator=Precomputed.of_files(files, label, cut=config["align"] == "cut"),
+        generator=Precomputed.of_files(
+            files, label, cut=config["align"] == "cut", allow_damaged=allow_damaged
+        ),
         tracker=registry.build("tracker", config["tracker"]),
         metrics={name: registry.build("metric", values) for name, values in config["metrics"].items()},
         suite_fingerprint={"suite": suite, "pairs": rule, "align": config["align"], **keys.plain(reading)},
@@ -131,7 +134,7 @@ def _videos(source: Path) -> list[Path]:
         raise UserError(f"videos={textfiles.shown(source)}: no such file or folder")
     found = video_files(source)
     if not found:
-        raise UserError(f"videos={source}: no video in this folder; allowed: {', '.join(SUFFIXES)}")
+        raise UserError(f"videos={source}: no video in this folder; allowed: {', '.join(videoio.SUFFIXES)}")
     stems = [path.stem for path in found]
     twice = next((stem for stem in stems if stems.count(stem) > 1), None)
     if twice:
@@ -164,9 +167,9 @@ def _paths(source: Path) -> list[Paths]:
     return sorted(units, key=lambda unit: unit.name)
 
 
-def _case(suite: str, path: Path, unit: Paths, reading: Reading, align: str) -> Case:
+def _case(suite: str, path: Path, unit: Paths, reading: Reading, align: str, allow_damaged: bool) -> Case:
     try:
-        video: videoio.VideoFacts | None = videoio.measure(path)
+        video: videoio.VideoFacts | None = videoio.measure(path, allow_damaged)
     except UserError:
         video = None  # read again, and reported, when its turn comes
     size = (video.width, video.height) if video else (512, 512)

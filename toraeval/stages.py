@@ -283,4 +283,5 @@ def _length_facts(video: Video) -> dict[str, Any]:
     return {
         "generated": video.info.get("generated", video.num_frames),
         "length_mode": video.info.get("length_mode", "exact"),
+        "reading": "; ".join(video.info.get("reading", ())),
     }

@@ -145,3 +145,4 @@ class PrecomputedConfig:
     videos: str = MISSING
     label: str | None = None
     cut: bool = False
+    allow_damaged: bool = False

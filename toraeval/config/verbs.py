@@ -126,6 +126,7 @@ class ScoreConfig(CommonConfig):
         units: `pixels`, `normalised` and others; needed where coordinates look like fractions of the frame.
         align: how a path of another length meets its video: `resample` (the whole path in the whole clip) or
             `cut` (point k belongs to frame k; only the frames both have are scored).
+        allow_damaged: also score what decodes of damaged or cut files, and mark their rows.
         limit: only the first so many pairs.
     """
 
@@ -137,4 +138,5 @@ class ScoreConfig(CommonConfig):
     layout: str = "auto"
     units: str = "auto"
     align: str = "resample"
+    allow_damaged: bool = False
     limit: int | None = None

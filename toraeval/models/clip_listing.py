@@ -12,8 +12,8 @@ from toraeval import textfiles
 from toraeval.models.picture_folder import picture_files
 from toraeval.store import sample_id
 from toraeval.types import UserError
+from toraeval.videoio import SUFFIXES, has_video_suffix
 
-SUFFIXES = (".mkv", ".mp4", ".mov", ".webm", ".avi", ".m4v", ".gif")
 MANIFESTS = ("manifest.json", "manifest.jsonl", "manifest.csv")
 COLUMNS = ("case", "file", "seed", "label", "notes")
 SHOWN = 5  # names listed in a message
@@ -73,7 +73,7 @@ def list_clips(place: Path, label: str | None = None) -> Listing:
 
 def video_files(folder: Path) -> list[Path]:
     """Return the video files of a folder, sorted by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(path for path in folder.iterdir() if has_video_suffix(path) and path.is_file())
 
 
 def few(names: list[str]) -> str:

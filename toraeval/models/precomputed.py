@@ -31,6 +31,7 @@ class Precomputed:
             the one to take.
         cut: take the first frames of a clip that is longer than asked. Clips are never stretched, padded or
             resized.
+        allow_damaged: take what decodes of a damaged or cut file; its row says so.
 
     Raises:
         UserError: the place is absent, holds no video, or its manifest is malformed.
@@ -39,8 +40,10 @@ class Precomputed:
     name = "precomputed"
     version = "1"
 
-    def __init__(self, videos: str, label: str | None = None, cut: bool = False) -> None:
-        self.videos, self.cut = videos, cut
+    def __init__(
+        self, videos: str, label: str | None = None, cut: bool = False, allow_damaged: bool = False
+    ) -> None:
+        self.videos, self.cut, self.allow_damaged = videos, cut, allow_damaged
         self._wanted = label
         self._places: dict[Path, Listing] = {}
         stated = self._clips(0).label if FRAMES not in videos else label
@@ -48,10 +51,12 @@ class Precomputed:
         self.label = label or stated or (place.parent if place.is_file() else place).name
 
     @classmethod
-    def of_files(cls, files: Mapping[str, Path], label: str, cut: bool = False) -> Precomputed:
+    def of_files(
+        cls, files: Mapping[str, Path], label: str, cut: bool = False, allow_damaged: bool = False
+    ) -> Precomputed:
         """Return a generator over given files, by sample id."""
         made = cls.__new__(cls)
-        made.videos, made.label, made.cut = "", label, cut
+        made.videos, made.label, made.cut, made.allow_damaged = "", label, cut, allow_damaged
         made._places = {Path(): Listing(files)}
         return made
 
@@ -71,7 +76,8 @@ class Precomputed:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return name, version, label and rule; `case_fingerprint` covers the files."""
-        return {"model": self.name, "version": self.version, "label": self.label, "cut": self.cut}
+        made = {"model": self.name, "version": self.version, "label": self.label, "cut": self.cut}
+        return {**made, "allow_damaged": True} if self.allow_damaged else made
 
     def case_fingerprint(self, case: Case) -> dict[str, Any]:
         """Return the hash of the case's files, one per seed, so that a replaced file is read again."""
@@ -96,7 +102,7 @@ class Precomputed:
                 f"{self.videos}: unknown video '{name}'.{hint} There are {len(clips.files)}: "
                 f"{few(sorted(clips.files))}"
             )
-        video = read_pictures(path, case.fps) if path.is_dir() else videoio.read(path)
+        video = read_pictures(path, case.fps) if path.is_dir() else videoio.read(path, self.allow_damaged)
         length_mode = "exact"
         info = {"file": path.name, "generated": video.num_frames, **dict(video.info)}
         if name in clips.notes:

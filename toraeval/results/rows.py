@@ -14,7 +14,7 @@ from toraeval.store import SCORE, RunStore, read_json, write_json, write_text
 FIRST = (
     "sample", "case", "seed", "model", "suite", "frames", "height", "width", "fps", "status", "error",
 )  # fmt: skip
-LAST = ("tracker", "tracker_floor", "frames_generated", "frames_scored", "length_mode")
+LAST = ("tracker", "tracker_floor", "frames_generated", "frames_scored", "length_mode", "reading")
 END = ("video_sha256", "fingerprint")
 TIMING = ("sample", "case", "seed", "generate_s", "track_s", "score_s")
 SKIP = ("sample", "case", "seed", "metric", "reason")

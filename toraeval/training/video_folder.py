@@ -28,7 +28,6 @@ from toraeval.training.clips import Clip
 from toraeval.training.flow_estimation import FlowCache, build_estimator, given_flow
 from toraeval.types import ByteArray, UserError, Video
 
-SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
 RESIZE = {"area": cv2.INTER_AREA, "bicubic": cv2.INTER_CUBIC}
 SHORT = ("refuse", "repeat")
 TABLES = ("metadata.csv", "metadata.jsonl")
@@ -270,7 +269,7 @@ def _listed(folder: Path) -> Iterator[tuple[Path, str]]:
             f"{folder}: unknown layout; allowed: videos/*.mp4 with labels/*.txt, or metadata.csv or metadata.jsonl "
             "with columns path,caption"
         )
-    for file in sorted(p for p in videos.iterdir() if p.suffix.lower() in SUFFIXES):
+    for file in sorted(p for p in videos.iterdir() if videoio.has_video_suffix(p)):
         label = folder / "labels" / f"{file.stem}.txt"
         text = textfiles.read(label).strip() if label.is_file() else ""
         yield file, " ".join(textfiles.lines(text)[0].split()) if text else ""

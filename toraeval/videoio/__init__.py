@@ -12,12 +12,15 @@ import numpy as np
 
 from toraeval.types import Video
 from toraeval.videoio.reading import VideoFacts, VideoProbe, measure, probe, read
+from toraeval.videoio.suffixes import SUFFIXES, has_video_suffix
 from toraeval.videoio.writing import TEMPORARY, write_lossless, write_preview
 
 __all__ = [
+    "SUFFIXES",
     "TEMPORARY",
     "VideoFacts",
     "VideoProbe",
+    "has_video_suffix",
     "measure",
     "probe",
     "read",

@@ -54,7 +54,7 @@ class VideoFacts:
     fps: float
 
 
-def read(path: str | os.PathLike[str]) -> Video:
+def read(path: str | os.PathLike[str], allow_damaged: bool = False) -> Video:
     """Decode every frame of a video file to uint8 RGB, counting what decodes and not what the header says.
 
     Returns:
@@ -83,7 +83,7 @@ def read(path: str | os.PathLike[str]) -> Video:
     return Video.from_thwc(np.stack(frames), fps, info)
 
 
-def measure(path: str | os.PathLike[str]) -> VideoFacts:
+def measure(path: str | os.PathLike[str], allow_damaged: bool = False) -> VideoFacts:
     """Decode a video file and keep no picture: size, number of frames and rate, as `read` would give them.
 
     Raises:
