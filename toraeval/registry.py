@@ -142,6 +142,10 @@ _TABLES: dict[str, dict[str, Entry]] = {
             licence="Apache-2.0; alex, vgg: BSD-3-Clause",
             option_assets={"backbone=alex": ("lpips_alex",), "backbone=vgg": ("lpips_vgg",)},
         ),
+        "fid": Entry("toraeval.metrics.fid:FID", "Frechet distance of the features of single frames"),
+        "class_kept": Entry(
+            "toraeval.metrics.class_kept:ClassKept", "do frames show what the first one showed"
+        ),
         "ssim": Entry("toraeval.metrics.ssim:SSIM", "structural similarity to the reference clip"),
         "psnr": Entry("toraeval.metrics.psnr:PSNR", "signal-to-noise ratio against the reference clip"),
     },

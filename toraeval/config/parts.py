@@ -99,3 +99,27 @@ class LPIPSConfig:
     implementation: str = "own"
     max_frames: int = 16
     device: str = "cpu"
+
+
+@dataclass
+class FIDConfig:
+    """See `toraeval.metrics.fid.FID`."""
+
+    name: str = "fid"
+    backbone: str = "efficientnet_lite0"
+    weights: str | None = None
+    max_frames: int = 15
+    min_videos: int = 8
+    resamples: int = 50
+    device: str = "cpu"
+
+
+@dataclass
+class ClassKeptConfig:
+    """See `toraeval.metrics.class_kept.ClassKept`."""
+
+    name: str = "class_kept"
+    backbone: str = "efficientnet_lite0"
+    weights: str | None = None
+    max_frames: int = 15
+    device: str = "cpu"

@@ -42,6 +42,8 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "fvd": parts.FVDConfig,
         "clipsim": parts.ClipSimConfig,
         "lpips": parts.LPIPSConfig,
+        "fid": parts.FIDConfig,
+        "class_kept": parts.ClassKeptConfig,
     },
 }
 VERBS: dict[str, type] = {"run": RunConfig, "bench": BenchConfig, "score": ScoreConfig, "train": TrainConfig}

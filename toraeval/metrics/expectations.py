@@ -55,6 +55,14 @@ _CLOSE = (
 _APART = tuple(" < ".join(reversed(chain.split(" < "))) for chain in _CLOSE)
 _CAPTION = ("other_case < ground_truth", "vanished < ground_truth")
 _KERNEL = tuple(f"ground_truth < {spoilt}" for spoilt in ("shuffled", "frozen", "smeared", "vanished"))
+_PHOTO_FRAME = ("ground_truth < blurred", "ground_truth < noise", "ground_truth < frozen")
+_PHOTO_TIME = (
+    "ground_truth < shuffled < frozen",
+    "ground_truth < lag_4 < frozen",
+    "ground_truth < blurred < frozen",
+    "ground_truth < noise < frozen",
+    "ground_truth < smeared < frozen",
+)
 _FRECHET = (*_KERNEL, "ground_truth < blurred", "ground_truth < noise")
 
 ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -108,13 +116,21 @@ ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "object_survival_look": ("vanished < ground_truth <= frozen", "other_case < ground_truth"),
         "psnr": _CLOSE,
         "ssim": _CLOSE,
-        **{f"lpips_{backbone}": _APART for backbone in ("shapes", "alex", "vgg")},
+        **{f"lpips_{backbone}": _APART for backbone in ("shapes", "alex", "vgg", "efficientnet_lite0")},
         **{f"clipsim_{backbone}": _CAPTION for backbone in ("shapes", "clip_vit_b32")},
         **{
             f"{name}_{backbone}": claims
             for name, claims in (("fvd", _FRECHET), ("kvd", _KERNEL))
             for backbone in ("shapes", "i3d", "videomae")
         },
+        "fvd_efficientnet_lite0_frame": _PHOTO_FRAME,
+        "fvd_efficientnet_lite0_time": _PHOTO_TIME,
+        "fid_efficientnet_lite0": _PHOTO_FRAME,
+        "class_kept_efficientnet_lite0_reference": (
+            "blurred < ground_truth",
+            "noise < ground_truth",
+            "other_case < ground_truth",
+        ),
     }
 )
 """Column -> chains of conditions, each value smaller (`<`) or not larger (`<=`) than the next one's.

@@ -15,15 +15,15 @@ import numpy as np
 
 from toraeval.keys import digest
 from toraeval.metrics.areas import check_video
-from toraeval.metrics.frechet import Moments, at_infinite_size, bootstrap_interval, frechet_distance
-from toraeval.metrics.kernel_distance import kernel_distance
+from toraeval.metrics.feature_sets import collect
 from toraeval.metrics.paths import NO_VIDEO, definition_of
 from toraeval.metrics.reference import NO_REFERENCE, reference_video
-from toraeval.metrics.video_features import RECIPES, VideoFeatures
+from toraeval.metrics.video_features import RECIPES, video_features
 from toraeval.store import atomic
 from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
 
 VERSION = "1"
+PHOTO = "efficientnet_lite0"
 
 
 class FVD:
@@ -38,6 +38,11 @@ class FVD:
     `clip_stride` frames (16 by default, so that clips do not overlap); frames left at its end are not looked at. The
     column names the backbone: `fvd_i3d` (Kinetics I3D, the usual one), `fvd_videomae` (content-debiased, reacts more to
     motion), `fvd_shapes` (small network trained on the world `shapes`; says nothing about other videos).
+
+    `fvd_efficientnet_lite0_frame` and `fvd_efficientnet_lite0_time` rest on a classifier of photographs, of 16 frames
+    spread evenly over the whole video, first and last included: the mean of the frames' features, and the logarithms of
+    how much features change from one of these frames to the next and of their spread (`frame_features.changes`). A
+    frozen video is the farthest of all in the temporal part, a slowed one far, however well its frames alone look.
 
     The distance is biased upward in small sets, the more so the fewer samples per feature: only equal numbers of
     videos may be compared, and fewer than `min_videos` give a recorded skip. `_low` and `_high` bound a 95 % interval
@@ -54,7 +59,7 @@ class FVD:
     Source: Unterthiner et al., arXiv 1812.01717; recipe of each backbone in `toraeval.metrics.video_features`.
 
     Args:
-        backbone: `shapes`, `i3d`, `videomae`, or `random` for tests.
+        backbone: `shapes`, `efficientnet_lite0`, `i3d`, `videomae`, or `random` for tests.
         weights: the user's own weight file; by default the shipped or fetched one.
         clip_stride: frames from the start of one clip to that of the next.
         min_videos: fewest videos that give a value, >= 2.
@@ -91,7 +96,11 @@ class FVD:
         ):
             if value < least:
                 raise UserError(f"fvd: {option}={value}; allowed: whole numbers >= {least}")
-        self._features = VideoFeatures(backbone, weights, device)
+        if backbone == PHOTO and clip_stride != 16:
+            raise UserError(
+                f"fvd: clip_stride={clip_stride}; backbone {PHOTO} takes one clip of a whole video and has no stride"
+            )
+        self._features = video_features(backbone, weights, device)
         self.backbone, self.clip_stride, self.min_videos = backbone, clip_stride, min_videos
         self.resamples, self.extrapolate = resamples, extrapolate
         self.cache = Path(cache) if cache else None
@@ -152,68 +161,69 @@ class FVD:
 
         Several seeds of one case share its reference, which then counts once; the interval draws whole cases.
         """
-        column, kernel = f"fvd_{self.backbone}", f"kvd_{self.backbone}"
-        generated: list[list[FloatArray]] = []
-        reference: dict[bytes, FloatArray] = {}
-        places: dict[bytes, int] = {}
-        moments: tuple[Moments, Moments] | None = None
-        for sample in sorted(contributions):
-            arrays = contributions[sample]
-            own, truth = arrays["features"], arrays["reference_features"]
-            moments = moments or (Moments(own.shape[1]), Moments(truth.shape[1]))
-            moments[0].add(own)
-            key = truth.tobytes()
-            if key not in places:
-                places[key] = len(generated)
-                generated.append([])
-                reference[key] = truth
-                moments[1].add(truth)
-            generated[places[key]].append(own)
         videos = len(contributions)
-        if moments is None or videos < self.min_videos:
-            return self._skip(
-                f"{videos} videos with features; backbone {self.backbone} needs {self.min_videos}"
-            )
-        if min(m.count for m in moments) < 2:
-            return self._skip("a covariance needs 2 clips of each set: all cases share one reference clip")
-        values = {column: frechet_distance(*moments)}
-        pieces = [np.concatenate(own) for own in generated]
-        truths = list(reference.values())
-        values[kernel] = kernel_distance(np.concatenate(pieces), np.concatenate(truths))
-        if self.resamples > 1 and len(pieces) > 1:
-            values[f"{column}_low"], values[f"{column}_high"] = bootstrap_interval(
-                pieces, truths, self.resamples
-            )
-        beyond = at_infinite_size(pieces, truths) if self.extrapolate else None
-        if beyond is not None:
-            values[f"{column}_inf"] = beyond
-        values[f"{column}_videos"] = float(videos)
-        values[f"{column}_clips"] = float(moments[0].count)
+        values: dict[str, float] = {}
+        clips = 0
+        for suffix, part in self._features.parts.items():
+            column = f"fvd_{self.backbone}{suffix}"
+            sets = collect(contributions, part)
+            if sets is None or videos < self.min_videos:
+                return self._skip(
+                    f"{videos} videos with features; backbone {self.backbone} needs {self.min_videos}"
+                )
+            if sets.samples < 2:
+                return self._skip(
+                    "a covariance needs 2 clips of each set: all cases share one reference clip"
+                )
+            values[column] = sets.frechet()
+            values[f"kvd_{self.backbone}{suffix}"] = sets.kernel()
+            interval = sets.interval(self.resamples)
+            if interval is not None:
+                values[f"{column}_low"], values[f"{column}_high"] = interval
+            beyond = sets.extrapolated() if self.extrapolate else None
+            if beyond is not None:
+                values[f"{column}_inf"] = beyond
+            clips = sets.moments[0].count
+        values[f"fvd_{self.backbone}_videos"] = float(videos)
+        values[f"fvd_{self.backbone}_clips"] = float(clips)
         return Score(self.name, self.version, values)
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""
-        column, recipe = f"fvd_{self.backbone}", RECIPES[self.backbone]
+        recipe, parts = RECIPES[self.backbone], self._features.parts
+        columns = {
+            name: words for suffix in parts for name, words in _columns(self.backbone, suffix).items()
+        } | {
+            f"fvd_{self.backbone}_videos": "videos that the distance rests on",
+            f"fvd_{self.backbone}_clips": "clips of the generated set",
+        }
         return definition_of(
             self,
             formula="|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2), covariances with divisor N - 1",
             value_range="0 and more; kvd also below 0",
-            columns={
-                column: "Frechet distance of generated and reference clips",
-                f"kvd_{self.backbone}": "kernel distance (cubic polynomial kernel, no bias in N) of the same features",
-                f"{column}_low": "lower end of the 95 % interval over cases",
-                f"{column}_high": "upper end of the 95 % interval over cases",
-                f"{column}_inf": "extrapolated to infinitely many videos",
-                f"{column}_videos": "videos that the distance rests on",
-                f"{column}_clips": "clips of the generated set",
-            },
+            main=[f"fvd_{self.backbone}{suffix}" for suffix in parts],
+            columns=columns,
             source="Unterthiner et al., arXiv 1812.01717; backbone: " + recipe.source,
             pooling="one value for the set; never the mean of values of cases",
             features={"backbone": self.backbone, "recipe": asdict(recipe)},
-            clips=f"{recipe.frames} consecutive frames, one every {self.clip_stride} frames, rest left out",
+            clips=self._features.clips_rule.format(recipe.frames, self.clip_stride),
             skipped=f"videos shorter than {recipe.frames} frames, cases without reference, sets below "
             f"{self.min_videos} videos",
         )
+
+
+_PARTS = {"": "", "_frame": ", what the frames show", "_time": ", how they change over time"}
+
+
+def _columns(backbone: str, suffix: str) -> dict[str, str]:
+    column, part = f"fvd_{backbone}{suffix}", _PARTS[suffix]
+    return {
+        column: f"Frechet distance of generated and reference clips{part}",
+        f"kvd_{backbone}{suffix}": "kernel distance (cubic polynomial kernel, no bias in N) of the same features",
+        f"{column}_low": "lower end of the 95 % interval over cases",
+        f"{column}_high": "upper end of the 95 % interval over cases",
+        f"{column}_inf": "extrapolated to infinitely many videos",
+    }
 
 
 def _save(file: Path, features: FloatArray) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from toraeval import assets
 from toraeval.metrics.frames import Preparation, in_chunks
-from toraeval.metrics.networks import dual_encoder, perceptual, shipped
+from toraeval.metrics.networks import dual_encoder, efficientnet, perceptual, shipped
 from toraeval.metrics.paths import definition_of
 from toraeval.metrics.reference import FRAMES_RULE, ComparedFrames, compared_frames
 from toraeval.optional import require
@@ -23,7 +23,9 @@ from toraeval.threads import one_thread
 from toraeval.types import ByteArray, Case, FloatArray, MissingAsset, Score, Tracks, UserError, Video
 
 IMPLEMENTATIONS = ("own", "lpips", "torchmetrics")
-BACKBONES = ("shapes", *perceptual.LAYOUTS)
+BACKBONES = ("shapes", *perceptual.LAYOUTS, efficientnet.NAME)
+EMBEDDED = ("shapes", efficientnet.NAME)
+"""Backbones without learned weights: every channel counts alike."""
 
 
 class LPIPS:
@@ -37,7 +39,8 @@ class LPIPS:
     it. At most `max_frames` frames are compared, evenly spread over the rest, last included. The column names the
     network: `lpips_alex`, `lpips_vgg` (published weights), `lpips_shapes` (features of the picture encoder of
     `clipsim_shapes` at 128x128 with equal weights w = 1 / channels: no LPIPS in the strict sense, and only for the
-    world `shapes`).
+    world `shapes`), `lpips_efficientnet_lite0` (five scales of an ImageNet classifier at 224x224, again with uniform
+    weights w = 1 / channels, not learned: for photographs, and not to be compared with published values).
 
     A frozen video differs only where things moved, so it scores better than its motion deserves: read `motion_amount`
     beside it. Blur and smears raise it. Cases without a reference clip and clips of one frame are recorded skips.
@@ -45,7 +48,7 @@ class LPIPS:
     Source: Zhang et al., arXiv 1801.03924, version 0.1.
 
     Args:
-        backbone: `shapes`, `alex` or `vgg`.
+        backbone: `shapes`, `alex`, `vgg` or `efficientnet_lite0`.
         weights: the user's own file of the backbone's features; by default the shipped or fetched one.
         implementation: `own`, or the packages `lpips` or `torchmetrics` as a cross-check; both need torchvision.
         max_frames: most frames that are compared.
@@ -78,9 +81,11 @@ class LPIPS:
                 raise UserError(f"lpips: {option}={value}; allowed: {', '.join(allowed)}")
         if max_frames < 1:
             raise UserError(f"lpips: max_frames={max_frames}; allowed: whole numbers >= 1")
-        if implementation != "own" and (backbone == "shapes" or weights):
+        if implementation != "own" and (backbone in EMBEDDED or weights):
             raise UserError(
-                f"lpips: implementation={implementation} knows no backbone=shapes and no weights="
+                f"lpips: implementation={implementation} knows no backbone={backbone} and no weights="
+                if backbone in EMBEDDED
+                else f"lpips: implementation={implementation} knows no backbone=shapes and no weights="
             )
         self.backbone, self.implementation = backbone, implementation
         self.max_frames, self.device = max_frames, device
@@ -90,9 +95,10 @@ class LPIPS:
     @property
     def prepare(self) -> Preparation | None:
         """How frames are resized; None where they keep their size."""
-        return (
-            Preparation(dual_encoder.SIDE, "squash", "bilinear", True) if self.backbone == "shapes" else None
-        )
+        return {
+            "shapes": Preparation(dual_encoder.SIDE, "squash", "bilinear", True),
+            efficientnet.NAME: efficientnet.PREPARE,
+        }.get(self.backbone)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that changes a value.
@@ -114,6 +120,8 @@ class LPIPS:
     def _weights_identity(self) -> Any:
         if self.backbone == "shapes":
             return shipped.fingerprint("clip", self._file)
+        if self.backbone == efficientnet.NAME:
+            return efficientnet.fingerprint(self._file)
         if self.implementation != "own":
             # the package brings its own weights
             return require(
@@ -135,6 +143,8 @@ class LPIPS:
             network = shipped.load("clip", self._file)
             assert isinstance(network, dual_encoder.DualEncoder)
             return perceptual.FeatureDistance(network.image).to(self.device)
+        if self.backbone == efficientnet.NAME:
+            return perceptual.FeatureDistance(efficientnet.load(self._file)).to(self.device)
         if self.implementation == "lpips":
             package = require("lpips", "lpips implementation=lpips", "lpips")
             return (
@@ -188,9 +198,10 @@ class LPIPS:
             columns={f"lpips_{self.backbone}": "mean perceptual distance from the reference frames"},
             source="Zhang et al., arXiv 1801.03924, version 0.1"
             + (
-                ""
-                if self.backbone != "shapes"
-                else "; features of toraeval.metrics.networks.dual_encoder, equal weights"
+                {
+                    "shapes": "; features of toraeval.metrics.networks.dual_encoder, equal weights",
+                    efficientnet.NAME: f"; features of {efficientnet.SOURCE}, uniform weights (not learned)",
+                }.get(self.backbone, "")
             ),
             pooling="frames of a case, then cases, with equal weight",
             frames=FRAMES_RULE.format(self.max_frames),

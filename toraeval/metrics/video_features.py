@@ -6,19 +6,20 @@ Legend of the shape suffixes: B clips, T frames, C channels, H height, W width, 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from toraeval import assets
+from toraeval.metrics.frame_features import FrameFeatures, changes
 from toraeval.metrics.frames import Preparation
-from toraeval.metrics.networks import shipped, video_net, videomae
+from toraeval.metrics.networks import efficientnet, shipped, video_net, videomae
 from toraeval.threads import one_thread
 from toraeval.types import ByteArray, FloatArray, MissingAsset, UserError
 
@@ -75,6 +76,13 @@ RECIPES: dict[str, Recipe] = {
         "fvd_videomae",
         "content-debiased FVD, arXiv 2404.12391: VideoMAE v2 ViT-g fine-tuned on Something-Something v2",
     ),
+    efficientnet.NAME: Recipe(
+        efficientnet.PREPARE,
+        16,
+        "mean over frames of the 1280 features before the classifier; logarithms of their step and spread in groups",
+        "",
+        efficientnet.SOURCE,
+    ),
 }
 
 
@@ -89,6 +97,10 @@ class VideoFeatures:
     Raises:
         UserError: unknown backbone.
     """
+
+    # Parts of the vector that give values of their own, by what is appended to the column.
+    parts: ClassVar[Mapping[str, slice]] = {"": slice(None)}
+    clips_rule = "{} consecutive frames, one every {} frames, rest left out"
 
     def __init__(self, backbone: str, weights: str | None, device: str) -> None:
         if backbone not in RECIPES:
@@ -157,6 +169,43 @@ class VideoFeatures:
         if self.backbone == "videomae":
             return videomae.load(self._path(), self.device)
         return _load_i3d(self._path(), self.device)
+
+
+class PhotoVideoFeatures(VideoFeatures):
+    """A classifier of photographs on 16 frames spread evenly over the whole video: one vector a video.
+
+    The first 1280 features say what the frames show, the others how that changes over time.
+    """
+
+    parts: ClassVar[Mapping[str, slice]] = {
+        "_frame": slice(0, efficientnet.FEATURES),
+        "_time": slice(efficientnet.FEATURES, None),
+    }
+    clips_rule = "{} frames spread evenly over the video, first and last included: one clip a video"
+
+    def __init__(self, backbone: str, weights: str | None, device: str) -> None:
+        super().__init__(backbone, weights, device)
+        self._frames = FrameFeatures(weights, device)
+
+    @cached_property
+    def _weights_identity(self) -> Any:
+        return self._frames.identity
+
+    def __call__(self, frames_TCHW: ByteArray, stride: int) -> FloatArray:
+        """Return float64 (1, 1408) features of a video of at least 16 frames; `stride` does not matter."""
+        chosen = np.rint(np.linspace(0, len(frames_TCHW) - 1, self.recipe.frames)).astype(int)
+        features_TD = self._frames(frames_TCHW[chosen])
+        return np.concatenate([features_TD.mean(0), changes(features_TD)])[None]
+
+
+def video_features(backbone: str, weights: str | None, device: str) -> VideoFeatures:
+    """Return the features of a backbone by its name.
+
+    Raises:
+        UserError: unknown backbone or device.
+    """
+    kind = PhotoVideoFeatures if backbone == efficientnet.NAME else VideoFeatures
+    return kind(backbone, weights, device)
 
 
 def _random_network() -> nn.Module:

@@ -22,7 +22,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         METRIC, "objmc", "epe", "final_error", "path_distance", "direction_error", "speed_error", "survival",
         "tapvid", "box_iou", "mask_iou",
     ),
-    APPEARANCE: ("fvd", "kvd", "clipsim", "lpips", "ssim", "psnr"),
+    APPEARANCE: ("fvd", "kvd", "fid", "clipsim", "class_kept", "lpips", "ssim", "psnr"),
     CHECKS: ("motion_amount", "flicker", "appearance_drift", "object_survival"),
 }  # fmt: skip
 """Group -> metrics in the order they are shown; a metric that is not named here follows the ones of its kind."""
