@@ -20,8 +20,6 @@ from toraeval.threads import one_thread
 from toraeval.types import ByteArray, FloatArray
 
 BACKBONES = (efficientnet.NAME,)
-    0.01  # a hundredth of what active features change from frame to frame, about 0.05 to 0.2 on real clips
-)
 GROUP = 20
 QUIET = 0.001  # features change by 0.05 to 0.2 between frames of real clips; keeps the logarithm of 0 finite
 CAPACITY = 4096  # pictures whose features are remembered, 10 kB each
