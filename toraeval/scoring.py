@@ -24,6 +24,7 @@ from toraeval.trajectories import (
     NativeCase,
     Reading,
     case_name,
+    check_one_canvas,
     is_companion,
     is_native,
     read_native,
@@ -80,6 +81,7 @@ def plan_score(config: Mapping[str, Any]) -> Plan:
         case = _case(suite, video, unit, reading, config["align"], allow_damaged)
         cases.append(case)
         files[case.id] = video
+    check_one_canvas(case.trajectories for case in cases)
     source = Path(config["videos"]).resolve()
     label = config.get("label") or safe_id(source.name if source.is_dir() else source.parent.name)
     return Plan(

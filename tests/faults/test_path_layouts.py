@@ -15,7 +15,7 @@ from toraeval.cli import overrides
 from toraeval.config import register_schemas
 from toraeval.scoring import plan_score
 from toraeval.suites.folder import Folder
-from toraeval.trajectories import Clip, NativeCase, load, read_native, write_native
+from toraeval.trajectories import Clip, NativeCase, check_one_canvas, load, read_native, write_native
 from toraeval.trajectories.formats import NAMES, TABLE
 from toraeval.types import Trajectories, UserError
 
@@ -107,6 +107,20 @@ def test_the_only_canvas_that_fits_is_taken_and_said(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("53.5,80.5\n62.4,300\n")
     with pytest.raises(UserError, match=r"outside the canvas.*or another canvas=\[width,height\]"):
         load(tmp_path / "a.txt", clip=Clip((192, 128), 16))
+
+
+def test_one_format_is_not_read_on_two_kinds_of_canvas(tmp_path: Path) -> None:
+    clip = Clip((192, 128), 16)
+    (tmp_path / "a.txt").write_text("53.5,80.5\n62.4,200\n")  # fits 256x256 only
+
+    (tmp_path / "c.json").write_text('[{"x": 10, "y": 20}, {"x": 30, "y": 40}]')
+    wide = load(tmp_path / "a.txt", clip=Clip((400, 190), 16)), load(tmp_path / "c.json", clip=clip)
+    check_one_canvas(wide)
+    (tmp_path / "b.txt").write_text("53.5,80.5\n300,90\n")  # fits the clip only
+    with pytest.raises(
+        UserError, match=r"a\.txt: files of format tora.*b\.txt fits its clip only.*canvas=clip or"
+    ):
+        check_one_canvas([*wide, load(tmp_path / "b.txt", clip=Clip((400, 190), 16))])
 
 
 def test_two_layouts_that_both_fit_are_refused_with_both(paths: Path) -> None:

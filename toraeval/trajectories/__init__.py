@@ -5,7 +5,7 @@ from toraeval.trajectories.formats import SUFFIXES
 from toraeval.trajectories.formats.wan_move import case_name, is_companion
 from toraeval.trajectories.native import NativeCase, dump_native, is_native, read_native, write_native
 from toraeval.trajectories.readers import FORMATS, combine, load, read_paths, read_prompts
-from toraeval.trajectories.reading import Clip, Reading
+from toraeval.trajectories.reading import Clip, Reading, check_one_canvas
 
 __all__ = [
     "FORMATS",
@@ -14,6 +14,7 @@ __all__ = [
     "NativeCase",
     "Reading",
     "case_name",
+    "check_one_canvas",
     "combine",
     "draw_clip",
     "draw_paths",

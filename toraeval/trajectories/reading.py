@@ -8,7 +8,8 @@ Shape legend: N objects, T moments, A and B two axes of which one is N and the o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -33,6 +34,8 @@ Order = Literal["nt", "tn", "either"]
 LAYOUTS = ("auto", "nt", "tn")
 UNITS = ("auto", "pixels", "normalised", "signed", "tapnet", "cotracker")
 CLIP = "clip"
+_CLIP_SIZE = "the clip's size"
+_SETTLED = re.compile(rf"canvas \d+x\d+, (?P<rule>{_CLIP_SIZE}|the one).* of format (?P<format>\w+)")
 _SHAPES = {"nt": "(N,T,2)", "tn": "(T,N,2)"}
 
 
@@ -285,7 +288,30 @@ def _canvas(
     if fits and fits[0] != own:
         why = f"the points do not fit the clip ({_sides(own)})"
         return fits[0], (f"canvas {_sides(fits[0])}, the one of format {format}: {why}",)
-    return own, (f"canvas {_sides(own)}, the clip's size, as the file states none",)
+    return own, (f"canvas {_sides(own)}, the clip's size, as the file of format {format} states none",)
+
+
+def check_one_canvas(paths: Iterable[Trajectories]) -> None:
+    """Refuse files of one format of which some fit their clip only and others the canvas of their format only.
+
+    Raises:
+        UserError: the canvas has to be given, because the same tool hardly wrote both.
+    """
+    rules: dict[str, dict[str, str]] = {}
+    for given in paths:
+        for note in given.notes:
+            match = _SETTLED.match(note)
+            if match:
+                rules.setdefault(match["format"], {})[match["rule"]] = given.source
+    for format, files in rules.items():
+        if len(files) > 1:
+            fail(
+                files["the one"],
+                None,
+                f"files of format {format} were read on two kinds of canvas",
+                f"{files[_CLIP_SIZE]} fits its clip only, this one the canvas of its format only",
+                "canvas=clip or canvas=[width,height] for all",
+            )
 
 
 def _fits(tracks: FloatArray, visible: BoolArray, canvas: Canvas) -> bool:
