@@ -173,6 +173,7 @@ def collect(run_dirs: Iterable[str | os.PathLike[str]], only: Collection[str] | 
         group = Group(suite, tracker, height, width, tuple(entries))
         for frames in group.lengths:
             fingerprint_of(group.at(frames))
+            _require_equal_clips(group.at(frames))
         groups.append(group)
     return groups
 
@@ -195,6 +196,37 @@ def fingerprint_of(entries: Iterable[Entry]) -> str:
             "repeat the older run with the same suite, tracker and metrics, or report them separately"
         )
     return next(iter(seen), "")
+
+
+def differing_clips(a: RunResult, b: RunResult) -> str:
+    """Return how clips of one sample differ in length or size, in words; empty where none does.
+
+    Own clips state no length or size for the whole run, and pixels of clips of other sizes are other pixels.
+    """
+    shapes = [
+        {
+            row.sample: (row.frames, row.width, row.height)
+            for row in run.cases.itertuples()
+            if row.status == "ok"
+        }
+        for run in (a, b)
+    ]
+    differ = [name for name in shapes[0] if shapes[1].get(name, shapes[0][name]) != shapes[0][name]]
+    if not differ:
+        return ""
+    first, second = ("{} frames of {}x{}".format(*shape[differ[0]]) for shape in shapes)
+    more = f" (and {len(differ) - 1} more clips)" if len(differ) > 1 else ""
+    return f"{differ[0]} has {first} against {second}{more}"
+
+
+def _require_equal_clips(entries: list[Entry]) -> None:
+    for entry in entries[1:]:
+        found = differing_clips(entries[0].run, entry.run)
+        if found:
+            raise UserError(
+                f"report: {entries[0].label} and {entry.label} cannot share a table: {found}; score clips of one "
+                "length and size, or report the runs separately"
+            )
 
 
 def _restricted(run: RunResult, only: Collection[str] | None) -> pd.DataFrame:

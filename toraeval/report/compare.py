@@ -12,7 +12,7 @@ import pandas as pd
 
 from toraeval.keys import canonical
 from toraeval.report import measures
-from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group
+from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group, differing_clips
 from toraeval.report.measures import CONTROL, Measure
 from toraeval.results import RECORD, RunResult, load_run
 from toraeval.stats import case_means, holm, paired_difference
@@ -53,7 +53,7 @@ class Pair:
 
 
 def problems_between(a: RunResult, b: RunResult) -> tuple[str, ...]:
-    """Return why two runs measure different things: suite, size, tracker, or a metric's definition."""
+    """Return why two runs measure different things: suite, size, clips, tracker, or a metric's definition."""
     found = [
         f"{name} {first} against {second}"
         for name in ("suite", "frames", "width", "height", "tracker")
@@ -70,7 +70,8 @@ def problems_between(a: RunResult, b: RunResult) -> tuple[str, ...]:
         for name in sorted(metrics_a)
         if name in metrics_b and canonical(metrics_a[name]) != canonical(metrics_b[name])
     ]
-    return tuple(found)
+    clips = differing_clips(a, b)
+    return (*found, *([clips] if clips and not found else []))
 
 
 def _differing(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> str:
