@@ -80,6 +80,11 @@ _TABLES: dict[str, dict[str, Entry]] = {
     },
     "suite": {
         "shapes": Entry("toraeval.suites.shapes:Shapes", "procedural clips with exact tracks"),
+        "photos": Entry(
+            "toraeval.suites.photos:Photos",
+            "photographs and photo cut-outs in motion, with exact tracks",
+            licence="Apache-2.0; photographs: CC0, public domain, CC BY",
+        ),
         "folder": Entry("toraeval.suites.folder:Folder", "your own prompts, trajectories and first frames"),
     },
     "tracker": {

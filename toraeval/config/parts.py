@@ -19,6 +19,15 @@ class ShapesConfig:
 
 
 @dataclass
+class PhotosConfig:
+    """See `toraeval.suites.photos.Photos`."""
+
+    name: str = "photos"
+    split: str = "test"
+    count: int = 64
+
+
+@dataclass
 class FolderConfig:
     """See `toraeval.suites.folder.Folder`."""
 

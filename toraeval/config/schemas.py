@@ -32,7 +32,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "static": models.StaticConfig,
         "precomputed": models.PrecomputedConfig,
     },
-    "suite": {"shapes": parts.ShapesConfig, "folder": parts.FolderConfig},
+    "suite": {"shapes": parts.ShapesConfig, "photos": parts.PhotosConfig, "folder": parts.FolderConfig},
     "tracker": {
         "cotracker3_offline": parts.CoTracker3OfflineConfig,
         "cotracker3_online": parts.CoTracker3OnlineConfig,
