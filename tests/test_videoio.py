@@ -168,9 +168,12 @@ def test_header_count_is_not_trusted(tmp_path: Path) -> None:
     data[length_field : length_field + 4] = (12).to_bytes(4, "little")
     path.write_bytes(data)
     assert videoio.probe(path).header_frames == 12
-    assert videoio.measure(path).frames == 10
-    video = videoio.read(path)
+    assert videoio.measure(path, allow_damaged=True).frames == 10
+    with pytest.raises(UserError, match=r"states 12 frames, 10 are there.*allow_damaged=true"):
+        videoio.read(path)
+    video = videoio.read(path, allow_damaged=True)
     assert video.num_frames == 10
+    assert "DAMAGED FILE, 10 frames" in video.info["reading"][0]
     assert (video.info["decoded_frames"], video.info["header_frames"]) == (10, 12)
 
 

@@ -38,7 +38,7 @@ class Precomputed:
     """
 
     name = "precomputed"
-    version = "1"
+    version = "2"  # raised with `videoio.READER_VERSION`
 
     def __init__(
         self, videos: str, label: str | None = None, cut: bool = False, allow_damaged: bool = False
