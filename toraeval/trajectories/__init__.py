@@ -3,9 +3,11 @@
 from toraeval.trajectories.draw import draw_clip, draw_paths
 from toraeval.trajectories.formats import SUFFIXES
 from toraeval.trajectories.formats.wan_move import case_name, is_companion
-from toraeval.trajectories.native import NativeCase, dump_native, is_native, read_native, write_native
+from toraeval.trajectories.native import NativeCase, is_native, read_native
+from toraeval.trajectories.native_writing import dump_native, write_native
 from toraeval.trajectories.readers import FORMATS, combine, load, read_paths, read_prompts
-from toraeval.trajectories.reading import Clip, Reading, check_one_canvas
+from toraeval.trajectories.reading import Clip, Reading
+from toraeval.trajectories.settling import check_one_canvas
 
 __all__ = [
     "FORMATS",

@@ -2,7 +2,7 @@
 
 Coordinates are kept as they stand, apart from fractions of the frame: rescaling and resampling are
 `toraeval.geometry`'s. The formats are `toraeval.trajectories.formats`, what a file leaves open is settled in
-`toraeval.trajectories.reading`.
+`toraeval.trajectories.settling`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 from toraeval import textfiles
 from toraeval.trajectories import formats
 from toraeval.trajectories.checks import check_count, fail, read_text
-from toraeval.trajectories.reading import Canvas, Clip, Reading, settle
+from toraeval.trajectories.reading import Canvas, Clip, Reading
+from toraeval.trajectories.settling import settle
 from toraeval.types import Trajectories, UserError
 
 FORMATS = formats.NAMES
