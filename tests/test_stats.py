@@ -64,7 +64,7 @@ def test_one_case_has_no_interval_and_says_why():
     assert interval.mean == 4.0
     assert math.isnan(interval.low)
     assert math.isnan(interval.high)
-    assert "one case" in interval.reason
+    assert interval.reason == "n = 1, an interval needs 8 cases"
 
 
 def test_no_case_has_no_mean():
@@ -75,7 +75,7 @@ def test_no_case_has_no_mean():
 
 
 def test_constant_values_give_a_degenerate_interval():
-    interval = bootstrap_mean({"a": 0.1, "b": 0.1, "c": 0.1})
+    interval = bootstrap_mean(values_of([0.1] * 9))
     assert (interval.mean, interval.low, interval.high) == (0.1, 0.1, 0.1)
     assert interval.method == "constant"
 
@@ -101,7 +101,9 @@ def test_band_surrounds_the_mean_and_narrows_with_more_cases():
 def test_band_skips_what_is_not_scored():
     mean, low, _ = bootstrap_band({"a": np.array([np.nan, 1.0, 2.0]), "b": np.array([np.nan, np.nan, 4.0])})
     np.testing.assert_array_equal(mean, [np.nan, 1.0, 3.0])
-    np.testing.assert_array_equal(np.isnan(low), [True, True, False])
+    assert np.isnan(low).all()
+    curves = {f"c{i}": np.array([np.nan, np.nan if i else 1.0, float(i)]) for i in range(8)}
+    np.testing.assert_array_equal(np.isnan(bootstrap_band(curves)[1]), [True, True, False])
     with pytest.raises(UserError, match="one length"):
         bootstrap_band({"a": np.zeros(3), "b": np.zeros(4)})
     with pytest.raises(UserError, match="at least one curve"):

@@ -7,7 +7,6 @@ import pytest
 
 from toraeval.report import build, measures
 from toraeval.report.collect import collect
-from toraeval.stats import bootstrap_mean
 from toraeval.store import write_json
 
 FVD = {
@@ -68,23 +67,23 @@ def test_metrics_stand_in_their_groups(scored):
 def test_means_intervals_and_floor_are_those_of_the_cases(scored):
     _, rows = rows_of(scored)
     row = rows[(rows["model"] == "tora") & (rows["column"] == "flicker")].iloc[0]
-    expected = bootstrap_mean({"a": 0.0, "b": np.nan, "c": 2.0})
-    assert (row["value"], row["low"], row["high"], row["cases"]) == (1.0, expected.low, expected.high, 2)
+    assert (row["value"], row["cases"]) == (1.0, 2)
+    assert np.isnan([row["low"], row["high"]]).all()
     assert row["floor"] == 2.0
     assert row["skipped"] == "1 of 3 samples: no still part"
 
 
-def test_set_scores_carry_their_own_bounds(scored):
-    _, rows = rows_of(scored)
+def test_set_scores_carry_their_own_bounds(scored, monkeypatch):
+    group, rows = rows_of(scored)
     mine = rows[(rows["model"] == "tora") & (rows["metric"] == "fvd")].set_index("column")
-    assert mine.loc["fvd_shapes", ["value", "low", "high", "cases", "main"]].tolist() == [
-        8.5,
-        7.0,
-        9.5,
-        3,
-        "yes",
-    ]
+    assert mine.loc["fvd_shapes", ["value", "cases", "main"]].tolist() == [8.5, 3, "yes"]
     assert mine.loc["fvd_videos", "main"] == "no"
+    assert (
+        mine.loc["fvd_shapes", ["low", "high"]].isna().all()
+    )  # three samples are too few for the stored bounds
+    monkeypatch.setattr(measures, "MIN_CASES", 3)
+    mine = measures.table(group).query("model == 'tora' and column == 'fvd_shapes'")
+    assert mine[["low", "high"]].to_numpy().tolist() == [[7.0, 9.5]]
 
 
 def test_a_value_of_other_samples_is_not_shown(scored):
@@ -98,7 +97,7 @@ def test_report_shows_groups_together_and_skips_with_reasons(scored, tmp_path):
     build(scored, tmp_path / "out", sheets_per_length=0)
     for name in ("table1.md", "report.html"):
         text = (tmp_path / "out" / name).read_text(encoding="utf-8")
-        for words in ("egenerate-winner checks", "fvd_shapes ↓", "8.5 [7, 9.5]", "no still part"):
+        for words in ("egenerate-winner checks", "fvd_shapes ↓", "8.5 (n = 3)", "no still part"):
             assert words in text, (name, words)
     assert "skipped" in (tmp_path / "out" / "metrics.csv").read_text().splitlines()[0]
 

@@ -36,11 +36,8 @@ def test_values_are_means_over_cases_with_their_interval(bench):
     row = tables.table(group).set_index(["model", "frames"]).loc[("tora", 12)]
     entry = next(entry for entry in group.at(12) if entry.label == "tora")
     expected = bootstrap_mean(dict(zip(entry.cases["case"], entry.cases["traj_error"], strict=True)))
-    assert (row["traj_error"], row["traj_error_low"], row["traj_error_high"]) == (
-        expected.mean,
-        expected.low,
-        expected.high,
-    )
+    assert row["traj_error"] == expected.mean
+    assert np.isnan([row["traj_error_low"], row["traj_error_high"]]).all()  # three cases
     assert row["traj_error_l2"] == pytest.approx(entry.cases["traj_error_l2"].mean())
     assert row["seconds_per_clip"] == 1.25
     assert (row["cases"], row["failures"], row["frames_generated"], row["length_mode"]) == (3, 0, "13", "cut")
@@ -67,7 +64,7 @@ def test_failed_and_unscored_samples_are_counted_and_never_zero(make_run, tmp_pa
     assert (row["cases"], row["failures"], row["unscored"]) == (1, 1, 1)
     assert row["traj_error"] > 0
     assert np.isnan(row["traj_error_low"])
-    assert "one case only" in row["interval"]
+    assert row["interval"] == "none: n = 1, an interval needs 8 cases"
     remarks = "\n".join(tables.notes(group, rows))
     assert "6 frames: the rows cover different cases (1 are shared by all)" in remarks
     assert "tora at 6 frames: 1 failed and 1 unscored samples are left out." in remarks
@@ -111,7 +108,7 @@ def test_error_over_time_is_the_mean_over_cases(bench):
     mine = drawn[(drawn["model"] == "tora") & (drawn["frames"] == 12)]
     assert list(mine["frame"]) == list(range(1, 12))
     np.testing.assert_allclose(mine["error"], np.mean(list(entry.curves.values()), axis=0)[1:])
-    assert ((mine["low"] <= mine["error"] + 1e-9) & (mine["error"] <= mine["high"] + 1e-9)).all()
+    assert mine[["low", "high"]].isna().all(axis=None)
     static = drawn[(drawn["model"] == "static") & (drawn["frames"] == 12)]["error"].to_numpy()
     reference = drawn[(drawn["model"] == "static_reference") & (drawn["frames"] == 12)]["error"].to_numpy()
     np.testing.assert_allclose(static, reference)

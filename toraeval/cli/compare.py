@@ -70,8 +70,8 @@ def markdown(rows: Any, wrong: list[str]) -> str:
     if wrong:
         head.insert(0, f"**FORCED: these runs measure different things: {'; '.join(wrong)}.**\n")
     below = (
-        "Interval: 95 % BCa bootstrap over cases. p: two-sided sign-flip permutation test; p_holm: after Holm's "
-        "correction over this table. effect: mean difference / its standard deviation over cases."
+        "Interval: 95 % BCa bootstrap over cases, from 8 cases on. p: two-sided sign-flip permutation test; "
+        "p_holm: after Holm's correction over this table. effect: mean difference / its standard deviation over cases."
     )
     table = tabulate(cells, headers=list(SHOWN), tablefmt="pipe", disable_numparse=True)
     return "\n".join([*head, "", table, "", below])
@@ -80,10 +80,12 @@ def markdown(rows: Any, wrong: list[str]) -> str:
 def _cell(row: dict[str, Any], name: str) -> str:
     import numpy as np
 
+    from toraeval.stats import without_interval
+
     if name == "interval":
-        return (
-            f"[{row['low']:.3g}, {row['high']:.3g}]" if np.isfinite([row["low"], row["high"]]).all() else ""
-        )
+        if np.isfinite([row["low"], row["high"]]).all():
+            return f"[{row['low']:.3g}, {row['high']:.3g}]"
+        return without_interval(int(row["cases"]))
     value = row[name]
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.3g}"

@@ -38,7 +38,9 @@ def run_table(report: Report) -> pd.DataFrame:
 
 def print_table(rows: pd.DataFrame) -> None:
     """Print the main columns of a table as Markdown."""
-    shown = rows[[name for name in COLUMNS if name in rows]]
+    from toraeval.report.tables import with_counts
+
+    shown = with_counts(rows)[[name for name in COLUMNS if name in rows]]
     if "frames" in shown:  # 0 where every clip has its own length
         shown = shown.assign(frames=[str(frames or "any") for frames in shown["frames"]])
     cells = [

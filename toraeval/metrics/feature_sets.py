@@ -12,6 +12,7 @@ import numpy as np
 
 from toraeval.metrics.frechet import Moments, at_infinite_size, bootstrap_interval, frechet_distance
 from toraeval.metrics.kernel_distance import kernel_distance
+from toraeval.stats import MIN_CASES
 from toraeval.types import FloatArray
 
 WHOLE = slice(None)
@@ -46,8 +47,8 @@ class FeatureSets:
         return kernel_distance(np.concatenate(self.generated), np.concatenate(self.reference))
 
     def interval(self, resamples: int) -> tuple[float, float] | None:
-        """Return a 95 % interval of the Frechet distance over cases, or None without draws or with one case."""
-        if resamples < 2 or len(self.generated) < 2:
+        """Return a 95 % interval of the Frechet distance over cases, None without draws or below `MIN_CASES` cases."""
+        if resamples < 2 or len(self.generated) < MIN_CASES:
             return None
         return bootstrap_interval(self.generated, self.reference, resamples)
 

@@ -22,7 +22,7 @@ from toraeval.metrics.video_features import RECIPES, video_features
 from toraeval.store import atomic
 from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
 
-VERSION = "1"
+VERSION = "2"
 PHOTO = "efficientnet_lite0"
 
 
@@ -46,9 +46,9 @@ class FVD:
 
     The distance is biased upward in small sets, the more so the fewer samples per feature: only equal numbers of
     videos may be compared, and fewer than `min_videos` give a recorded skip. `_low` and `_high` bound a 95 % interval
-    from resampled cases; `_inf` (option `extrapolate`) is a straight line in 1/N, read at infinity, only where subsets
-    have more samples than features. `kvd` is the kernel distance of the same features: no bias in N, so below 0 where
-    two sets are closer than two independent draws would be, as the ground truth against itself.
+    from 8 or more resampled cases; `_inf` (option `extrapolate`) is a straight line in 1/N, read at infinity, only
+    where subsets have more samples than features. `kvd` is the kernel distance of the same features: no bias in N, so
+    below 0 where two sets are closer than two independent draws would be, as the ground truth against itself.
 
     Anything that changes the features raises the value: blur, noise, shuffled, frozen or smeared frames, lost objects.
     Noise that disappears when frames are made small hardly does, and `kvd` may not see weak blur or noise at all.

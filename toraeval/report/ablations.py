@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
 from toraeval.report.figures import COLOURS, DPI
 from toraeval.report.tables import to_csv
+from toraeval.stats import without_interval
 from toraeval.store import atomic, write_text
 
 COLUMNS: dict[str, str] = {
@@ -67,15 +69,25 @@ def markdown(rows: pd.DataFrame, remarks: Sequence[str]) -> str:
     """Return one small table per group, the remarks, and what the columns mean."""
     parts = ["# Ablations of Tora nano", *remarks]
     for name, group in rows.groupby("ablation", sort=False):
-        shown = group[list(SHOWN)]
-        cells = [["" if pd.isna(v) else _cell(v) for v in row] for row in shown.itertuples(index=False)]
+        cells = [
+            [_bound(name, row) if name.endswith(("_low", "_high")) else _cell(row[name]) for name in SHOWN]
+            for row in group.to_dict("records")
+        ]
         parts += [f"## {str(name).capitalize()}"]
         parts += [tabulate(cells, headers=list(SHOWN), tablefmt="github", disable_numparse=True)]
     parts += ["## Columns", "\n".join(f"- `{name}`: {meaning}" for name, meaning in COLUMNS.items())]
     return "\n\n".join(parts) + "\n"
 
 
+def _bound(name: str, row: dict[str, Any]) -> str:
+    """Return a bound, or `n = 3` where there are too few cases for one; nothing for the default against itself."""
+    few = without_interval(int(row["cases"]))
+    return few if few and not pd.isna(row[name.rpartition("_")[0]]) else _cell(row[name])
+
+
 def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return ""
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
@@ -95,9 +107,11 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
         places = range(len(group))
         axes.bar(places, mean, color=COLOURS[: len(group)], width=0.62)
         axes.errorbar(places, mean, yerr=[mean - low, high - mean], fmt="none", ecolor="#222222", capsize=4)
-        for place, value, top in zip(places, mean, high, strict=True):
+        counts = [without_interval(int(cases)) for cases in group["cases"]]
+        tops = [value if pd.isna(top) else top for value, top in zip(mean, high, strict=True)]
+        for place, value, top, few in zip(places, mean, tops, counts, strict=True):
             axes.annotate(
-                f"{value:.1f}",
+                f"{value:.1f}\n{few}" if few else f"{value:.1f}",
                 (place, top),
                 xytext=(0, 3),
                 textcoords="offset points",
@@ -114,7 +128,7 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
         axes.grid(True, axis="y", color="#dddddd", linewidth=0.7)
         axes.set_axisbelow(True)
     panels[0].set_ylabel("TrajError [px], 95 % interval over cases", fontsize=11)
-    panels[0].set_ylim(0, 1.1 * float(rows["traj_error_high"].max()))
+    panels[0].set_ylim(0, 1.1 * float(rows[["traj_error", "traj_error_high"]].max().max()))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower right", fontsize=9)
     steps, frames, cases = (rows[name].iloc[0] for name in ("steps", "frames", "cases"))
     figure.suptitle(f"Ablations of Tora nano: {steps} training steps each, {cases} cases of {frames} frames")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group
-from toraeval.stats import bootstrap_ratio, case_means
+from toraeval.stats import bootstrap_ratio, case_means, without_interval
 
 REFERENCE = "tora"
 CLAIM = (
@@ -20,7 +20,7 @@ RATIOS: dict[str, str] = {
     "model": "label of the model",
     "reference": "label of the model it is compared with",
     "ratio": "mean TrajError of the model / mean TrajError of the reference over the cases that both have",
-    "low": "lower bound of the 95 % bootstrap interval over cases, both models drawn together",
+    "low": "lower bound of the 95 % bootstrap interval over cases, both models drawn together; empty below 8 cases",
     "high": "upper bound of it",
     "cases": "cases that both have",
 }
@@ -52,7 +52,10 @@ def ratio_lines(rows: pd.DataFrame) -> list[str]:
         if np.isnan(row.ratio):
             said.append(f"{where}: no ratio, no case is scored for both models.")
             continue
-        between = f" (95 % interval {row.low:.2f} to {row.high:.2f})" if np.isfinite(row.low) else ""
+        few = without_interval(int(row.cases))
+        between = f" ({few}, too few for an interval)" if few else ""
+        if np.isfinite(row.low):
+            between = f" (95 % interval {row.low:.2f} to {row.high:.2f})"
         said.append(
             f"{where}: {row.ratio:.2f} times the TrajError of {row.reference}{between}, {row.cases} cases."
         )

@@ -15,7 +15,7 @@ from toraeval.report import measures
 from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group, differing_clips
 from toraeval.report.measures import CONTROL, Measure
 from toraeval.results import RECORD, RunResult, load_run
-from toraeval.stats import case_means, holm, paired_difference
+from toraeval.stats import case_means, holm, paired_difference, without_interval
 from toraeval.store import read_json
 from toraeval.types import UserError
 
@@ -29,7 +29,7 @@ COLUMNS: dict[str, str] = {
     "b": "the same of B",
     "cases": "cases that both have",
     "difference": "a - b",
-    "low": "lower bound of the 95 % BCa bootstrap interval of the mean difference over cases",
+    "low": "lower bound of the 95 % BCa bootstrap interval of the mean difference over cases; empty below 8 cases",
     "high": "upper bound of it",
     "p": "two-sided sign-flip permutation test over cases, exact up to 16 cases",
     "p_holm": "p after Holm's correction over all rows of this table",
@@ -241,14 +241,19 @@ def _set_row(pair: Pair, entries: tuple[Entry, ...], measure: Measure, column: s
         return None
     bounds = [[side["values"].get(f"{column}{end}", np.nan) for end in measures.BOUNDS] for side in stored]
     apart = bounds[0][1] < bounds[1][0] or bounds[1][1] < bounds[0][0]
-    known = bool(np.isfinite(bounds).all())
+    few = without_interval(len(stored[0]["samples"]))
+    known = bool(np.isfinite(bounds).all()) and not few
     return {
         "a": values[0],
         "b": values[1],
         "cases": len(stored[0]["samples"]),
         "difference": values[0] - values[1],
         "p": np.nan,
-        "of_set": "intervals apart" if known and apart else "intervals overlap" if known else "no interval",
+        "of_set": "intervals apart"
+        if known and apart
+        else "intervals overlap"
+        if known
+        else few or "no interval",
     }
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL, Group
 from toraeval.report.pictures import KEY, is_drawn, picture_key
+from toraeval.stats import without_interval
 from toraeval.store import atomic
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _draw(curves: pd.DataFrame, group: Group, floors: Mapping[int, float], path:
         # one narrow panel would cut a single line off at both ends
         f"Error over time: {group.suite}, {group.size}, tracker {group.tracker}"
         + ("; " if len(lengths) > 1 else "\n")
-        + "band = 95 % bootstrap over cases",
+        + ("band = 95 % bootstrap over cases" if curves["low"].notna().any() else "too few cases for a band"),
         fontsize=12,
     )
     shown: dict[str, Any] = {}
@@ -147,10 +148,11 @@ def _draw_curve(axes: Axes, rows: pd.DataFrame, style: Style) -> None:
         return
     x = "frame" if rows["frame"].notna().all() else "time"
     frame = rows[x].to_numpy(dtype=float)
+    few = without_interval(int(rows["cases"].max()))
     axes.plot(
         frame,
         rows["error"].to_numpy(),
-        label=style.label,
+        label=f"{style.label} ({few})" if few else style.label,
         color=style.colour,
         linestyle=style.dashes,
         linewidth=style.width,

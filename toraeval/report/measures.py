@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group
-from toraeval.stats import bootstrap_mean
+from toraeval.stats import MIN_CASES, bootstrap_mean, without_interval
 
 CONTROL, APPEARANCE, CHECKS = "control", "appearance", "degenerate-winner checks"
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -37,7 +37,7 @@ COLUMNS: dict[str, str] = {
     "column": "the value, as in cases.csv or set_scores.json",
     "main": "yes for the value that tables show",
     "value": "mean over cases, or the one value of the whole set; empty where there is none",
-    "low": "lower bound of the 95 % bootstrap interval over cases, or the metric's own bound for a set",
+    "low": "lower bound of the 95 % bootstrap interval over cases, or the metric's own bound for a set; empty below 8",
     "high": "upper bound of it",
     "cases": "cases, or samples of the set, that entered",
     "floor": "the same value of the ground truth: what tracker and metric make of a perfect video",
@@ -169,11 +169,12 @@ def _of_set(entry: Entry, measure: Measure) -> dict[str, dict[str, Any]]:
     if stored is None or reason:
         return {column: {**empty, "skipped": reason} for column in measure.main}
     values = stored["values"]
+    bounds = values if len(stored["samples"]) >= MIN_CASES else {}
     return {
         column: {
             "value": value,
-            "low": values.get(f"{column}_low", np.nan),
-            "high": values.get(f"{column}_high", np.nan),
+            "low": bounds.get(f"{column}_low", np.nan),
+            "high": bounds.get(f"{column}_high", np.nan),
             "cases": len(stored["samples"]),
             "skipped": "",
         }
@@ -226,7 +227,10 @@ def _cell(row: Any) -> str:
     if np.isnan(row.value):
         return "skipped" if row.skipped else ""
     text = f"{row.value:.4g}"
-    return f"{text} [{row.low:.4g}, {row.high:.4g}]" if np.isfinite([row.low, row.high]).all() else text
+    if np.isfinite([row.low, row.high]).all():
+        return f"{text} [{row.low:.4g}, {row.high:.4g}]"
+    few = without_interval(int(row.cases))
+    return f"{text} ({few})" if few else text
 
 
 def remarks(rows: pd.DataFrame) -> list[str]:

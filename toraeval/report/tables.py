@@ -14,7 +14,15 @@ from toraeval.report import measures
 from toraeval.report.claims import RATIOS, below_floor, floor_lines
 from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group, fingerprint_of
 from toraeval.report.curves import ERROR_OVER_TIME
-from toraeval.stats import BOOTSTRAP_SEED, LEVEL, RESAMPLES, bootstrap_mean, case_means
+from toraeval.stats import (
+    BOOTSTRAP_SEED,
+    LEVEL,
+    MIN_CASES,
+    RESAMPLES,
+    bootstrap_mean,
+    case_means,
+    without_interval,
+)
 
 COLUMNS: dict[str, str] = {
     "model": "registry name; `ground_truth` and `static` are references, not models",
@@ -22,8 +30,8 @@ COLUMNS: dict[str, str] = {
     "cases": "cases with a score; the mean and its interval are taken over them",
     "failures": "samples without a video, tracks or score because something failed; never scored as 0",
     "traj_error": "mean over cases, see the metric's definition; pixels of the scored size, lower is better",
-    "traj_error_low": "lower bound of the bootstrap interval over cases; empty when there is none",
-    "traj_error_high": "upper bound of the bootstrap interval over cases; empty when there is none",
+    "traj_error_low": "lower bound of the bootstrap interval over cases; empty below 8 cases",
+    "traj_error_high": "upper bound of the bootstrap interval over cases; empty below 8 cases",
     "traj_error_l2": "the same with the Euclidean distance",
     "tracker": "what measured the path in the video",
     "tracker_floor": "traj_error of the same tracker on the exact render of the same cases",
@@ -222,10 +230,20 @@ def _pipes(headers: list[str], cells: list[list[str]]) -> str:
 def short_cells(rows: pd.DataFrame) -> list[list[str]]:
     """Return the cells of the short table as text, rounded for reading."""
     digits = {"seconds_per_clip": 2, "ratio_to_static": 3, "tracked_visible": 3}
+    shown = with_counts(rows)
     return [
-        [_cell(getattr(row, name), digits.get(name, 2)) for name in SHORT_COLUMNS]
-        for row in rows.itertuples()
+        [_cell(row[name], digits.get(name, 2)) for name in SHORT_COLUMNS] for row in shown.to_dict("records")
     ]
+
+
+def with_counts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the table for reading: `n = 3` in place of the bounds that too few cases do not have."""
+    shown = rows.copy()
+    for name in ("traj_error_low", "traj_error_high"):
+        if {name, "cases"} <= set(rows):
+            few = [without_interval(int(cases)) for cases in rows["cases"]]
+            shown[name] = [text or value for text, value in zip(few, rows[name], strict=True)]
+    return shown
 
 
 def _cell(value: object, digits: int) -> str:
@@ -246,6 +264,7 @@ def definition(group: Group) -> str:
             "level": LEVEL,
             "resamples": RESAMPLES,
             "seed": BOOTSTRAP_SEED,
+            "fewest_cases": MIN_CASES,
         },
         "error_over_time": ERROR_OVER_TIME,
         "comparable": "rows of one length have one fingerprint; other fingerprints never enter this table",

@@ -7,6 +7,7 @@ that they are averaged inside the case first.
 from toraeval.stats.intervals import (
     BOOTSTRAP_SEED,
     LEVEL,
+    MIN_CASES,
     RESAMPLES,
     CaseValues,
     Interval,
@@ -14,12 +15,14 @@ from toraeval.stats.intervals import (
     bootstrap_mean,
     bootstrap_ratio,
     case_means,
+    without_interval,
 )
 from toraeval.stats.paired import PairedDifference, holm, paired_difference, sign_flip_test
 
 __all__ = [
     "BOOTSTRAP_SEED",
     "LEVEL",
+    "MIN_CASES",
     "RESAMPLES",
     "CaseValues",
     "Interval",
@@ -31,4 +34,5 @@ __all__ = [
     "holm",
     "paired_difference",
     "sign_flip_test",
+    "without_interval",
 ]

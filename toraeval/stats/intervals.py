@@ -16,6 +16,12 @@ from toraeval.types import FloatArray, UserError
 BOOTSTRAP_SEED = 20240731
 """Seed of every resampling: the same results always give the same interval."""
 
+MIN_CASES = 8
+"""Fewer cases get no interval: `benchmarks/coverage.py` measures how rarely a 95 % one would then hold the truth."""
+
+ROUNDING = 1e-12
+"""Share of the largest value below which differences are those of summing in another order."""
+
 RESAMPLES = 9999
 LEVEL = 0.95
 
@@ -43,6 +49,16 @@ class Interval:
     level: float = LEVEL
     method: str = "BCa"
     reason: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """True if there are bounds."""
+        return bool(np.isfinite([self.low, self.high]).all())
+
+
+def without_interval(cases: int) -> str:
+    """Return what stands where an interval would, e.g. `n = 3`; nothing without cases or with enough of them."""
+    return f"n = {cases}" if 0 < cases < MIN_CASES else ""
 
 
 def case_means(values: CaseValues) -> dict[str, float]:
@@ -99,27 +115,39 @@ def bootstrap_ratio(
 def _resampled(
     values_CK: FloatArray, statistic: Callable[[FloatArray], FloatArray], level: float, resamples: int
 ) -> Interval:
-    """Return a statistic of column means with its bias-corrected and accelerated interval.
-
-    Efron 1987, J. Am. Stat. Assoc. 82(397); equal to `scipy.stats.bootstrap(method="BCa")` with the same draws.
-
-    Args:
-        values_CK: one row per case.
-        statistic: maps column means (R, K) to numbers (R,).
-        level: coverage, between 0 and 1.
-        resamples: number of draws of as many cases as there are.
-    """
+    """Return `resampled`, or why there is no interval: too few cases, or all of them equal up to rounding."""
     if not 0 < level < 1:
         raise UserError(f"statistics: level must lie between 0 and 1, but got {level}")
     count = len(values_CK)
     if count == 0:
         return Interval(np.nan, np.nan, np.nan, 0, level, "none", "no case has a value")
-    seen = float(statistic(values_CK.mean(axis=0)[None])[0])
-    if count == 1:
-        return Interval(seen, np.nan, np.nan, 1, level, "none", "one case only: no spread to resample")
-    if (np.ptp(values_CK, axis=0) == 0).all():
-        value = float(statistic(values_CK[:1])[0])
+    apart_K = np.ptp(values_CK, axis=0)
+    # the mean of equal numbers may differ from them in its last bit
+    means_1K = values_CK.mean(axis=0)[None] if apart_K.any() else values_CK[:1]
+    value = float(statistic(means_1K)[0])
+    if count < MIN_CASES:
+        reason = f"{without_interval(count)}, an interval needs {MIN_CASES} cases"
+        return Interval(value, np.nan, np.nan, count, level, "none", reason)
+    if (apart_K <= ROUNDING * np.abs(values_CK).max(axis=0)).all():
         return Interval(value, value, value, count, level, "constant", "all cases have the same value")
+    return resampled(values_CK, statistic, level, resamples)
+
+
+def resampled(
+    values_CK: FloatArray, statistic: Callable[[FloatArray], FloatArray], level: float, resamples: int
+) -> Interval:
+    """Return a statistic of column means with its bias-corrected and accelerated interval.
+
+    Efron 1987, J. Am. Stat. Assoc. 82(397); equal to `scipy.stats.bootstrap(method="BCa")` with the same draws.
+
+    Args:
+        values_CK: one row per case, at least two that differ.
+        statistic: maps column means (R, K) to numbers (R,).
+        level: coverage, between 0 and 1.
+        resamples: number of draws of as many cases as there are.
+    """
+    count = len(values_CK)
+    seen = float(statistic(values_CK.mean(axis=0)[None])[0])
     draws_RC = np.random.default_rng(BOOTSTRAP_SEED).integers(0, count, (resamples, count))
     with np.errstate(divide="ignore", invalid="ignore"):
         found_R = statistic(values_CK[draws_RC].mean(axis=1))
@@ -139,8 +167,11 @@ def _bca_shares(
     found_R: FloatArray, seen: float, without_C: FloatArray, tails: FloatArray
 ) -> FloatArray | None:
     """Return which shares of the sorted resamples bound the interval, None where they are undefined."""
-    below = float((found_R < seen).mean() + (found_R <= seen).mean()) / 2
+    # resamples that equal the value seen were added up in another order and differ from it in their last bits
+    slack = ROUNDING * float(np.abs(found_R).max())
+    below = float((found_R < seen - slack).mean() + (found_R <= seen + slack).mean()) / 2
     slope_C = without_C.mean() - without_C
+    slope_C = slope_C / max(float(np.abs(slope_C).max()), np.finfo(np.float64).tiny)  # no unit can underflow
     spread = float((slope_C**2).sum())
     if not 0 < below < 1 or not np.isfinite(slope_C).all() or spread == 0:
         return None
@@ -163,7 +194,8 @@ def bootstrap_band(
         resamples: number of bootstrap samples of whole cases.
 
     Returns:
-        `(mean, low, high)`, each (T,); NaN where no case has a value, and a NaN band from a single case.
+        `(mean, low, high)`, each (T,); NaN where no case has a value, and a NaN band at moments at which fewer than
+        `MIN_CASES` cases have one.
 
     Raises:
         UserError: there is no curve, or the lengths differ.
@@ -181,11 +213,11 @@ def bootstrap_band(
     weights_RC = np.zeros((resamples, cases))
     np.add.at(weights_RC, (np.arange(resamples)[:, None], draws), 1.0)
     mean = _ratio(filled.sum(axis=0), present.sum(axis=0).astype(np.float64))
-    if cases == 1:
+    several = present.sum(axis=0) >= MIN_CASES
+    if not several.any():
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     means_RT = _ratio(weights_RC @ filled, weights_RC @ present)
     low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    several = present.sum(axis=0) > 1
     tails = 100 * np.array([(1 - level) / 2, (1 + level) / 2])
     low[several], high[several] = np.nanpercentile(means_RT[:, several], tails, axis=0)
     return mean, low, high

@@ -10,14 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toraeval.stats.intervals import BOOTSTRAP_SEED, LEVEL, CaseValues, Interval, bootstrap_mean, case_means
+from toraeval.stats.intervals import (
+    BOOTSTRAP_SEED,
+    LEVEL,
+    ROUNDING,
+    CaseValues,
+    Interval,
+    bootstrap_mean,
+    case_means,
+)
 from toraeval.types import FloatArray, UserError
 
 EXACT_CASES = 16
 """Up to so many cases every sign pattern is counted: 65536 of them."""
 
 PERMUTATIONS = 99_999
-_SLACK = 100 * np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
@@ -26,8 +33,8 @@ class PairedDifference:
 
     Attributes:
         difference: interval of the mean of a - b over shared cases.
-        effect: mean difference divided by its standard deviation over cases (Cohen's d_z, ddof 1), NaN when
-            undefined.
+        effect: mean difference divided by its standard deviation over cases (Cohen's d_z, ddof 1), NaN when the
+            differences are all the same up to rounding.
         p: two-sided p value of `sign_flip_test`, NaN with fewer than two cases.
         a_lower, b_lower, ties: number of shared cases on which a, b or neither is lower.
         only_a, only_b: case ids that the other side lacks; left out of everything above.
@@ -60,12 +67,13 @@ def paired_difference(a: CaseValues, b: CaseValues, level: float = LEVEL) -> Pai
             f"statistics: the two results share no scored case ({len(means_a)} and {len(means_b)} cases); "
             "compare runs of the same suite"
         )
-    differences = {case_id: means_a[case_id] - means_b[case_id] for case_id in shared}
-    numbers = np.array(list(differences.values()))
-    spread = float(numbers.std(ddof=1)) if len(shared) > 1 else 0.0
+    numbers = _differences(
+        *(np.array([means[case_id] for case_id in shared]) for means in (means_a, means_b))
+    )
+    constant = np.ptp(numbers) == 0
     return PairedDifference(
-        difference=bootstrap_mean(differences, level),
-        effect=float(numbers.mean()) / spread if spread > 0 else float("nan"),
+        difference=bootstrap_mean(dict(zip(shared, numbers.tolist(), strict=True)), level),
+        effect=float("nan") if constant else float(numbers.mean() / numbers.std(ddof=1)),
         p=sign_flip_test(numbers),
         a_lower=int((numbers < 0).sum()),
         b_lower=int((numbers > 0).sum()),
@@ -73,6 +81,15 @@ def paired_difference(a: CaseValues, b: CaseValues, level: float = LEVEL) -> Pai
         only_a=tuple(case_id for case_id in means_a if case_id not in means_b),
         only_b=tuple(case_id for case_id in means_b if case_id not in means_a),
     )
+
+
+def _differences(a_C: FloatArray, b_C: FloatArray) -> FloatArray:
+    """Return a - b; what is 0, or the same in all cases, up to the rounding of a and b becomes exactly so."""
+    numbers = a_C - b_C
+    numbers[np.abs(numbers) <= ROUNDING * np.maximum(np.abs(a_C), np.abs(b_C))] = 0.0
+    if np.ptp(numbers) <= ROUNDING * max(np.abs(a_C).max(), np.abs(b_C).max()):
+        numbers[:] = numbers[0]
+    return numbers
 
 
 def sign_flip_test(differences_C: FloatArray) -> float:
@@ -83,12 +100,18 @@ def sign_flip_test(differences_C: FloatArray) -> float:
     one seen counted in, so that p is never 0 (Phipson and Smyth 2010).
 
     Args:
-        differences_C: one number per case, any unit.
+        differences_C: one number per case, any unit; NaN is a case without a value and left out.
 
     Returns:
         p in (0, 1], NaN with fewer than two cases.
+
+    Raises:
+        UserError: a difference is infinite.
     """
     numbers = np.sort(np.asarray(differences_C, dtype=np.float64))
+    numbers = numbers[~np.isnan(numbers)]
+    if np.isinf(numbers).any():
+        raise UserError("statistics: a difference is infinite; remove or rescore that case")
     count = len(numbers)
     if count < 2:
         return float("nan")
@@ -109,7 +132,7 @@ def _as_extreme(numbers_C: FloatArray, patterns_RC: np.ndarray) -> np.ndarray:
     seen = abs(numbers_C.sum())
     sums_R = np.abs(numbers_C.sum() - 2.0 * (patterns_RC @ numbers_C))
     # equal sums that were added up in another order differ in their last bits
-    extreme: np.ndarray = sums_R >= seen - _SLACK * np.abs(numbers_C).sum()
+    extreme: np.ndarray = sums_R >= seen - ROUNDING * np.abs(numbers_C).sum()
     return extreme
 
 
