@@ -76,6 +76,10 @@ _TABLES: dict[str, dict[str, Entry]] = {
             "toraeval.models.ground_truth:GroundTruth", "the suite's own render: the floor"
         ),
         "static": Entry("toraeval.models.static:Static", "the first frame repeated: no control at all"),
+        "cut_and_drag": Entry(
+            "toraeval.models.cut_and_drag:CutAndDrag",
+            "the object's patch moved along its path: copied pixels",
+        ),
         "precomputed": Entry("toraeval.models.precomputed:Precomputed", "a folder of your own videos"),
     },
     "suite": {
@@ -96,6 +100,7 @@ _TABLES: dict[str, dict[str, Entry]] = {
             "toraeval.trackers.shapes_tracker:ShapesTracker",
             "learned on the world `shapes`: blurred, noisy or faded objects",
         ),
+        "dis_flow": Entry("toraeval.trackers.dis_flow:DISFlow", "dense optical flow, chained"),
         "cotracker3_offline": Entry(
             "toraeval.trackers.cotracker:CoTracker3Offline",
             "CoTracker3, whole clip at once",

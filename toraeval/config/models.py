@@ -138,6 +138,15 @@ class StaticConfig:
 
 
 @dataclass
+class CutAndDragConfig:
+    """See `toraeval.models.cut_and_drag.CutAndDrag`."""
+
+    name: str = "cut_and_drag"
+    radius: float = 0.11
+    inpaint_radius: int = 5
+
+
+@dataclass
 class PrecomputedConfig:
     """See `toraeval.models.precomputed.Precomputed`."""
 

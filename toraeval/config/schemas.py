@@ -30,6 +30,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "dragnuwa": models.DragNUWAConfig,
         "ground_truth": models.GroundTruthConfig,
         "static": models.StaticConfig,
+        "cut_and_drag": models.CutAndDragConfig,
         "precomputed": models.PrecomputedConfig,
     },
     "suite": {"shapes": parts.ShapesConfig, "photos": parts.PhotosConfig, "folder": parts.FolderConfig},

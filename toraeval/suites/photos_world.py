@@ -14,7 +14,7 @@ import numpy as np
 from toraeval.suites import photo_files
 from toraeval.suites.shapes_paths import FAMILIES, PATH_SAMPLES, sample_path
 from toraeval.suites.shapes_world import CANVAS, SPLITS
-from toraeval.types import FloatArray
+from toraeval.types import BoolArray, FloatArray
 
 WORLD_SEED = 20261130
 MIDDLE = (CANVAS - 1) / 2
@@ -183,9 +183,9 @@ def _points(ground: str, camera_P4: FloatArray, count: int, rng: np.random.Gener
     """Draw corners that the first window shows, apart from each other and as long in the picture as can be."""
     known = photo_files.corners(ground)
     start = seen_at_first(known, camera_P4)
-    inside = np.asarray((start > EDGE) & (start < CANVAS - 1 - EDGE)).all(1)
+    inside: BoolArray = np.all((start > EDGE) & (start < CANVAS - 1 - EDGE), axis=1)
     seen = np.stack([seen_at(point, camera_P4) for point in known])
-    stays = np.asarray((seen > 0) & (seen < CANVAS - 1)).all(-1).mean(1)
+    stays = np.all((seen > 0) & (seen < CANVAS - 1), axis=-1).mean(1)
     chosen: list[int] = []
     # rounded, so that the last bits of a maths library choose no other point
     for k in sorted(rng.permutation(len(known)), key=lambda k: -round(float(stays[k]), 1)):
