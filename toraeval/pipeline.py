@@ -118,7 +118,20 @@ def run(
                 if outcome.failed and plan.options.fail_fast:
                     break
         result = requested_only(results.load_run(plan.run_dir), plan)
+        _announce(progress, _readings(result.cases.to_dict("records")))
     return Report(result, outcomes, cached, floor, disk_use(plan.run_dir), time.perf_counter() - start)
+
+
+def _readings(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Return what reading the video files assumed or changed, by sample."""
+    return {row["sample"]: row["reading"] for row in rows if isinstance(row.get("reading"), str)}
+
+
+def _announce(progress: Progress, readings: dict[str, str]) -> None:
+    for text in dict.fromkeys(readings.values()):
+        samples = [sample for sample, said in readings.items() if said == text]
+        named = samples[0] if len(samples) == 1 else f"{len(samples)} clips ({samples[0]}, ...)"
+        progress.note(f"{named}: {text}")
 
 
 def open_samples(plan: Plan) -> list[tuple[int, Case, int]]:
@@ -219,6 +232,7 @@ def _record(
         },
         "failed": failed,
         "notes": list(plan.notes),
+        "readings": _readings(mine),
         "seeds": list(plan.options.seeds),
         "samples": [sample_id(case.id, seed) for _, case, seed in plan.samples],
         "prompts_sent": {name: meta["prompt_sent"] for name, meta in metas.items() if meta},

@@ -28,7 +28,7 @@ def test_modes_that_lose_nothing_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ((), "holds no PNG frames"),
+        ((), "holds no pictures"),
         (("0.png", "2.png"), "frame 1 is missing or there twice .found 2.png"),
         (("1.png", "01.png"), "frame 2 is missing or there twice"),
         (("first.png",), "frame 0 is missing"),
@@ -47,10 +47,7 @@ def test_pictures_that_cannot_be_taken(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="frames of different sizes: 4x4, 6x4"):
         read_pictures(tmp_path, 8.0)
     save(tmp_path / "1.png", "RGBA")
-    with pytest.raises(UserError, match=r"1.png: mode RGBA; allowed: opaque pictures of 8 bits"):
-        read_pictures(tmp_path, 8.0)
-    save(tmp_path / "1.png", "I;16")
-    with pytest.raises(UserError, match=r"1.png: mode I;16"):
+    with pytest.raises(UserError, match=r"1.png: has transparent pixels; allowed: opaque pictures"):
         read_pictures(tmp_path, 8.0)
     (tmp_path / "1.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"1.png: not a readable picture"):

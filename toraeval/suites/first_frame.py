@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from toraeval import geometry
-from toraeval.types import ByteArray, Trajectories, UserError
+from toraeval import geometry, videoio
+from toraeval.types import ByteArray, Trajectories
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 METHOD = "pillow bicubic cover, centre crop"
 # Canvas and picture count as one when their shapes agree to rounding of a resize.
 _SAME_ASPECT = 0.01
@@ -20,21 +19,9 @@ def open_picture(path: Path) -> Image.Image:
     """Decode a picture to RGB, upright as its EXIF says, transparency over white.
 
     Raises:
-        UserError: the file is no picture, damaged or cut off.
+        UserError: see `videoio.read_picture`.
     """
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            if "A" in picture.getbands() or "transparency" in picture.info:
-                layer = picture.convert("RGBA")
-                picture = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-                picture.alpha_composite(layer)
-            return picture.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{path}: not a readable picture: {reason}; allowed: {', '.join(SUFFIXES)}"
-        ) from error
+    return Image.fromarray(videoio.read_picture(path))
 
 
 def fit(picture: Image.Image, width: int, height: int) -> tuple[ByteArray, geometry.CoverCrop]:

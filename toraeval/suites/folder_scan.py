@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toraeval import textfiles
+from toraeval import textfiles, videoio
 from toraeval.suites import first_frame
 from toraeval.suites.base import safe_id
 from toraeval.trajectories import (
@@ -160,7 +160,7 @@ def _picture(
     folder: Path, files: dict[str, Path], used: set[str], stem: str, stated: Path | None
 ) -> Path | None:
     """Return the picture named `stem`, or the one that a trajectory file states."""
-    found = [f"{stem}{suffix}" for suffix in first_frame.SUFFIXES if f"{stem}{suffix}" in files]
+    found = [name for name, path in files.items() if path.stem == stem and videoio.has_picture_suffix(path)]
     if len(found) + (stated is not None and stated.name not in found) > 1:
         what = "last" if stem.endswith(LAST) else "first"
         raise UserError(

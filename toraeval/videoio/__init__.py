@@ -11,19 +11,26 @@ import hashlib
 import numpy as np
 
 from toraeval.types import Video
-from toraeval.videoio.reading import VideoFacts, VideoProbe, measure, probe, read
+from toraeval.videoio.opening import require_bytes
+from toraeval.videoio.pictures import PICTURES, has_picture_suffix, read_picture
+from toraeval.videoio.reading import READER_VERSION, VideoFacts, VideoProbe, measure, probe, read
 from toraeval.videoio.suffixes import SUFFIXES, has_video_suffix
 from toraeval.videoio.writing import TEMPORARY, write_lossless, write_preview
 
 __all__ = [
+    "PICTURES",
+    "READER_VERSION",
     "SUFFIXES",
     "TEMPORARY",
     "VideoFacts",
     "VideoProbe",
+    "has_picture_suffix",
     "has_video_suffix",
     "measure",
     "probe",
     "read",
+    "read_picture",
+    "require_bytes",
     "video_sha256",
     "write_lossless",
     "write_preview",
