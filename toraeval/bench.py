@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from toraeval import pipeline, record, registry
-from toraeval.config import conf_dir, schema_of
+from toraeval.config import conf_dir, schema_of, uninterpolated
 from toraeval.pipeline import Progress, Report, open_samples
 from toraeval.plan import Plan, plan_floor, plan_run
 from toraeval.store import read_json, sample_id, write_json
@@ -176,7 +176,10 @@ def model_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if wrong:
         raise UserError(registry.unknown(f"option of model {name}", wrong[0], allowed))
     try:
-        merged = OmegaConf.merge(merged, dict(given))
+        literal = {
+            key: uninterpolated(value) if isinstance(value, str) else value for key, value in given.items()
+        }
+        merged = OmegaConf.merge(merged, literal)
     except OmegaConfBaseException as error:
         raise UserError(f"model_options.{name}: {str(error).splitlines()[0]}") from error
     missing = sorted(OmegaConf.missing_keys(merged))
@@ -184,7 +187,7 @@ def model_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(
             f"model {name} needs {missing[0]}; give it as model_options.{name}.{missing[0]}=VALUE"
         )
-    options = OmegaConf.to_container(merged)
+    options = OmegaConf.to_container(merged, resolve=True)
     assert isinstance(options, dict)
     return {str(key): value for key, value in options.items()}
 

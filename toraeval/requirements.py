@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from toraeval import assets, optional, registry
@@ -115,6 +116,8 @@ def missing_of(kind: str, options: Mapping[str, Any]) -> list[Requirement]:
     """
     values = dict(options)
     name = str(values.pop("name"))
+    own = [Path(str(values[key])).expanduser() for key in OWN_FILES if values.get(key)]
+    assets.require_numbers(own, f"{kind} {name}", "give the file itself")
     missing = [item for item in of_entry(kind, name, values) if not item.present]
     try:
         part = registry.build(kind, options)

@@ -90,6 +90,16 @@ class UpstreamDragNUWA:
         own = {"fit": self.config.fit, "frame_policy": self.config.frame_policy, "resize": RESIZE}
         return {**self.runner.fingerprint(), "version": VERSION, **own}
 
+    def check_case(self, case: Case, seed: int) -> None:
+        """Refuse a case that `generate` would refuse; no weights are loaded.
+
+        Raises:
+            UserError: no first frame, or a path that starts where the model does not see it.
+        """
+        self.check(case.frames, case.height, case.width)
+        need_first_frame(self.runner.what, case)
+        self._check_starts(case, framing(self.config.fit, (case.width, case.height), SEEN))
+
     def generate(self, case: Case, seed: int) -> Video:
         """Return the clip that follows the paths of a case from its first frame; the caption is not used.
 
@@ -97,11 +107,9 @@ class UpstreamDragNUWA:
             UserError: no first frame, a path that starts where the model does not see it, or the child failed.
             MissingAsset: code, environment or weights are absent.
         """
-        self.check(case.frames, case.height, case.width)
-        need_first_frame(self.runner.what, case)
+        self.check_case(case, seed)
         first_HWC = np.asarray(case.first_frame_HWC)
         frame = framing(self.config.fit, (case.width, case.height), SEEN)
-        self._check_starts(case, frame)
         facts = self.runner.session.start()
         tracks_NT2 = frame.points(all_tracks(case))
         shown = frame.show(first_HWC)

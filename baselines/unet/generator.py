@@ -95,19 +95,27 @@ class EmbeddedRival:
             "weights_sha256": self.weights_sha256,
         }
 
+    def check_case(self, case: Case, seed: int) -> None:
+        """Refuse a case that `generate` would refuse; no weights are loaded.
+
+        Raises:
+            UserError: the case has no first frame, has a last one, or a size the model cannot make.
+        """
+        need_first_frame(self.name, case)
+        if case.last_frame_HWC is not None:
+            raise UserError(
+                f"case {case.id}: {self.name} takes no last frame; allowed: cases with a first frame only"
+            )
+        self.check(case.frames, case.height, case.width)
+
     def generate(self, case: Case, seed: int) -> Video:
         """Generate one clip of exactly `case.frames` frames.
 
         Raises:
             UserError: the case has no first frame, has a last one, or a size the model cannot make.
         """
-        need_first_frame(self.name, case)
+        self.check_case(case, seed)
         assert case.first_frame_HWC is not None
-        if case.last_frame_HWC is not None:
-            raise UserError(
-                f"case {case.id}: {self.name} takes no last frame; allowed: cases with a first frame only"
-            )
-        self.check(case.frames, case.height, case.width)
         self.prepare()
         assert self._loaded is not None
         plan = plan_windows(case.frames, self.mode, self.overlap)

@@ -56,6 +56,15 @@ class Rival:
         """
         self._made.check(frames, height, width)
 
+    def check_case(self, case: Case, seed: int) -> None:
+        """Refuse a case that `generate` would refuse; no weights are loaded.
+
+        Raises:
+            UserError: a case that does not fit the model's size.
+        """
+        if hasattr(self._made, "check_case"):
+            self._made.check_case(case, seed)
+
     def requirements(self) -> list[Requirement]:
         """Return what is absent of the authors' code; the embedded size needs nothing but its weights."""
         return self._made.requirements() if hasattr(self._made, "requirements") else []

@@ -5,6 +5,7 @@ the repository at one commit; commit and hashes are then kept in `<cache>/toraev
 """
 
 from toraeval.assets.cache import cache_dir, files_sha256, need_disk, offline, remembered_sha256
+from toraeval.assets.contents import require_numbers, stand_in
 from toraeval.assets.files import fetch, path
 from toraeval.assets.snapshots import LOCK_FILE, locked_revision
 from toraeval.assets.table import ASSETS, Asset, Snapshot, fetch_command, get
@@ -24,4 +25,6 @@ __all__ = [
     "offline",
     "path",
     "remembered_sha256",
+    "require_numbers",
+    "stand_in",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from toraeval.assets import snapshots
 from toraeval.assets.cache import cache_dir, offline
+from toraeval.assets.contents import stand_in
 from toraeval.assets.table import Asset, Snapshot, fetch_command, get
 from toraeval.keys import file_sha256
 from toraeval.types import MissingAsset, UserError
@@ -35,8 +36,10 @@ def path(name: str) -> Path:
         )
     found = file_sha256(file)
     if found != expected:
+        kind = stand_in(file)
         raise MissingAsset(
-            f"{name}: {file} has SHA-256 {found}, expected {expected}; delete it and run: {fetch_command(name)}"
+            f"{name}: {file} {f'is {kind} and ' if kind else ''}has SHA-256 {found}, expected {expected}; "
+            f"delete it and run: {fetch_command(name)}"
         )
     return file
 
@@ -89,6 +92,7 @@ def fetch(
 def _download(name: str, asset: Asset, file: Path, expected: str) -> None:
     import pooch
 
+    pooch.get_logger().setLevel("WARNING")  # `fetch` itself says what is loaded from where
     try:
         pooch.retrieve(
             asset.url, known_hash=f"sha256:{expected}", fname=file.name, path=file.parent, progressbar=True

@@ -69,7 +69,9 @@ def fetch_snapshot(name: str, snapshot: Snapshot, revision: str | None, say: Cal
             loaded = hub.hf_hub_download(snapshot.repo, file.rfilename, revision=info.sha, local_dir=folder)
             if Path(loaded) != folder / place:
                 Path(loaded).replace(folder / place)
-    except OSError as error:  # all of the hub's errors, and those of the disk
+    except UserError:
+        raise
+    except Exception as error:  # the hub's, those of whichever HTTP library it uses, and those of the disk
         reason = " ".join(str(error).split())[:200]
         raise MissingAsset(
             f"{name}: downloading {snapshot.url} failed: {reason}; what is loaded is kept, try again: "

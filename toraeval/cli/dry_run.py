@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml  # type: ignore[import-untyped]
 
 from toraeval import requirements
+from toraeval.cli import error_text
 from toraeval.disk import megabytes
 from toraeval.pipeline import estimate_bytes, open_samples
 from toraeval.plan import Plan, plan_floor
+from toraeval.stages import has_video
+from toraeval.types import Case, UserError
+
+NAMED = 3  # refused samples that are told in full
 
 
 def print_missing(missing: requirements.MissingParts, command: str) -> int:
@@ -22,22 +28,25 @@ def print_missing(missing: requirements.MissingParts, command: str) -> int:
 
 
 def print_plan(plan: Plan, command: str) -> int:
-    """Print config, samples, cache hits and costs; return 0."""
-    print(OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))).rstrip())
+    """Print config, samples, cache hits and costs; return the exit code that the run would have, as far as is known."""
+    print(yaml.safe_dump(dict(plan.config), sort_keys=False, allow_unicode=True).rstrip())
     print()
     return print_costs([plan], command)
 
 
 def print_costs(plans: Sequence[Plan], command: str) -> int:
-    """Print how much of each plan is done and what the rest costs; return 0."""
-    for plan in plans:
-        _print_cost(plan)
+    """Print how much of each plan is done and what the rest costs; return the exit code that the run would have.
+
+    Cases that the generator refuses are named on stderr; what else can fail shows only when it is tried.
+    """
+    codes = [_print_cost(plan) for plan in plans]
     print(f"command: {command}")
-    return 0
+    return max(codes)
 
 
-def _print_cost(plan: Plan) -> None:
+def _print_cost(plan: Plan) -> int:
     todo = open_samples(plan)
+    refused = list(_refused(plan, todo))
     floor = plan_floor(plan)
     floor_todo = f", ground truth {len(open_samples(floor))} to do" if floor else ""
     label = f"{plan.model} {plan.frames}f" if plan.frames else plan.model
@@ -46,6 +55,24 @@ def _print_cost(plan: Plan) -> None:
         f"{floor_todo}; up to {megabytes(estimate_bytes(plan, len(todo)))}; {_time(plan, len(todo))}"
     )
     print(f"  {plan.run_dir}")
+    for error in refused[:NAMED]:
+        print(error_text(error), file=sys.stderr)
+    if len(refused) > NAMED:
+        print(f"and {len(refused) - NAMED} further samples", file=sys.stderr)
+    nothing_works = len(refused) == len(plan.samples)
+    return max(error.exit_code for error in refused) if refused and nothing_works else int(bool(refused))
+
+
+def _refused(plan: Plan, todo: Sequence[tuple[int, Case, int]]) -> Iterator[UserError]:
+    """Yield why the generator would refuse samples that are still to be generated."""
+    if "generate" not in plan.options.stages or not hasattr(plan.generator, "check_case"):
+        return
+    for _, case, seed in todo:
+        if not has_video(plan, case, seed):
+            try:
+                plan.generator.check_case(case, seed)
+            except UserError as error:
+                yield error
 
 
 def _time(plan: Plan, num_samples: int) -> str:

@@ -19,6 +19,8 @@ LAUNCHERS = {
     "submitit_slurm": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
 }
 """Hydra's launchers that toraeval has an extra for: the extra, and the modules that it installs."""
+MARK = "\ue000"
+"""A character for private use, in place of a dollar sign that must not begin an interpolation."""
 TOLD = ("model=", "frames=")
 """Starts of overrides that the table has columns for."""
 
@@ -82,14 +84,32 @@ class Job:
         return ended
 
     def _run(self, cfg: Any) -> Ended:
-        from omegaconf import OmegaConf
-
-        plain: Any = OmegaConf.to_container(cfg, resolve=True)
         try:
-            done = self.execute(plain, self.command)
+            done = self.execute(resolved(cfg), self.command)
         except UserError as error:
             return Ended(error.exit_code, error=error_text(error))
         return Ended(done.exit_code, done.rows)
+
+
+def resolved(cfg: Any) -> dict[str, Any]:
+    """Return a configuration as plain dicts and lists, with its interpolations filled in.
+
+    Other options name the results folder, e.g. `${results}/cache`; a `${` in its own name must not be looked up again.
+    """
+    from omegaconf import OmegaConf
+
+    if "${" in str(cfg.get("results")):
+        cfg = OmegaConf.merge(cfg, {"results": str(cfg.results).replace("$", MARK)})
+    plain: dict[str, Any] = _unmarked(OmegaConf.to_container(cfg, resolve=True))
+    return plain
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unmarked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unmarked(item) for item in value]
+    return value.replace(MARK, "$") if isinstance(value, str) else value
 
 
 def require_launcher(name: str) -> None:

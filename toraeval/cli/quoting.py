@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from toraeval.cli.paths import expanded
+from toraeval.config import uninterpolated
 
 QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 """One quoted string, from its first character to its last."""
@@ -46,11 +47,6 @@ def _of_value(key: str, value: str, notes: list[str]) -> str:
     if QUOTED.fullmatch(value) and not os.path.lexists(value):
         return _quoted(_unquoted(value))
     return _quoted(expanded(f"{key}=", value, notes))
-
-
-def uninterpolated(text: str) -> str:
-    """Return the text as OmegaConf must be given it so that `${...}` in it stays as it is."""
-    return re.sub(r"(\\*)\$\{", lambda match: f"{match.group(1) * 2}\\${{", text)
 
 
 def _quoted(text: str) -> str:

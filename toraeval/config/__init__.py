@@ -24,6 +24,7 @@ from toraeval.config.schemas import (
     conf_dir,
     register_schemas,
     schema_of,
+    uninterpolated,
 )
 from toraeval.config.training import TRAINING_BUCKETS, FullSizeOptions, TrainConfig
 from toraeval.config.verbs import (
@@ -66,4 +67,5 @@ __all__ = [
     "conf_dir",
     "register_schemas",
     "schema_of",
+    "uninterpolated",
 ]

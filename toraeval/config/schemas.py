@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import re
 import typing
 from dataclasses import field, make_dataclass
 from pathlib import Path
@@ -103,3 +104,8 @@ def choices(group: str) -> list[str]:
     if group in GROUPS:
         return registry.names(group)
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+def uninterpolated(text: str) -> str:
+    """Return the text as OmegaConf must be given it so that `${...}` in it stays as it is."""
+    return re.sub(r"(\\*)\$\{", lambda match: f"{match.group(1) * 2}\\${{", text)

@@ -77,6 +77,8 @@ class ClipEncoder:
 
     def __init__(self, folder: Path, device: str) -> None:
         transformers = require("transformers", "clipsim backbone=clip_vit_b32", "clip")
+        files = [file for suffix in ("safetensors", "bin") for file in folder.glob(f"*.{suffix}")]
+        assets.require_numbers(files, "clipsim", f"run: {assets.fetch_command('clip_vit_b32')}")
         try:
             model = transformers.CLIPModel.from_pretrained(str(folder), local_files_only=True)
             self._tokenizer = transformers.CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)

@@ -216,6 +216,7 @@ def _random_network() -> nn.Module:
 
 def _load_i3d(file: Path, device: str) -> Network:
     """Return the TorchScript I3D, told not to resize and rescale by itself, because the recipe has done it."""
+    assets.require_numbers([file], "fvd", f"delete it and run: {assets.fetch_command('fvd_i3d')}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(

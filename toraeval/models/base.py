@@ -17,6 +17,7 @@ class Generator(Protocol):
         `prepare_cases(cases)` does once, before any of these cases is generated, what they share, e.g. loads a text
             encoder for all of their captions; a case that it cannot serve is left for `generate` to refuse;
         `check(frames, height, width)` raises `UserError` for a request it cannot serve, before anything runs;
+        `check_case(case, seed)` raises `UserError` for a case that `generate` would refuse, without loading weights;
         `label` replaces `name` in tables and folders;
         `case_fingerprint(case)` adds what depends on the case (e.g. the hash of a given file) to the video key.
 

@@ -50,7 +50,7 @@ def list_clips(place: Path, label: str | None = None) -> Listing:
     if not textfiles.is_folder(place):
         raise UserError(
             f"model precomputed: {textfiles.shown(place)} is neither folder nor manifest; give one with "
-            "model.videos=PATH"
+            "model.videos=PATH (run) or model_options.precomputed.videos=PATH (bench)"
         )
     manifests = [place / name for name in MANIFESTS if (place / name).is_file()]
     if len(manifests) > 1:

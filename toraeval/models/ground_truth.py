@@ -18,13 +18,22 @@ class GroundTruth:
         """Return name and version; the suite's own fingerprint covers the pixels."""
         return {"model": self.name, "version": self.version}
 
+    def check_case(self, case: Case, seed: int) -> None:
+        """Refuse a case that `generate` would refuse; no weights are loaded.
+
+        Raises:
+            UserError: the case has no reference.
+        """
+        if case.reference is None:
+            raise UserError(f"case {case.id}: suite {case.suite} has no ground truth; choose another model")
+
     def generate(self, case: Case, seed: int) -> Video:
         """Return the reference clip.
 
         Raises:
             UserError: the case has none.
         """
-        if case.reference is None:
-            raise UserError(f"case {case.id}: suite {case.suite} has no ground truth; choose another model")
+        self.check_case(case, seed)
+        assert case.reference is not None
         video = case.reference().video
         return replace(video, info={"generated": video.num_frames, "length_mode": "exact"})

@@ -86,6 +86,20 @@ class Precomputed:
         mine = {name: path for name, path in files.items() if name == case.id or name.startswith(prefix)}
         return {name: _sha256(path) for name, path in sorted(mine.items())}
 
+    def check_case(self, case: Case, seed: int) -> None:
+        """Refuse a case without a clip; no clip is read.
+
+        Raises:
+            UserError: no clip for this case and seed.
+        """
+        name, files = sample_id(case.id, seed), self._clips(case.frames).files
+        if name not in files:
+            near = difflib.get_close_matches(name, files, n=1, cutoff=0.5)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise UserError(
+                f"{self.videos}: unknown video '{name}'.{hint} There are {len(files)}: {few(sorted(files))}"
+            )
+
     def generate(self, case: Case, seed: int) -> Video:
         """Return the clip of the case at its asked length and its own frame rate.
 
@@ -94,14 +108,8 @@ class Precomputed:
         """
         name = sample_id(case.id, seed)
         clips = self._clips(case.frames)
-        path = clips.files.get(name)
-        if path is None:
-            near = difflib.get_close_matches(name, clips.files, n=1, cutoff=0.5)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise UserError(
-                f"{self.videos}: unknown video '{name}'.{hint} There are {len(clips.files)}: "
-                f"{few(sorted(clips.files))}"
-            )
+        self.check_case(case, seed)
+        path = clips.files[name]
         video = read_pictures(path, case.fps) if path.is_dir() else videoio.read(path, self.allow_damaged)
         length_mode = "exact"
         info = {"file": path.name, "generated": video.num_frames, **dict(video.info)}

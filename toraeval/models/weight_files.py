@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from toraeval.assets import need_disk
+from toraeval.assets import need_disk, require_numbers
 from toraeval.types import MissingAsset, UserError
 
 Shape = tuple[int, ...]
@@ -116,6 +116,7 @@ class StateReader:
         return list(weight_map), tuple(index.parent / name for name in names)
 
     def _open(self, file: Path) -> None:
+        require_numbers([file], self.what, f"get it anew: {self._cure}")
         opened = self._open_safetensors(file) if file.suffix in SAFETENSORS else self._open_pickle(file)
         for name, (shape, read) in opened.items():
             if name in self.shapes:

@@ -189,6 +189,7 @@ class HubSource:
 
     def _load_weights(self, predictor: Any) -> None:
         path = self._weights_path()
+        assets.require_numbers([path], f"tracker {self.name}", f"run: {assets.fetch_command(self.name)}")
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             state = state.get("model", state)

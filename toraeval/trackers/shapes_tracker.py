@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toraeval import geometry
-from toraeval.assets import remembered_sha256
+from toraeval.assets import remembered_sha256, require_numbers
 from toraeval.threads import one_thread
 from toraeval.trackers.alignment import refine, search
 from toraeval.trackers.base import check_queries
@@ -56,6 +56,7 @@ def load_network(path: Path) -> CorrelationTracker:
     again = f"train anew: {TRAIN_COMMAND}"
     if not path.is_file():
         raise MissingAsset(f"shapes_tracker: no weights at {path}; train them: {TRAIN_COMMAND}")
+    require_numbers([path], "shapes_tracker", again)
     try:
         with safe_open(str(path), framework="pt") as handle:
             card = json.loads(handle.metadata()["card"])

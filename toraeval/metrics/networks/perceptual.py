@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from toraeval.assets import require_numbers
 from toraeval.types import MissingAsset, UserError
 
 # Two batches (B, 3, H, W) in [-1, 1] to one distance per pair.
@@ -145,6 +146,8 @@ def load(backbone: str, file: Path, heads: Path | None = None) -> FeatureDistanc
     """
     network = Features(backbone)
     distance = FeatureDistance(network, network.channels)
+    own = [file] if heads is None else [file, heads]
+    require_numbers(own, "lpips", f"delete it and run: python -m toraeval fetch lpips_{backbone}")
     try:
         stored = torch.load(file, map_location="cpu", weights_only=True)
         wanted = {name: stored[name] for name in network.state_dict()}

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from toraeval.assets import require_numbers
 from toraeval.keys import current_sha256
 from toraeval.metrics.networks.dual_encoder import DualEncoder
 from toraeval.metrics.networks.video_net import VideoNet
@@ -78,6 +79,7 @@ def load(net: str, file: Path | None = None) -> nn.Module:
     from safetensors import SafetensorError, safe_open
 
     path = require_weights(net, file)
+    require_numbers([path], f"shapes {net} network", f"make it anew with: {train_command(net)}")
     try:
         with safe_open(str(path), "pt") as stored:
             card = json.loads((stored.metadata() or {})["card"])

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from toraeval.assets import require_numbers
 from toraeval.types import UserError
 
 EPSILON = 1e-6
@@ -129,6 +130,7 @@ def load(file: Path, device: str, size: Size = Size()) -> VideoMAE:
     Raises:
         UserError: the file is damaged, holds code, or does not fit.
     """
+    require_numbers([file], "fvd", "delete it and run: python -m toraeval fetch fvd_videomae")
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
         state = {name: value.float() for name, value in content.get("module", content).items()}

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from toraeval.assets import require_numbers
 from toraeval.models.tora.config import STDiTConfig, nano
 from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
@@ -107,6 +108,7 @@ def read(path: Path, model: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     if not path.exists():
         raise MissingAsset(f"{model}: no weights at {path}; train them with: {train_command(model)}")
+    require_numbers([path], model, f"train anew: {train_command(model)}")
     try:
         tensors = load_file(str(path))
         with safe_open(str(path), framework="pt") as handle:

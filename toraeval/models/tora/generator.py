@@ -71,6 +71,14 @@ class Tora:
         """
         self._made.check(frames, height, width)
 
+    def check_case(self, case: Case, seed: int) -> None:
+        """Refuse a case that `generate` would refuse; no weights are loaded.
+
+        Raises:
+            UserError: a case that does not fit the model's size or its `condition`.
+        """
+        self._made.check_case(case, seed)
+
     def fingerprint(self) -> dict[str, Any]:
         """Return size, options, hashes of all weights and generator version."""
         return self._made.fingerprint()

@@ -81,20 +81,27 @@ class NanoTora:
             "weights_sha256": self.weights_sha256,
         }
 
-    def generate(self, case: Case, seed: int) -> Video:
-        """Generate one clip of exactly `case.frames` frames.
+    def check_case(self, case: Case, seed: int) -> None:
+        """Refuse a case that `generate` would refuse; no weights are loaded.
 
         Raises:
             UserError: the case has no first frame, has a last one, or a size the model cannot make.
         """
         need_first_frame("tora", case)
-        assert case.first_frame_HWC is not None
         if case.last_frame_HWC is not None and self.condition == "auto":
             raise UserError(
                 f"case {case.id}: tora size=nano takes no last frame; "
                 "ignore it with condition=first_frame, or use size=xl2"
             )
         self.check(case.frames, case.height, case.width)
+
+    def generate(self, case: Case, seed: int) -> Video:
+        """Generate one clip of exactly `case.frames` frames.
+
+        Raises:
+            UserError: the case has no first frame, has a last one, or a size the model cannot make.
+        """
+        self.check_case(case, seed)
         self.prepare()
         assert self._loaded is not None
         model, vae = self._loaded

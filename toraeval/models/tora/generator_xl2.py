@@ -128,6 +128,16 @@ class FullTora:
             "motion": motion_facts(self.parts.config, "inference") if self.parts.motion_trained else "none",
         }
 
+    def check_case(self, case: Case, seed: int) -> None:
+        """Refuse a case that `generate` would refuse; no weights are loaded.
+
+        Raises:
+            UserError: more than 16 trajectories, missing given frames, or a prompt whose options do not fit.
+        """
+        self.check(case.frames, case.height, case.width)
+        _tracks(case, *(side // SPACE_STRIDE * SPACE_STRIDE for side in (case.height, case.width)))
+        self._given_frames(case, self._prompt_with_options(case).mask_strategy, 1)
+
     def generate(self, case: Case, seed: int) -> Video:
         """Generate one clip of exactly `case.frames` frames.
 

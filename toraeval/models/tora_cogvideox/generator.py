@@ -160,6 +160,16 @@ class ToraCogVideoX:
             "text": self._text().fingerprint(),
         }
 
+    def check_case(self, case: Case, seed: int) -> None:
+        """Refuse a case that `generate` would refuse; no weights are loaded.
+
+        Raises:
+            UserError: a size the model cannot make, or no first frame for `i2v`.
+        """
+        self.check(case.frames, case.height, case.width)
+        if self.options.variant == "i2v":
+            need_first_frame(f"{self.name} variant=i2v", case)
+
     def generate(self, case: Case, seed: int) -> Video:
         """Generate one clip of exactly `case.frames` frames, at 1 + 8k frames in one go.
 
@@ -167,11 +177,8 @@ class ToraCogVideoX:
             UserError: a size the model cannot make, or no first frame for `i2v`.
         """
         o = self.options
-        self.check(case.frames, case.height, case.width)
-        first_frame = None
-        if o.variant == "i2v":
-            need_first_frame(f"{self.name} variant=i2v", case)
-            first_frame = case.first_frame_HWC
+        self.check_case(case, seed)
+        first_frame = case.first_frame_HWC if o.variant == "i2v" else None
         self.prepare()
         assert self._networks is not None
         config = self._networks.transformer.config
