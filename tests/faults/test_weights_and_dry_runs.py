@@ -23,7 +23,6 @@ PAGE = b"\xef\xbb\xbf\r\n <!DOCTYPE html>\n<html><head><title>Sign in</title></h
 KINDS = {
     "Git LFS pointer": POINTER,
     "HTML page": PAGE,
-    "empty file": b"",
     "XML message": b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
     "JSON message": b'{"error":"Repository not found"}',
     "git-annex pointer": b"/annex/objects/SHA256E-s1--0.pt\n",

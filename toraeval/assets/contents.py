@@ -18,8 +18,6 @@ def stand_in(file: Path) -> str:
     except OSError:
         return ""  # whoever reads it says why it cannot
     text = start.decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n").lower()
-    if not start:
-        return "an empty file"
     if text.startswith("version https://git-lfs"):
         return "a Git LFS pointer, not the file it stands for (`git lfs pull` gets that where it was cloned)"
     if "/annex/objects/" in text[:200] and text.startswith(("/annex", "../", ".git")):
@@ -44,7 +42,7 @@ def require_numbers(files: Iterable[Path], what: str, cure: str) -> None:
         cure: what gets the right ones.
 
     Raises:
-        UserError: names the first file that is a pointer, a web page or empty.
+        UserError: names the first file that is a pointer or a message in place of weights.
     """
     for file in files:
         kind = stand_in(file)
