@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toraeval.store import write_text
+from toraeval.sealed import write_text
 from toraeval.training.learners import learner
 from toraeval.training.tables import read_rows
 from toraeval.types import MissingAsset, UserError

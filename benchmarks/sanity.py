@@ -29,7 +29,7 @@ from benchmarks.machine import describe, use_threads
 from toraeval import registry
 from toraeval.metrics.expectations import CONDITIONS, ORDERS, Finding, check
 from toraeval.metrics.reference import share_reference
-from toraeval.store import write_text
+from toraeval.sealed import write_text
 from toraeval.suites.degradation import blur, fade_objects, noise
 from toraeval.trackers.base import follow
 from toraeval.types import BoolArray, ByteArray, Case, MissingAsset, Score, UserError, Video

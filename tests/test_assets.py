@@ -283,5 +283,4 @@ def test_hashes_are_remembered_until_a_file_changes(cache: Path, monkeypatch: py
     file.write_bytes(b"better")
     assert assets.remembered_sha256(file) == hashlib.sha256(b"better").hexdigest()
     (cache / "hashes.json").write_text("{")
-    with pytest.raises(UserError, match="is damaged"):
-        assets.remembered_sha256(file)
+    assert assets.remembered_sha256(file) == hashlib.sha256(b"better").hexdigest()

@@ -12,7 +12,8 @@ import pytest
 from tests.fake_parts import config
 from toraeval import pipeline, registry
 from toraeval.plan import metric_fingerprint, plan_run
-from toraeval.store import SET_SCORES, read_json
+from toraeval.sealed import read_json
+from toraeval.store import SET_SCORES
 from toraeval.types import MissingAsset
 
 FRAMES, SEEDS = 20, [0, 1, 2]

@@ -8,20 +8,21 @@ import numpy as np
 import pytest
 
 from tests.fake_parts import FakeSuite
-from toraeval import disk, store
-from toraeval.store import RunStore, Slot
+from toraeval import disk, sealed
+from toraeval.store import PREVIEW, VIDEO, RunStore, Slot, sample_id
 from toraeval.types import Score, Tracks, UserError
+from toraeval.videoio import TEMPORARY
 
 
 def test_atomic_leaves_the_old_file_and_no_temporary_when_writing_fails(tmp_path: Path) -> None:
-    store.write_text(tmp_path / "a.txt", "old")
+    sealed.write_text(tmp_path / "a.txt", "old")
 
     def fails(path: Path) -> None:
         path.write_text("half")
         raise OSError(errno.ENOSPC, "full")
 
-    with pytest.raises(OSError, match=r"full"):
-        store.atomic(tmp_path / "a.txt", fails)
+    with pytest.raises(UserError, match=r"full"):
+        sealed.atomic(tmp_path / "a.txt", fails)
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "old"
 
@@ -33,20 +34,20 @@ def test_atomic_keeps_the_suffix_for_writers_that_go_by_it(tmp_path: Path) -> No
         seen.append(path)
         path.write_bytes(b"x")
 
-    store.atomic(tmp_path / "video.mkv", write)
+    sealed.atomic(tmp_path / "video.mkv", write)
     assert seen[0].suffix == ".mkv"
     assert seen[0].parent == tmp_path
 
 
 def test_json_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"JSON"):
-        store.write_json(tmp_path / "a.json", {"a": float("nan")})
+        sealed.write_json(tmp_path / "a.json", {"a": float("nan")})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\x00"])
 def test_damaged_json_counts_as_absent(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    assert store.read_json(tmp_path / "a.json") is None
+    assert sealed.read_json(tmp_path / "a.json") is None
 
 
 def test_full_disk_is_recognised_through_other_errors() -> None:
@@ -65,8 +66,8 @@ def test_too_little_space_and_unwritable_folders_are_one_line_each(tmp_path: Pat
 
 
 def test_sample_ids() -> None:
-    assert store.sample_id("wave", 0) == "wave"
-    assert store.sample_id("wave", 3) == "wave.seed3"
+    assert sample_id("wave", 0) == "wave"
+    assert sample_id("wave", 3) == "wave.seed3"
 
 
 def test_tracks_come_back_only_under_their_key(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_scores_of_two_metrics_stand_beside_each_other(tmp_path: Path) -> None:
 
 def test_sweep_removes_only_what_a_killed_process_left(tmp_path: Path) -> None:
     kept = tmp_path / "cases" / "a" / "score.json"
-    left = tmp_path / "cases" / "a" / f"{store.TEMPORARY}123-video.mkv"
+    left = tmp_path / "cases" / "a" / f"{TEMPORARY}123-video.mkv"
     kept.parent.mkdir(parents=True)
     kept.write_text(json.dumps({}))
     left.write_bytes(b"half")
@@ -116,7 +117,7 @@ def test_sweep_removes_only_what_a_killed_process_left(tmp_path: Path) -> None:
 
 def test_trim_follows_keep(tmp_path: Path) -> None:
     for keep, expected in (("lossless", 2), ("preview", 1), ("none", 0)):
-        for name in (store.VIDEO, store.PREVIEW):
+        for name in (VIDEO, PREVIEW):
             (tmp_path / name).write_bytes(b"x")
         Slot(tmp_path).trim(keep)
         assert len(list(tmp_path.iterdir())) == expected

@@ -15,7 +15,8 @@ from toraeval import pipeline, record, registry
 from toraeval.config import conf_dir, schema_of, uninterpolated
 from toraeval.pipeline import Progress, Report, open_samples
 from toraeval.plan import Plan, plan_floor, plan_run
-from toraeval.store import read_json, sample_id, write_json
+from toraeval.sealed import Damaged, require_json, write_json
+from toraeval.store import sample_id
 from toraeval.types import UserError
 
 RECORD = "record.json"
@@ -232,7 +233,10 @@ def recorded(results: Path) -> tuple[list[Path], set[str]]:
     Raises:
         UserError: there was none.
     """
-    content = read_json(results / RECORD)
+    try:
+        content = require_json(results / RECORD)
+    except Damaged as error:
+        raise UserError(f"{error}; run the bench again, which writes it anew") from error
     if not content or "runs" not in content:
         raise UserError(
             f"{results / RECORD}: no finished bench here; run: python -m toraeval bench results={results}"

@@ -84,11 +84,19 @@ def file_sha256(path: Path) -> str:
 
 
 def current_sha256(path: Path) -> str:
-    """Return the SHA-256 (hex) of a file, computed once per process while its size and time of change stay."""
+    """Return the SHA-256 (hex) of a file, computed once per process while nothing in `state_of` changes."""
+    return _sha256_of(path.resolve(), state_of(path))
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """Return size, time of change, inode and the inode's own time of change (nanoseconds).
+
+    The last one cannot be set by a program, so that a file put in the place of one of the same size and time shows.
+    """
     stat = path.stat()
-    return _sha256_of(path.resolve(), stat.st_size, stat.st_mtime_ns)
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns
 
 
-@lru_cache(maxsize=16)
-def _sha256_of(path: Path, size: int, changed_ns: int) -> str:
+@lru_cache(maxsize=65536)
+def _sha256_of(path: Path, state: tuple[int, ...]) -> str:
     return file_sha256(path)

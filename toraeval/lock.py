@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from toraeval.types import UserError
@@ -56,7 +56,12 @@ def hold(
         UserError: another process still holds the lock after `wait_s`.
     """
     path = folder / ".lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be opened ({error.strerror}); remove it, or give another folder"
+        ) from error
     try:
         deadline = math.inf if wait_s is None else time.monotonic() + wait_s
         told = False
@@ -75,8 +80,9 @@ def hold(
             "host": socket.gethostname(),
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(facts).encode(), 0)
+        with suppress(OSError):  # only words for whoever waits; the disk may be full
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps(facts).encode(), 0)
         yield
     finally:
         os.close(fd)

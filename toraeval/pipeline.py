@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from toraeval import lock, record, results
@@ -13,10 +14,13 @@ from toraeval.disk import disk_use, require_space, require_writable
 from toraeval.plan import Plan, plan_floor
 from toraeval.pooling import pool_sets
 from toraeval.results import RunResult
+from toraeval.sealed import require_no_link, sweep, write_json
 from toraeval.stages import Outcome, has_video, is_current, process
-from toraeval.store import sample_id, write_json
+from toraeval.store import sample_id
 from toraeval.types import Case, UserError
 from toraeval.workers import process_in_pool
+
+CACHE_SWEEP_S = 60.0  # writing a file of a cache takes less
 
 
 class Progress(Protocol):
@@ -99,11 +103,15 @@ def run(
     """
     progress = progress or Silent()
     start = time.perf_counter()
+    for folder in (plan.store.cases_dir, *(plan.slot(case, seed).folder for _, case, seed in plan.samples)):
+        require_no_link(plan.options.results, folder)
     require_writable(plan.run_dir)
     floor_plan = plan_floor(plan)
     floor = run(floor_plan, progress, command, wait_s) if floor_plan else None
     with lock.hold(plan.run_dir, wait_s, progress.note):
+        plan.store.require_checksums()
         plan.store.sweep()
+        _sweep_caches(plan)
         todo = open_samples(plan)
         cached = len(plan.samples) - len(todo)
         require_space(plan.run_dir, estimate_bytes(plan, len(todo)))
@@ -132,6 +140,14 @@ def _announce(progress: Progress, readings: dict[str, str]) -> None:
         samples = [sample for sample, said in readings.items() if said == text]
         named = samples[0] if len(samples) == 1 else f"{len(samples)} clips ({samples[0]}, ...)"
         progress.note(f"{named}: {text}")
+
+
+def _sweep_caches(plan: Plan) -> None:
+    """Remove what killed processes left in the caches of metrics, which other runs may be writing into."""
+    for metric in plan.metrics.values():
+        cache = getattr(metric, "cache", None)
+        if isinstance(cache, Path):
+            sweep(cache, least_age_s=CACHE_SWEEP_S)
 
 
 def open_samples(plan: Plan) -> list[tuple[int, Case, int]]:
@@ -179,7 +195,10 @@ def _write(
     results.write_definitions(plan.store, {name: defined(metric) for name, metric in plan.metrics.items()})
     if finished and "score" in plan.options.stages:
         pool_sets(plan)
-    write_json(plan.run_dir / results.RECORD, _record(plan, rows, outcomes, command, start, finished))
+    written = {"files": results.table_hashes(plan.run_dir)}
+    write_json(
+        plan.run_dir / results.RECORD, _record(plan, rows, outcomes, command, start, finished) | written
+    )
 
 
 def defined(metric: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from toraeval.keys import digest
 from toraeval.plan import Plan, metric_fingerprint
-from toraeval.store import SET_SCORES, RunStore, read_json, sample_id, write_json
+from toraeval.sealed import read_json, write_json
+from toraeval.store import SET_SCORES, RunStore, sample_id
 from toraeval.types import FloatArray
 
 

@@ -136,7 +136,8 @@ class _Sample:
                 self._score(tracks, meta)
         except Exception:
             if self.video is not None and not self.slot.has_lossless():
-                self.slot.save_lossless(self.video)  # the next attempt need not generate again
+                # the next attempt need not generate again
+                self.slot.save_video_meta({**meta, "lossless_sha256": self.slot.save_lossless(self.video)})
             raise
         if "score" in stages:
             self.slot.trim(self.plan.options.keep)
@@ -155,18 +156,16 @@ class _Sample:
             return meta
         video, seconds = self._video_again(meta) if meta else self._make()
         options = self.plan.options
-        preview = None
+        files = {name: (meta or {}).get(name) for name in ("preview", "lossless_sha256")}
         if options.keep != "none" and not self.slot.has_preview():
-            preview = dict(self.slot.save_preview(video))
+            files["preview"] = self.slot.save_preview(video)
         one_go = "track" in options.stages and "score" in options.stages
         wanted = options.keep == "lossless" or not one_go or seconds > DEAR_S
-        written = None
         # without metadata, a file that lies there is of an attempt that was cut off
         if wanted and (meta is None or not self.slot.has_lossless()):
-            written = self.slot.save_lossless(video)
-        if meta is None:
-            files = {"preview": preview, "lossless_sha256": written}
-            meta = {**self._new_meta(video, seconds), **files}
+            files["lossless_sha256"] = self.slot.save_lossless(video)
+        known, meta = meta, {**(meta or self._new_meta(video, seconds)), **files}
+        if meta != known:
             self.slot.save_video_meta(meta)
         self.computed.append("generate")
         return meta

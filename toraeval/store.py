@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +11,20 @@ from typing import Any
 import numpy as np
 
 from toraeval import videoio
-from toraeval.keys import file_sha256, plain
+from toraeval.keys import current_sha256, file_sha256, plain
+from toraeval.sealed import (
+    Damaged,
+    is_whole,
+    read_arrays,
+    read_json,
+    report,
+    require_json,
+    sweep,
+    write_arrays,
+    write_json,
+    write_text,
+)
 from toraeval.types import Case, Score, Tracks, UserError, Video
-from toraeval.videoio import TEMPORARY
 
 VIDEO, PREVIEW, VIDEO_META = "video.mkv", "preview.mp4", "video.json"
 TRACKS, SCORE, SCORE_ARRAYS = "tracks.npz", "score.json", "score.npz"
@@ -24,53 +32,9 @@ FAILURE, TRACEBACK = "failure.json", "traceback.txt"
 SET_SCORES = "set_scores.json"
 
 
-def atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, flush it to the disk, then rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically; keys stay in the given order."""
-    write_text(path, json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the object in a JSON file, or None if it is absent or unreadable."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
 def sample_id(case: str, seed: int) -> str:
     """Return the folder name of a sample: the case id for seed 0, `<case>.seed<k>` otherwise."""
     return case if seed == 0 else f"{case}.seed{seed}"
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    except OSError as error:  # some network file systems cannot sync folders
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(fd)
 
 
 @dataclass(frozen=True)
@@ -102,32 +66,46 @@ class Slot:
         """Write the exact frames and return the SHA-256 of the file."""
         return file_sha256(videoio.write_lossless(video, self.folder / VIDEO))
 
-    def save_preview(self, video: Video) -> Mapping[str, Any]:
-        """Write the preview; returns its size and by how much odd sides were padded."""
-        return videoio.write_preview(video, self.folder / PREVIEW)
+    def save_preview(self, video: Video) -> dict[str, Any]:
+        """Write the preview; returns its size, by how much odd sides were padded, and the SHA-256 of the file."""
+        facts = videoio.write_preview(video, self.folder / PREVIEW)
+        return {**facts, "sha256": file_sha256(self.folder / PREVIEW)}
 
     def has_lossless(self) -> bool:
-        return (self.folder / VIDEO).is_file()
+        """Return True if the exact frames are there, as `video.json` knows them."""
+        return self._has(VIDEO)
 
     def has_preview(self) -> bool:
-        return (self.folder / PREVIEW).is_file()
+        """Return True if the preview is there, as `video.json` knows it."""
+        return self._has(PREVIEW)
+
+    def _has(self, name: str) -> bool:
+        sha256 = _file_hashes(self.video_meta() or {})[name]
+        return sha256 is not None and is_whole(self.folder / name, sha256)
+
+    def video_file(self) -> Path | None:
+        """Return the video that was kept, the lossless one if there are two, or None.
+
+        Raises:
+            Damaged: it is not the file that was written.
+        """
+        found = next((path for path in (self.folder / VIDEO, self.folder / PREVIEW) if path.is_file()), None)
+        if found is None:
+            return None
+        hashes = _file_hashes(require_json(self.folder / VIDEO_META) or {})
+        if current_sha256(found) != hashes[found.name]:
+            raise Damaged(f"{found} differs from its checksum")
+        return found
 
     def load_video(self, sha256: str) -> Video | None:
-        """Return the lossless video, or None if it is absent or its frames do not hash to `sha256`.
-
-        A file with the bytes it was written with (`lossless_sha256` in `video.json`) is not hashed frame by frame:
-        the packed file is a tenth of its frames.
-        """
-        if not self.has_lossless():
+        """Return the lossless video, or None if it is absent, damaged, or of other frames than `sha256`."""
+        meta = self.video_meta()
+        if meta is None or meta["sha256"] != sha256 or not self.has_lossless():
             return None
-        meta = self.video_meta() or {}
-        written = meta.get("lossless_sha256") if meta.get("sha256") == sha256 else None
         try:
-            video = videoio.read(self.folder / VIDEO)
+            return videoio.read(self.folder / VIDEO)
         except UserError:
             return None
-        known = written is not None and file_sha256(self.folder / VIDEO) == written
-        return video if known or videoio.video_sha256(video) == sha256 else None
 
     def trim(self, keep: str) -> None:
         """Delete the video files that `keep` (lossless, preview or none) does not want."""
@@ -147,11 +125,11 @@ class Slot:
         }
         if tracks.confidence_NT is not None:
             arrays["confidence_NT"] = np.asarray(tracks.confidence_NT, dtype=np.float64)
-        atomic(self.folder / TRACKS, lambda path: _savez(path, arrays))
+        write_arrays(self.folder / TRACKS, arrays)
 
     def load_tracks(self, key: str | None = None) -> StoredTracks | None:
         """Return the stored tracks, or None if there are none or their key differs."""
-        arrays = _loadz(self.folder / TRACKS)
+        arrays = read_arrays(self.folder / TRACKS)
         if arrays is None or "meta" not in arrays:
             return None
         meta = json.loads(str(arrays["meta"]))
@@ -163,32 +141,45 @@ class Slot:
         return StoredTracks(tracks, meta["key"], float(meta["seconds"]))
 
     def track_seconds(self) -> float | None:
-        stored = _loadz(self.folder / TRACKS, "meta") or {}
+        stored = read_arrays(self.folder / TRACKS, "meta") or {}
         return float(json.loads(str(stored[""]))["seconds"]) if "" in stored else None
 
     def scores(self) -> dict[str, dict[str, Any]]:
-        """Return the stored metrics: name -> {key, version, values, skipped}."""
+        """Return the stored metrics: name -> {key, version, values, skipped}; none if their arrays are not there."""
         stored = read_json(self.folder / SCORE)
-        metrics = stored.get("metrics", {}) if stored else {}
-        return metrics if isinstance(metrics, dict) else {}
+        if stored is None:
+            return {}
+        path = self.folder / SCORE_ARRAYS
+        if not is_whole(path, str(stored.get("arrays_sha256"))):
+            if not path.exists():
+                report(Damaged(f"{path}, which {SCORE} belongs to, is missing"))
+            return {}
+        return dict(stored["metrics"])
+
+    def has_damaged_scores(self) -> bool:
+        """Return True if there were scores that cannot be believed any more."""
+        return (self.folder / SCORE).exists() and not self.scores()
 
     def save_scores(
         self, fresh: Mapping[str, tuple[str, Score]], facts: Mapping[str, Any], seconds: float
     ) -> None:
         """Merge freshly computed scores (name -> key, score) into `score.npz`, then `score.json`."""
         metrics = self.scores()
-        arrays = _loadz(self.folder / SCORE_ARRAYS) or {}
+        arrays = read_arrays(self.folder / SCORE_ARRAYS) or {}
         for name, (key, score) in fresh.items():
             values = {k: float(v) for k, v in score.values.items() if np.isfinite(v)}
             metrics[name] = {"key": key, "version": score.version, "values": values, "skipped": score.skipped}
             arrays = {k: v for k, v in arrays.items() if not k.startswith(f"{name}/")}
             arrays |= {f"{name}/{k}": np.asarray(v) for k, v in score.arrays.items()}
-        atomic(self.folder / SCORE_ARRAYS, lambda path: _savez(path, arrays))
-        write_json(self.folder / SCORE, {"facts": dict(facts), "metrics": metrics, "seconds": seconds})
+        write_arrays(self.folder / SCORE_ARRAYS, arrays)
+        content = {"facts": dict(facts), "metrics": metrics, "seconds": seconds}
+        write_json(
+            self.folder / SCORE, {**content, "arrays_sha256": current_sha256(self.folder / SCORE_ARRAYS)}
+        )
 
     def score_arrays(self, metric: str) -> dict[str, Any]:
         """Return the arrays that one metric stored, by their own names."""
-        return _loadz(self.folder / SCORE_ARRAYS, f"{metric}/") or {}
+        return read_arrays(self.folder / SCORE_ARRAYS, f"{metric}/") or {}
 
     def facts(self) -> dict[str, Any] | None:
         """Return what identifies the sample, from whichever file holds it."""
@@ -199,7 +190,11 @@ class Slot:
         return None
 
     def failure(self) -> dict[str, Any] | None:
-        return read_json(self.folder / FAILURE)
+        """Return why the sample failed, or None; a damaged file still says that it did."""
+        try:
+            return require_json(self.folder / FAILURE)
+        except Damaged as error:
+            return {"error": str(error)}
 
     def save_failure(self, facts: Mapping[str, Any], error: str, traceback: str) -> None:
         write_text(self.folder / TRACEBACK, traceback)
@@ -217,33 +212,57 @@ class RunStore:
         self.run_dir = run_dir
 
     def slot(self, case: str, seed: int) -> Slot:
-        return Slot(self.run_dir / "cases" / sample_id(case, seed))
+        return Slot(self.cases_dir / sample_id(case, seed))
+
+    @property
+    def cases_dir(self) -> Path:
+        """Folder with one folder per sample."""
+        return self.run_dir / "cases"
 
     def slots(self) -> Iterator[Slot]:
         """Yield every slot on disk, in the order of their names."""
-        for folder in sorted((self.run_dir / "cases").glob("*")):
+        for folder in sorted(self.cases_dir.glob("*")):
             if folder.is_dir():
                 yield Slot(folder)
 
+    def require_checksums(self) -> None:
+        """Check that the clips here were made by a version that wrote checksums; making them anew may be dear.
+
+        Raises:
+            UserError: they were not.
+        """
+        for path in sorted(self.cases_dir.glob(f"*/{VIDEO_META}")):
+            if _is_former(path):
+                raise UserError(
+                    f"{path} is of a version that wrote no checksums, so nothing shows whether it is whole; remove "
+                    f"{self.run_dir} or give another folder with results=DIR and everything is made again, or take "
+                    "what is there as it is with `python -m benchmarks.seal_store DIR` in a checkout"
+                )
+
     def sweep(self) -> None:
         """Remove temporary files that a killed process left behind; call it while holding the lock."""
-        for pattern in (f"{TEMPORARY}*", f"cases/*/{TEMPORARY}*"):
-            for path in self.run_dir.glob(pattern):
-                path.unlink(missing_ok=True)
+        for folder in (self.run_dir, *self.run_dir.glob("cases/*")):
+            sweep(folder)
 
 
-def _savez(path: Path, arrays: Mapping[str, Any]) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **arrays)
+def _file_hashes(meta: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the hashes of the files that `video.json` describes."""
+    return {VIDEO: meta.get("lossless_sha256"), PREVIEW: (meta.get("preview") or {}).get("sha256")}
 
 
-def _loadz(path: Path, prefix: str = "") -> dict[str, Any] | None:
-    """Return the arrays of an .npz file whose names begin with `prefix`, without it."""
+FORMER_META = frozenset(
+    {
+        "key", "sha256", "frames", "generated", "length_mode", "reading", "height", "width", "fps", "seed", "prompt",
+        "prompt_sent", "seconds", "info", "facts", "preview", "lossless_sha256",
+    }
+)  # fmt: skip
+"""Entries of `video.json` before it had a checksum."""
+
+
+def _is_former(path: Path) -> bool:
     try:
-        # opened here, because np.load leaves a damaged file open
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {
-                name.removeprefix(prefix): stored[name] for name in stored.files if name.startswith(prefix)
-            }
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        return None  # an unreadable file is a missing one: it is made again
+        meta = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    # damage to a checksum leaves an entry that is none of these
+    return isinstance(meta, dict) and {"key", "sha256"} <= meta.keys() <= FORMER_META

@@ -16,8 +16,8 @@ from tests.fake_parts import config
 from toraeval import pipeline, registry
 from toraeval.plan import plan_run
 from toraeval.report.compare import COLUMNS, verdict
+from toraeval.sealed import read_json, write_json
 from toraeval.stats import holm, sign_flip_test
-from toraeval.store import read_json, write_json
 
 pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
 

@@ -11,7 +11,8 @@ import pytest
 from toraeval.metrics.traj_error import TrajError
 from toraeval.report import build
 from toraeval.results import read_rows, write_definitions, write_tables
-from toraeval.store import RunStore, write_json
+from toraeval.sealed import write_json
+from toraeval.store import RunStore
 from toraeval.types import Case, Tracks, Trajectories, Video
 
 COLOURS = ((220, 60, 40), (40, 90, 220), (60, 190, 90))
@@ -102,11 +103,9 @@ def write_run(
             )
             tracks = Tracks(points, visible)
             clip = Video.from_thwc(render(points, size), 8.0)
-            slot.save_video_meta(
-                {"key": "k", "sha256": "s", "prompt": PROMPT, "seconds": 1.25, "facts": facts}
-            )
-            if video:
-                slot.save_preview(clip)
+            preview = slot.save_preview(clip) if video else None
+            meta = {"key": "k", "sha256": "s", "prompt": PROMPT, "seconds": 1.25, "facts": facts}
+            slot.save_video_meta({**meta, "preview": preview})
             slot.save_tracks(case, tracks, "k", "s", 0.1)
             if case_id not in unscored:
                 slot.save_scores({"traj_error": ("k", metric.score(case, tracks))}, facts, 0.01)

@@ -1,12 +1,11 @@
 """The whole report from run folders."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from toraeval.report import build
+from toraeval.sealed import read_json, write_arrays, write_json
 
 # The first test pays for the imports of SciPy and matplotlib, which crawl on a busy machine.
 pytestmark = pytest.mark.timeout(180)
@@ -63,9 +62,9 @@ def test_report_of_a_run_that_failed_everywhere_is_still_written(make_run, tmp_p
 
 def test_clips_of_their_own_length_and_size_are_reported_over_shares_of_the_clip(make_run, tmp_path):
     run = make_run(tmp_path, "precomputed", 6)
-    record = json.loads((run / "record.json").read_text())
+    record = read_json(run / "record.json")
     record["run"] |= {"frames": 0, "height": 0, "width": 0}
-    (run / "record.json").write_text(json.dumps(record))
+    write_json(run / "record.json", record)
     build([run], tmp_path / "out", sheets_per_length=1)
     curves = pd.read_csv(tmp_path / "out" / "error_over_time.csv")
     assert curves["frame"].isna().all()
@@ -86,7 +85,7 @@ def test_pictures_are_drawn_again_only_when_they_would_differ(make_run, tmp_path
     with np.load(run / "cases" / "line-000" / "tracks.npz") as stored:
         arrays = dict(stored)
     arrays["tracks_NT2"] = arrays["tracks_NT2"] + 3.0
-    np.savez(run / "cases" / "line-000" / "tracks.npz", **arrays)
+    write_arrays(run / "cases" / "line-000" / "tracks.npz", arrays)
     build([run], tmp_path / "out", sheets_per_length=None)
     changed = [path.name for path in pictures if path.stat().st_mtime_ns != before[path]]
     assert changed == ["line-000_006f.webp"]

@@ -1,13 +1,11 @@
 """Metrics beside TrajError: groups, set scores, skips."""
 
-import json
-
 import numpy as np
 import pytest
 
 from toraeval.report import build, measures
 from toraeval.report.collect import collect
-from toraeval.store import write_json
+from toraeval.sealed import read_json, write_json
 
 FVD = {
     "looks_at": "video",
@@ -27,7 +25,7 @@ def scored(make_run, tmp_path):
             f"{line},{'' if i == 1 and not shift else i + shift},{10 * i}" for i, line in enumerate(table[1:])
         ]
         (run / "cases.csv").write_text("\n".join(table) + "\n")
-        stored = json.loads((run / "definitions.json").read_text())
+        stored = read_json(run / "definitions.json")
         stored["flicker"] = {"looks_at": "video", "direction": "lower", "unit": "levels"}
         stored["smoothness"] = {"looks_at": "tracks", "direction": "higher"}
         stored["fvd"] = FVD

@@ -9,6 +9,7 @@ import pytest
 
 from toraeval.report import curves, measures, tables
 from toraeval.report.collect import collect
+from toraeval.sealed import read_json, write_json
 from toraeval.stats import bootstrap_mean
 
 REQUIRED = (
@@ -125,13 +126,13 @@ def test_clips_of_different_lengths_are_laid_over_one_clock():
 
 def test_partial_runs_are_marked(make_run, tmp_path):
     run = make_run(tmp_path, "tora", 6)
-    record = json.loads((run / "record.json").read_text())
+    record = read_json(run / "record.json")
     digest = "ab" * 32
     record |= {
         "partial": True,
         "fingerprints": {"generator": {"name": "tora", "files": {"weights_sha256": digest}}},
     }
-    (run / "record.json").write_text(json.dumps(record))
+    write_json(run / "record.json", record)
     group = only_group([run])
     rows = tables.table(group)
     assert rows.iloc[0][["partial", "weights"]].tolist() == ["yes", digest[:12]]

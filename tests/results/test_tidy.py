@@ -10,7 +10,7 @@ import pytest
 
 import toraeval
 from tests.report.conftest import write_run
-from toraeval.store import write_json
+from toraeval.sealed import write_json
 from toraeval.types import UserError
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from toraeval import store
-from toraeval.keys import digest, file_sha256
+from toraeval import sealed
+from toraeval.keys import digest, file_sha256, state_of
 from toraeval.types import UserError
 
 
@@ -31,19 +32,18 @@ def files_sha256(files: Iterable[Path]) -> str:
 
 
 def remembered_sha256(file: Path) -> str:
-    """Return the SHA-256 (hex) of a file, from memory while its size and time of change are the same.
+    """Return the SHA-256 (hex) of a file, from memory while nothing in `keys.state_of` changes.
 
     Hashing an encoder of 20 GB takes a minute; `<cache>/hashes.json` spares it on every start but the first.
     """
     file = file.resolve()
-    stat = file.stat()
-    seen = [stat.st_size, stat.st_mtime_ns]
+    seen = list(state_of(file))
     memory = cache_dir() / "hashes.json"
-    known = read_notes(memory)
-    if known.get(str(file), [])[:2] != seen:
-        known = {**read_notes(memory), str(file): [*seen, file_sha256(file)]}
-        store.write_json(memory, known)
-    return str(known[str(file)][2])
+    *state, sha256 = (sealed.read_json(memory) or {}).get(str(file)) or [""]
+    if state != seen:
+        sha256 = file_sha256(file)
+        sealed.write_json(memory, {**(sealed.read_json(memory) or {}), str(file): [*seen, sha256]})
+    return str(sha256)
 
 
 def need_disk(folder: Path, num_bytes: int, purpose: str) -> None:
@@ -75,8 +75,11 @@ def read_notes(file: Path) -> dict[str, Any]:
         UserError: the file is damaged.
     """
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{file} is damaged ({error}); run: rm '{file}'") from error
+        return sealed.require_json(file) or {}
+    except sealed.Damaged as damaged:
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            notes = json.loads(file.read_bytes())
+            # as earlier versions wrote it: entries only, and no checksum or what damage left of one
+            if isinstance(notes, dict) and all(isinstance(entry, dict) for entry in notes.values()):
+                return notes
+        raise UserError(f"{damaged}; run: rm '{file}'") from damaged

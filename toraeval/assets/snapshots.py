@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from toraeval import store
+from toraeval import sealed
 from toraeval.assets.cache import cache_dir, need_disk, offline, read_notes, remembered_sha256
 from toraeval.assets.table import Snapshot, fetch_command
 from toraeval.optional import require
@@ -90,7 +90,7 @@ def fetch_snapshot(name: str, snapshot: Snapshot, revision: str | None, say: Cal
                 f"removed; try again: {fetch_command(name)}"
             )
     entry = {"repo": snapshot.repo, "revision": info.sha, "files": found}
-    store.write_json(lock, {**read_notes(lock), name: entry})
+    sealed.write_json(lock, {**read_notes(lock), name: entry})
     return folder
 
 

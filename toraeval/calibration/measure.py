@@ -14,7 +14,7 @@ import numpy as np
 
 from toraeval import registry
 from toraeval.calibration.conditions import Clip
-from toraeval.store import read_json, write_json
+from toraeval.sealed import read_json, write_json
 from toraeval.trajectories.tapvid import tapvid_metrics, to_raster
 from toraeval.types import Case, Tracks, Trajectories, UserError
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from toraeval.calibration.conditions import DAMAGED_FRAMES, DAMAGES, FAST, SLOW
-from toraeval.store import atomic
+from toraeval.sealed import atomic
 
 GROUPS = ("frames", "family", "speed", "occlusion", "objects")
 ORDER = ("none", "partly", "crossing", "slow", "medium", "fast", *DAMAGES)

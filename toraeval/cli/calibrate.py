@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
         )
     from toraeval import calibration, registry
     from toraeval.disk import require_writable
-    from toraeval.store import atomic, write_text
+    from toraeval.sealed import atomic, write_text
 
     folder = Path(values["results"])
     require_writable(folder)

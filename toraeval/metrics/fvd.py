@@ -5,7 +5,6 @@ Legend of the shape suffixes: D features.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +18,7 @@ from toraeval.metrics.feature_sets import collect
 from toraeval.metrics.paths import NO_VIDEO, definition_of
 from toraeval.metrics.reference import NO_REFERENCE, reference_video
 from toraeval.metrics.video_features import RECIPES, video_features
-from toraeval.store import atomic
+from toraeval.sealed import read_arrays, write_arrays
 from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
 
 VERSION = "2"
@@ -145,15 +144,16 @@ class FVD:
         if self.cache is not None and case.content_hash:
             identity = (self._features.fingerprint(), self.clip_stride)
             key = digest("reference", identity, case.content_hash, case.frames, case.height, case.width)
-            file = self.cache / f"{key[:32]}.npy"
-            known = _stored(file)
+            file = self.cache / f"{key[:32]}.npz"
+            known = read_arrays(file)
             if known is not None:
-                return known
+                features: FloatArray = known["features"]
+                return features
         reference = reference_video(self.name, case)
         assert reference is not None
         features = self._features(reference.frames_TCHW, self.clip_stride)
         if file is not None:
-            atomic(file, lambda temporary: _save(temporary, features))
+            write_arrays(file, {"features": features})
         return features
 
     def pool(self, contributions: Mapping[str, Mapping[str, FloatArray]]) -> Score:
@@ -224,18 +224,3 @@ def _columns(backbone: str, suffix: str) -> dict[str, str]:
         f"{column}_high": "upper end of the 95 % interval over cases",
         f"{column}_inf": "extrapolated to infinitely many videos",
     }
-
-
-def _save(file: Path, features: FloatArray) -> None:
-    with file.open("wb") as handle:
-        np.save(handle, features)
-
-
-def _stored(file: Path) -> FloatArray | None:
-    try:
-        with file.open("rb") as handle:
-            features = np.load(handle, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        return None  # an unreadable file is a missing one: it is made again
-    whole = features.ndim == 2 and features.dtype == np.float64 and bool(np.isfinite(features).all())
-    return features if whole else None

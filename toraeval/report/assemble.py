@@ -9,7 +9,7 @@ from pathlib import Path
 from toraeval.report import claims, figures, html, measures, pictures, sheets, tables
 from toraeval.report.collect import Group, collect
 from toraeval.report.curves import error_over_time
-from toraeval.store import write_text
+from toraeval.sealed import require_no_link, sweep, write_text
 
 
 def build(
@@ -37,6 +37,11 @@ def build(
     """
     groups = collect(run_dirs, only)
     root = Path(out_dir)
+    for group in groups:
+        folder = root if len(groups) == 1 else root / group.name
+        for place in (folder, folder / "samples"):
+            require_no_link(root, place)
+            sweep(place)
     written: list[Path] = []
     for group in groups:
         written += _write(group, root if len(groups) == 1 else root / group.name, sheets_per_length)

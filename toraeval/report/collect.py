@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ import pandas as pd
 
 from toraeval import registry
 from toraeval.metrics.readings import mean_over
-from toraeval.results import RunResult, load_run
+from toraeval.results import DEFINITIONS, RunResult, load_run
+from toraeval.sealed import require_json
 from toraeval.types import FloatArray, UserError
 
 METRIC = "traj_error"
@@ -121,9 +121,7 @@ class Group:
         """Return the metric definitions that the runs recorded, by metric name."""
         merged: dict[str, Any] = {}
         for entry in self.entries:
-            path = Path(entry.run.run_dir) / "definitions.json"
-            if path.is_file():
-                merged |= json.loads(path.read_text(encoding="utf-8"))
+            merged |= require_json(Path(entry.run.run_dir) / DEFINITIONS) or {}
         return merged
 
     def records(self) -> dict[str, dict[str, Any]]:

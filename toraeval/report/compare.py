@@ -15,8 +15,8 @@ from toraeval.report import measures
 from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group, differing_clips
 from toraeval.report.measures import CONTROL, Measure
 from toraeval.results import RECORD, RunResult, load_run
+from toraeval.sealed import require_json
 from toraeval.stats import case_means, holm, paired_difference, without_interval
-from toraeval.store import read_json
 from toraeval.types import UserError
 
 ALPHA = 0.05
@@ -98,7 +98,7 @@ def find_pairs(a: str, b: str, results: Path, wanted: Mapping[str, str]) -> list
     runs_a, runs_b = _runs(a, results, wanted), _runs(b, results, wanted)
     if len(runs_a) == len(runs_b) == 1:
         return [Pair(runs_a[0], runs_b[0], problems_between(runs_a[0], runs_b[0]))]
-    benched = {results / name for name in (read_json(results / RECORD) or {}).get("runs", {})}
+    benched = {results / name for name in (require_json(results / RECORD) or {}).get("runs", {})}
     settings_a, settings_b = _by_setting(a, runs_a, benched), _by_setting(b, runs_b, benched)
     shared = [setting for setting in settings_a if setting in settings_b]
     if not shared:

@@ -12,8 +12,8 @@ import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL, Group
 from toraeval.report.pictures import KEY, is_drawn, picture_key
+from toraeval.sealed import add_tail, atomic
 from toraeval.stats import without_interval
-from toraeval.store import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,9 +117,12 @@ def _draw(curves: pd.DataFrame, group: Group, floors: Mapping[int, float], path:
         fontsize=11,
         handlelength=4,
     )
-    atomic(
-        path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None, KEY: key})
-    )
+
+    def save(temporary: Path) -> None:
+        figure.savefig(temporary, format="png", metadata={"Software": None, KEY: key})
+        add_tail(temporary)
+
+    atomic(path, save)
 
 
 def _without_needless_reference(curves: pd.DataFrame) -> pd.DataFrame:

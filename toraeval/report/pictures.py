@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toraeval import sealed
 from toraeval.keys import digest, file_sha256
 
 if TYPE_CHECKING:
@@ -32,8 +34,15 @@ def picture_key(*content: Any, code: tuple[str, ...]) -> str:
 
 
 def is_drawn(path: Path, key: str) -> bool:
-    """Return True if `path` is a picture that was drawn under this key."""
-    return _key_of(path) == key
+    """Return True if `path` is a picture that was drawn under this key, byte for byte."""
+    if _key_of(path) != key:
+        return False
+    try:
+        sealed.require_tail(path)
+    except sealed.Damaged as error:
+        sealed.report(error)
+        return False
+    return True
 
 
 def save_keyed(picture: Image, path: Path, key: str) -> None:
@@ -43,6 +52,7 @@ def save_keyed(picture: Image, path: Path, key: str) -> None:
     named = Exif()
     named[KEY_TAG] = key
     picture.save(path, format="WEBP", quality=80, method=4, exif=named)
+    sealed.add_tail(path)
 
 
 def drop_former(folder: Path, current: Iterable[Path]) -> list[Path]:
@@ -66,6 +76,6 @@ def _key_of(path: Path) -> str | None:
     try:
         with Image.open(path) as picture:
             found = picture.info.get(KEY) or picture.getexif().get(KEY_TAG)
-    except (OSError, UnidentifiedImageError):
-        return None
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, UnidentifiedImageError):
+        return None  # what damage makes of a picture
     return found if isinstance(found, str) else None

@@ -20,8 +20,9 @@ from toraeval.keys import file_sha256
 from toraeval.report.collect import METRIC, Entry, Group
 from toraeval.report.pictures import is_drawn, picture_key, save_keyed
 from toraeval.results import CaseResult
+from toraeval.sealed import atomic, read_json
 from toraeval.stats import case_means
-from toraeval.store import TRACKS, VIDEO_META, atomic, read_json
+from toraeval.store import TRACKS, VIDEO_META
 from toraeval.trajectories import draw
 from toraeval.trajectories.draw import draw_paths
 from toraeval.types import ByteArray, UserError
@@ -192,7 +193,10 @@ def _sample_of(entry: Entry, case: str) -> str | None:
 def _video_of(entry: Entry, case: str) -> Path | None:
     """Return the kept video of a case, None also where it was never tracked: the sheet shows the other models."""
     sample = _sample_of(entry, case)
-    if sample is None or not (entry.run.run_dir / "cases" / sample / TRACKS).is_file():
+    if sample is None:
+        return None
+    scored = entry.cases["status"][entry.cases["sample"].astype(str) == sample].eq("ok").any()
+    if not scored and not (entry.run.run_dir / "cases" / sample / TRACKS).is_file():
         return None
     return entry.run.video_file(sample)
 

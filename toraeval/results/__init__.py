@@ -11,6 +11,7 @@ from toraeval.results.run import (
     CaseResult,
     RunResult,
     load_run,
+    table_hashes,
 )
 from toraeval.results.tidy import Results, load_results
 
@@ -28,6 +29,7 @@ __all__ = [
     "load_results",
     "load_run",
     "read_rows",
+    "table_hashes",
     "write_definitions",
     "write_tables",
 ]

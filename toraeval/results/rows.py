@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from toraeval.results.run import CASES, DEFINITIONS, SKIPS, TIMINGS
-from toraeval.store import SCORE, RunStore, read_json, write_json, write_text
+from toraeval.sealed import read_json, write_json, write_text
+from toraeval.store import SCORE, RunStore
 
 FIRST = (
     "sample", "case", "seed", "model", "suite", "frames", "height", "width", "fps", "status", "error",
@@ -19,6 +20,9 @@ END = ("video_sha256", "fingerprint")
 TIMING = ("sample", "case", "seed", "generate_s", "track_s", "score_s")
 SKIP = ("sample", "case", "seed", "metric", "reason")
 MAIN_METRIC = "traj_error"
+DAMAGED = (
+    "its stored scores differ from their checksum; ask for this sample again, and they are computed again"
+)
 
 
 def read_rows(store: RunStore, versions: Mapping[str, str], floor: RunStore | None) -> list[dict[str, Any]]:
@@ -39,6 +43,8 @@ def read_rows(store: RunStore, versions: Mapping[str, str], floor: RunStore | No
         row: dict[str, Any] = {**facts, "error": "", "status": "unscored", "skips": {}}
         if failure is not None:
             row |= {"status": "failed", "error": failure["error"]}
+        elif slot.has_damaged_scores():
+            row |= {"status": "failed", "error": DAMAGED}
         else:
             scores = slot.scores()
             for name in sorted(scores, key=lambda name: (name != MAIN_METRIC, name)):

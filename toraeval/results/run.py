@@ -5,16 +5,18 @@ Shape legend: N objects, T frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from toraeval.store import PREVIEW, SCORE_ARRAYS, SET_SCORES, TRACKS, VIDEO, read_json
+from toraeval.keys import current_sha256
+from toraeval.sealed import Damaged, require_arrays, require_json
+from toraeval.store import SCORE, SCORE_ARRAYS, SET_SCORES, TRACKS, Slot
 from toraeval.types import BoolArray, FloatArray, UserError
 
 CASES, TIMINGS, SKIPS = "cases.csv", "timings.csv", "skips.csv"
@@ -69,12 +71,12 @@ class RunResult:
     @cached_property
     def record(self) -> dict[str, Any]:
         """The reproducibility record."""
-        return read_json(self.run_dir / RECORD) or {}
+        return require_json(self.run_dir / RECORD) or {}
 
     @cached_property
     def set_scores(self) -> dict[str, dict[str, Any]]:
         """Values of the whole set: metric -> {version, key, values, skipped, samples}."""
-        return read_json(self.run_dir / SET_SCORES) or {}
+        return require_json(self.run_dir / SET_SCORES) or {}
 
     @cached_property
     def skips(self) -> pd.DataFrame:
@@ -92,13 +94,13 @@ class RunResult:
         """Return paths, tracks and metric arrays of one sample.
 
         Raises:
-            UserError: the sample was never tracked.
+            UserError: the sample was never tracked, or a file of it is damaged.
         """
         folder = self.run_dir / "cases" / sample
-        if not (folder / TRACKS).is_file():
-            raise UserError(f"{folder}: no tracks; run the command in {self.run_dir / RECORD} again")
-        with np.load(folder / TRACKS, allow_pickle=False) as stored:
-            tracks = {name: stored[name] for name in stored.files if name != "meta"}
+        with self._again():
+            tracks = require_arrays(folder / TRACKS)
+        if tracks is None:
+            raise UserError(f"{folder}: no tracks; {self.cure}")
         return CaseResult(
             tracks["target_NT2"],
             tracks["target_visible_NT"],
@@ -109,31 +111,68 @@ class RunResult:
         )
 
     def video_file(self, sample: str) -> Path | None:
-        """Return the video that was kept of a sample, the lossless one if there are two, or None."""
-        folder = self.run_dir / "cases" / sample
-        return next((path for path in (folder / VIDEO, folder / PREVIEW) if path.is_file()), None)
+        """Return the video that was kept of a sample, the lossless one if there are two, or None.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        with self._again():
+            return Slot(self.run_dir / "cases" / sample).video_file()
 
     def load_arrays(self, sample: str) -> dict[str, FloatArray]:
-        """Return the arrays of every metric of one sample, named `<metric>/<array>`; none if it was never scored."""
-        path = self.run_dir / "cases" / sample / SCORE_ARRAYS
-        if not path.is_file():
-            return {}
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        """Return the arrays of every metric of one sample, named `<metric>/<array>`; none if it was never scored.
+
+        Raises:
+            UserError: they are damaged, or gone although the sample was scored.
+        """
+        folder = self.run_dir / "cases" / sample
+        with self._again():
+            stored = require_json(folder / SCORE)
+            arrays = require_arrays(folder / SCORE_ARRAYS)
+            scored = self.cases["status"][self.cases["sample"] == sample].eq("ok").any()
+            if arrays is None and stored is None and not scored:
+                return {}
+            if arrays is None or stored is None:
+                raise Damaged(f"{folder}: {SCORE} or {SCORE_ARRAYS} is missing")
+            if current_sha256(folder / SCORE_ARRAYS) != stored.get("arrays_sha256"):
+                raise Damaged(f"{folder / SCORE_ARRAYS} is not the file that {SCORE} belongs to")
+        return arrays
+
+    @property
+    def cure(self) -> str:
+        """What brings a damaged run folder back, in words."""
+        return f"run its command again: {self.record.get('command', 'python -m toraeval run ...')}"
+
+    @contextmanager
+    def _again(self) -> Iterator[None]:
+        try:
+            yield
+        except Damaged as error:
+            raise UserError(f"{error}; {self.cure}") from error
 
 
 def load_run(run_dir: str | Path) -> RunResult:
     """Read a run folder.
 
     Raises:
-        UserError: the folder is no finished run.
+        UserError: the folder is no finished run, or one of its tables is not what was written.
     """
     run_dir = Path(run_dir)
-    record = read_json(run_dir / RECORD)
+    try:
+        record = require_json(run_dir / RECORD)
+    except Damaged as error:
+        raise UserError(f"{error}; run the command of this run again, which writes it anew") from error
     if record is None or not (run_dir / CASES).is_file():
         raise UserError(
             f"{run_dir}: no {RECORD} and {CASES} here; give the folder of a run, see results/runs/"
         )
+    for name, sha256 in record.get("files", {}).items():
+        path = run_dir / name
+        if not path.is_file() or current_sha256(path) != sha256:
+            how = "differs from its checksum" if path.is_file() else "is missing"
+            raise UserError(
+                f"{path} {how}; run the command of this run again, which writes it anew: {record['command']}"
+            )
     cases = pd.read_csv(run_dir / CASES, dtype=dict.fromkeys(WORDS, str))
     timings = run_dir / TIMINGS
     if timings.is_file():
@@ -143,3 +182,9 @@ def load_run(run_dir: str | Path) -> RunResult:
     return RunResult(
         run["model"], run["suite"], run["frames"], run["height"], run["width"], run["tracker"], run_dir, cases
     )
+
+
+def table_hashes(run_dir: Path) -> dict[str, str]:
+    """Return the SHA-256 of every table of a run folder, by name; its record keeps them."""
+    names = (CASES, SKIPS, TIMINGS, DEFINITIONS, SET_SCORES)
+    return {name: current_sha256(run_dir / name) for name in names if (run_dir / name).is_file()}

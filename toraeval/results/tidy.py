@@ -111,7 +111,9 @@ def load_results(path: str | Path) -> Results:
         UserError: no finished run is there.
     """
     root = Path(path)
-    folders = sorted(file.parent for file in root.rglob(RECORD) if (file.parent / CASES).is_file())
+    # a run with one of its files missing is refused, not left out
+    found = {file.parent for name in (RECORD, CASES) for file in root.rglob(name)}
+    folders = sorted(folder for folder in found if (folder / "cases").is_dir())
     if not folders:
         raise UserError(
             f"{path}: no finished run below this folder; make one with: python -m toraeval run results={path}"

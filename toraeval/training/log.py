@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from toraeval.optional import require
-from toraeval.store import write_text
+from toraeval.sealed import write_text
 
 COLUMNS = ("step", "stage", "loss", "grad_norm", "lr", "clips", "size", "seconds")
 

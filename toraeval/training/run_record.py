@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from toraeval import assets, keys, store
+from toraeval import assets, keys, sealed
 from toraeval.config import TrainConfig
 from toraeval.models.tora import importers
 from toraeval.models.tora.config import STDiTConfig
@@ -65,7 +65,10 @@ def agree(path: Path, record: dict[str, Any], resumed: bool) -> None:
     Raises:
         UserError: something differs, so that going on would mix two trainings.
     """
-    before = store.read_json(path)
+    try:
+        before = sealed.require_json(path)
+    except sealed.Damaged as error:
+        raise UserError(f"train: {error}; delete it to resume without comparing the options") from error
     if resumed and before is not None:
         # a last stage may be made longer
         now, then = (
@@ -80,7 +83,7 @@ def agree(path: Path, record: dict[str, Any], resumed: bool) -> None:
                 f"({_difference(then.get(name), now[name])}); give the same options, or begin anew in another "
                 "folder: folder=PATH"
             )
-    store.write_json(path, record)
+    sealed.write_json(path, record)
 
 
 def _difference(then: Any, now: Any) -> str:

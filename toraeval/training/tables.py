@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from toraeval.store import write_text
+from toraeval.sealed import write_text
 
 Row = Mapping[str, object]
 

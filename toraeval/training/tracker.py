@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
 from toraeval.models.weight_files import write_safetensors
-from toraeval.store import atomic
+from toraeval.sealed import atomic
 from toraeval.suites.shapes_world import WORLD_SEED
 from toraeval.trackers.correlation_net import CorrelationTracker, NetConfig
 from toraeval.trackers.shapes_tracker import WEIGHTS, to_input

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from toraeval.store import read_json, write_json
+from toraeval.sealed import read_json, write_json
 from toraeval.training import nano
 from toraeval.training.command import run_command
 from toraeval.training.learners import Learner, learner
