@@ -10,8 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from toraeval.keys import digest
 from toraeval.metrics.areas import check_video
 from toraeval.metrics.feature_sets import collect
