@@ -14,6 +14,7 @@ from av.video.reformatter import Interpolation
 from toraeval.types import ByteArray
 
 CONVERSION = "bicubic chroma, full resolution, accurate rounding, bit-exact"
+_EXACT = ("gbrp", "rgb24", "bgr24", "rgb0", "bgr0", "0rgb", "0bgr")  # copied, without any arithmetic
 _FLAGS = (
     Interpolation.BICUBIC
     | Interpolation.FULL_CHR_H_INT
@@ -28,6 +29,8 @@ def to_rgb(frame: av.VideoFrame) -> tuple[ByteArray, bool]:
 
     Matrix and range are those the file states; BT.601 where it states none, as FFmpeg takes it.
     """
+    if frame.format.name in _EXACT:
+        return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8), False
     alpha = any(component.is_alpha for component in frame.format.components) or frame.format.has_palette
     if not alpha:
         return np.asarray(frame.to_ndarray(format="rgb24", interpolation=_FLAGS), dtype=np.uint8), False
