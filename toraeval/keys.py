@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from functools import lru_cache
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 
 SHORT = 10
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_MAX_ID = 80
 
 
 def plain(value: Any) -> Any:
@@ -52,6 +55,15 @@ def digest(*parts: Any) -> str:
 def short(full: str) -> str:
     """Return the part of a hash that goes into folder names and tables."""
     return full[:SHORT]
+
+
+def safe_id(name: str) -> str:
+    """Return `name` made safe as a folder name; one that had to change carries a hash, so that it stays unique."""
+    cleaned = _UNSAFE.sub("_", name).strip("._")
+    if cleaned == name and 0 < len(name) <= _MAX_ID:
+        return name
+    mark = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{cleaned[: _MAX_ID - 7] or 'case'}-{mark}"
 
 
 def video_key(generator: Any, case_hash: str, frames: int, height: int, width: int, seed: int) -> str:

@@ -57,6 +57,7 @@ class Report:
         floor: what the ground-truth run did, or None.
         disk_bytes: size of the run folder.
         wall_s: seconds.
+        scores: whether scoring was asked for.
     """
 
     result: RunResult
@@ -65,13 +66,15 @@ class Report:
     floor: Report | None = None
     disk_bytes: int = 0
     wall_s: float = 0.0
+    scores: bool = True
 
     @property
     def exit_code(self) -> int:
-        """0; 1 if some samples failed; 2 or 3 if none worked and the user can fix it."""
+        """0; 1 if some samples failed or nothing was scored; 2 or 3 if none worked and the user can fix it."""
         failed = [outcome for outcome in self.outcomes if outcome.failed]
         if not failed:
-            return self.floor.exit_code if self.floor else 0
+            nothing_scored = self.scores and not (self.result.cases["status"] == "ok").any()
+            return 1 if nothing_scored else self.floor.exit_code if self.floor else 0
         codes = {outcome.exit_code for outcome in failed}
         nothing_worked = self.cached == 0 and len(failed) == len(self.outcomes)
         return codes.pop() if nothing_worked and len(codes) == 1 else 1
@@ -127,7 +130,15 @@ def run(
                     break
         result = requested_only(results.load_run(plan.run_dir), plan)
         _announce(progress, _readings(result.cases.to_dict("records")))
-    return Report(result, outcomes, cached, floor, disk_use(plan.run_dir), time.perf_counter() - start)
+    return Report(
+        result,
+        outcomes,
+        cached,
+        floor,
+        disk_use(plan.run_dir),
+        time.perf_counter() - start,
+        "score" in plan.options.stages,
+    )
 
 
 def _readings(rows: list[dict[str, Any]]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from toraeval import registry
 from toraeval.config import KEEP, STAGES
-from toraeval.keys import canonical, comparability, digest, short
+from toraeval.keys import canonical, comparability, digest, safe_id, short
 from toraeval.results import MAIN_METRIC
 from toraeval.store import RunStore, Slot, sample_id
 from toraeval.types import Case, UserError
@@ -128,7 +128,10 @@ class Plan:
             self.width,
         )
         length = f"{self.frames}f-{self.width}x{self.height}-" if self.frames else ""
-        return self.options.results / "runs" / self.suite / self.model / (length + short(key))
+        # labels and suites are anybody's words: as folder names they must not lead out of the results
+        return (
+            self.options.results / "runs" / safe_id(self.suite) / safe_id(self.model) / (length + short(key))
+        )
 
     @cached_property
     def store(self) -> RunStore:
@@ -258,6 +261,7 @@ def plan_run(config: Mapping[str, Any]) -> Plan:
     if hasattr(generator, "check"):
         generator.check(frames, height, width)
     every, suite_fingerprint = _suite(canonical(config["suite"]), frames, height, width)
+    _check_ids(every)
     cases = choose(every, config.get("samples"), config.get("limit"))
     return Plan(
         model=getattr(generator, "label", None) or generator.name,
@@ -274,8 +278,24 @@ def plan_run(config: Mapping[str, Any]) -> Plan:
         options=options,
         config=config,
         rebuild=("toraeval.plan:plan_run", config),
-        notes=path_notes([case for _, case in cases]),
+        notes=(*getattr(generator, "notes", ()), *path_notes([case for _, case in cases])),
     )
+
+
+def _check_ids(cases: Sequence[Case]) -> None:
+    """Refuse case ids that are no folder names: a sample's files lie in a folder of that name.
+
+    Raises:
+        UserError: an id with other characters than letters, digits, `.`, `_` and `-`, or one that is there twice.
+    """
+    seen: set[str] = set()
+    for case in cases:
+        if case.id != safe_id(case.id) or case.id.lower() in seen:
+            raise UserError(
+                f"suite {case.suite}: case id {case.id!r}; allowed: up to 80 letters, digits, '.', '_' and '-', "
+                "each once (upper and lower case count as equal)"
+            )
+        seen.add(case.id.lower())
 
 
 @lru_cache(maxsize=8)

@@ -2,59 +2,41 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from toraeval import geometry, keys, registry, textfiles, videoio
-from toraeval.keys import digest, short
-from toraeval.models.clip_listing import video_files
-from toraeval.models.precomputed import Precomputed
+from toraeval import geometry, keys, own_paths, pairing, registry, textfiles, videoio
+from toraeval.keys import digest, safe_id, short
+from toraeval.models.clip_listing import look_into
+from toraeval.models.picture_folder import measure_pictures, picture_files, read_pictures
+from toraeval.models.precomputed import Precomputed, files_sha256
 from toraeval.plan import Plan, options_of, path_notes
-from toraeval.suites.base import content_hash, safe_id
-from toraeval.trajectories import (
-    SUFFIXES as PATH_SUFFIXES,
-)
-from toraeval.trajectories import (
-    Clip,
-    NativeCase,
-    Reading,
-    case_name,
-    check_one_canvas,
-    is_companion,
-    is_native,
-    read_native,
-    read_paths,
-)
-from toraeval.types import Case, Trajectories, UserError
+from toraeval.suites.base import content_hash
+from toraeval.trajectories import Clip, Reading, check_one_canvas
+from toraeval.types import Case, Reference, Trajectories, UserError, Video
 
 ALIGNMENTS = ("resample", "cut")
-_OBJECT = re.compile(r"(?P<id>.+?)\.[0-9]+")
 
 
 @dataclass(frozen=True)
-class Paths:
-    """One named set of paths, read only when the size of its video is known.
+class OwnClip:
+    """One clip of the user with what belongs to it.
 
     Attributes:
-        name: case id of a native file, or the file's stem.
-        files: the files, one per object, or one for all.
-        native: the case of a native file.
+        file: video file or folder of pictures.
+        paths: its trajectories.
+        rule: how these were found.
+        reference: the clip that it is compared with, or None.
     """
 
-    name: str
-    files: tuple[Path, ...]
-    native: NativeCase | None = None
-
-    def read(self, reading: Reading, clip: Clip) -> Trajectories:
-        """Return the paths; a canvas that no file states is settled with the clip's size."""
-        if self.native is not None:
-            return self.native.trajectories
-        return read_paths(self.files, reading, clip)
+    file: Path
+    paths: own_paths.Paths
+    rule: str
+    reference: Path | None = None
 
 
 def plan_score(config: Mapping[str, Any]) -> Plan:
@@ -65,8 +47,6 @@ def plan_score(config: Mapping[str, Any]) -> Plan:
     Raises:
         UserError: nothing to pair, pairs that do not fit, or a malformed trajectory file.
     """
-    videos, paths = _videos(Path(config["videos"])), _paths(Path(config["trajectories"]))
-    pairs, rule = pair(videos, paths)
     limit = config.get("limit")
     if limit is not None and limit < 1:
         raise UserError(f"limit={limit}: allowed are whole numbers >= 1")
@@ -74,117 +54,128 @@ def plan_score(config: Mapping[str, Any]) -> Plan:
         raise UserError(registry.unknown("value of align", str(config["align"]), ALIGNMENTS))
     options = {name: config.get(name) or "auto" for name in ("format", "layout", "units")}
     reading = Reading(canvas=config.get("canvas"), **options)
+    clips, notes = _clips(config)
+    identity = {
+        "paths": [(name, clip.paths.identity()) for name, clip in clips.items()],
+        "references": [files_sha256(clip.reference) for clip in clips.values() if clip.reference],
+        "align": config["align"],
+        **keys.plain(reading),
+    }
+    suite = f"own-{short(digest(identity))}"
     allow_damaged = bool(config.get("allow_damaged"))
     cases, files = [], {}
-    suite = f"own-{short(digest([(video.stem, unit.name) for video, unit in pairs]))}"
-    for video, unit in pairs[:limit]:
-        case = _case(suite, video, unit, reading, config["align"], allow_damaged)
+    for clip in list(clips.values())[:limit]:
+        case, said = _case(suite, clip, reading, config["align"], allow_damaged)
         cases.append(case)
-        files[case.id] = video
+        notes += said
+        files[case.id] = clip.file
     check_one_canvas(case.trajectories for case in cases)
     source = Path(config["videos"]).resolve()
     label = config.get("label") or safe_id(source.name if source.is_dir() else source.parent.name)
+    generator = Precomputed.of_files(
+        files, label, cut=config["align"] == "cut", allow_damaged=allow_damaged, source=source
+    )
     return Plan(
         model=label,
         suite=suite,
         cases=tuple(enumerate(cases)),
-        suite_size=len(pairs),
+        suite_size=len(clips),
         frames=0,
         height=0,
         width=0,
-        generator=Precomputed.of_files(
-            files, label, cut=config["align"] == "cut", allow_damaged=allow_damaged
-        ),
+        generator=generator,
         tracker=registry.build("tracker", config["tracker"]),
         metrics={name: registry.build("metric", values) for name, values in config["metrics"].items()},
-        suite_fingerprint={"suite": suite, "pairs": rule, "align": config["align"], **keys.plain(reading)},
+        suite_fingerprint={"suite": suite, **identity},
         options=options_of(config),
         config=config,
         rebuild=("toraeval.scoring:plan_score", config),
-        notes=path_notes(cases),
+        notes=(*notes, *path_notes(cases)),
     )
 
 
-def pair(videos: list[Path], paths: list[Paths]) -> tuple[list[tuple[Path, Paths]], str]:
-    """Pair videos with paths, and say by which rule.
-
-    A single set of paths serves every video. Otherwise names decide (`walk.mp4` with `walk.txt` or the native
-    case `walk`); when no name fits and there are equally many, sorted order decides.
-
-    Raises:
-        UserError: some names fit and others do not, or no name fits and the counts differ.
-    """
-    if len(paths) == 1:
-        return [(video, paths[0]) for video in videos], "one set of paths for all videos"
-    by_name = {unit.name: unit for unit in paths}
-    unpaired = [video for video in videos if video.stem not in by_name]
-    if not unpaired:
-        return [(video, by_name[video.stem]) for video in videos], "by name"
-    if len(unpaired) == len(videos) and len(videos) == len(paths):
-        return list(zip(videos, paths, strict=True)), "in sorted order"
-    raise UserError(
-        f"score: {len(unpaired)} of {len(videos)} videos have no trajectories: "
-        + registry.unknown("trajectory name", unpaired[0].stem, by_name)
-        + "; name trajectory files (or cases) like the videos"
-    )
+def _clips(config: Mapping[str, Any]) -> tuple[dict[str, OwnClip], list[str]]:
+    """Return the clips that have paths, by name, and what was paired, assumed and left out, a line each."""
+    videos, notes = _listed(Path(config["videos"]), "videos")
+    matched = own_paths.match(list(videos), str(config["trajectories"]))
+    notes += matched.notes
+    references: Mapping[str, Path] = {}
+    if config.get("references"):
+        references, said = _references(list(videos), Path(config["references"]))
+        notes += said
+    clips = {
+        name: OwnClip(file, matched.pairs[name], matched.rule[name], references.get(name))
+        for name, file in videos.items()
+        if name in matched.pairs
+    }
+    return clips, notes
 
 
-def _videos(source: Path) -> list[Path]:
+def _listed(source: Path, option: str) -> tuple[Mapping[str, Path], list[str]]:
+    """Return the clips of a folder, or the one file, by name; and what else lies there."""
     if textfiles.is_file(source):
-        return [source]
+        return {source.stem: source}, []
     if not textfiles.is_folder(source):
-        raise UserError(f"videos={textfiles.shown(source)}: no such file or folder")
-    found = video_files(source)
-    if not found:
-        raise UserError(f"videos={source}: no video in this folder; allowed: {', '.join(videoio.SUFFIXES)}")
-    stems = [path.stem for path in found]
-    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
-    if twice:
-        raise UserError(f"videos={source}: several files are named {twice}; keep one of them")
-    return found
-
-
-def _paths(source: Path) -> list[Paths]:
-    if textfiles.is_file(source):
-        files = [source]
-    elif textfiles.is_folder(source):
-        files = sorted(path for path in source.iterdir() if path.suffix.lower() in PATH_SUFFIXES)
-        files = [path for path in files if not is_companion(path)]
-    else:
-        raise UserError(f"trajectories={textfiles.shown(source)}: no such file or folder")
-    units: list[Paths] = []
-    objects: dict[str, list[Path]] = {}
-    for path in files:
-        if is_native(path):
-            units += [Paths(case.id, (path,), case) for case in read_native(path)]
-        else:
-            name = case_name(path)
-            match = _OBJECT.fullmatch(name)
-            objects.setdefault(match["id"] if match and source.is_dir() else name, []).append(path)
-    units += [Paths(name, tuple(members)) for name, members in objects.items()]
-    if not units:
+        raise UserError(f"{option}={textfiles.shown(source)}: no such file or folder")
+    found = look_into(source)
+    if not found.files and picture_files(source):
+        return {source.resolve().name: source}, []
+    if not found.files:
         raise UserError(
-            f"trajectories={source}: no trajectory file here; allowed: {', '.join(PATH_SUFFIXES)}"
+            f"{option}={source}: no video in this folder{found.told()}; allowed: {', '.join(videoio.SUFFIXES)}, "
+            "and folders of numbered pictures"
         )
-    return sorted(units, key=lambda unit: unit.name)
+    told = found.told("")
+    return found.files, [f"{source.name}/ also holds what is not scored: {told}"] if told else []
 
 
-def _case(suite: str, path: Path, unit: Paths, reading: Reading, align: str, allow_damaged: bool) -> Case:
+def _references(clips: list[str], source: Path) -> tuple[dict[str, Path], list[str]]:
+    files, notes = _listed(source, "references")
+    found = pairing.pair_names(clips, list(files))
+    if not found.partner and len(clips) == len(files) == 1:
+        return {clips[0]: next(iter(files.values()))}, notes
+    if not found.partner:
+        raise UserError(
+            f"references={source}: none is named like a clip. Clips: {pairing.listed(clips)}. References: "
+            f"{pairing.listed(list(files))}. Name them alike"
+        )
+    notes.append(f"clips and references paired: {found.told()}")
+    if found.alone:
+        notes.append(f"without reference: {pairing.listed(found.alone)}")
+    if found.left_over:
+        notes.append(f"references without clip, not used: {pairing.listed(found.left_over)}")
+    return {clip: files[name] for clip, name in found.partner.items()}, notes
+
+
+def _facts(path: Path, allow_damaged: bool = False) -> videoio.VideoFacts | None:
+    """Return size, length and rate of a clip, or None for one that cannot be read: that is reported in its turn."""
     try:
-        video: videoio.VideoFacts | None = videoio.measure(path, allow_damaged)
+        return measure_pictures(path) if path.is_dir() else videoio.measure(path, allow_damaged)
     except UserError:
-        video = None  # read again, and reported, when its turn comes
+        return None
+
+
+def _case(
+    suite: str, clip: OwnClip, reading: Reading, align: str, allow_damaged: bool
+) -> tuple[Case, list[str]]:
+    video = _facts(clip.file, allow_damaged)
     size = (video.width, video.height) if video else (512, 512)
+    name = clip.file.name if clip.file.is_dir() else clip.file.stem
     if video:
-        given = unit.read(reading, Clip(size, video.frames, path.stem))
+        given = clip.paths.read(reading, Clip(size, video.frames, name))
     else:  # the case fails; nothing can be said of its paths
         given = Trajectories(np.zeros((1, 2, 2)), np.ones((1, 2), dtype=bool), size)
     frames = video.frames if video else given.num_frames
     target, how = _aligned(given.to_canvas(*size), frames, align)
-    prompt = unit.native.prompt if unit.native else ""
+    prompt = clip.paths.native.prompt if clip.paths.native else ""
     request = {"frames": target.num_frames, "height": size[1], "width": size[0], "align": align}
-    return Case(
-        id=safe_id(path.stem),
+    reference, notes = None, []
+    if clip.reference is not None:
+        reference, problem = _reference(clip.reference, target.num_frames, size, align)
+        request["reference"] = files_sha256(clip.reference) if reference else None
+        notes = [f"{name}: {problem}"] if problem else []
+    case = Case(
+        id=safe_id(name),
         suite=suite,
         prompt=prompt,
         trajectories=target,
@@ -194,14 +185,41 @@ def _case(suite: str, path: Path, unit: Paths, reading: Reading, align: str, all
         fps=video.fps if video else 1.0,
         seed=0,
         tags={
-            "paths": unit.name,
+            "paths": clip.paths.name,
+            "paths_by": clip.rule,
             "points": given.num_frames,
             "align": how,
             "canvas": list(given.canvas),
             "paths_read": "; ".join(given.notes),
+            **({"reference": clip.reference.name} if clip.reference and reference else {}),
         },
+        reference=reference,
         content_hash=content_hash(prompt, target, request, None),
     )
+    return case, notes
+
+
+def _reference(path: Path, frames: int, size: tuple[int, int], align: str) -> tuple[Any, str]:
+    """Return what reads the reference clip, or None and why it cannot be compared with."""
+    facts = _facts(path)
+    if facts is None:
+        return None, f"the reference {path.name} cannot be read, so nothing is compared with it"
+    longer = align == "cut" and facts.frames > frames
+    if (facts.width, facts.height) != size or (facts.frames != frames and not longer):
+        return None, (
+            f"the reference {path.name} has {facts.frames} frames of {facts.width}x{facts.height}, the clip {frames} "
+            f"of {size[0]}x{size[1]}, so nothing is compared with it; allowed: equal size and length"
+        )
+
+    def read() -> Reference:
+        video = read_pictures(path, facts.fps) if path.is_dir() else videoio.read(path)
+        return Reference(_first_frames(video, frames))
+
+    return read, ""
+
+
+def _first_frames(video: Video, frames: int) -> Video:
+    return replace(video, frames_TCHW=video.frames_TCHW[:frames])
 
 
 def _aligned(given: Trajectories, frames: int, align: str) -> tuple[Trajectories, str]:

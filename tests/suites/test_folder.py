@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toraeval.suites.base import safe_id
+from toraeval.keys import safe_id
 from toraeval.suites.folder import Folder
 from toraeval.types import UserError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 from tabulate import tabulate
@@ -18,22 +18,72 @@ COLUMNS = (
 
 def print_report(report: Report, command: str) -> pd.DataFrame:
     """Print the table of one run, what was done, where it is, and the command; return the table."""
-    rows = run_table(report)
+    rows, further = run_tables(report)
     print_table(rows)
+    print_metrics(further)
     print(done_line([report]))
+    for line in unscored_lines(report):
+        print(line)
     run_dir = report.result.run_dir
     print(f"{run_dir}/: cases.csv, record.json, cases/ ({megabytes(report.disk_bytes)} on disk)")
     print(f"command: {command}")
     return rows
 
 
-def run_table(report: Report) -> pd.DataFrame:
-    """Return the rows of the samples that were asked for, summarised as in `table1.csv`."""
+def run_tables(report: Report) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of the asked-for samples as in `table1.csv`, and their metrics as in `metrics.csv`."""
+    from toraeval.report import measures
     from toraeval.report.collect import collect
     from toraeval.report.tables import table
 
     groups = collect([report.result.run_dir], set(report.result.cases["sample"]))
-    return pd.concat([table(group) for group in groups], ignore_index=True)
+    rows = [table(group) for group in groups]
+    further = [measures.table(group) for group in groups]
+    return pd.concat(rows, ignore_index=True), pd.concat(further, ignore_index=True)
+
+
+def metrics_without_value(report: Report, asked: Collection[str]) -> dict[str, str]:
+    """Return the metrics of `asked` that have no value at all, with the reason; nothing where no clip was scored."""
+    _, further = run_tables(report)
+    mine = further[further["metric"].isin(list(asked))]
+    empty = mine.groupby("metric").filter(lambda part: part["value"].isna().all())
+    return {
+        name: next((reason for reason in part["skipped"] if reason), "no value")
+        for name, part in empty.groupby("metric", sort=False)
+    }
+
+
+def print_metrics(rows: pd.DataFrame) -> None:
+    """Print the main value of every metric beside TrajError, or why it has none, as Markdown."""
+    shown = rows[(rows["main"] == "yes") & (rows["metric"] != "traj_error")]
+    cells = [
+        [
+            row.column,
+            "" if pd.isna(row.value) else _short(row.value),
+            "" if pd.isna(row.low) else f"[{_short(row.low)}, {_short(row.high)}]",
+            str(row.cases),
+            row.direction,
+            row.unit if row.column == row.metric else "",
+            f"skipped: {row.skipped}" if row.skipped else "",
+        ]
+        for row in shown.itertuples()
+    ]
+    if cells:
+        heads = ["metric", "value", "95 % interval", "cases", "better", "unit", "note"]
+        print("\n" + tabulate(cells, headers=heads, tablefmt="github", disable_numparse=True) + "\n")
+
+
+def unscored_lines(report: Report) -> list[str]:
+    """Return how many clips were scored and which were not, with the reason; nothing where all were."""
+    cases = report.result.cases
+    unscored = cases[cases["status"] == "unscored"]
+    if unscored.empty:
+        return []
+    reasons = report.result.skips.groupby("sample")["reason"].first()
+    names = [f"{name} ({reasons.get(name, 'nothing was asked of it')})" for name in unscored["sample"]]
+    more = f" and {len(names) - 5} more (skips.csv)" if len(names) > 5 else ""
+    scored = int((cases["status"] == "ok").sum())
+    return [f"{scored} scored, {len(unscored)} unscored: {', '.join(names[:5])}{more}"]
 
 
 def print_table(rows: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +32,9 @@ def execute(config: dict[str, Any], command: str) -> Done:
     return carry_out(plan_run, config, command)
 
 
-def carry_out(make_plan: Callable[[dict[str, Any]], Any], config: dict[str, Any], command: str) -> Done:
+def carry_out(
+    make_plan: Callable[[dict[str, Any]], Any], config: dict[str, Any], command: str, verb: str = "run"
+) -> Done:
     """Make a plan and run it with a progress bar, then print what came out; with `dry_run`, what would be done.
 
     Raises:
@@ -39,8 +42,9 @@ def carry_out(make_plan: Callable[[dict[str, Any]], Any], config: dict[str, Any]
     """
     from toraeval import pipeline, requirements
     from toraeval.cli import dry_run
-    from toraeval.cli.output import print_report
+    from toraeval.cli.output import metrics_without_value, print_report
     from toraeval.cli.progress import Bar
+    from toraeval.config import default_metrics
 
     try:
         requirements.require(requirements.parts_of(config))
@@ -56,4 +60,7 @@ def carry_out(make_plan: Callable[[dict[str, Any]], Any], config: dict[str, Any]
     with Bar() as bar:
         report = pipeline.run(plan, bar, command)
     rows = print_report(report, command)
-    return Done(report.exit_code, rows.to_dict("records"))
+    without = metrics_without_value(report, set(plan.metrics) - set(default_metrics(verb)))
+    for name, reason in without.items():
+        print(f"metric {name} has no value: {reason}", file=sys.stderr)
+    return Done(report.exit_code or int(bool(without)), rows.to_dict("records"))

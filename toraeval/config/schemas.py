@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from toraeval import registry
 from toraeval.config import models, parts
@@ -97,6 +97,16 @@ def schema_of(kind: str, name: str) -> type:
         hint = hints.get(parameter.name, Any)
         fields.append((parameter.name, hint if hint in PLAIN else Any, made))
     return make_dataclass(f"{name}_options", fields)
+
+
+def default_metrics(verb: str) -> tuple[str, ...]:
+    """Return the metrics that a verb's YAML file chooses."""
+    loaded = OmegaConf.to_container(OmegaConf.load(conf_dir(verb) / f"{verb}.yaml"))
+    assert isinstance(loaded, dict)
+    for entry in loaded["defaults"]:
+        if isinstance(entry, dict) and "metric" in entry:
+            return tuple(entry["metric"])
+    return ()
 
 
 def choices(group: str) -> list[str]:

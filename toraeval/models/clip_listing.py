@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 from toraeval import textfiles
 from toraeval.models.picture_folder import picture_files
+from toraeval.pairing import fold
 from toraeval.store import sample_id
 from toraeval.types import UserError
 from toraeval.videoio import SUFFIXES, has_video_suffix
@@ -17,6 +19,8 @@ from toraeval.videoio import SUFFIXES, has_video_suffix
 MANIFESTS = ("manifest.json", "manifest.jsonl", "manifest.csv")
 COLUMNS = ("case", "file", "seed", "label", "notes")
 SHOWN = 5  # names listed in a message
+HIDDEN = re.compile(r"(?i)\..*|thumbs\.db|desktop\.ini|__macosx|@eadir|~\$.*")
+"""What systems and tools leave in folders: dot files, thumbnails, folder settings, resource forks, office locks."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,13 @@ class Listing:
         files: video file, or folder of numbered PNG frames.
         notes: what the manifest says of a clip, where it says anything.
         label: name of the method, or None where nothing states one.
+        passed_over: what lies beside the clips and is not one, in words.
     """
 
     files: Mapping[str, Path]
     notes: Mapping[str, str] = field(default_factory=dict)
     label: str | None = None
+    passed_over: str = ""
 
 
 def list_clips(place: Path, label: str | None = None) -> Listing:
@@ -57,23 +63,77 @@ def list_clips(place: Path, label: str | None = None) -> Listing:
         raise UserError(f"{place} has {' and '.join(path.name for path in manifests)}; keep one manifest")
     if manifests:
         return _from_manifest(manifests[0], label)
-    files: dict[str, Path] = {}
-    for path in video_files(place) + [p for p in sorted(place.iterdir()) if p.is_dir() and picture_files(p)]:
-        name = path.name if path.is_dir() else path.stem
-        if name in files:
-            raise UserError(f"{place}: {files[name].name} and {path.name} name the same case; keep one")
-        files[name] = path
-    if not files:
+    found = look_into(place)
+    if not found.files:
         raise UserError(
-            f"model precomputed: no video in {place}; allowed: {', '.join(SUFFIXES)}, folders of PNG frames, or a "
-            f"manifest ({', '.join(MANIFESTS)})"
+            f"model precomputed: no video in {place}{found.told()}; allowed: {', '.join(SUFFIXES)}, folders of "
+            f"numbered pictures, or a manifest ({', '.join(MANIFESTS)})"
         )
-    return Listing(files)
+    return Listing(found.files, passed_over=found.told("also holds what is no clip: "))
 
 
-def video_files(folder: Path) -> list[Path]:
-    """Return the video files of a folder, sorted by name."""
-    return sorted(path for path in folder.iterdir() if has_video_suffix(path) and path.is_file())
+@dataclass(frozen=True)
+class Found:
+    """What lies in a folder of clips.
+
+    Attributes:
+        files: name without suffix -> video file, or folder of numbered pictures.
+        passed_over: what is there beside them, with the reason why it is no clip.
+        hidden: number of files that systems and tools leave behind.
+    """
+
+    files: Mapping[str, Path]
+    passed_over: Mapping[str, str]
+    hidden: int
+
+    def told(self, before: str = " (not a clip: ") -> str:
+        """Return what is not a clip in words, with `before` in front; empty where everything is one."""
+        words = [f"{name} ({reason})" for name, reason in self.passed_over.items()]
+        if self.hidden:
+            words.append(f"{self.hidden} hidden file{'s' * (self.hidden > 1)}")
+        if not words:
+            return ""
+        return f"{before}{few(words)}" + ")" * before.count("(")
+
+
+def look_into(folder: Path) -> Found:
+    """Return the clips of a folder by name, and everything else in it with the reason why it is not one.
+
+    Raises:
+        UserError: two clips of one name, or of names that differ in case only.
+    """
+    files: dict[str, Path] = {}
+    passed_over: dict[str, str] = {}
+    hidden = 0
+    same: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if HIDDEN.match(path.name):
+            hidden += 1
+            continue
+        reason = _no_clip(path)
+        if reason:
+            passed_over[path.name] = reason
+            continue
+        name = path.name if path.is_dir() else path.stem
+        twin = same.setdefault(fold(name), path)
+        if twin is not path:
+            raise UserError(f"{folder}: {twin.name} and {path.name} name the same clip; keep one")
+        files[name] = path
+    return Found(files, passed_over, hidden)
+
+
+def _no_clip(path: Path) -> str:
+    """Return why something in a folder of clips is not one, or nothing."""
+    if path.is_symlink() and not path.exists():
+        return "broken link"
+    if path.is_dir():
+        if picture_files(path):
+            return ""
+        inside = sum(has_video_suffix(child) for child in path.rglob("*"))
+        return f"folder with {inside} videos, score it by itself" if inside else "folder without clips"
+    if not path.is_file():
+        return "not a file"
+    return "" if has_video_suffix(path) else "not a video"
 
 
 def few(names: list[str]) -> str:

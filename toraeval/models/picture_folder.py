@@ -10,6 +10,9 @@ import numpy as np
 
 from toraeval import videoio
 from toraeval.types import UserError, Video
+from toraeval.videoio import VideoFacts
+
+DEFAULT_FPS = 8.0
 
 
 def picture_files(folder: Path) -> list[Path]:
@@ -61,6 +64,16 @@ def read_pictures(folder: str | os.PathLike[str], fps: float) -> Video:
         "fps_from": "case",
     }
     return Video.from_thwc(np.stack(frames), fps, info)
+
+
+def measure_pictures(folder: Path, fps: float = DEFAULT_FPS) -> VideoFacts:
+    """Return size and length of a clip that lies as pictures, at a rate that pictures do not state.
+
+    Raises:
+        UserError: as `read_pictures`.
+    """
+    video = read_pictures(folder, fps)
+    return VideoFacts(video.width, video.height, video.num_frames, fps)
 
 
 def _last_number(file: Path) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toraeval import videoio
-from toraeval.keys import digest, file_sha256
+from toraeval.keys import digest, file_sha256, short
 from toraeval.models.clip_listing import Listing, few, list_clips
 from toraeval.models.picture_folder import picture_files, read_pictures
 from toraeval.store import sample_id
@@ -19,7 +19,7 @@ FRAMES = "{frames}"
 
 
 class Precomputed:
-    """Clips named by case id (`<case>.mp4`, `<case>.seed1.mp4`, or a folder of numbered PNG frames), or a manifest.
+    """Clips named by case id (`<case>.mp4`, `<case>.seed1.mp4`, or a folder of numbered pictures), or a manifest.
 
     A manifest is `manifest.json` (`{id: file}`), or `manifest.csv` or `manifest.jsonl` with case, file and, if you
     like, seed, label and notes; files are relative to it.
@@ -45,6 +45,7 @@ class Precomputed:
     ) -> None:
         self.videos, self.cut, self.allow_damaged = videos, cut, allow_damaged
         self._wanted = label
+        self._source: Path | None = None
         self._places: dict[Path, Listing] = {}
         stated = self._clips(0).label if FRAMES not in videos else label
         place = Path(videos.split(FRAMES)[0]).resolve()
@@ -52,13 +53,29 @@ class Precomputed:
 
     @classmethod
     def of_files(
-        cls, files: Mapping[str, Path], label: str, cut: bool = False, allow_damaged: bool = False
+        cls,
+        files: Mapping[str, Path],
+        label: str,
+        cut: bool = False,
+        allow_damaged: bool = False,
+        source: Path | None = None,
     ) -> Precomputed:
-        """Return a generator over given files, by sample id."""
+        """Return a generator over given files, by sample id; `source` is the place that they come from."""
         made = cls.__new__(cls)
         made.videos, made.label, made.cut, made.allow_damaged = "", label, cut, allow_damaged
+        made._source = source
         made._places = {Path(): Listing(files)}
         return made
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What lies beside the clips and is none."""
+        told = [f"{place.name}/ {listing.passed_over}" for place, listing in self._places.items()]
+        return tuple(
+            f"model {self.label}: {words}"
+            for words, listing in zip(told, self._places.values(), strict=True)
+            if listing.passed_over
+        )
 
     def check(self, frames: int, height: int, width: int) -> None:
         """Refuse a length for which there are no clips.
@@ -75,8 +92,17 @@ class Precomputed:
         return self._places[place]
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return name, version, label and rule; `case_fingerprint` covers the files."""
-        made = {"model": self.name, "version": self.version, "label": self.label, "cut": self.cut}
+        """Return name, version, label, rule and a hash of the place; `case_fingerprint` covers the files.
+
+        Two folders of one name are two methods, so they never share a run folder.
+        """
+        made = {
+            "model": self.name,
+            "version": self.version,
+            "label": self.label,
+            "cut": self.cut,
+            "place": short(digest(str((self._source or Path(self.videos)).resolve()))),
+        }
         return {**made, "allow_damaged": True} if self.allow_damaged else made
 
     def case_fingerprint(self, case: Case) -> dict[str, Any]:
@@ -84,7 +110,7 @@ class Precomputed:
         prefix = f"{case.id}.seed"
         files = self._clips(case.frames).files
         mine = {name: path for name, path in files.items() if name == case.id or name.startswith(prefix)}
-        return {name: _sha256(path) for name, path in sorted(mine.items())}
+        return {name: files_sha256(path) for name, path in sorted(mine.items())}
 
     def check_case(self, case: Case, seed: int) -> None:
         """Refuse a case without a clip; no clip is read.
@@ -128,7 +154,7 @@ class Precomputed:
         return replace(video, info={**info, "length_mode": length_mode})
 
 
-def _sha256(path: Path) -> str | None:
+def files_sha256(path: Path) -> str | None:
     """Return the hash of a file, or of the pictures in a folder; None for what is gone."""
     if path.is_dir():
         return digest([(picture.name, file_sha256(picture)) for picture in picture_files(path)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,8 +12,6 @@ from toraeval.types import ByteArray, Case, Trajectories, UserError
 
 MIN_FRAMES = 2
 MIN_SIDE = 16
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_MAX_ID = 80
 
 
 class Suite(Protocol):
@@ -53,15 +50,6 @@ def check_request(suite: str, frames: int, height: int, width: int, limit: int |
         raise UserError(f"suite {suite}: size {width}x{height}; allowed: {MIN_SIDE} pixels and more per side")
     if limit is not None and limit < 1:
         raise UserError(f"suite {suite}: limit={limit}; allowed: whole numbers >= 1, or none")
-
-
-def safe_id(name: str) -> str:
-    """Return `name` made safe as a folder name; one that had to change carries a hash, so that it stays unique."""
-    cleaned = _UNSAFE.sub("_", name).strip("._")
-    if cleaned == name and 0 < len(name) <= _MAX_ID:
-        return name
-    mark = hashlib.sha256(name.encode()).hexdigest()[:6]
-    return f"{cleaned[: _MAX_ID - 7] or 'case'}-{mark}"
 
 
 def case_seed(identifier: str) -> int:

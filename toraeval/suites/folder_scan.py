@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toraeval import textfiles, videoio
+from toraeval.keys import safe_id
 from toraeval.suites import first_frame
-from toraeval.suites.base import safe_id
 from toraeval.trajectories import (
     SUFFIXES,
     Clip,

@@ -1,0 +1,139 @@
+"""Which file belongs to which clip: by name, never by order.
+
+Names are matched exactly, then without regard to case and Unicode form (NFC, NFD), then by number (`video_1` with
+`traj_01`). What fits in no such way stays alone; the caller says so or refuses.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+SHOWN = 12  # names listed in a message
+_NUMBER = re.compile(r"[0-9]+")
+_OBJECT = re.compile(r"(?i)(?P<name>.+)\.obj(?:ect)?[-_]?(?P<number>[0-9]+)")
+_PLAIN_NUMBER = re.compile(r"(?P<name>.+)\.(?P<number>[0-9]+)")
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What `pair_names` found.
+
+    Attributes:
+        partner: name -> name of its partner.
+        rule: name -> how its partner was found: `name`, `name without case or accents' form`, `number`.
+        alone: names without partner, in their order.
+        left_over: partners without name, in their order.
+    """
+
+    partner: Mapping[str, str]
+    rule: Mapping[str, str]
+    alone: tuple[str, ...] = ()
+    left_over: tuple[str, ...] = ()
+
+    def told(self) -> str:
+        """Return the rules that were used, with how many pairs each made."""
+        rules = list(self.rule.values())
+        return ", ".join(f"{rules.count(rule)} by {rule}" for rule in dict.fromkeys(rules))
+
+
+def pair_names(names: Sequence[str], partners: Sequence[str]) -> Pairing:
+    """Pair two lists of different names; the order of either does not matter."""
+    found: dict[str, str] = {}
+    rule: dict[str, str] = {}
+    for how, pairs in (
+        ("name", _equal),
+        ("name, upper and lower case or Unicode form aside", _folded),
+        ("number", _numbered),
+    ):
+        open_names = [name for name in names if name not in found]
+        taken = set(found.values())
+        open_partners = [partner for partner in partners if partner not in taken]
+        for name, partner in pairs(open_names, open_partners).items():
+            found[name], rule[name] = partner, how
+    taken = set(found.values())
+    alone = tuple(name for name in names if name not in found)
+    return Pairing(found, rule, alone, tuple(partner for partner in partners if partner not in taken))
+
+
+def _equal(names: Sequence[str], partners: Sequence[str]) -> dict[str, str]:
+    known = set(partners)
+    return {name: name for name in names if name in known}
+
+
+def _folded(names: Sequence[str], partners: Sequence[str]) -> dict[str, str]:
+    return _by_key({name: fold(name) for name in names}, {name: fold(name) for name in partners})
+
+
+def _numbered(names: Sequence[str], partners: Sequence[str]) -> dict[str, str]:
+    """Pair by number if every name of both lists has one and all of them find a partner."""
+    ours, theirs = _numbers(names), _numbers(partners)
+    found = _by_key(ours, theirs) if ours and theirs else {}
+    return found if len(found) == len(names) == len(partners) else {}
+
+
+def _by_key(ours: Mapping[str, object], theirs: Mapping[str, object]) -> dict[str, str]:
+    """Pair what has equal keys, where a key is unique on both sides."""
+    left, right = list(ours.values()), list(theirs.values())
+    by_key = {key: name for name, key in theirs.items()}
+    return {name: by_key[key] for name, key in ours.items() if left.count(key) == 1 and right.count(key) == 1}
+
+
+def fold(name: str) -> str:
+    """Return a name without regard to case and Unicode form."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _numbers(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Return the numbers that tell names apart, nothing where the words around them differ.
+
+    Of `clip_00_512` and `clip_01_512` that is 0 and 1; a single name is told by all its numbers.
+    """
+    if not names or len({_NUMBER.sub("#", fold(name)) for name in names}) > 1:
+        return {}
+    rows = {name: tuple(int(n) for n in _NUMBER.findall(name)) for name in names}
+    columns = list(zip(*rows.values(), strict=True))
+    told = [i for i, column in enumerate(columns) if len(set(column)) > 1 or len(names) == 1]
+    return {name: tuple(row[i] for i in told) for name, row in rows.items()} if told else {}
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """File names gathered by the clip that they belong to.
+
+    Attributes:
+        members: name -> names of its files, by object number.
+        doubtful: names that end in a number and may be an object's or a name of their own, with the clip in question.
+    """
+
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    doubtful: Mapping[str, str] = field(default_factory=dict)
+
+
+def gather_objects(stems: Iterable[str], clips: Iterable[str]) -> Grouped:
+    """Gather `walk.obj1`, `walk.obj2`, ... under `walk`; every other name stands for itself.
+
+    A trailing number alone (`walk.1`, `Wan2.1`, `cat_cfg7.5`) is part of the name. Where a clip `walk` is there and
+    none is called `walk.1`, the name is doubtful: the caller refuses it.
+    """
+    known = set(clips)
+    members: dict[str, list[tuple[int, str]]] = {}
+    doubtful: dict[str, str] = {}
+    for stem in stems:
+        explicit = None if stem in known else _OBJECT.fullmatch(stem)
+        plain = _PLAIN_NUMBER.fullmatch(stem)
+        if plain and stem not in known and plain["name"] in known:
+            doubtful[stem] = plain["name"]
+        name, number = (explicit["name"], int(explicit["number"])) if explicit else (stem, 0)
+        members.setdefault(name, []).append((number, stem))
+    return Grouped(
+        {name: tuple(stem for _, stem in sorted(found)) for name, found in members.items()}, doubtful
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names of a list and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return (", ".join(names[:SHOWN]) or "none") + more
