@@ -163,7 +163,7 @@ def test_folders_that_cannot_work(tmp_path: Path) -> None:
         Precomputed(str(tmp_path))
     write(tmp_path / "a.mkv", 4, 64)
     (tmp_path / "a.mp4").write_bytes(b"")
-    with pytest.raises(UserError, match=r"a.mkv and a.mp4 name the same case"):
+    with pytest.raises(UserError, match=r"a.mkv and a.mp4 name the same clip"):
         Precomputed(str(tmp_path))
 
 
