@@ -57,11 +57,13 @@ def pool_sets(plan: Plan) -> None:
 def _pooled(plan: Plan, name: str, metric: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
     samples: dict[str, tuple[str, int]] = {}
     keys: dict[str, str] = {}
+    reasons: list[str] = []
     for _, case, seed in plan.samples:
         slot = plan.slot(case, seed)
         score = slot.scores().get(name)
         current = score is not None and score["version"] == str(metric.version)
         if score is None or not current or score["skipped"] is not None or slot.failure() is not None:
+            reasons += [score["skipped"]] if score and score["skipped"] else []
             continue
         samples[sample_id(case.id, seed)] = (case.id, seed)
         keys[sample_id(case.id, seed)] = score["key"]
@@ -70,7 +72,12 @@ def _pooled(plan: Plan, name: str, metric: Any, stored: Mapping[str, Any]) -> di
         return dict(stored)
     entry: dict[str, Any] = {"version": str(metric.version), "key": key, "values": {}, "skipped": None}
     if not samples:
-        entry["skipped"] = "no sample contributes: every one failed, was skipped or is not scored yet"
+        why = (
+            f"{len(reasons)} of {len(plan.samples)} were skipped ({reasons[0]})"
+            if reasons
+            else "none is scored"
+        )
+        entry["skipped"] = f"no sample contributes: {why}"
         return entry | {"samples": []}
     try:
         score = metric.pool(Contributions(plan.store, name, samples))

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.fake_parts import FakeTracker, config, draw
+from tests.fake_parts import FakeSuite, FakeTracker, config, draw
 from toraeval import pipeline, registry, videoio
 from toraeval.cli.output import metrics_without_value, unscored_lines
 from toraeval.cli.score import with_reference_metrics
@@ -174,9 +175,12 @@ def test_what_is_in_the_folder_and_is_not_scored_is_said(tmp_path: Path) -> None
     assert sorted(case.id for _, case in plan.cases) == ["A", "frames"]
     (said,) = (note for note in plan.notes if "also holds" in note)
     for words in (
-        "more (folder with 1 videos", "empty (folder without clips)", "notes.txt (not a video)", "link.mp4 (broken link)",
+        "more (folder with 1 videos",
+        "empty (folder without clips)",
+        "notes.txt (not a video)",
+        "link.mp4 (broken link)",
         "5 hidden files",
-    ):  # fmt: skip
+    ):
         assert words in said
     report = pipeline.run(plan, command="test")
     assert max(errors(report).values()) < 0.5
@@ -249,10 +253,6 @@ def test_a_label_never_leaves_the_results_folder(tmp_path: Path, label: str) -> 
 
 
 def test_a_case_id_that_is_no_folder_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
-    from tests.fake_parts import FakeSuite
-
     for kind, name in (("suite", "FakeSuite"), ("model", "FakeModel")):
         registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
     ours = FakeSuite.cases
@@ -262,4 +262,4 @@ def test_a_case_id_that_is_no_folder_name_is_refused(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(FakeSuite, "cases", cases)
     with pytest.raises(UserError, match=r"case id '\.\./"):
-        plan_run({**config(tmp_path), "suite": {"name": "fake_suite", "count": 1, "harm": "ids"}})
+        plan_run({**config(tmp_path), "frames": 11})
