@@ -39,7 +39,7 @@ class AppearanceDrift(LookMetric):
     """
 
     name: ClassVar[str] = "appearance_drift"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     direction: ClassVar[str] = "lower"
     units: ClassVar[str] = "1 - NCC"
 

@@ -42,7 +42,7 @@ class ClassKept:
     """
 
     name: ClassVar[str] = "class_kept"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "share"
     needs_video: ClassVar[bool] = True

@@ -132,7 +132,7 @@ class ClipSim:
     """
 
     name: ClassVar[str] = "clipsim"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "cosine x 100"
     needs_video: ClassVar[bool] = True

@@ -49,7 +49,7 @@ class FID:
     """
 
     name: ClassVar[str] = "fid"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     direction: ClassVar[str] = "lower"
     units: ClassVar[str] = "squared feature units"
     needs_video: ClassVar[bool] = True

@@ -35,7 +35,7 @@ class Flicker(LookMetric):
     """
 
     name: ClassVar[str] = "flicker"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     direction: ClassVar[str] = "lower"
     units: ClassVar[str] = "levels"
 

@@ -19,7 +19,7 @@ from toraeval.metrics.video_features import RECIPES, video_features
 from toraeval.sealed import read_arrays, write_arrays
 from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
 
-VERSION = "2"
+VERSION = "3"
 PHOTO = "efficientnet_lite0"
 
 

@@ -59,7 +59,7 @@ class LPIPS:
     """
 
     name: ClassVar[str] = "lpips"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     direction: ClassVar[str] = "lower"
     units: ClassVar[str] = ""
     needs_video: ClassVar[bool] = True

@@ -40,7 +40,7 @@ class MaskIoU(LookMetric):
     """
 
     name: ClassVar[str] = "mask_iou"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "share"
 

@@ -35,7 +35,7 @@ class MotionAmount(LookMetric):
     """
 
     name: ClassVar[str] = "motion_amount"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "share"
 

@@ -49,7 +49,7 @@ class ObjectSurvival(LookMetric):
     """
 
     name: ClassVar[str] = "object_survival"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "share"
 

@@ -39,7 +39,7 @@ class PSNR(PictureMetric):
     """
 
     name: ClassVar[str] = "psnr"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = "dB"
 

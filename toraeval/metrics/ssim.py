@@ -43,7 +43,7 @@ class SSIM(PictureMetric):
     """
 
     name: ClassVar[str] = "ssim"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     direction: ClassVar[str] = "higher"
     units: ClassVar[str] = ""
 
