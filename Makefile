@@ -14,7 +14,7 @@ PIP   := $(PY) -m pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/.toraeval-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test lint format figures train clean distclean
+.PHONY: help setup bench smoke test numeric lint format figures train clean distclean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
@@ -37,6 +37,14 @@ train: $(STAMP)  ## Train Tora nano, or go on where training stopped
 
 test: $(STAMP)  ## Run the tests (no network, no downloads, no GPU)
 	OMP_NUM_THREADS=1 $(PY) -m pytest $(PYTEST_ARGS) $(ARGS)
+
+# What is compared with numbers recorded elsewhere: run it under another maths path, e.g.
+# MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default make numeric
+NUMERIC := tests/benchmarks/test_parity.py tests/models tests/metrics tests/trackers tests/trajectories tests/baselines \
+	tests/test_stats.py tests/test_geometry.py tests/faults/test_statistics.py
+
+numeric: $(STAMP)  ## The tests of numbers alone, for another maths library or processor
+	$(PY) -m pytest $(PYTEST_ARGS) $(NUMERIC) $(ARGS)
 
 lint: $(STAMP)  ## ruff, mypy and the import contracts
 	$(PY) -m ruff check .

@@ -16,20 +16,27 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import parity_autoencoders, parity_cogvideox, parity_open_sora, parity_tables, parity_tora
+from benchmarks import (
+    parity_autoencoders,
+    parity_cogvideox,
+    parity_motion,
+    parity_open_sora,
+    parity_tables,
+    parity_tora,
+)
 from benchmarks.parity_data import Check, Recording, Row
 from toraeval.types import UserError
 
-# beginning of a file's name -> check; the longest that fits counts
+# beginning (or else any part) of a file's name -> check; the longest that fits counts
 ARRAYS: dict[str, Check] = {
     "stdit3_tiny": parity_open_sora.transformer,
     "embeddings": parity_open_sora.embeddings,
     "rectified_flow": parity_open_sora.rectified_flow,
     "vae_temporal": parity_autoencoders.temporal_autoencoder,
     "vae_spatial": parity_autoencoders.spatial_autoencoder,
-    "traj_flow": parity_tora.motion_pictures,
-    "motionctrl_flow": parity_tora.motionctrl_flow,
-    "sparse_sampling": parity_tora.training_motion,
+    "traj_flow": parity_motion.motion_pictures,
+    "motionctrl_flow": parity_motion.motionctrl_flow,
+    "sparse_sampling": parity_motion.training_motion,
     "traj_extractor": parity_tora.extractor,
     "mgf": parity_tora.fuser,
     "tora_cogvideox": parity_cogvideox.cogvideox,
@@ -72,25 +79,22 @@ def compare(path: Path) -> tuple[list[Row], int]:
     """Run all comparisons of one recording.
 
     Returns:
-        the rows and the number of arrays that were not used.
+        the rows and the number of arrays that were neither compared nor needed as an input.
 
     Raises:
-        UserError: no check for a file of this name, or nothing in it to compare.
+        UserError: no check for a file of this name, or nothing in it that could be compared.
     """
     table = ARRAYS if path.suffix == ".npz" else TABLES
     names = [name for name in table if path.stem.startswith(name)]
+    names = names or [name for name in table if name in path.stem]
     if not names:
         raise UserError(f"parity: no check for {path.name}; known beginnings: {', '.join(table)}")
     name = max(names, key=len)
-    if path.suffix == ".json":
-        return list(TABLES[name](path)), 0
-    recording = Recording(path)
-    rows = list(ARRAYS[name](recording))
+    recording = Recording(path) if path.suffix == ".npz" else None
+    rows = list(TABLES[name](path) if recording is None else ARRAYS[name](recording))
     if not rows:
-        raise UserError(
-            f"parity: {path.name} holds nothing that is compared; it has {len(recording.arrays)} arrays"
-        )
-    return rows, len(recording.unread)
+        raise UserError(f"parity: {path.name} holds nothing that is compared")
+    return rows, len(recording.unread) if recording else 0
 
 
 def main() -> int:

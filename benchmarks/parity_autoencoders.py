@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from benchmarks.parity_data import Recording, Row, relative
+from benchmarks.parity_data import Recording, Row, tapped
 from toraeval.models.tora.vae import OpenSoraVAE, OpenSoraVAEConfig
 from toraeval.models.tora.vae_spatial import SpatialVAE, SpatialVAEConfig
 from toraeval.models.tora.vae_temporal import TemporalVAE, TemporalVAEConfig
-
-TOLERANCE = 1e-5  # in units of the largest recorded value, or of 1
-SPATIAL_RELATIVE = 5e-6  # the recording itself moves by 4.1e-6 with the number of frames in a batch
 
 
 def temporal_autoencoder(recorded: Recording) -> Iterator[Row]:
@@ -33,24 +30,51 @@ def temporal_autoencoder(recorded: Recording) -> Iterator[Row]:
         )
     ).eval()
     whole.temporal_vae.load_state_dict(dict(recorded.under("sd/")), strict=True)
-    for case in recorded.groups("/decoded"):
-        frames = recorded.shape(f"{case}/x")[2]
-        if f"{case}/mean" in recorded:
-            posterior = single.encode(recorded[f"{case}/x"])
-            values = {
-                "mean": posterior.mean,
-                "logvar": posterior.logvar,
-                "z": posterior.latents(_given(recorded[f"{case}/noise"])),
-                "decoded": single.decode(recorded[f"{case}/z"], frames),
-            }
-        else:
-            values = {
-                "z": whole.compress(recorded[f"{case}/x"], _pieces(recorded[f"{case}/noise"])),
-                "decoded": torch.cat(list(whole.expand_chunks(recorded[f"{case}/z"], frames)), dim=2),
-            }
-        for name, value in values.items():
-            expected = recorded[f"{case}/{name}"]
-            yield Row(f"{case}/{name}", relative(value, expected, 1.0), TOLERANCE)
+    for case in recorded.groups("/x"):
+        yield from (
+            _chunk(recorded, case, single) if f"{case}/mean" in recorded else _clip(recorded, case, whole)
+        )
+
+
+def _chunk(recorded: Recording, case: str, model: TemporalVAE) -> Iterator[Row]:
+    x = recorded[f"{case}/x"]
+    posterior = model.encode(x)
+    yield from recorded.check(f"{case}/mean", posterior.mean)
+    yield from recorded.check(f"{case}/logvar", posterior.logvar)
+    if f"{case}/noise" in recorded:
+        yield from recorded.check(f"{case}/z", lambda: posterior.latents(_given(recorded[f"{case}/noise"])))
+    if f"{case}/z" in recorded:
+        yield from recorded.check(f"{case}/decoded", lambda: model.decode(recorded[f"{case}/z"], x.shape[2]))
+    places = {
+        "enc_conv_in": model.encoder.conv_in,
+        "enc_down1": model.encoder.conv_blocks[1],
+        "enc_down2": model.encoder.conv_blocks[2],
+        "enc_out": model.encoder,
+        "dec_conv1": model.decoder.conv1,
+        "dec_up2_conv": model.decoder.conv_blocks[2],
+        "dec_out": model.decoder,
+    }
+    places = {name: module for name, module in places.items() if f"{case}/mid_{name}" in recorded}
+
+    def run() -> None:
+        model.encode(x)
+        if any(name.startswith("dec") for name in places):
+            model.decode(recorded[f"{case}/z"], x.shape[2])
+
+    if places:
+        for name, value in tapped(places, run).items():
+            yield from recorded.check(f"{case}/mid_{name}", value)
+
+
+def _clip(recorded: Recording, case: str, model: OpenSoraVAE) -> Iterator[Row]:
+    x = recorded[f"{case}/x"]
+    if f"{case}/noise" in recorded:
+        yield from recorded.check(f"{case}/z", lambda: model.compress(x, _pieces(recorded[f"{case}/noise"])))
+    if f"{case}/z" in recorded:
+        yield from recorded.check(
+            f"{case}/decoded",
+            lambda: torch.cat(list(model.expand_chunks(recorded[f"{case}/z"], x.shape[2])), dim=2),
+        )
 
 
 def _given(noise: Tensor) -> Callable[[Tensor], Tensor]:
@@ -68,15 +92,13 @@ def _pieces(noise: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def spatial_autoencoder(recorded: Recording) -> Iterator[Row]:
-    """Posterior, latents and frames, relative to the largest value."""
+    """Posterior, latents and frames."""
     model = SpatialVAE(SpatialVAEConfig.from_upstream(recorded.json("config")["model"])).eval()
     model.load_state_dict(dict(recorded.under("sd/")), strict=True)
-    x = recorded["x"]
-    posterior = model.posterior(x)
-    for name, value in (
-        ("mean", posterior.mean),
-        ("logvar", posterior.logvar),
-        ("z", model.encode(x, _given(recorded["noise"]))),
-        ("decoded", model.decode(recorded["z"])),
-    ):
-        yield Row(name, relative(value, recorded[name]), SPATIAL_RELATIVE)
+    if "x" in recorded:
+        yield from recorded.check("mean", lambda: model.posterior(recorded["x"]).mean)
+        yield from recorded.check("logvar", lambda: model.posterior(recorded["x"]).logvar)
+        if "noise" in recorded:
+            yield from recorded.check("z", lambda: model.encode(recorded["x"], _given(recorded["noise"])))
+    if "z" in recorded:
+        yield from recorded.check("decoded", lambda: model.decode(recorded["z"]))

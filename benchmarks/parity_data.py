@@ -1,9 +1,4 @@
-"""Recorded arrays of upstream runs, and how far our numbers are from them.
-
-Recordings were made with one maths library on one processor. Another `exp`, `atan2` or matrix product differs in the
-last bits, so no number is compared more tightly than a second x86 library reaches: tolerances of networks are in units
-of the largest recorded value, those of angles t * f grow with t, and a few bytes of the colour code may differ.
-"""
+"""Recorded arrays of upstream runs, and how far our numbers are from them."""
 
 from __future__ import annotations
 
@@ -15,6 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+
+from toraeval.types import UserError
+
+Values = Tensor | np.ndarray
+RELATIVE = 1e-5  # of the largest recorded value: what two builds of one float32 network differ by, with room
+FLOOR = 1e-6
+ARGUMENT_ULPS = 2  # each of two libraries may round the frequency of a sinusoid by one unit in the last place
+FLOW = 1e-6  # of the largest displacement
 
 
 class Row(NamedTuple):
@@ -40,6 +43,7 @@ class Recording:
     def __init__(self, path: Path) -> None:
         with np.load(path, allow_pickle=False) as archive:
             self.arrays: dict[str, np.ndarray] = dict(archive)
+        self.name = path.name
         self.read: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
@@ -49,7 +53,13 @@ class Recording:
         return torch.from_numpy(np.asarray(self.array(name)))
 
     def array(self, name: str) -> np.ndarray:
-        """Return an array."""
+        """Return an array.
+
+        Raises:
+            UserError: there is none of this name.
+        """
+        if name not in self.arrays:
+            raise UserError(f"parity: {self.name} has no array {name!r}, which other arrays of it need")
         self.read.add(name)
         return self.arrays[name]
 
@@ -59,16 +69,28 @@ class Recording:
 
     def under(self, prefix: str) -> Section:
         """Return the numbers whose names begin with the prefix, without it; each counts as read when it is taken."""
-        names = [k for k, v in self.arrays.items() if k.startswith(prefix) and v.dtype.kind != "U"]
-        return Section(self, prefix, [name.removeprefix(prefix) for name in names])
+        return Section(self, prefix)
 
-    def has(self, *prefixes: str) -> bool:
-        """Return True if each prefix begins the name of some array: files may hold some sections only."""
-        return all(any(name.startswith(prefix) for name in self.arrays) for prefix in prefixes)
+    def check(
+        self,
+        name: str,
+        ours: Values | Callable[[], Values],
+        relative: float = RELATIVE,
+        floor: float = FLOOR,
+        group: str | None = None,
+    ) -> Iterator[Row]:
+        """Compare one array, if the file has it; what a function gives is not computed otherwise.
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of an array, which does not count as reading it."""
-        return self.arrays[name].shape
+        Args:
+            name: of the array.
+            ours: our values, or a function that computes them.
+            relative, floor: see `allowance`; both 0 ask for equality.
+            group: what the row is called, by default the name.
+        """
+        if name in self:
+            expected = self[name]
+            value = ours() if callable(ours) else ours
+            yield row(group or name, value.reshape(expected.shape), expected, relative, floor)
 
     def groups(self, ending: str) -> list[str]:
         """Return the sorted beginnings of the names that end so."""
@@ -76,20 +98,30 @@ class Recording:
 
     @property
     def unread(self) -> list[str]:
-        """Names that nothing was compared with."""
+        """Names of arrays that were neither compared nor needed as an input."""
         return sorted(set(self.arrays) - self.read)
 
 
 class Section(Mapping[str, Tensor]):
-    """Arrays of a recording under one prefix."""
+    """The arrays of a recording under one prefix; iterating over the names reads none of them."""
 
-    def __init__(self, recording: Recording, prefix: str, names: list[str]) -> None:
-        self.recording, self.prefix, self.names = recording, prefix, names
+    def __init__(self, recording: Recording, prefix: str) -> None:
+        self.recording, self.prefix = recording, prefix
+        self.names = [
+            name.removeprefix(prefix)
+            for name, value in recording.arrays.items()
+            if name.startswith(prefix) and value.dtype.kind != "U"
+        ]
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self.names:
-            raise KeyError(self.prefix + name)
         return self.recording[self.prefix + name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an array or the default."""
+        return self[name] if name in self.names else default
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -99,9 +131,6 @@ class Section(Mapping[str, Tensor]):
 
 
 Check = Callable[[Recording], Iterator[Row]]
-EPS = float(np.finfo(np.float32).eps)
-CHANGED_PIXELS = 1e-3
-"""Share of the bytes of a colour clip that may differ by one level, or at the wrapped peak."""
 
 
 def difference(actual: Tensor | np.ndarray, expected: Tensor | np.ndarray) -> float:
@@ -116,38 +145,32 @@ def difference(actual: Tensor | np.ndarray, expected: Tensor | np.ndarray) -> fl
     return float(apart.max(initial=0.0)) if not np.isnan(apart).any() else float("nan")
 
 
-def relative(actual: Tensor | np.ndarray, expected: Tensor | np.ndarray, floor: float = 1e-30) -> float:
-    """Return the largest difference in units of the largest expected value, or of `floor` where that is larger."""
-    theirs = np.asarray(expected.detach() if isinstance(expected, Tensor) else expected, np.float64)
-    return difference(actual, expected) / max(float(np.abs(theirs).max(initial=0.0)), floor)
+def allowance(expected: Tensor | np.ndarray, relative: float = RELATIVE, floor: float = FLOOR) -> float:
+    """Return how far values may be from recorded ones: a share of the largest recorded value, and a floor.
 
-
-def colour_difference(actual: np.ndarray | Tensor, expected: np.ndarray | Tensor) -> float:
-    """Return the largest difference of uint8 colours in levels, counted around the circle of 256 levels.
-
-    The peak of the colour code lies within a rounding of 0 and wraps to 255, so 0 and 255 are neighbours. Infinite
-    when more than `CHANGED_PIXELS` of the bytes differ at all.
+    One more bit or less in a library's `exp` or in the order of a sum moves a value in proportion to the values that
+    it was computed from, not by a fixed amount.
     """
-    ours, theirs = (np.asarray(v, np.int64) for v in (actual, expected))
-    if ours.shape != theirs.shape:
-        return float("inf")
-    apart = np.abs(ours - theirs)
-    apart = np.minimum(apart, 256 - apart)
-    allowed = max(1.0, CHANGED_PIXELS * apart.size)
-    return float(apart.max(initial=0)) if np.count_nonzero(apart) <= allowed else float("inf")
+    values = np.abs(np.asarray(expected.detach() if isinstance(expected, Tensor) else expected, np.float64))
+    return floor + relative * float(values[np.isfinite(values)].max(initial=0.0))
 
 
-def colour_sum_difference(actual: np.ndarray, expected: np.ndarray | Tensor, pixels: int) -> float:
-    """Return by how many single levels sums of uint8 colours differ, in units of the number that may.
+def sinusoid_floor(arguments: Tensor | np.ndarray) -> float:
+    """Return how far a sinusoid of large arguments may be off: their rounding, which cosine passes on undiminished."""
+    return FLOOR + ARGUMENT_ULPS * float(np.finfo(np.float32).eps) * float(
+        np.abs(np.asarray(arguments)).max()
+    )
 
-    Args:
-        actual, expected: sums over the pixels of a frame, of one colour channel.
-        pixels: how many were added.
-    """
-    apart = np.asarray(actual, np.int64) - np.asarray(expected, np.int64)
-    wrapped = np.round(apart / 255)
-    allowed = max(1.0, CHANGED_PIXELS * pixels)
-    return float((np.abs(wrapped) + np.abs(apart - 255 * wrapped)).max(initial=0) / allowed)
+
+def row(
+    group: str,
+    actual: Tensor | np.ndarray,
+    expected: Tensor | np.ndarray,
+    relative: float = RELATIVE,
+    floor: float = FLOOR,
+) -> Row:
+    """Return the comparison of two arrays under the `allowance` of the second."""
+    return Row(group, difference(actual, expected), allowance(expected, relative, floor))
 
 
 def tapped(modules: dict[str, torch.nn.Module], run: Callable[[], object]) -> dict[str, Tensor]:

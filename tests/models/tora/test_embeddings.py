@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.parity_data import relative
-from benchmarks.parity_open_sora import angle_tolerance
+from benchmarks.parity_data import FLOOR, allowance, sinusoid_floor
 from toraeval.models.tora.attention import RMSNorm
 from toraeval.models.tora.embeddings import (
     CaptionEmbedder,
@@ -25,7 +24,6 @@ from toraeval.models.tora.embeddings import (
     tile_rows,
 )
 
-TOLERANCE = 1e-5
 Golden = Mapping[str, np.ndarray]
 
 
@@ -35,9 +33,11 @@ def golden(data_dir: Path) -> Golden:
         return dict(archive)
 
 
-def close(actual: Tensor, expected: np.ndarray, largest: float = 0.0) -> None:
-    """Compare in units of the largest value; `largest` is that of t in sinusoids of t * f."""
-    assert relative(actual, expected, 1.0) <= TOLERANCE + angle_tolerance(largest)
+def close(actual: Tensor, expected: np.ndarray, arguments: np.ndarray | None = None) -> None:
+    """Compare; `arguments` are those of a sinusoid, whose rounding grows with them."""
+    floor = FLOOR if arguments is None else sinusoid_floor(arguments)
+    atol = allowance(expected, floor=floor)
+    torch.testing.assert_close(actual.detach(), torch.from_numpy(expected), rtol=0, atol=atol)
 
 
 def weights(golden: Golden, prefix: str) -> dict[str, Tensor]:
@@ -46,25 +46,23 @@ def weights(golden: Golden, prefix: str) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("width", [256, 64, 9])
 def test_sinusoid(golden: Golden, width: int) -> None:
-    times = torch.from_numpy(golden["timestep/t"])
-    close(sinusoid(times, width), golden[f"timestep/emb_dim{width}"], float(times.max()))
+    times = golden["timestep/t"]
+    close(sinusoid(torch.from_numpy(times), width), golden[f"timestep/emb_dim{width}"], times)
 
 
 def test_timestep_network(golden: Golden) -> None:
     embedder = ScalarEmbedder(24)
     embedder.load_state_dict(weights(golden, "timestep_mlp/sd/"))
-    times = torch.from_numpy(golden["timestep/t"])
-    close(embedder(times), golden["timestep_mlp/out"], float(times.max()))
+    close(embedder(torch.from_numpy(golden["timestep/t"])), golden["timestep_mlp/out"], golden["timestep/t"])
 
 
 def test_size_network_tiles_whole_batches(golden: Golden) -> None:
     embedder = SizeEmbedder(24)
     embedder.load_state_dict(weights(golden, "size/sd/"))
     fps = torch.from_numpy(golden["size/fps"])
-    close(embedder(fps, 4), golden["size/fps_emb"])
-    close(embedder(fps[:2], 4), golden["size/fps_emb_tiled"])
-    sides = torch.from_numpy(golden["size/hw"])
-    close(embedder(sides, 2), golden["size/hw_emb"], float(sides.max()))
+    close(embedder(fps, 4), golden["size/fps_emb"], golden["size/fps"])
+    close(embedder(fps[:2], 4), golden["size/fps_emb_tiled"], golden["size/fps"])
+    close(embedder(torch.from_numpy(golden["size/hw"]), 2), golden["size/hw_emb"], golden["size/hw"])
 
 
 def test_rows_that_do_not_divide_the_batch_are_refused() -> None:
@@ -76,7 +74,8 @@ def test_rows_that_do_not_divide_the_batch_are_refused() -> None:
 def test_position_table(golden: Golden, case: int) -> None:
     meta = json.loads(str(golden[f"pos/{case}/meta"]))
     table = position_table(meta["dim"], meta["h"], meta["w"], meta["scale"], meta["base_size"])
-    close(table, golden[f"pos/{case}/emb"])
+    reach = max(meta["h"], meta["w"], meta["base_size"] or 0) / meta["scale"]
+    close(table, golden[f"pos/{case}/emb"], np.array(reach))
 
 
 @pytest.mark.parametrize("case", [0, 1])
@@ -85,7 +84,9 @@ def test_position_table_of_the_real_size(golden: Golden, case: int) -> None:
     rows, columns = meta["grid"]
     scale = (meta["height"] * meta["width"]) ** 0.5 / 512
     table = position_table(meta["dim"], rows, columns, scale, round((rows * columns) ** 0.5))[0]
-    close(table[[0, rows * columns // 2, -1]], golden[f"pos_cli/{case}"])
+    close(
+        table[[0, rows * columns // 2, -1]], golden[f"pos_cli/{case}"], np.array(max(rows, columns) / scale)
+    )
 
 
 @pytest.mark.parametrize("width", [12, 72])

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from benchmarks.parity_data import allowance
 from toraeval.models.tora.flow import (
     ClipSize,
     FlowConfig,
@@ -23,7 +24,6 @@ from toraeval.models.tora.flow import (
     transform_timesteps,
 )
 
-TOLERANCE = 1e-5
 NUM_CASES = 16
 Golden = Mapping[str, np.ndarray]
 
@@ -34,9 +34,9 @@ def golden(data_dir: Path) -> Golden:
         return dict(archive)
 
 
-def close(actual: Tensor, expected: np.ndarray, tolerance: float = TOLERANCE) -> None:
+def close(actual: Tensor, expected: np.ndarray) -> None:
     torch.testing.assert_close(
-        actual, torch.from_numpy(expected).to(actual.dtype), rtol=0, atol=tolerance, equal_nan=True
+        actual, torch.from_numpy(expected).to(actual.dtype), rtol=0, atol=allowance(expected), equal_nan=True
     )
 
 
@@ -96,7 +96,7 @@ def test_guarded_short_clip_sees_all_noise_levels() -> None:
 @pytest.mark.parametrize(("loc", "scale"), [(0.0, 1.0), (0.5, 0.7)])
 def test_logit_normal(golden: Golden, loc: float, scale: float) -> None:
     times = logit_normal(torch.from_numpy(golden["logitnormal/n"]), loc, scale) * 1000
-    close(times, golden[f"logitnormal/t_loc{loc}_scale{scale}"], 1e-3)
+    close(times, golden[f"logitnormal/t_loc{loc}_scale{scale}"])
 
 
 @pytest.mark.parametrize("time_sampling", ["uniform", "logit-normal"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.parity_data import colour_difference, colour_sum_difference
+from benchmarks.parity_colours import LEVEL, jumps, level_difference, sum_allowance, sum_difference
 from toraeval.models.tora.flow_colour import flow_video
 from toraeval.models.tora.flow_sampling import (
     draw_starts,
@@ -54,33 +54,26 @@ def test_recorded_roll_out_blur_and_colours(golden: Golden, dense: np.ndarray) -
     assert np.array_equal(places, golden["sparse_nonzero_tyx"])
     assert np.array_equal(flow[tuple(places.T)], golden["sparse_nonzero_uv"])
     blurred = blur_flow(flow, border="zero")
+    # colours: test_parity.py
     np.testing.assert_allclose(blurred[:, ::4, ::4], golden["sparse_blur_sub"], rtol=0, atol=1e-4)
     np.testing.assert_allclose(
         blurred.sum((1, 2), dtype=float), golden["sparse_blur_sum"], rtol=1e-5, atol=1e-2
     )
-    pairs = flow_video(blurred, frames_per_maximum=2)
-    # upstream filters by another routine, so a colour may be one level off
-    np.testing.assert_allclose(
-        pairs[:, ::4, ::4].astype(int),
-        golden["sparse_color_chunk2_sub"].transpose(0, 2, 3, 1),
-        rtol=0,
-        atol=1,
-    )
     clip = flow_video(blurred).sum((1, 2), dtype=np.int64)
-    np.testing.assert_allclose(clip, golden["sparse_color_clip_sum"], rtol=1e-4)
     assert np.abs(clip - golden["sparse_color_chunk2_sum"]).max() > 1000  # the two normalisers differ
 
 
 def test_recorded_dense_colours(golden: Golden, dense: np.ndarray) -> None:
     assert not dense[0].any()
     assert training_flow(dense, "dense") is dense
-    video = flow_video(dense, frames_per_maximum=2)
-    part = golden["dense_color_chunk2_sub"].transpose(0, 2, 3, 1)
-    assert colour_difference(video[:, ::4, ::4], part) <= 1
-    pixels = video.shape[1] * video.shape[2]
-    for clip, name in ((video, "chunk2"), (flow_video(dense), "clip")):
-        sums = clip.sum((1, 2), dtype=np.int64)
-        assert colour_sum_difference(sums, golden[f"dense_color_{name}_sum"], pixels) <= 1
+    video, where = flow_video(dense, frames_per_maximum=2), jumps(dense, 2)
+    part = (slice(None), slice(None, None, 4), slice(None, None, 4))
+    recorded = golden["dense_color_chunk2_sub"].transpose(0, 2, 3, 1)
+    assert level_difference(video[part], recorded, where.part(*part)) <= LEVEL
+    assert (video[part] != recorded).mean() < 1e-3
+    assert sum_difference(video, golden["dense_color_chunk2_sum"], where) <= sum_allowance(video)
+    whole = flow_video(dense)
+    assert sum_difference(whole, golden["dense_color_clip_sum"], jumps(dense)) <= sum_allowance(whole)
 
 
 def test_recorded_point_lists_with_gaps_and_sources_outside(golden: Golden, dense: np.ndarray) -> None:

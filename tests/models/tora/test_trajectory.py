@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.parity_colours import LEVEL, jumps, level_difference, sum_allowance, sum_difference
 from toraeval.models.tora.flow_colour import colour_wheel, flow_colours, flow_video, torch_magnitude
 from toraeval.models.tora.trajectory import (
     blur_flow,
@@ -73,22 +74,26 @@ def test_recorded_clips(golden: Golden, name: str, size: str) -> None:
     radius = torch_magnitude(flow).max()
     np.testing.assert_allclose(radius, clip["max_radius"], rtol=1e-6)
     video = flow_video(flow)
-    off = np.abs(video.sum((1, 2), dtype=np.int64) - clip["color_sum"])
-    # where torch rounds roots otherwise than on the recording machine, the peak may wrap from 0 to 255
-    assert off.sum() in ((0,) if radius == clip["max_radius"] else (0, 255))
+    where = jumps(flow)
+    assert sum_difference(video, clip["color_sum"], where) <= sum_allowance(video)
     if "flow_sub" in clip:
         np.testing.assert_allclose(flow[:, ::4, ::4], clip["flow_sub"], rtol=0, atol=1e-4)
-        assert np.array_equal(video[:, ::2, ::2], clip["color_sub"].transpose(0, 2, 3, 1))
+        part = (slice(None), slice(None, None, 2), slice(None, None, 2))
+        recorded = clip["color_sub"].transpose(0, 2, 3, 1)
+        assert level_difference(video[part], recorded, where.part(*part)) <= LEVEL
     if "full_frame20_flow" in clip:
         np.testing.assert_allclose(flow[20], clip["full_frame20_flow"], rtol=0, atol=1e-4)
-        assert np.array_equal(video[20], clip["full_frame20_color"].transpose(1, 2, 0))
+        recorded = clip["full_frame20_color"].transpose(1, 2, 0)[None]
+        one = slice(20, 21)
+        assert level_difference(video[one], recorded, where.part(one)) <= LEVEL
 
 
 def same_picture(points: np.ndarray, width: int, height: int) -> None:
     """Both routes: equal flow, and colours apart only where the wheel jumps (no vertical motion)."""
     fast, slow = (trajectory_video(points, width, height, method) for method in ("window", "opencv"))
-    apart = np.abs(fast.astype(int) - slow).max(-1)
-    assert (apart > 1).mean() < 0.005
+    apart = np.abs(fast.astype(float) - slow)
+    apart[..., 2] -= jumps(blur_flow(sparse_flow(points, width, height))).seam
+    assert (apart.max(-1) > 1).mean() < 0.005
 
 
 @pytest.mark.parametrize(("name", "size"), CLIPS[3:5])

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.parity_data import allowance
 from toraeval.models.tora.vae_temporal import TemporalVAE, TemporalVAEConfig
 from toraeval.types import UserError
 
-TOLERANCE = 1e-5
 Golden = Mapping[str, np.ndarray]
 
 
@@ -32,8 +32,8 @@ def model(golden: Golden) -> TemporalVAE:
     return model
 
 
-def close(actual: Tensor, expected: np.ndarray, tolerance: float = TOLERANCE) -> None:
-    torch.testing.assert_close(actual, torch.from_numpy(expected), rtol=0, atol=tolerance)
+def close(actual: Tensor, expected: np.ndarray) -> None:
+    torch.testing.assert_close(actual, torch.from_numpy(expected), rtol=0, atol=allowance(expected))
 
 
 @torch.no_grad()

@@ -35,7 +35,7 @@ def test_flow_latents_are_the_recorded_ones(recorded: Callable[[str], Any]) -> N
     mean, std = golden["vae_posterior_mean"], golden["vae_posterior_std"]
     video = golden["video_flow"].transpose(1, 2)
     z = known(mean, std).encode(video, "sample", lambda like: golden["vae_posterior_noise"])
-    torch.testing.assert_close(z.transpose(1, 2), golden["flow_latents"], rtol=0, atol=1e-6)
+    torch.testing.assert_close(z.transpose(1, 2), golden["flow_latents"], rtol=1e-5, atol=1e-6)
     mode = known(mean, std).encode(video, "mode", lambda like: pytest.fail("the mode needs no noise"))
     torch.testing.assert_close(mode, 0.7 * mean)
 

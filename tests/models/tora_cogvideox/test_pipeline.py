@@ -11,6 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.parity_cogvideox import NETWORK
+from benchmarks.parity_colours import LEVEL, jumps, level_difference
+from benchmarks.parity_data import allowance
+from toraeval.models.tora.trajectory import blur_flow, sparse_flow
 from toraeval.models.tora_cogvideox.autoencoder import VideoAutoencoder
 from toraeval.models.tora_cogvideox.noise import Draw, case_draw
 from toraeval.models.tora_cogvideox.pipeline import (
@@ -46,18 +50,23 @@ def test_run_is_the_recorded_one(recorded: Callable[[str], Any]) -> None:
         lambda like: next(noises),
         SamplingOptions(guidance=params["guidance_scale"]),
     ))  # fmt: skip
-    torch.testing.assert_close(torch.stack(states), golden["latents_after_step"], rtol=0, atol=1e-5)
-    torch.testing.assert_close(states[-1], golden["final_latents"], rtol=0, atol=1e-5)
+    expected = golden["latents_after_step"]
+    atol = allowance(expected, NETWORK)
+    torch.testing.assert_close(torch.stack(states), expected, rtol=0, atol=atol)
+    torch.testing.assert_close(states[-1], golden["final_latents"], rtol=0, atol=atol)
     assert next(noises, None) is None
 
 
 def test_trajectory_picture_is_the_recorded_one(recorded: Callable[[str], Any]) -> None:
     golden = recorded("pipeline_tiny_a")
     picture = trajectory_picture(golden["points"].double().numpy() + 0.9, 48, 64).transpose(1, 2)
-    difference = (picture - golden["video_flow"]).abs()
-    # a rounding of the blur moves single values by one of 255 levels
-    assert difference.max() < 0.008
-    assert (difference > 1e-6).float().mean() < 1e-4
+    ours, recorded_levels = (
+        ((p[0] + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        for p in (picture, golden["video_flow"])
+    )
+    flow = blur_flow(sparse_flow(golden["points"].long().numpy(), 64, 48))
+    assert level_difference(ours, recorded_levels, jumps(flow)) <= LEVEL
+    assert (ours != recorded_levels).mean() < 0.005
 
 
 def clip(frames: int = 9, first_frame: bool = False) -> Clip:

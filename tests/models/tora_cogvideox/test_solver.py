@@ -23,14 +23,14 @@ def test_timesteps_and_dynamic_guidance_are_the_published_ones(
     solver = Solver(steps)
     assert solver.timesteps == golden[f"timesteps_{steps}"].tolist()
     scales = [guidance_scale("published", 6.0, steps, t, i) for i, t in enumerate(solver.timesteps)]
-    assert scales == golden[f"dynamic_guidance_{steps}_scale6"].tolist()
+    assert scales == pytest.approx(golden[f"dynamic_guidance_{steps}_scale6"].tolist(), rel=1e-12)
 
 
 def test_published_schedule_is_the_recorded_one(recorded: Callable[[str], Any]) -> None:
     golden = recorded("scheduler_cfg_a")
     assert golden.json("scheduler_config") == {**PUBLISHED_SCHEDULE, "timestep_spacing": "trailing"}
     alphas = Solver(1000).alphas
-    torch.testing.assert_close(torch.stack(alphas).flip(0), golden["alphas_cumprod"], rtol=0, atol=1e-12)
+    torch.testing.assert_close(torch.stack(alphas).flip(0), golden["alphas_cumprod"], rtol=1e-11, atol=1e-14)
 
 
 def test_steps_are_the_recorded_ones(recorded: Callable[[str], Any]) -> None:
@@ -47,7 +47,7 @@ def test_steps_are_the_recorded_ones(recorded: Callable[[str], Any]) -> None:
         drawn = len(draws)
         x, clean = solver.step(index, golden["dpm_model_outputs"][number], x, clean, draw)
         counts.append(len(draws) - drawn)
-        torch.testing.assert_close(x, golden["dpm_x"][number + 1], rtol=0, atol=1e-6)
+        torch.testing.assert_close(x, golden["dpm_x"][number + 1], rtol=1e-5, atol=1e-5)
     assert counts == golden["dpm_draws_per_step"].tolist()
 
 
@@ -56,7 +56,7 @@ def test_sampled_levels_are_those_of_sat(recorded: Callable[[str], Any]) -> None
     solver = Solver(50, zero_snr="sampled")
     assert solver.timesteps == golden["sat_timesteps_50"].tolist()
     roots = torch.stack(solver.alphas).sqrt().float()
-    torch.testing.assert_close(roots, golden["sat_alpha_cumprod_sqrt_50"], rtol=0, atol=1e-6)
+    torch.testing.assert_close(roots, golden["sat_alpha_cumprod_sqrt_50"], rtol=0, atol=1e-5)
     assert (roots - torch.stack(Solver(50).alphas).sqrt().float()).abs().max() > 5e-4
 
 
