@@ -89,8 +89,15 @@ def match(clips: Sequence[str], source: str) -> Matched:
     found = pairing.pair_names(clips, names)
     if len(units) == 1 and (for_all or not found.partner):
         (unit,) = units.values()
+        alike = [] if for_all else pairing.numbered_alike(unit.name, clips)
+        if alike:
+            raise UserError(
+                f"trajectories={source}: {unit.name} has the number of the clip {pairing.listed(alike)}, of "
+                f"{len(clips)} clips; allowed: name it like its clip, or let it serve all: trajectories=all:{source}"
+            )
         why = "as asked" if for_all else "its name is that of no clip"
-        notes.append(f"{unit.name}: these paths serve all {len(clips)} clips ({why})")
+        count = "the one clip" if len(clips) == 1 else f"all {len(clips)} clips"
+        notes.append(f"{unit.name}: these paths serve {count} ({why})")
         rule = "one set of paths for all" if for_all else "one set of paths, named like no clip, for all"
         return Matched(dict.fromkeys(clips, unit), dict.fromkeys(clips, rule), tuple(notes))
     if not found.partner or (found.alone and found.left_over):

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 SHOWN = 12  # names listed in a message
-_NUMBER = re.compile(r"[0-9]+")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")  # 7.5 is one number
+_WORD = re.compile(r"([^\W\d_]*)[\W_]*$")  # the letters before a number
 _OBJECT = re.compile(r"(?i)(?P<name>.+)\.obj(?:ect)?[-_]?(?P<number>[0-9]+)")
 _PLAIN_NUMBER = re.compile(r"(?P<name>.+)\.(?P<number>[0-9]+)")
 
@@ -86,17 +87,40 @@ def fold(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _numbers(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Return the numbers that tell names apart, nothing where the words around them differ.
+def _numbers(names: Sequence[str]) -> dict[str, object]:
+    """Return what tells names apart: the number in which they differ, nothing where the words around it differ.
 
-    Of `clip_00_512` and `clip_01_512` that is 0 and 1; a single name is told by all its numbers.
+    Of `clip_00_512` and `clip_01_512` that is 0 and 1; a single name is told by all its numbers. Several numbers count
+    with the words before them, since those of `seed1_prompt2` and `prompt1_seed2` mean other things; without words, as
+    in dates, they tell nothing.
     """
     if not names or len({_NUMBER.sub("#", fold(name)) for name in names}) > 1:
         return {}
-    rows = {name: tuple(int(n) for n in _NUMBER.findall(name)) for name in names}
+    rows = {name: _numbers_of(name) for name in names}
     columns = list(zip(*rows.values(), strict=True))
     told = [i for i, column in enumerate(columns) if len(set(column)) > 1 or len(names) == 1]
-    return {name: tuple(row[i] for i in told) for name, row in rows.items()} if told else {}
+    if len(told) < 2:
+        return {name: row[told[0]] for name, row in rows.items()} if told else {}
+    words = [_words(names[0])[i] for i in told]
+    if "" in words or len(set(words)) < len(words):
+        return {}
+    return {name: frozenset(zip(words, (row[i] for i in told), strict=True)) for name, row in rows.items()}
+
+
+def _numbers_of(name: str) -> tuple[tuple[int, ...], ...]:
+    """Return the numbers of a name, each as its parts between points."""
+    return tuple(tuple(map(int, number.split("."))) for number in _NUMBER.findall(name))
+
+
+def _words(name: str) -> list[str]:
+    """Return the letters before each number of a name, folded."""
+    return [found[1] for part in _NUMBER.split(fold(name))[:-1] if (found := _WORD.search(part))]
+
+
+def numbered_alike(name: str, others: Sequence[str]) -> list[str]:
+    """Return those of `others` that are told apart by a number which `name` has too."""
+    mine = set(_numbers_of(name))
+    return [other for other, number in _numbers(others).items() if number in mine] if len(others) > 1 else []
 
 
 @dataclass(frozen=True)
@@ -131,6 +155,36 @@ def gather_objects(stems: Iterable[str], clips: Iterable[str]) -> Grouped:
     return Grouped(
         {name: tuple(stem for _, stem in sorted(found)) for name, found in members.items()}, doubtful
     )
+
+
+def gather_numbered(stems: Iterable[str], names: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+    """Gather `fox.obj1`, ... and complete rows `fox.1`, `fox.2`, ... under `fox`; other numbers belong to the name.
+
+    `cat_cfg7.0` and `cat_cfg7.5`, or `Wan2.1` alone, are no such row and stand for themselves.
+
+    Args:
+        stems: names of trajectory files.
+        names: names of other files of cases, which are no object's.
+
+    Returns:
+        name -> (object number, stem), by number; 0 where there is none.
+    """
+    taken = set(names)
+    given = list(stems)
+    rows: dict[str, set[int]] = {}
+    for stem in given:
+        plain = _PLAIN_NUMBER.fullmatch(stem)
+        if plain and stem not in taken:
+            rows.setdefault(plain["name"], set()).add(int(plain["number"]))
+    found: dict[str, list[tuple[int, str]]] = {}
+    for stem in given:
+        plain, explicit = _PLAIN_NUMBER.fullmatch(stem), _OBJECT.fullmatch(stem)
+        numbers = rows.get(plain["name"], set()) if plain else set()
+        row = len(numbers) > 1 and numbers == set(range(1, len(numbers) + 1))
+        one = explicit or (plain if plain and row and stem not in taken else None)
+        name, number = (one["name"], int(one["number"])) if one else (stem, 0)
+        found.setdefault(name, []).append((number, stem))
+    return {name: sorted(members) for name, members in found.items()}
 
 
 def listed(names: Sequence[str]) -> str:

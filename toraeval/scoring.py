@@ -20,6 +20,7 @@ from toraeval.trajectories import Clip, Reading, check_one_canvas
 from toraeval.types import Case, Reference, Trajectories, UserError, Video
 
 ALIGNMENTS = ("resample", "cut")
+REFERENCE_ROWS = ("ground_truth", "static")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from toraeval import pipeline, registry, videoio
 from toraeval.cli.output import metrics_without_value, unscored_lines
 from toraeval.cli.score import with_reference_metrics
 from toraeval.config import default_metrics
-from toraeval.pairing import gather_objects, pair_names
+from toraeval.pairing import gather_numbered, gather_objects, pair_names
 from toraeval.plan import plan_run
 from toraeval.scoring import plan_score
 from toraeval.types import UserError, Video
@@ -263,3 +263,22 @@ def test_a_case_id_that_is_no_folder_name_is_refused(tmp_path: Path, monkeypatch
     monkeypatch.setattr(FakeSuite, "cases", cases)
     with pytest.raises(UserError, match=r"case id '\.\./"):
         plan_run({**config(tmp_path), "frames": 11})
+
+
+def test_numbers_of_names_are_no_objects_in_a_suite_folder() -> None:
+    def found(*stems: str, others: tuple[str, ...] = ()) -> dict[str, list[int]]:
+        return {n: [i for i, _ in members] for n, members in gather_numbered(stems, others).items()}
+
+    assert found("cat_cfg7.0", "cat_cfg7.5") == {"cat_cfg7.0": [0], "cat_cfg7.5": [0]}
+    assert found("Wan2.1") == {"Wan2.1": [0]}
+    assert found("fox.1", "fox.2") == {"fox": [1, 2]}
+    assert found("fox.obj2", "fox.obj1", "owl") == {"fox": [1, 2], "owl": [0]}
+    assert found("m.1", "m.2", others=("m.1", "m.2")) == {"m.1": [0], "m.2": [0]}
+
+
+@pytest.mark.parametrize("label", ["ground_truth", "static"])
+def test_own_clips_do_not_stand_as_reference_rows(tmp_path: Path, label: str) -> None:
+    clip(tmp_path / "v" / "a.mkv")
+    paths(tmp_path / "t" / "a.npy")
+    with pytest.raises(UserError, match="a name of the reference rows"):
+        plan_score(plain(tmp_path, label=label))

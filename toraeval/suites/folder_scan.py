@@ -8,6 +8,7 @@ from pathlib import Path
 
 from toraeval import textfiles, videoio
 from toraeval.keys import safe_id
+from toraeval.pairing import gather_numbered
 from toraeval.suites import first_frame
 from toraeval.trajectories import (
     SUFFIXES,
@@ -26,7 +27,6 @@ from toraeval.types import Trajectories, UserError
 
 CASES_FILE, PROMPTS_FILE, PROMPT_SUFFIX = "cases.json", "prompts.txt", ".prompt.txt"
 CAMERA, LAST = ".camera", ".last"  # what stands behind a case's id in the names of its other files
-_OBJECT = re.compile(r"(?P<id>.+?)(\.(?P<number>[0-9]+))?")
 # Files that people keep beside data, never part of a case.
 _IGNORED = re.compile(r"(?i)^(\..*|readme.*|licen[cs]e.*|source\..*|notice.*|.*\.md|thumbs\.db)$")
 
@@ -82,15 +82,18 @@ def scan(folder: Path, reading: Reading) -> list[Entry]:
 def _separate_files(
     folder: Path, files: dict[str, Path], used: set[str], reading: Reading
 ) -> list[NativeCase]:
-    objects: dict[str, list[tuple[int, str]]] = {}
+    by_stem: dict[str, list[str]] = {}
     for name, path in files.items():
         is_text = name == PROMPTS_FILE or name.endswith(PROMPT_SUFFIX)
         if is_companion(path):
             used.add(name)
         elif path.suffix.lower() in SUFFIXES and not is_text:
-            match = _OBJECT.fullmatch(case_name(path))
-            assert match is not None  # a name has a character
-            objects.setdefault(match["id"], []).append((int(match["number"] or 0), name))
+            by_stem.setdefault(case_name(path), []).append(name)
+    others = {path.stem for path in files.values() if path.suffix.lower() not in SUFFIXES}
+    objects = {
+        name: [(number, file) for number, stem in members for file in by_stem[stem]]
+        for name, members in gather_numbered(by_stem, others).items()
+    }
     if not objects:
         raise UserError(
             f"suite folder: {folder} holds no trajectory; allowed: {CASES_FILE}, or files <id>.json, <id>.txt, "
@@ -103,7 +106,7 @@ def _separate_files(
         if len({number for number, _ in numbered}) != len(numbered):
             raise UserError(
                 f"suite folder: case {identifier} has several trajectory files: {', '.join(names)}; allowed: one, "
-                f"or one per object named {identifier}.1.txt, {identifier}.2.txt"
+                f"or one per object named {identifier}.obj1.txt, {identifier}.obj2.txt"
             )
         used.update(names)
         if identifier in owned:
