@@ -90,6 +90,7 @@ def write_run(
                 "frames_generated": frames + 1,
                 "frames_scored": frames,
                 "length_mode": "cut",
+                "video_sha256": "s",
                 "fingerprint": fingerprint or f"fp-{frames}",
             }
             if case_id in failed:

@@ -5,6 +5,7 @@ Shape legend: N objects, T frames.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,8 +100,10 @@ class RunResult:
         folder = self.run_dir / "cases" / sample
         with self._again():
             tracks = require_arrays(folder / TRACKS)
-        if tracks is None:
-            raise UserError(f"{folder}: no tracks; {self.cure}")
+            if tracks is None:
+                raise UserError(f"{folder}: no tracks; {self.cure}")
+            if json.loads(str(tracks["meta"]))["video_sha256"] != self._row(sample).get("video_sha256"):
+                raise Damaged(f"{folder / TRACKS} belongs to another video")
         return CaseResult(
             tracks["target_NT2"],
             tracks["target_visible_NT"],
@@ -129,14 +132,19 @@ class RunResult:
         with self._again():
             stored = require_json(folder / SCORE)
             arrays = require_arrays(folder / SCORE_ARRAYS)
-            scored = self.cases["status"][self.cases["sample"] == sample].eq("ok").any()
-            if arrays is None and stored is None and not scored:
+            if arrays is None and stored is None and self._row(sample).get("status") != "ok":
                 return {}
             if arrays is None or stored is None:
                 raise Damaged(f"{folder}: {SCORE} or {SCORE_ARRAYS} is missing")
             if current_sha256(folder / SCORE_ARRAYS) != stored.get("arrays_sha256"):
                 raise Damaged(f"{folder / SCORE_ARRAYS} is not the file that {SCORE} belongs to")
+            if stored["facts"]["sample"] != sample:
+                raise Damaged(f"{folder / SCORE} belongs to the sample {stored['facts']['sample']}")
         return arrays
+
+    def _row(self, sample: str) -> dict[str, Any]:
+        rows = self.cases[self.cases["sample"] == sample].to_dict("records")
+        return {str(name): value for name, value in rows[0].items()} if rows else {}
 
     @property
     def cure(self) -> str:
