@@ -73,6 +73,10 @@ def plan_score(config: Mapping[str, Any]) -> Plan:
     check_one_canvas(case.trajectories for case in cases)
     source = Path(config["videos"]).resolve()
     label = config.get("label") or safe_id(source.name if source.is_dir() else source.parent.name)
+    if label in REFERENCE_ROWS:
+        raise UserError(
+            f"label={label}: a name of the reference rows of tables; give your clips another one, e.g. label=my_{label}"
+        )
     generator = Precomputed.of_files(
         files, label, cut=config["align"] == "cut", allow_damaged=allow_damaged, source=source
     )

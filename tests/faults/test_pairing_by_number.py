@@ -1,4 +1,4 @@
-"""Pairing by number: numbers of one meaning only, and a single path file named like one clip never serves the others."""
+"""Pairing by number: numbers of one meaning only; a file numbered like one clip never serves the others."""
 
 from __future__ import annotations
 
