@@ -100,7 +100,7 @@ def test_fid_is_blind_to_the_order_of_frames_and_zero_for_equal_sets():
     values = [metric.pool(sets).values for sets in (clean, mixed, noisy)]
     assert values[0]["fid_efficientnet_lite0"] == 0
     assert values[1]["fid_efficientnet_lite0"] < 1e-6 * values[2]["fid_efficientnet_lite0"]
-    assert values[2]["fid_efficientnet_lite0_low"] <= values[2]["fid_efficientnet_lite0_high"]
+    assert "fid_efficientnet_lite0_low" not in values[2]  # two cases are too few for an interval
     assert values[0]["fid_efficientnet_lite0_frames"] == 30
     assert set(values[2]) <= set(metric.definition()["columns"])
     assert "needs 8" in FID().pool(clean).skipped

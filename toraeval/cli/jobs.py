@@ -101,6 +101,9 @@ def resolved(cfg: Any) -> dict[str, Any]:
     if "${" in str(cfg.get("results")):
         cfg = OmegaConf.merge(cfg, {"results": str(cfg.results).replace("$", MARK)})
     plain: dict[str, Any] = _unmarked(OmegaConf.to_container(cfg, resolve=True))
+    if "metrics" in plain:
+        # a preset may hold options of a metric that is not asked for, and that therefore has no name
+        plain["metrics"] = {key: given for key, given in plain["metrics"].items() if "name" in given}
     return plain
 
 

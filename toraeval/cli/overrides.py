@@ -26,6 +26,8 @@ GROUPS = {
     "score": ("tracker", "metric"),
     "train": (),
 }
+# Suites whose pictures need other metrics than those of the default preset.
+PRESETS = {"photos": "photos"}
 # Parts of a config whose keys are free; Hydra wants them marked as additions.
 OPEN = ("model_options",)
 
@@ -60,14 +62,15 @@ def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = 
         MissingAsset: the packages of a launcher are absent.
     """
     added = [_search_path(folder)] if folder else []
-    chosen = []
+    chosen, implied = [], _implied(verb, overrides)
+    overrides = overrides + implied
     for text in overrides:
         if _key(text) in (*GROUPS[verb], "hydra/launcher"):
             override = _parse(verb, text)
             _check_choice(verb, override, folder)
             chosen.append(_normal(override))
     bases = [_compose(verb, added + combination) for combination in _combinations(chosen, multirun)]
-    notes: list[str] = []
+    notes = [f"{text} comes with the suite; name another preset to have its metrics" for text in implied]
     if not multirun and any(_key(text).startswith("hydra/launcher") for text in overrides):
         notes.append(
             "hydra/launcher acts on the jobs of a sweep only, with -m; this is one run, and runs here"
@@ -139,6 +142,14 @@ def require_complete(verb: str, cfg: DictConfig) -> None:
         raise UserError(
             f"{verb}: {missing[0]} is missing; give it as {missing[0]}=VALUE; see: python -m toraeval {verb} --help"
         )
+
+
+def _implied(verb: str, overrides: list[str]) -> list[str]:
+    """Return the preset that a suite brings along, where none is named: models and metrics that fit its pictures."""
+    if "preset" not in GROUPS[verb] or any(_key(text) == "preset" for text in overrides):
+        return []
+    named = {name for text in overrides if _key(text) == "suite" for name in _values(_parse(verb, text))}
+    return [f"preset={PRESETS[name]}" for name in named if len(named) == 1 and name in PRESETS]
 
 
 def _parse(verb: str, text: str) -> Override:

@@ -121,6 +121,7 @@ class FIDConfig:
     min_videos: int = 8
     resamples: int = 50
     device: str = "cpu"
+    cache: str | None = None
 
 
 @dataclass
@@ -132,3 +133,4 @@ class ClassKeptConfig:
     weights: str | None = None
     max_frames: int = 15
     device: str = "cpu"
+    cache: str | None = None

@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from toraeval.metrics.areas import check_video
-from toraeval.metrics.frame_features import BACKBONES, FrameFeatures
+from toraeval.metrics.frame_features import BACKBONES, FrameFeatures, later_frames
 from toraeval.metrics.networks import efficientnet
 from toraeval.metrics.paths import NO_VIDEO, definition_of
-from toraeval.metrics.reference import reference_video, spread_frames
 from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
 
 
@@ -19,7 +18,7 @@ class ClassKept:
 
         class_kept = mean over cases, frames t of [argmax p(x_t) = argmax p(x_0)]
 
-    Higher is better; 0 to 1. At most `max_frames` frames, evenly spread over frames 1 to the last. The column names the
+    Higher is better; 0 to 1. At most `max_frames` frames, evenly spread after frame 0. The column names the
     network (`class_kept_efficientnet_lite0`, 1000 classes at 224x224). `_confidence` is the mean probability of that
     class, which falls earlier than the share. `_reference` is the share of frames whose class is that of the same frame
     of the reference clip, where there is one: a camera that moves on, or objects that cross, change the class in a
@@ -36,6 +35,7 @@ class ClassKept:
         weights: the user's own weight file; by default the package's.
         max_frames: most frames of a clip.
         device: `cpu` or `cuda`.
+        cache: folder in which reference features are kept for all models, or None.
 
     Raises:
         UserError: an option that cannot be.
@@ -53,6 +53,7 @@ class ClassKept:
         weights: str | None = None,
         max_frames: int = 15,
         device: str = "cpu",
+        cache: str | None = None,
     ) -> None:
         for option, word, allowed in (("backbone", backbone, BACKBONES), ("device", device, ("cpu", "cuda"))):
             if word not in allowed:
@@ -60,7 +61,7 @@ class ClassKept:
         if max_frames < 1:
             raise UserError(f"class_kept: max_frames={max_frames}; allowed: whole numbers >= 1")
         self.backbone, self.max_frames = backbone, max_frames
-        self._features = FrameFeatures(weights, device)
+        self._features = FrameFeatures(weights, device, cache)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that changes a value.
@@ -88,8 +89,8 @@ class ClassKept:
         check_video(self.name, case, video)
         if video.num_frames < 2:
             return Score(self.name, self.version, skipped="1 frame: nothing to compare with it")
-        chosen = np.concatenate([[0], spread_frames(1, video.num_frames, self.max_frames)])
-        chances = self._chances(video, chosen)
+        chosen = np.concatenate([[0], later_frames(video.num_frames, self.max_frames)])
+        chances = self._features.probabilities(self._features(np.asarray(video.frames_TCHW[chosen])))
         classes = chances.argmax(axis=1)
         column = f"class_kept_{self.backbone}"
         values = {
@@ -97,15 +98,12 @@ class ClassKept:
             f"{column}_confidence": float(chances[1:, classes[0]].mean()),
         }
         arrays = {"class_T": _spread(chosen, classes, video.num_frames)}
-        truth = reference_video(self.name, case)
+        truth = self._features.of_reference(self.name, case, chosen[1:])
         if truth is not None:
-            true_classes = self._chances(truth, chosen).argmax(axis=1)
-            values[f"{column}_reference"] = float((classes[1:] == true_classes[1:]).mean())
-            arrays["reference_class_T"] = _spread(chosen, true_classes, video.num_frames)
+            true_classes = self._features.probabilities(truth).argmax(axis=1)
+            values[f"{column}_reference"] = float((classes[1:] == true_classes).mean())
+            arrays["reference_class_T"] = _spread(chosen[1:], true_classes, video.num_frames)
         return Score(self.name, self.version, values, arrays)
-
-    def _chances(self, video: Video, chosen: Any) -> FloatArray:
-        return self._features.probabilities(self._features(np.asarray(video.frames_TCHW[chosen])))
 
     def definition(self) -> dict[str, Any]:
         """Return the definition as JSON-serialisable data."""
@@ -121,7 +119,7 @@ class ClassKept:
             },
             source=efficientnet.SOURCE,
             pooling="frames of a case, then cases, with equal weight",
-            frames=f"at most {self.max_frames}, evenly spread over frames 1 to the last",
+            frames=f"at most {self.max_frames}, evenly spread after frame 0 up to the last",
         )
 
 

@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from toraeval.metrics.areas import check_video
 from toraeval.metrics.feature_sets import collect
-from toraeval.metrics.frame_features import BACKBONES, FrameFeatures
+from toraeval.metrics.frame_features import BACKBONES, FrameFeatures, later_frames
 from toraeval.metrics.networks import efficientnet
-from toraeval.metrics.paths import definition_of
-from toraeval.metrics.reference import ComparedFrames, compared_frames
+from toraeval.metrics.paths import NO_VIDEO, definition_of
+from toraeval.metrics.reference import NO_REFERENCE
 from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
 
 
@@ -27,7 +28,7 @@ class FID:
     better; 0 for equal sets; squared units of the features. The column names the network: `fid_efficientnet_lite0`
     (ImageNet classifier, 1280 features at 224x224) has another scale than the usual Inception features and may not be
     compared with published values, nor sets of different numbers of frames with each other, because small sets are
-    farther apart. From each clip at most `max_frames` frames, evenly spread over frames 1 to the last, are looked at:
+    farther apart. From each clip at most `max_frames` frames, evenly spread after frame 0, are looked at:
     frame 0 is given to image-conditioned models. `_low` and `_high` bound a 95 % interval from resampled cases.
 
     Blur, noise and foreign content raise it. It is blind to time: shuffled frames give the same value, and a frozen
@@ -43,6 +44,7 @@ class FID:
         min_videos: fewest videos that give a value, >= 2.
         resamples: draws of the interval, 0 for none.
         device: `cpu` or `cuda`.
+        cache: folder in which reference features are kept for all models, or None.
 
     Raises:
         UserError: an option that cannot be.
@@ -62,6 +64,7 @@ class FID:
         min_videos: int = 8,
         resamples: int = 50,
         device: str = "cpu",
+        cache: str | None = None,
     ) -> None:
         for option, value, least in (
             ("max_frames", max_frames, 1),
@@ -75,7 +78,7 @@ class FID:
                 raise UserError(f"fid: {option}={word}; allowed: {', '.join(allowed)}")
         self.backbone, self.max_frames = backbone, max_frames
         self.min_videos, self.resamples = min_videos, resamples
-        self._features = FrameFeatures(weights, device)
+        self._features = FrameFeatures(weights, device, cache)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that changes a value.
@@ -100,13 +103,16 @@ class FID:
             MissingAsset: no weights.
             UserError: the video or the reference does not fit the case.
         """
-        frames = compared_frames(self.name, case, video, self.max_frames)
-        if not isinstance(frames, ComparedFrames):
-            return Score(self.name, self.version, skipped=frames)
-        own, truth = (
-            self._features(np.asarray(clip.frames_TCHW[frames.chosen]))
-            for clip in (frames.video, frames.reference)
-        )
+        if video is None:
+            return Score(self.name, self.version, skipped=NO_VIDEO)
+        check_video(self.name, case, video)
+        if video.num_frames < 2:
+            return Score(self.name, self.version, skipped="1 frame: frame 0 is given and does not count")
+        chosen = later_frames(video.num_frames, self.max_frames)
+        truth = self._features.of_reference(self.name, case, chosen)
+        if truth is None:
+            return Score(self.name, self.version, skipped=NO_REFERENCE)
+        own = self._features(np.asarray(video.frames_TCHW[chosen]))
         return Score(self.name, self.version, {}, {"features": own, "reference_features": truth})
 
     def pool(self, contributions: Mapping[str, Mapping[str, FloatArray]]) -> Score:
@@ -143,6 +149,6 @@ class FID:
             },
             source="Heusel et al., arXiv 1706.08500; network: " + efficientnet.SOURCE,
             pooling="one value for the set; never the mean of values of cases",
-            frames=f"at most {self.max_frames}, evenly spread over frames 1 to the last",
+            frames=f"at most {self.max_frames}, evenly spread after frame 0 up to the last",
             skipped=f"clips of one frame, cases without reference, sets below {self.min_videos} videos",
         )

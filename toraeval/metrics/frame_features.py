@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from toraeval.metrics.feature_cache import cache_file, kept
 from toraeval.metrics.frames import CHUNK, in_chunks
 from toraeval.metrics.networks import efficientnet
+from toraeval.metrics.reference import reference_video
 from toraeval.threads import one_thread
-from toraeval.types import ByteArray, FloatArray
+from toraeval.types import ByteArray, Case, FloatArray
 
 BACKBONES = (efficientnet.NAME,)
 GROUP = 20
@@ -34,9 +38,11 @@ class FrameFeatures:
     Args:
         weights: the user's own weight file, None for the package's.
         device: `cpu` or `cuda`.
+        cache: folder in which features of reference frames are kept for all models, or None.
     """
 
-    def __init__(self, weights: str | None = None, device: str = "cpu") -> None:
+    def __init__(self, weights: str | None = None, device: str = "cpu", cache: str | None = None) -> None:
+        self._cache = Path(cache) if cache else None
         self._file = Path(weights).expanduser() if weights else None
         self._device = device
 
@@ -82,6 +88,24 @@ class FrameFeatures:
             _remembered.popitem(last=False)
         return np.stack([known[key] for key in keys])
 
+    def of_reference(self, metric: str, case: Case, chosen_K: npt.NDArray[np.int64]) -> FloatArray | None:
+        """Return float64 (K, 1280) features of some frames of a case's reference clip, or None where it has none.
+
+        Raises:
+            MissingAsset: no weights.
+            UserError: the clip has another length or size than the case.
+        """
+        if case.reference is None:
+            return None
+
+        def make() -> FloatArray:
+            reference = reference_video(metric, case)
+            assert reference is not None
+            return self(np.asarray(reference.frames_TCHW[chosen_K]))
+
+        identity = (self.identity, asdict(efficientnet.PREPARE), [int(t) for t in chosen_K])
+        return kept(cache_file(self._cache, case, "frames", identity), make)
+
     def _computed(self, frames_TCHW: ByteArray) -> FloatArray:
         with one_thread(), torch.inference_mode():
             (chunk, count), *_ = in_chunks(efficientnet.PREPARE(frames_TCHW))
@@ -94,6 +118,15 @@ class FrameFeatures:
         logits = features_TD @ layer.weight.double().cpu().numpy().T + layer.bias.double().cpu().numpy()
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def later_frames(frames: int, at_most: int) -> npt.NDArray[np.int64]:
+    """Return at most so many frame numbers after frame 0, evenly spread from it to the last one.
+
+    With 15 of them these are the frames that the temporal part of `fvd` looks at, computed once for both.
+    """
+    count = min(at_most, frames - 1)
+    return np.unique(np.rint(np.linspace(0, frames - 1, count + 1)).astype(np.int64))[1:]
 
 
 def changes(features_TD: FloatArray) -> FloatArray:

@@ -10,13 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
-from toraeval.keys import digest
 from toraeval.metrics.areas import check_video
+from toraeval.metrics.feature_cache import cache_file, kept
 from toraeval.metrics.feature_sets import collect
 from toraeval.metrics.paths import NO_VIDEO, definition_of
 from toraeval.metrics.reference import NO_REFERENCE, reference_video
 from toraeval.metrics.video_features import RECIPES, video_features
-from toraeval.sealed import read_arrays, write_arrays
 from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
 
 VERSION = "3"
@@ -138,21 +137,14 @@ class FVD:
 
     def _reference(self, case: Case) -> FloatArray:
         """Return the features of the reference clip, from the cache where they are there and whole."""
-        file = None
-        if self.cache is not None and case.content_hash:
-            identity = (self._features.fingerprint(), self.clip_stride)
-            key = digest("reference", identity, case.content_hash, case.frames, case.height, case.width)
-            file = self.cache / f"{key[:32]}.npz"
-            known = read_arrays(file)
-            if known is not None:
-                features: FloatArray = known["features"]
-                return features
-        reference = reference_video(self.name, case)
-        assert reference is not None
-        features = self._features(reference.frames_TCHW, self.clip_stride)
-        if file is not None:
-            write_arrays(file, {"features": features})
-        return features
+        identity = (self._features.fingerprint(), self.clip_stride)
+
+        def make() -> FloatArray:
+            reference = reference_video(self.name, case)
+            assert reference is not None
+            return self._features(reference.frames_TCHW, self.clip_stride)
+
+        return kept(cache_file(self.cache, case, identity), make)
 
     def pool(self, contributions: Mapping[str, Mapping[str, FloatArray]]) -> Score:
         """Return distance, interval and counts of a set of samples; the order of the samples does not matter.
