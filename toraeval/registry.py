@@ -72,6 +72,10 @@ _TABLES: dict[str, dict[str, Entry]] = {
             "DragNUWA: multi-scale flow in a video U-Net",
             option_assets={"size=upstream": ("dragnuwa_upstream",)},
         ),
+        "wan_move": Entry(
+            "toraeval.baselines.wan_move.generator:WanMove",
+            "Wan-Move: first-frame latents copied along the path",
+        ),
         "ground_truth": Entry(
             "toraeval.models.ground_truth:GroundTruth", "the suite's own render: the floor"
         ),

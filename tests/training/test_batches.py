@@ -174,7 +174,7 @@ def test_a_plan_that_no_clip_fits_is_refused(shards: Path) -> None:
 
 def test_prefetched_batches_are_the_drawn_ones_in_order(shards: Path) -> None:
     source = BatchSource(shards, {17: 1.0})
-    feed = Prefetcher(source, lambda step: StepPlan(window=3 + step % 2), start=7)
+    feed = Prefetcher(source, lambda step, drawn: StepPlan(window=3 + step % 2), start=7)
     for step in (7, 8, 9):
         number, batch = feed.next()
         assert number == step
@@ -183,14 +183,14 @@ def test_prefetched_batches_are_the_drawn_ones_in_order(shards: Path) -> None:
 
 
 def test_trouble_while_reading_ahead_reaches_the_loop(shards: Path) -> None:
-    feed = Prefetcher(BatchSource(shards, {17: 1.0}), lambda step: StepPlan(max_objects=0), start=0)
+    feed = Prefetcher(BatchSource(shards, {17: 1.0}), lambda step, drawn: StepPlan(max_objects=0), start=0)
     with pytest.raises(UserError, match="1 to 0 objects"):
         feed.next()
 
 
 def test_closing_ends_the_reading_thread(shards: Path) -> None:
     before = threading.active_count()
-    feed = Prefetcher(BatchSource(shards, {17: 1.0}), lambda step: StepPlan(window=4), start=0)
+    feed = Prefetcher(BatchSource(shards, {17: 1.0}), lambda step, drawn: StepPlan(window=4), start=0)
     feed.next()
     feed.close()
     deadline = time.monotonic() + 30

@@ -151,6 +151,6 @@ def test_rows_of_steps_that_are_made_again_are_dropped(
 
 
 def test_unknown_models_are_named() -> None:
-    assert list(LEARNERS) == ["tora", *RIVALS]
+    assert list(LEARNERS) == ["tora", "wan_move", *RIVALS]
     with pytest.raises(UserError, match=r"unknown model to train 'dragnuva'. Did you mean 'dragnuwa'"):
         learner("dragnuva")

@@ -29,7 +29,10 @@ from toraeval.types import MissingAsset, UserError
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "unet"}, "model=unet size=nano; allowed: model=tora, motionctrl, dragnuwa with size=nano"),
+        (
+            {"model": "unet"},
+            "model=unet size=nano; allowed: model=tora, wan_move, motionctrl, dragnuwa with size=nano",
+        ),
         ({"size": "xl2"}, "size=xl2"),
         ({"model": "motionctrl", "size": "tiny"}, "model=motionctrl size=tiny"),
         ({"minutes": 0}, "minutes=0; allowed: more than 0"),
@@ -145,7 +148,9 @@ def test_training_goes_on_from_weights_with_their_autoencoder(
     train.main({**options, "folder": str(prepared)})
     start = prepared / "tora_nano.safetensors"
     # the handful of clips has none with several objects for each length
-    monkeypatch.setattr(training.Trainer, "plan", lambda self, step: StepPlan(lengths=self.config.lengths))
+    monkeypatch.setattr(
+        training.Trainer, "plan", lambda self, step, clips=None: StepPlan(lengths=self.config.lengths)
+    )
     train.main({**options, "folder": str(tmp_path / "second"), "start": str(start), "seed": 1})
     (_, one), (_, other) = (
         checkpoint.load(path.joinpath(start.name)) for path in (prepared, tmp_path / "second")

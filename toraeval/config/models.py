@@ -128,6 +128,26 @@ class DragNUWAConfig(DragNUWAUpstreamOptions, RivalConfig):
 
 
 @dataclass
+class WanMoveConfig:
+    """Options of `model=wan_move`, see `baselines/wan_move/generator.py`.
+
+    Attributes:
+        size: nano (embedded).
+        steps: sampling steps, 1 to 1000; None is the default.
+        guidance: classifier-free guidance scale, at least 1; None is the default, 1 (off).
+        precision: bf16 or fp32.
+        weights: file of your own.
+    """
+
+    name: str = "wan_move"
+    size: str = "nano"
+    steps: int | None = None
+    guidance: float | None = None
+    precision: str = "bf16"
+    weights: str | None = None
+
+
+@dataclass
 class GroundTruthConfig:
     name: str = "ground_truth"
 

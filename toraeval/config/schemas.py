@@ -29,6 +29,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "tora_cogvideox": models.ToraCogVideoXConfig,
         "motionctrl": models.MotionCtrlConfig,
         "dragnuwa": models.DragNUWAConfig,
+        "wan_move": models.WanMoveConfig,
         "ground_truth": models.GroundTruthConfig,
         "static": models.StaticConfig,
         "cut_and_drag": models.CutAndDragConfig,

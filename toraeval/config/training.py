@@ -79,8 +79,8 @@ class TrainConfig(FullSizeOptions):
     """`python -m toraeval train`.
 
     Attributes:
-        model, size: `tora`, `motionctrl` or `dragnuwa`, and `nano`; of Tora also `xl2` or `tiny`, the test size of
-            the full model.
+        model, size: `tora`, `wan_move`, `motionctrl` or `dragnuwa`, and `nano`; of Tora also `xl2` or `tiny`,
+            the test size of the full model.
         minutes: nano only: training time in all, added up over restarts; rendering comes on top.
         samples: nano only: clips to train on in all, instead of `minutes`.
         rate: nano only: factor on the learning rates.

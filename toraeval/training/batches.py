@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from toraeval.models.tora.checkpoint import TRAIN_COMMAND
+from toraeval.models.tora.entity import entity_maps
 from toraeval.models.tora.linear_vae import STRIDE_T
 from toraeval.models.tora.text import tokenise
-from toraeval.types import UserError
+from toraeval.types import FloatArray, UserError
 
-TOKEN = 2  # latent cells per token side
+TOKEN = 2  # latent cells per side of the squares that windows are counted in
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,19 @@ class Shard:
         mapped = self._map(name)
         return torch.from_numpy(np.stack([mapped[i] for i in picks]))
 
+    def tracks(self, pick: int) -> FloatArray:
+        """Return the paths (N, T, 2) of the objects of a clip, pixels.
+
+        Raises:
+            UserError: they are not stored beside the shard.
+        """
+        if not self.stem.with_name(f"{self.stem.name}_tracks.npy").exists():
+            raise UserError(
+                f"training data: {self.stem} has no tracks; write them with: python -m toraeval train model=wan_move"
+            )
+        paths = self._map("tracks")[pick]
+        return paths[np.isfinite(paths).all((1, 2))].astype(np.float64)
+
     def _map(self, name: str) -> np.ndarray:
         if name not in self._maps:
             self._maps[name] = np.load(self.stem.with_name(f"{self.stem.name}_{name}.npy"), mmap_mode="r")
@@ -125,6 +139,25 @@ class StoredMotion:
     def __call__(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
         """See `MotionReader`."""
         return shard.rows(kind if self.compression == "vae" else f"{kind}_{self.compression}", picks)
+
+
+@dataclass(frozen=True)
+class BoundMotion:
+    """Stored motion, and beside it the looks of the objects along their paths.
+
+    Args:
+        flow: reads the motion itself.
+    """
+
+    flow: StoredMotion
+
+    def __call__(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
+        """See `MotionReader`."""
+        firsts = shard.rows("video", picks)[:, 0]
+        looks = [
+            entity_maps(f, shard.tracks(int(pick))).half() for f, pick in zip(firsts, picks, strict=True)
+        ]
+        return torch.cat((self.flow(shard, picks, kind), torch.stack(looks)), -1)
 
 
 class BatchSource:
@@ -252,12 +285,13 @@ class Prefetcher:
 
     Args:
         source: where batches come from.
-        plan: says what a step trains on.
+        plan: says what a step trains on, from its number and the clips drawn here before it.
         start: first step.
     """
 
-    def __init__(self, source: BatchSource, plan: Callable[[int], StepPlan], start: int) -> None:
+    def __init__(self, source: BatchSource, plan: Callable[[int, int], StepPlan], start: int) -> None:
         self._queue: Queue[tuple[int, Batch] | Exception] = Queue(maxsize=4)
+        self._drawn = 0
         self._source, self._plan, self._step = source, plan, start
         self._open = True
         threading.Thread(target=self._run, daemon=True).start()
@@ -265,8 +299,9 @@ class Prefetcher:
     def _run(self) -> None:
         try:
             while self._open:
-                self._queue.put((self._step, self._source.draw(self._step, self._plan(self._step))))
-                self._step += 1
+                batch = self._source.draw(self._step, self._plan(self._step, self._drawn))
+                self._queue.put((self._step, batch))
+                self._step, self._drawn = self._step + 1, self._drawn + batch.clips
                 if self._step % 200 == 0:
                     self._source.refresh()
         except Exception as error:  # handed to the training loop, which would wait for ever otherwise

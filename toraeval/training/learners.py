@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
 from toraeval.models.tora.pipeline import motion_input
 from toraeval.registry import unknown
-from toraeval.training.batches import TOKEN, Batch, MotionReader, Shard, StoredMotion
+from toraeval.training.batches import TOKEN, Batch, BoundMotion, MotionReader, Shard, StoredMotion
 from toraeval.training.excerpts import DisplacementMotion, ExcerptShard
 from toraeval.training.shards import SIZE
 from toraeval.trajectories.displacement import displacement_maps
@@ -33,17 +34,23 @@ class Learner(ABC):
         name: of the model in the registry.
         open_shard: opens stored clips, whole or as excerpts of 17 frames.
         tokens: per batch and worker on a CPU.
+        needs_tracks: reads the paths of stored clips, which lie beside the shards.
         motion_keys: how the names of the parameters begin that read the paths.
     """
 
     name: str
     open_shard: Callable[[Path], Shard]
     tokens: int
+    needs_tracks: bool
     motion_keys: tuple[str, ...]
 
     @abstractmethod
+    def configure(self, **changes: Any) -> Any:
+        """Return the configuration of the embedded size; keyword arguments override fields."""
+
     def default_network(self) -> Any:
         """Return the configuration of the embedded size."""
+        return self.configure()
 
     @abstractmethod
     def build(self, network: Any) -> nn.Module:
@@ -54,8 +61,17 @@ class Learner(ABC):
         """Return what reads the motion input of stored clips, or None for a network that follows no path."""
 
     @abstractmethod
-    def motion(self, network: Any, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray) -> Tensor:
-        """Return the motion input (t, h, w, C) of paths in pixels of a 512x512 picture, as in generation."""
+    def motion(
+        self, network: Any, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first_hwC: Tensor
+    ) -> Tensor:
+        """Return the motion input (t, h, w, C) of paths in pixels of a 512x512 picture, as in generation.
+
+        Args:
+            network: configuration.
+            vae: the autoencoder.
+            tracks_NT2: paths.
+            first_hwC: latent of the first frame.
+        """
 
     @abstractmethod
     def denoiser(
@@ -92,11 +108,12 @@ class ToraLearner(Learner):
     name = "tora"
     open_shard = Shard
     tokens = 2560
-    motion_keys = ("traj_extractor.", "fuser.", "fuser_spatial.")
+    needs_tracks = False
+    motion_keys: tuple[str, ...] = ("traj_extractor.", "fuser.", "fuser_spatial.")
 
-    def default_network(self) -> tora_config.STDiTConfig:
+    def configure(self, **changes: Any) -> tora_config.STDiTConfig:
         """See `Learner`."""
-        return tora_config.nano()
+        return tora_config.nano(**changes)
 
     def build(self, network: tora_config.STDiTConfig) -> Tora:
         """See `Learner`."""
@@ -104,13 +121,21 @@ class ToraLearner(Learner):
 
     def motion_reader(self, network: tora_config.STDiTConfig) -> MotionReader | None:
         """See `Learner`."""
-        return None if network.fuser == "none" else StoredMotion(network.compression)
+        if network.fuser == "none":
+            return None
+        stored = StoredMotion(network.compression)
+        return BoundMotion(stored) if network.binding == "entity" else stored
 
     def motion(
-        self, network: tora_config.STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray
+        self,
+        network: tora_config.STDiTConfig,
+        vae: LinearPatchAutoencoder,
+        tracks_NT2: FloatArray,
+        first_hwC: Tensor,
     ) -> Tensor:
         """See `Learner`."""
-        return motion_input(network, vae, tracks_NT2, SIZE, SIZE)[0].permute(1, 2, 3, 0)
+        first = first_hwC.permute(2, 0, 1)[None, :, None].float()
+        return motion_input(network, vae, tracks_NT2, SIZE, SIZE, first)[0].permute(1, 2, 3, 0)
 
     def denoiser(
         self, model: nn.Module, batch: Batch, dropped: Tensor, cond: Tensor, fps: Tensor
@@ -119,21 +144,26 @@ class ToraLearner(Learner):
         assert isinstance(model, Tora)
         assert model.text_encoder is not None  # the embedded size always has one
         y = model.y_embedder.drop(model.text_encoder(batch.words.to(cond.device)), dropped)
-        features = None
-        if batch.motion is not None:
-            motion = batch.motion.to(cond.device).permute(0, 4, 1, 2, 3).float()
-            features = model.encode_motion(motion)
+        motion = batch.motion
+        if motion is not None:
+            motion = motion.to(cond.device).permute(0, 4, 1, 2, 3).float()
+        paths = self.path_arguments(model, motion)
         places = None
         if batch.origins is not None:
-            window = (cond.shape[3] // TOKEN, cond.shape[4] // TOKEN)
-            places = model.window_positions(batch.origins, window, batch.whole)
+            patch = model.config.patch_size[1]
+            per_square = TOKEN // patch
+            window = (cond.shape[3] // patch, cond.shape[4] // patch)
+            whole = (batch.whole[0] * per_square, batch.whole[1] * per_square)
+            places = model.window_positions(batch.origins * per_square, window, whole)
 
         def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
-            return model.predict_clean(
-                x, timestep, x_mask, cond, y=y, fps=fps, motion=features, positions=places
-            )
+            return model.predict_clean(x, timestep, x_mask, cond, y=y, fps=fps, positions=places, **paths)
 
         return denoise
+
+    def path_arguments(self, model: Tora, motion: Tensor | None) -> dict[str, Any]:
+        """Return what `predict_clean` is told of the paths; `motion` is (B, C, t, h, w) or None for no path."""
+        return {"motion": None if motion is None else model.encode_motion(motion)}
 
     def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
         """See `Learner`."""
@@ -148,6 +178,59 @@ class ToraLearner(Learner):
     def shipped(self) -> Path:
         """See `Learner`."""
         return checkpoint.weights_path("nano")
+
+
+class WanMoveLearner(ToraLearner):
+    """Wan-Move: Tora's transformer on whole clips of any length, told of paths by copied latents."""
+
+    name = "wan_move"
+    needs_tracks = True
+    motion_keys = ()
+    package = "toraeval.baselines.wan_move"
+
+    def configure(self, **changes: Any) -> tora_config.STDiTConfig:
+        """See `Learner`."""
+        return _resolve(f"{self.package}.network:wan_move_nano")(**changes)  # type: ignore[no-any-return]
+
+    def build(self, network: tora_config.STDiTConfig) -> Tora:
+        """See `Learner`."""
+        return _resolve(f"{self.package}.network:WanMoveNetwork")(network)  # type: ignore[no-any-return]
+
+    def motion_reader(self, network: tora_config.STDiTConfig) -> MotionReader | None:
+        """See `Learner`."""
+        return self._read
+
+    def _read(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
+        """Copy latents along the paths of stored clips; it has no dense kind of motion."""
+        firsts = shard.rows("video", picks)[:, 0]
+        return torch.stack(
+            [self._copies(first, shard.tracks(int(k))).half() for first, k in zip(firsts, picks, strict=True)]
+        )
+
+    def _copies(self, first_hwC: Tensor, tracks_NT2: FloatArray) -> Tensor:
+        return _resolve(f"{self.package}.copies:copied_latents")(first_hwC, tracks_NT2)  # type: ignore[no-any-return]
+
+    def motion(
+        self,
+        network: tora_config.STDiTConfig,
+        vae: LinearPatchAutoencoder,
+        tracks_NT2: FloatArray,
+        first_hwC: Tensor,
+    ) -> Tensor:
+        """See `Learner`."""
+        return self._copies(first_hwC, tracks_NT2)
+
+    def path_arguments(self, model: Tora, motion: Tensor | None) -> dict[str, Any]:
+        """See `ToraLearner`."""
+        return {"copies": motion}
+
+    def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
+        """See `Learner`."""
+        return importlib.import_module(f"{self.package}.checkpoint").load(path)  # type: ignore[no-any-return]
+
+    def shipped(self) -> Path:
+        """See `Learner`."""
+        return importlib.import_module(f"{self.package}.checkpoint").weights_path()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -169,11 +252,12 @@ class RivalLearner(Learner):
     tokens = (
         2048  # makes as many steps of equally many clips as Tora, whose longer clips make smaller batches
     )
+    needs_tracks = True
     motion_keys = ("motion_encoder.", "encoder_fusions.", "decoder_fusions.")
 
-    def default_network(self) -> Any:
+    def configure(self, **changes: Any) -> Any:
         """See `Learner`."""
-        return _resolve(self.preset)()
+        return _resolve(self.preset)(**changes)
 
     def build(self, network: Any) -> nn.Module:
         """See `Learner`."""
@@ -183,7 +267,9 @@ class RivalLearner(Learner):
         """See `Learner`."""
         return DisplacementMotion()
 
-    def motion(self, network: Any, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray) -> Tensor:
+    def motion(
+        self, network: Any, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first_hwC: Tensor
+    ) -> Tensor:
         """See `Learner`."""
         return torch.from_numpy(displacement_maps(tracks_NT2, SIZE, SIZE))
 
@@ -218,6 +304,7 @@ class RivalLearner(Learner):
 
 LEARNERS: dict[str, Learner] = {
     "tora": ToraLearner(),
+    "wan_move": WanMoveLearner(),
     "motionctrl": RivalLearner(
         "motionctrl",
         "toraeval.baselines.motionctrl.network:MotionCtrlNetwork",

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from toraeval.models.tora.stdit import STDiT3
 from toraeval.training.batches import Batch, BatchSource, Prefetcher, StepPlan
 from toraeval.training.exchange import Exchange, finish_step_on_interrupt, ignore_interrupts, run_workers
 from toraeval.training.learners import learner
@@ -25,8 +26,10 @@ from toraeval.training.optimizers import build_optimizers
 from toraeval.training.settings import TrainConfig as TrainConfig
 from toraeval.training.shards import load_vae
 from toraeval.training.tables import append_row, drop_rows_after
-from toraeval.training.validation import ValidationClips, validation_loss
+from toraeval.training.validation import ValidationClips, held_out_batches, sampled_errors, validation_loss
 from toraeval.types import UserError
+
+CLOCKS = {"wall": "perf_counter", "processor": "process_time"}
 
 
 class Trainer:
@@ -47,6 +50,8 @@ class Trainer:
         self.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
         self.model = self.learner.build(network).to(config.device)
+        if config.compile and isinstance(self.model, STDiT3):
+            self.model.compile_blocks()
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimizers = build_optimizers(self.model, config)
         self.base_lr = [config.lr_matrix, config.lr_other]
@@ -56,6 +61,7 @@ class Trainer:
         self.step, self.seconds, self.clips = 0, 0.0, 0
         self.validation: dict[str, float] | None = None
         self.held_out: ValidationClips | None = None
+        self._held_batches: list[Batch] | None = None
         if config.validation is not None and rank == 0:
             self.held_out = ValidationClips.load(Path(config.validation))
         self._resume()
@@ -108,25 +114,39 @@ class Trainer:
     @property
     def progress(self) -> float:
         """Share of the budget that is used up."""
+        return self._share(self.step, self.clips)
+
+    def _share(self, step: int, clips: int) -> float:
         if self.config.samples is not None:
-            return self.clips / self.config.samples
+            return clips / self.config.samples
         if self.config.steps is not None:
-            return self.step / self.config.steps
+            return step / self.config.steps
         return self.seconds / (60 * self.config.minutes)
 
-    def plan(self, step: int) -> StepPlan:
-        """Return what a step trains on: dense then sparse motion, one object then several, windows then whole clips."""
-        c = self.config
-        motion = "dense" if self.progress < c.dense_share else "sparse"
+    def plan(self, step: int, clips: int | None = None) -> StepPlan:
+        """Return what a step trains on: dense then sparse motion, one object then several, windows then whole clips.
+
+        Batches are read ahead, so what decides is the state when the step is made and not when it is read; only a
+        budget of minutes cannot know it.
+
+        Args:
+            step: number of the step.
+            clips: that all workers have seen before it, those seen so far if not given.
+        """
+        c, progress = self.config, self._share(step, self.clips if clips is None else clips)
+        motion = "dense" if progress < c.dense_share else "sparse"
         if self.motion_reader is None:
             motion = "none"
-        objects = 1 if self.progress < c.single_share else 3
-        late = self.progress >= c.window_share
+        objects = 1 if progress < c.single_share else 3
+        late = progress >= c.window_share
         lengths = c.late_lengths if late else c.lengths
         # a window holds one path, so whole pictures are mixed in once there are several objects
         if late and step % 2 == 0:
             return StepPlan(motion, lengths, objects, min_objects=1 if step % 4 else min(2, objects))
-        if not late and objects > 1 and step % 3 == 0:
+        if not late and objects > 1 and c.group_window is not None:
+            if int(step * c.group_share) > int((step - 1) * c.group_share):
+                return StepPlan(motion, lengths, objects, c.group_window, min_objects=2)
+        elif not late and objects > 1 and step % 3 == 0:
             return StepPlan(motion, lengths, objects)
         return StepPlan(motion, lengths, 1, c.window)
 
@@ -181,7 +201,8 @@ class Trainer:
             self.config.clips,
             self.learner.open_shard,
         )
-        feed = Prefetcher(source, self.plan, self.step)
+        begun, workers = self.clips, 1 if self.exchange is None else self.config.workers
+        feed = Prefetcher(source, lambda step, drawn: self.plan(step, begun + workers * drawn), self.step)
         try:
             self._loop(feed)
         finally:
@@ -194,7 +215,8 @@ class Trainer:
         self._stopping = True
 
     def _loop(self, feed: Prefetcher) -> None:
-        began, saved = time.perf_counter() - self.seconds, time.perf_counter()
+        clock = getattr(time, CLOCKS[self.config.clock])
+        began, saved = clock() - self.seconds, time.perf_counter()
         losses: list[float] = []
         while self.progress < 1.0 and not self._stopping:
             batch = self._trimmed(feed.next()[1])
@@ -202,14 +224,14 @@ class Trainer:
             losses.append(loss)
             self.step += 1
             before = self.progress
-            self._agree(batch.clips, time.perf_counter() - began)
+            self._agree(batch.clips, clock() - began)
             if self.rank == 0 and self.step % 20 == 0:
                 self._log(sum(losses) / len(losses), norm)
                 losses.clear()
             if self.held_out is not None and self._is_due(before):
-                paused = time.perf_counter()
+                paused = clock()
                 self._validate()
-                began += time.perf_counter() - paused  # not training time
+                began += clock() - paused  # not training time
             if self.rank == 0 and time.perf_counter() - saved > 60 * self.config.save_minutes:
                 self.save()
                 saved = time.perf_counter()
@@ -250,7 +272,11 @@ class Trainer:
 
     def _validate(self) -> None:
         assert self.held_out is not None
-        self.validation = validation_loss(self.model, self.objective, self.vae, self.held_out)
+        measured = (self.model, self.objective, self.vae, self.held_out)
+        if self._held_batches is None:
+            self._held_batches = held_out_batches(*measured)
+        self.validation = validation_loss(*measured, self._held_batches)
+        self.validation |= sampled_errors(*measured, self._held_batches)
         losses = {kind: f"{loss:.5f}" for kind, loss in self.validation.items()}
         row = {"step": self.step, "clips": self.clips, "seconds": round(self.seconds), **losses}
         append_row(self.out / "validation.csv", row)

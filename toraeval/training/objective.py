@@ -56,3 +56,17 @@ class Objective:
             fps = torch.full((1,), FPS, device=self.device)
             denoise = self.learner.denoiser(model, batch, dropped, x0[:, :, :1], fps)
             return self.flow.loss(denoise, x0, times, noise, mask, self.channel_weights)
+
+    def one_step(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Sample clips in one step from pure noise, float32 (B, C, t, h, w)."""
+        x0 = batch.video.to(self.device).permute(0, 4, 1, 2, 3).float()
+        b, _, t = x0.shape[:3]
+        noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0)).to(self.device)
+        mask = torch.ones(b, t, dtype=torch.bool, device=self.device)
+        mask[:, 0] = False
+        x = torch.where(mask[:, None, :, None, None], noise, x0)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            kept = torch.zeros(b, dtype=torch.bool, device=self.device)
+            fps = torch.full((1,), FPS, device=self.device)
+            denoise = self.learner.denoiser(model, batch, kept, x0[:, :, :1], fps)
+            return denoise(x, torch.full((b,), 1000.0, device=self.device), mask)

@@ -28,7 +28,11 @@ class TrainConfig:
     dense_share: float = 0.15  # stage 1: dense flow; the rest sees sparse trajectories
     window_share: float = 0.6  # after it every second step sees whole pictures
     window: int = 5  # token rows and columns of a window around a path: 2.6 times cheaper
+    group_window: int | None = None  # squares of a window around all of several objects; None: whole pictures
+    group_share: float = 0.34  # of the windowed steps, on several objects, once there are such
     single_share: float = 0.35  # clips with one object only
+    clock: str = "wall"  # what `minutes` and the log count: `wall` or `processor` time of this worker
+    compile: bool = False  # run the blocks through `torch.compile`; only transformers can
     decay_share: float = 0.25  # the last part, over which the learning rate falls to zero
     lr_matrix: float = 2e-3  # Muon, block matrices
     lr_other: float = 1e-3  # AdamW, everything else

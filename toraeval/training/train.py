@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from toraeval.config import FullSizeOptions, TrainConfig
-from toraeval.training.excerpts import ExcerptShard, complete, is_complete
+from toraeval.training.excerpts import complete, is_complete
 from toraeval.training.learners import LEARNERS, Learner, learner
 from toraeval.training.shards import is_written, load_vae, write_shard
 from toraeval.training.validation import CLIPS, ValidationClips
@@ -132,7 +132,7 @@ def prepare(folder: Path, kind: Learner, clips: int, workers: int, start: str | 
     else:
         fit_vae(vae, kind, start)
     render(vae, shards, shard_plan(clips), workers)
-    if kind.open_shard is ExcerptShard:
+    if kind.needs_tracks:
         add_excerpts(vae, shards, workers)
     if not (folder / "validation.npz").exists():
         ValidationClips.render(load_vae(vae), CLIPS).save(folder / "validation.npz")
@@ -197,7 +197,7 @@ def render(
         for frames, start, count in plan
         if not is_written(shards, frames, start, flows)
     ]
-    _spread(_write, jobs, workers, "rendering")
+    spread(_write, jobs, workers, "rendering")
 
 
 def _complete(job: tuple[str, str]) -> None:
@@ -211,10 +211,11 @@ def add_excerpts(vae: Path, shards: Path, workers: int) -> None:
     """Write what excerpts need beside every shard of a folder that lacks it."""
     stems = [path.with_suffix("") for path in sorted(shards.glob("f*.txt"))]
     jobs = [(str(stem), str(vae)) for stem in stems if not is_complete(stem)]
-    _spread(_complete, jobs, workers, "excerpts")
+    spread(_complete, jobs, workers, "excerpts")
 
 
-def _spread(work: Callable[[Any], None], jobs: Sequence[Any], workers: int, what: str) -> None:
+def spread(work: Callable[[Any], None], jobs: Sequence[Any], workers: int, what: str) -> None:
+    """Do jobs in processes, with a progress bar; nothing happens without jobs."""
     from tqdm import tqdm
 
     if not jobs:

@@ -9,6 +9,7 @@ of 65 and 129. All are whole pictures, all come from scenes of the validation sp
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
+from toraeval.models.tora.linear_vae import BLOCK, STRIDE_T, LinearPatchAutoencoder
 from toraeval.models.tora.text import tokenise
 from toraeval.suites.shapes import sample_scene
 from toraeval.suites.shapes_render import SceneRenderer
@@ -96,7 +97,11 @@ class ValidationClips:
 
 @torch.no_grad()
 def validation_loss(
-    model: nn.Module, objective: Objective, vae: LinearPatchAutoencoder, clips: ValidationClips
+    model: nn.Module,
+    objective: Objective,
+    vae: LinearPatchAutoencoder,
+    clips: ValidationClips,
+    batches: Sequence[Batch] | None = None,
 ) -> dict[str, float]:
     """Return the mean loss of the fast clips, of the slow ones, and of all.
 
@@ -108,20 +113,69 @@ def validation_loss(
         objective: the loss of training.
         vae: the autoencoder of the latents.
         clips: what to measure on.
+        batches: of these clips, if they are there already, see `held_out_batches`.
     """
-    losses, kind = [], objective.learner
+    losses = []
+    for k, batch in enumerate(batches or held_out_batches(model, objective, vae, clips)):
+        generator = torch.Generator().manual_seed(k * BATCH)
+        losses.append(objective.losses(model, batch, generator, text_dropout=0.0).cpu())
+    each = torch.cat(losses).double()
+    found = {name: float(each[[k == name for k in clips.kinds]].mean()) for name in KINDS}
+    return {**found, "all": float(each.mean())}
+
+
+def held_out_batches(
+    model: nn.Module, objective: Objective, vae: LinearPatchAutoencoder, clips: ValidationClips
+) -> list[Batch]:
+    """Return the clips in batches with the motion input of a network, which does not depend on its weights."""
+    made, kind = [], objective.learner
     whole = (clips.video.shape[2] // TOKEN, clips.video.shape[3] // TOKEN)
     for begin in range(0, len(clips.video), BATCH):
         part = slice(begin, begin + BATCH)
         motion = None
         if kind.motion_reader(model.config) is not None:
-            motion = torch.stack([kind.motion(model.config, vae, paths) for paths in clips.tracks[part]])
-        batch = Batch(clips.video[part], motion, clips.words[part], FRAMES, None, whole)
-        generator = torch.Generator().manual_seed(begin)
-        losses.append(objective.losses(model, batch, generator, text_dropout=0.0).cpu())
-    each = torch.cat(losses).double()
-    found = {name: float(each[[k == name for k in clips.kinds]].mean()) for name in KINDS}
-    return {**found, "all": float(each.mean())}
+            pairs = zip(clips.tracks[part], clips.video[part, 0], strict=True)
+            motion = torch.stack([kind.motion(model.config, vae, paths, first) for paths, first in pairs])
+        made.append(Batch(clips.video[part], motion, clips.words[part], FRAMES, None, whole))
+    return made
+
+
+@torch.no_grad()
+def sampled_errors(
+    model: nn.Module,
+    objective: Objective,
+    vae: LinearPatchAutoencoder,
+    clips: ValidationClips,
+    batches: Sequence[Batch] | None = None,
+) -> dict[str, float]:
+    """Return how far clips sampled in one step are from the true ones, grey levels against what decoding can give.
+
+    The rows of the autoencoder's basis are orthonormal, so the error of the pixels is that of the scaled latents.
+
+    Returns:
+        `object_one`, `object_several`: root mean square over the cells within 48 px of a path, of clips with one and
+        with several objects; `rest`: over all other cells of all clips. The first latent frame, given, is left out.
+    """
+    sums = {name: torch.zeros(2, dtype=torch.float64) for name in ("object_one", "object_several", "rest")}
+    for k, batch in enumerate(batches or held_out_batches(model, objective, vae, clips)):
+        made = objective.one_step(model, batch)[:, :, 1:]
+        truth = batch.video.permute(0, 4, 1, 2, 3)[:, :, 1:].float()
+        square = ((made - truth) * vae.scale.view(-1, 1, 1, 1)).square().sum(1) / vae.mean.numel()
+        for paths, error in zip(clips.tracks[k * BATCH : (k + 1) * BATCH], square, strict=True):
+            near = near_paths(paths, *error.shape[1:])
+            name = "object_one" if len(paths) == 1 else "object_several"
+            sums[name] += torch.tensor([float(error[near].sum()), float(near.sum())])
+            sums["rest"] += torch.tensor([float(error[~near].sum()), float((~near).sum())])
+    return {name: float((total / count.clamp_min(1)).sqrt()) for name, (total, count) in sums.items()}
+
+
+def near_paths(tracks_NT2: FloatArray, rows: int, columns: int, reach: float = 48.0) -> Tensor:
+    """Return bool (t - 1, rows, columns): the cells that lie within `reach` pixels of a path at some frame."""
+    points = torch.from_numpy(tracks_NT2[:, 1:]).float().unflatten(1, (-1, STRIDE_T))
+    edges = [torch.arange(n) * BLOCK for n in (columns, rows)]
+    x, y = ((e - points[..., k, None]).clamp_min(0) + (points[..., k, None] - e - BLOCK).clamp_min(0)
+            for k, e in enumerate(edges))  # fmt: skip
+    return ((x[..., None, :] ** 2 + y[..., :, None] ** 2) <= reach**2).any(2).any(0)
 
 
 @dataclass

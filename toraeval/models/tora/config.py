@@ -10,6 +10,7 @@ FUSERS = ("none", "adaptive_norm", "cross_attention", "extra_channel")
 FUSER_PLACES = ("temporal", "spatial", "both")
 FUSER_SITES = ("residual", "attention")
 COMPRESSIONS = ("vae", "key_frame", "average")
+BINDINGS = ("none", "entity")
 
 # Of upstream's configuration: what the Hub adds, and switches of kernels and training that leave the numbers alone.
 NOT_NUMERIC = frozenset({
@@ -51,6 +52,7 @@ class STDiTConfig:
     extractor_norm: bool = True
     compression: str = "vae"  # how a trajectory picture becomes the extractor's input
     motion_unshuffle: int = 8  # pixel-unshuffle side of the compressions without an autoencoder
+    binding: str = "none"  # what the extractor is told of the object on a path, see `entity`
     embedded_text: bool = False  # own word encoder instead of T5 features
 
     def __post_init__(self) -> None:
@@ -68,6 +70,7 @@ class STDiTConfig:
             ("fuser_place", FUSER_PLACES),
             ("fuser_site", FUSER_SITES),
             ("compression", COMPRESSIONS),
+            ("binding", BINDINGS),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} {getattr(self, name)!r} is not one of {', '.join(allowed)}")
@@ -88,8 +91,12 @@ class STDiTConfig:
 
     @property
     def motion_in_channels(self) -> int:
-        """Channels of the trajectory extractor's input: latent channels, or (u, v) of each unshuffled pixel."""
-        return self.in_channels if self.compression == "vae" else 2 * self.motion_unshuffle**2
+        """Channels of the trajectory extractor's input.
+
+        Latent channels, or (u, v) of each unshuffled pixel; with entity binding also the look and its weight.
+        """
+        flow = self.in_channels if self.compression == "vae" else 2 * self.motion_unshuffle**2
+        return flow + (self.in_channels + 1 if self.binding == "entity" else 0)
 
     @property
     def mlp_hidden(self) -> int:

@@ -8,7 +8,9 @@ first frame and caption -> latents -> frames.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +19,16 @@ from torch import Tensor
 from toraeval.geometry import extend_points, native_frames
 from toraeval.models.tora.compression import compress_flow
 from toraeval.models.tora.config import STDiTConfig
+from toraeval.models.tora.entity import entity_maps
 from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
-from toraeval.models.tora.linear_vae import STRIDE_T, LinearPatchAutoencoder
+from toraeval.models.tora.linear_vae import BLOCK, STRIDE_T, LinearPatchAutoencoder
 from toraeval.models.tora.model import Tora
 from toraeval.models.tora.trajectory import flow_patches, integer_points, trajectory_patches
 from toraeval.types import ByteArray, Case, FloatArray, UserError
+
+# From network, autoencoder, targets of 1 + 4k moments in pixels, latent of the first frame (1, C, 1, h, w) and a number
+# of rows to what `predict_clean` is told of the paths, that many times in a batch.
+Conditions = Callable[[Tora, LinearPatchAutoencoder, FloatArray, Tensor, int], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -79,19 +86,53 @@ def motion_latents(vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, height: 
 
 
 def motion_input(
-    config: STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, height: int, width: int
+    config: STDiTConfig,
+    vae: LinearPatchAutoencoder,
+    tracks_NT2: FloatArray,
+    height: int,
+    width: int,
+    first_1C1hw: Tensor | None = None,
 ) -> Tensor:
-    """Make the extractor's input from the targets of 1 + 4k moments, as `config.compression` says.
+    """Make the extractor's input from the targets of 1 + 4k moments, as `compression` and `binding` say.
+
+    Args:
+        config: of the network.
+        vae: fitted autoencoder.
+        tracks_NT2: targets in pixels of the (width, height) picture.
+        height, width: of the picture in pixels.
+        first_1C1hw: latent of the first frame; needed with `binding=entity`.
 
     Returns:
         float32 (1, motion_in_channels, t, h, w).
     """
+    flow = _flow_input(config, vae, tracks_NT2, height, width)
+    if config.binding == "none":
+        return flow
+    assert first_1C1hw is not None
+    looks = entity_maps(first_1C1hw[0, :, 0].permute(1, 2, 0), tracks_NT2)
+    return torch.cat((flow, looks.permute(3, 0, 1, 2)[None]), 1)
+
+
+def _flow_input(
+    config: STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, height: int, width: int
+) -> Tensor:
     if config.compression == "vae":
         return motion_latents(vae, tracks_NT2, height, width)
     patches = flow_patches(integer_points(tracks_NT2, width, height), width, height)
     frames, stride = tracks_NT2.shape[1], config.latent_stride
     cells = compress_flow(patches, config.compression, frames, height, width, stride, config.motion_unshuffle)
     return torch.from_numpy(cells).permute(3, 0, 1, 2)[None]
+
+
+def motion_conditions(
+    model: Tora, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first: Tensor, rows: int
+) -> dict[str, Any]:
+    """Return the features of Tora's trajectory extractor; see `Conditions`."""
+    if model.traj_extractor is None:
+        return {"motion": None}
+    height, width = (BLOCK * int(side) for side in first.shape[3:])
+    motion = motion_input(model.config, vae, tracks_NT2, height, width, first)
+    return {"motion": [f.repeat(rows, 1, 1, 1) for f in model.encode_motion(motion)]}
 
 
 def keyed_generator(key: str, seed: int) -> torch.Generator:
@@ -120,6 +161,7 @@ def sample_latents(
     noise: Tensor,
     fps: float,
     options: SamplingOptions,
+    conditions: Conditions = motion_conditions,
 ) -> Tensor:
     """Sample the latents of one clip.
 
@@ -131,6 +173,7 @@ def sample_latents(
         noise: (1, C, t, h, w), see `initial_noise`.
         fps: frames per second.
         options: sampling options.
+        conditions: how the network is told of the paths.
 
     Returns:
         float32 (C, t, h, w).
@@ -144,15 +187,12 @@ def sample_latents(
         if copies == 2:
             y = torch.cat((y, model.y_embedder.null(1).to(y)))
         text = model.precompute_text(y)
-        features = None
-        if model.traj_extractor is not None:
-            motion = motion_input(model.config, vae, tracks_NT2, height, width)
-            features = [f.repeat(copies, 1, 1, 1) for f in model.encode_motion(motion)]
+        paths = conditions(model, vae, tracks_NT2, first, copies)
         rate = torch.tensor([fps])
 
         def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
             cond = first.repeat(copies, 1, 1, 1, 1)
-            return model.predict_clean(x, timestep, x_mask, cond, fps=rate, motion=features, text=text)
+            return model.predict_clean(x, timestep, x_mask, cond, fps=rate, text=text, **paths)
 
         z = noise.clone()
         z[:, :, :1] = first
@@ -172,7 +212,12 @@ def sample_latents(
 
 
 def generate_frames(
-    model: Tora, vae: LinearPatchAutoencoder, case: Case, seed: int, options: SamplingOptions
+    model: Tora,
+    vae: LinearPatchAutoencoder,
+    case: Case,
+    seed: int,
+    options: SamplingOptions,
+    conditions: Conditions = motion_conditions,
 ) -> ByteArray:
     """Generate the 1 + 4k frames that hold a case's, uint8 (T, H, W, 3); frame 0 is the given one.
 
@@ -191,6 +236,7 @@ def generate_frames(
         initial_noise(f"{case.suite}/{case.id}", seed, shape),
         case.fps,
         options,
+        conditions,
     )
     if not torch.isfinite(latents).all():
         raise UserError(f"tora: case {case.id} gave non-finite latents; try precision=fp32")

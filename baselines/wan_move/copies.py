@@ -1,0 +1,58 @@
+"""Latent trajectory guidance: the first frame's latents around the start of a path, put down again along the path.
+
+The idea of Wan-Move (arXiv 2512.08765): what moves is told by copying the latent at a path's start to the places that
+the path visits, in a copy of the first-frame condition. There one copied cell of 8 pixels per track and many tracks
+make up an object; here a cell has 32 pixels and an object one path, so all cells around the start are copied, and the
+part of the movement that whole cells cannot say is given beside them, for each of the four frames of a latent frame.
+
+Shape legend: N paths, T frames, t latent frames, h, w latent cells, C channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from toraeval.models.tora.linear_vae import BLOCK, STRIDE_T
+from toraeval.types import FloatArray
+
+RADIUS = 2.4  # cells around the start that are copied
+EXTRA = (
+    1 + 2 * STRIDE_T
+)  # whether a cell holds a copy, and the rest of the movement in x and y for each frame
+
+
+def copied_latents(first_hwC: Tensor, tracks_NT2: FloatArray) -> Tensor:
+    """Copy latents of the first frame along the paths.
+
+    A cell that several objects reach shows the one whose centre is nearest.
+
+    Args:
+        first_hwC: latent of the first frame.
+        tracks_NT2: `(x, y)` pixels at 1 + 4k moments.
+
+    Returns:
+        float32 (t, h, w, C + 9), t = 1 + k: copied latents, 1 where there is a copy, and the rest of the movement in
+        cells, x and y of each frame; all zero in the first latent frame and where nothing is copied.
+    """
+    rows, columns, channels = first_hwC.shape
+    tracks = torch.from_numpy(tracks_NT2).float()
+    moments = (tracks.shape[1] - 1) // STRIDE_T
+    steps = (tracks[:, 1:] - tracks[:, :1]).unflatten(1, (moments, STRIDE_T)) / BLOCK  # (N, k, 4, 2) cells
+    whole = steps.mean(2).round()
+    rest = (steps - whole[:, :, None]).transpose(2, 3).flatten(2)  # (N, k, 8): x of four frames, then y
+    starts = (tracks[:, 0] + 0.5) / BLOCK - 0.5  # in cells, centres at integers
+    out = torch.zeros(1 + moments, rows, columns, channels + EXTRA)
+    nearest = torch.full((moments, rows, columns), float("inf"))
+    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    for n in range(len(tracks)):
+        for k in range(moments):
+            dx, dy = (int(v) for v in whole[n, k])
+            away = ((x - dx - starts[n, 0]) ** 2 + (y - dy - starts[n, 1]) ** 2).sqrt()
+            inside = (x - dx >= 0) & (x - dx < columns) & (y - dy >= 0) & (y - dy < rows)
+            here = inside & (away <= RADIUS) & (away < nearest[k])
+            nearest[k][here] = away[here]
+            copied = first_hwC[y[here] - dy, x[here] - dx].float()
+            marks = torch.cat((torch.ones(1), rest[n, k])).expand(len(copied), -1)
+            out[1 + k][here] = torch.cat((copied, marks), -1)
+    return out

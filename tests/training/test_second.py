@@ -1,0 +1,196 @@
+"""The second generation: data of version 2 of the world, trials and the long run; on tiny networks and few clips."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
+from toraeval.suites.shapes_render import SceneRenderer
+from toraeval.suites.shapes_world2 import sample_scene
+from toraeval.training import long_run, nano, second, trials
+from toraeval.training.batches import BatchSource, StepPlan
+from toraeval.training.excerpts import complete
+from toraeval.training.learners import learner
+from toraeval.training.objective import Objective
+from toraeval.training.settings import TrainConfig
+from toraeval.training.shards import encode_scene, set_world, world_of, write_shard
+from toraeval.training.tables import read_rows
+from toraeval.training.validation import ValidationClips, near_paths, sampled_errors
+from toraeval.types import UserError
+
+SMALL = {"depth": 1, "hidden_size": 32, "num_heads": 2, "in_channels": 8, "caption_channels": 8,
+         "motion_channels": 8, "patch_size": (1, 1, 1)}  # fmt: skip
+WIDTHS = {"latent_channels": 8, "widths": (32, 32), "blocks": (1, 1), "attention": (False, True), "head_width": 16,
+          "groups": 8, "motion_channels": (8, 8)}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(vae: LinearPatchAutoencoder, vae_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("second")
+    shards = made / "shards"
+    set_world(shards, 2)
+    with torch.no_grad():
+        for frames, start, count in ((17, 0, 8), (33, 100, 1)):
+            complete(write_shard(vae, shards, frames, start, count), vae)
+    (made / "vae.safetensors").write_bytes(vae_path.read_bytes())
+    ValidationClips.render(vae, 1, 2).save(made / "validation.npz")
+    return made
+
+
+def tiny(model: str, folder: Path, **changes: object) -> TrainConfig:
+    sizes = SMALL if model in ("tora", "wan_move") else WIDTHS
+    extra = {"cond_channels": 8, "binding": "entity"} if model == "tora" else {}
+    lengths = {17: 1.0}
+    base = second.recipe(
+        model, folder, 8, lengths=lengths, late_lengths=lengths, tokens=320, validation_share=1.0
+    )
+    return replace(base, network=learner(model).configure(**sizes, **extra), **changes)
+
+
+@pytest.mark.parametrize("model", long_run.MODELS)
+def test_every_model_trains_on_the_same_folder_and_exports(model: str, folder: Path, tmp_path: Path) -> None:
+    from toraeval.training.train import export
+
+    config = tiny(model, folder, out=str(tmp_path / model))
+    nano.train(config)
+    saved = torch.load(tmp_path / model / "state.pt", weights_only=True)
+    assert saved["clips"] == 8
+    assert {"all", "object_one", "object_several", "rest"} <= saved["validation"].keys()
+    card = export(tmp_path / model, folder / "vae.safetensors", tmp_path / f"{model}.safetensors")
+    assert card["clips_seen"] == 8
+    network, _ = learner(model).load(tmp_path / f"{model}.safetensors")
+    assert network.config == config.network
+
+
+def test_a_killed_run_resumes_to_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    whole = nano.Trainer(tiny("tora", folder, out=str(tmp_path / "a"), validation=None))
+    whole.run()
+    config = tiny("tora", folder, out=str(tmp_path / "b"), validation=None)
+    trainer, update = nano.Trainer(config), nano.Trainer.update
+
+    def killed(batch):  # type: ignore[no-untyped-def]
+        if trainer.step == 2:
+            raise KeyboardInterrupt
+        result = update(trainer, batch)
+        if trainer.step == 0:
+            trainer.step += 1
+            trainer.clips += batch.clips
+            trainer.save()
+            trainer.step -= 1
+            trainer.clips -= batch.clips
+        return result
+
+    trainer.update = killed  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    resumed = nano.Trainer(config)
+    assert resumed.step == 1
+    resumed.run()
+    assert resumed.clips == whole.clips
+    for one, other in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_shards_of_two_worlds_are_not_mixed(folder: Path, tmp_path: Path) -> None:
+    assert world_of(folder / "shards") == 2
+    assert world_of(tmp_path) == 1
+    with pytest.raises(UserError, match="holds clips of version 2 of the world; got world=1"):
+        set_world(folder / "shards", 1)
+
+
+def test_stored_clips_show_the_panel(vae: LinearPatchAutoencoder) -> None:
+    scene = sample_scene("train", 3, 1, "line", False, True)
+    stored = torch.from_numpy(encode_scene(vae, scene, 9)["video"]).permute(3, 0, 1, 2).float()
+    rendered = vae.encode(SceneRenderer(scene, 9, 512, 512).render())
+    assert (stored - rendered).abs().max() < 0.05  # bfloat16 and float16
+
+
+def test_plan_mixes_lengths_from_the_start() -> None:
+    plan = second.mixed_plan(1024)
+    assert len(plan) == len(set(plan))
+    assert {frames for frames, _, _ in plan[: len(plan) // 2]} == {17, 33, 65, 129}
+    assert sum(count for frames, _, count in plan if frames == 17) == 1024
+
+
+def test_windows_hold_all_objects(folder: Path, tmp_path: Path) -> None:
+    config = tiny("tora", folder, samples=1000)
+    trainer = nano.Trainer(replace(config, out=str(tmp_path), validation=None))
+    plans = [trainer.plan(step, 300) for step in range(100)]
+    groups = [plan for plan in plans if plan.min_objects == 2]
+    assert 30 <= len(groups) <= 38
+    assert all(plan.window == 7 for plan in groups)
+    assert all(plan.window == 5 and plan.max_objects == 1 for plan in plans if plan not in groups)
+    source = BatchSource(folder / "shards", {17: 1.0}, tokens=640, motion=None)
+    batch = source.draw(0, StepPlan("sparse", {17: 1.0}, 3, 7))
+    assert batch.video.shape[2:4] == (14, 14)
+
+
+def test_processor_time_is_counted(folder: Path, tmp_path: Path) -> None:
+    config = tiny("wan_move", folder, out=str(tmp_path), validation=None, samples=10)
+    trainer = nano.Trainer(config)
+    trainer.run()
+    assert 0 < trainer.seconds < 60
+
+
+def test_cells_near_a_path() -> None:
+    near = near_paths(np.full((1, 17, 2), 255.5), 16, 16)
+    assert near.shape == (4, 16, 16)
+    assert near[0, 7, 7]
+    assert near[3, 7, 9]  # its edge is 32.5 px away
+    assert not near[0, 7, 10]
+    assert not near[0, 0].any()
+
+
+def test_errors_are_zero_for_the_truth(folder: Path, vae: LinearPatchAutoencoder) -> None:
+    clips, kind = ValidationClips.load(folder / "validation.npz"), learner("wan_move")
+    config = tiny("wan_move", folder)
+    objective = Objective(kind, vae, config)
+    model = kind.build(config.network)
+    errors = sampled_errors(model, objective, vae, clips)
+    assert max(errors["object_one"], errors["object_several"]) > 0
+    assert errors["rest"] > 0
+    objective.one_step = lambda model, batch: batch.video.permute(0, 4, 1, 2, 3).float()  # type: ignore[method-assign]
+    assert set(sampled_errors(model, objective, vae, clips).values()) == {0.0}
+
+
+def test_networks_keep_to_their_sizes() -> None:
+    counts = {
+        model: sum(
+            p.numel() for p in learner(model).build(second.recipe(model, Path(), 1).network).parameters()
+        )
+        for model in long_run.MODELS
+    }
+    assert max(counts.values()) <= 6.2e6
+    rivals = [counts[name] / counts["tora"] for name in ("motionctrl", "dragnuwa")]
+    assert all(0.9 <= ratio <= 1.1 for ratio in rivals)
+
+
+def test_trials_differ_from_the_first_in_one_thing(tmp_path: Path) -> None:
+    options = trials.Options(folder=str(tmp_path), data=str(tmp_path))
+    base = trials.settings(trials.TRIALS[0], options)
+    assert len({trial.name for trial in trials.TRIALS}) == len(trials.TRIALS)
+    for trial in trials.TRIALS[1:]:
+        assert replace(trials.settings(trial, options), out=base.out) != base
+    with pytest.raises(UserError, match="names=nobody"):
+        trials.run_all(trials.Options(names="nobody"))
+
+
+def test_status_and_options_of_the_long_run(folder: Path, tmp_path: Path) -> None:
+    options = long_run.Options(folder=str(tmp_path), samples=24)
+    assert long_run.status(options) == [f"{name}: not begun" for name in long_run.MODELS]
+    out = tmp_path / "tora"
+    out.mkdir()
+    (out / "log.csv").write_text("step,clips,seconds,loss\n20,12,36,0.5\n")
+    (out / "validation.csv").write_text("clips,object_one,object_several,rest\n12,30,40,5\n")
+    assert read_rows(out / "log.csv")
+    assert long_run.status(options)[0] == (
+        "tora: 12 clips (50%), 0.01 processor hours, loss 0.5; "
+        "validation at 12 clips: object_one 30.00, object_several 40.00, rest 5.00 grey levels"
+    )
+    with pytest.raises(UserError, match="models=nobody"):
+        long_run.run(long_run.Options(models="nobody"))
