@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from toraeval.models.tora.flow import FlowConfig
-from toraeval.store import read_json, write_json
+from toraeval.sealed import read_json, write_json
 from toraeval.training import nano, second
 from toraeval.training.command import run_command
 from toraeval.training.settings import TrainConfig
