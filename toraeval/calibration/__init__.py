@@ -2,6 +2,7 @@
 
 from toraeval.calibration.conditions import DAMAGES, Clip, clips
 from toraeval.calibration.measure import calibrate
+from toraeval.calibration.photo_clips import photo_clips
 from toraeval.calibration.tables import draw, summarise, to_markdown
 
-__all__ = ["DAMAGES", "Clip", "calibrate", "clips", "draw", "summarise", "to_markdown"]
+__all__ = ["DAMAGES", "Clip", "calibrate", "clips", "draw", "photo_clips", "summarise", "to_markdown"]

@@ -98,7 +98,7 @@ class Clip:
             rows.append(
                 {
                     "family": thing.family,
-                    "speed": "slow" if pace < SLOW else "fast" if pace > FAST else "medium",
+                    "speed": speed_class(pace),
                     "occlusion": occlusion,
                     "objects": self.objects,
                     "frames": self.frames,
@@ -120,6 +120,26 @@ class Clip:
         return np.asarray((visible.sum((2, 3)) / whole).min(1))
 
 
+def speed_class(pace: float) -> str:
+    """Return the group of a mean speed in pixels a frame."""
+    return "slow" if pace < SLOW else "fast" if pace > FAST else "medium"
+
+
+def check_request(frames: list[int], count: int, damages: list[str], split: str) -> None:
+    """Refuse lengths, numbers, damages and splits that no calibration has.
+
+    Raises:
+        UserError: a value that is not allowed.
+    """
+    if not frames or min(frames) < 2 or count < 1:
+        raise UserError(f"calibrate: frames={frames} count={count}; allowed: frames >= 2, count >= 1")
+    if split not in SPLITS or split == "train":
+        raise UserError(f"calibrate: split={split}; allowed: validation, test")
+    wrong = [name for name in damages if name not in DAMAGES]
+    if wrong:
+        raise UserError(f"calibrate: degrade={wrong[0]}; allowed: {', '.join(DAMAGES)}, none, all")
+
+
 def clips(frames: list[int], count: int, damages: list[str], split: str = "validation") -> list[Clip]:
     """Return the clips: `count` times all `SCENES` at every length, and damaged copies at 16 frames.
 
@@ -132,13 +152,7 @@ def clips(frames: list[int], count: int, damages: list[str], split: str = "valid
     Raises:
         UserError: a value that is not allowed.
     """
-    if not frames or min(frames) < 2 or count < 1:
-        raise UserError(f"calibrate: frames={frames} count={count}; allowed: frames >= 2, count >= 1")
-    if split not in SPLITS or split == "train":
-        raise UserError(f"calibrate: split={split}; allowed: validation, test")
-    wrong = [name for name in damages if name not in DAMAGES]
-    if wrong:
-        raise UserError(f"calibrate: degrade={wrong[0]}; allowed: {', '.join(DAMAGES)}, none, all")
+    check_request(frames, count, damages, split)
     found = []
     for length in frames:
         found += [_clip(split, k, length, "none") for k in range(count * len(SCENES))]

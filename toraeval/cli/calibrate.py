@@ -18,18 +18,21 @@ HELP = """Measure trackers against exact tracks: their floor, TAP-Vid scores and
 
   python -m toraeval calibrate tracker=lucas_kanade
   python -m toraeval calibrate 'tracker=[lucas_kanade,cotracker3_offline]' frames=16 count=2
+  python -m toraeval calibrate suite=photos 'tracker=[lucas_kanade,dis_flow]'
   python -m toraeval calibrate tracker=mypackage.mymodule:MyTracker degrade=none
 
   tracker=NAME          registry name, module:Class, or a list of them         (lucas_kanade)
+  suite=shapes          the procedural world, or photos: real texture; its files are trackers_photos.* (shapes)
   frames=[16,64,128]    lengths of the clean clips                             ([16,64,128])
-  count=1               how often the 13 scenes: every path family, crossing 4x (1)
+  count=1               how often the 13 scenes: every path family, crossing 4x; photos: 15 scenes (1)
   degrade=all           all, none, or a list of damages for 16-frame clips     (all)
-  split=validation      of the procedural world; or test                       (validation)
+  split=validation      of the suite; or test                                  (validation)
   results=results       trackers.csv, .md and .png are written here; what is finished is kept below
                         results/runs/calibration, so that the same command goes on where it stopped
 """
 DEFAULTS = {
     "tracker": "lucas_kanade",
+    "suite": "shapes",
     "frames": "[16,64,128]",
     "count": "1",
     "degrade": "all",
@@ -58,7 +61,12 @@ def main(argv: list[str]) -> int:
     damages = _listed(values["degrade"])
     damages = {"all": list(calibration.DAMAGES), "none": []}.get(values["degrade"], damages)
     frames = [_whole("frames", text) for text in _listed(values["frames"])]
-    clips = calibration.clips(frames, _whole("count", values["count"]), damages, values["split"])
+    suites = {"shapes": ("trackers", "Procedural world"), "photos": ("trackers_photos", "Suite `photos`")}
+    if values["suite"] not in suites:
+        raise UserError(registry.unknown("suite to calibrate on", values["suite"], suites))
+    stem, world = suites[values["suite"]]
+    make = calibration.photo_clips if values["suite"] == "photos" else calibration.clips
+    clips = make(frames, _whole("count", values["count"]), damages, values["split"])
     trackers = _listed(values["tracker"])
     for name in trackers:
         if ":" not in name:
@@ -66,14 +74,14 @@ def main(argv: list[str]) -> int:
     rows = _calibrate(trackers, clips, folder / "runs" / "calibration")
     table = calibration.summarise(rows)
     heading = (
-        f"# Trackers on exact tracks\n\nProcedural world, {values['split']} split, 512 x 512, {len(clips)} clips. "
+        f"# Trackers on exact tracks\n\n{world}, {values['split']} split, 512 x 512, {len(clips)} clips. "
         f"Written by `python -m toraeval calibrate {' '.join(argv)}`."
     )
-    atomic(folder / "trackers.csv", lambda path: table.to_csv(path, index=False, float_format="%.6g"))
-    write_text(folder / "trackers.md", calibration.to_markdown(table, heading))
-    calibration.draw(table, folder / "trackers.png")
+    atomic(folder / f"{stem}.csv", lambda path: table.to_csv(path, index=False, float_format="%.6g"))
+    write_text(folder / f"{stem}.md", calibration.to_markdown(table, heading))
+    calibration.draw(table, folder / f"{stem}.png")
     _print(table)
-    print(f"{folder}/: trackers.csv, trackers.md, trackers.png")
+    print(f"{folder}/: {stem}.csv, {stem}.md, {stem}.png")
     return 0
 
 

@@ -100,8 +100,8 @@ class PhotoRenderer:
         self._still = bool((self._camera_T4 == self._camera_T4[0]).all())
         self._first: ByteArray | None = None
 
-    def ground(self, frame: int) -> ByteArray:
-        """Return the uint8 (H, W, 3) ground of a frame."""
+    def background(self, frame: int) -> ByteArray:
+        """Return the uint8 (H, W, 3) ground of a frame, without objects."""
         if self._still and self._first is not None:
             return self._first
         x, y, scale, angle = self._camera_T4[frame]
@@ -151,7 +151,7 @@ class PhotoRenderer:
 
     def frame(self, index: int) -> ByteArray:
         """Return the uint8 (H, W, 3) picture of a frame."""
-        out = np.array(self.ground(index))
+        out = np.array(self.background(index))
         for n, thing in enumerate(self.scene.objects):
             (x0, y0, x1, y1), drawn = self.layer(n, index)
             if thing.shadow:
