@@ -120,6 +120,9 @@ _TABLES: dict[str, dict[str, Entry]] = {
     },
     "metric": {
         "traj_error": Entry("toraeval.metrics.traj_error:TrajError", "mean L1 distance from the asked path"),
+        "lost_error": Entry(
+            "toraeval.metrics.lost_error:LostError", "the same, and losing the object never pays"
+        ),
         "objmc": Entry("toraeval.metrics.objmc:ObjMC", "mean Euclidean distance from the asked path"),
         "epe": Entry("toraeval.metrics.epe:EPE", "the same over all points, as MoveBench"),
         "tapvid": Entry("toraeval.metrics.tapvid:TapVid", "Average Jaccard of the tracked path"),

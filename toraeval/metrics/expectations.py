@@ -68,6 +68,7 @@ _FRECHET = (*_KERNEL, "ground_truth < blurred", "ground_truth < noise")
 ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "traj_error": _ERROR,
+        "lost_error": _ERROR,
         "objmc": _ERROR,
         "epe": _ERROR,
         "tapvid": _OVERLAP,

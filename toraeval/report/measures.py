@@ -19,8 +19,8 @@ from toraeval.stats import MIN_CASES, bootstrap_mean, without_interval
 CONTROL, APPEARANCE, CHECKS = "control", "appearance", "degenerate-winner checks"
 GROUPS: dict[str, tuple[str, ...]] = {
     CONTROL: (
-        METRIC, "objmc", "epe", "final_error", "path_distance", "direction_error", "speed_error", "survival",
-        "tapvid", "box_iou", "mask_iou",
+        METRIC, "lost_error", "objmc", "epe", "final_error", "path_distance", "direction_error", "speed_error",
+        "survival", "tapvid", "box_iou", "mask_iou",
     ),
     APPEARANCE: ("fvd", "kvd", "fid", "clipsim", "class_kept", "lpips", "ssim", "psnr"),
     CHECKS: ("motion_amount", "flicker", "appearance_drift", "object_survival"),
