@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
+from toraeval.sealed import write_json
 from toraeval.suites.shapes_render import SceneRenderer
 from toraeval.suites.shapes_world2 import sample_scene
 from toraeval.training import long_run, nano, second, trials
@@ -178,6 +179,26 @@ def test_trials_differ_from_the_first_in_one_thing(tmp_path: Path) -> None:
         assert replace(trials.settings(trial, options), out=base.out) != base
     with pytest.raises(UserError, match="names=nobody"):
         trials.run_all(trials.Options(names="nobody"))
+
+
+def test_finished_trials_decide_the_recipe(tmp_path: Path) -> None:
+    assert trials.choose(tmp_path) == second.Choices()
+    results = {"base": (30.0, 40.0), "entity": (28.0, 38.0), "noise": (30.0, 39.9), "rate": (31.0, 41.0)}
+    for name, (one, several) in results.items():
+        (tmp_path / name).mkdir()
+        write_json(tmp_path / name / "result.json", {"object_one": one, "object_several": several})
+    chosen = trials.choose(tmp_path)
+    assert (chosen.binding, chosen.loc, chosen.rate) == ("entity", 1.5, 1.0)
+    assert chosen.group_window == second.Choices().group_window
+    (tmp_path / "run").mkdir()
+    options = long_run.Options(folder=str(tmp_path / "run"), trials=str(tmp_path))
+    assert long_run.choices(options) == chosen
+    (tmp_path / "base" / "result.json").unlink()
+    assert long_run.choices(options) == chosen  # what was begun is not changed
+    decided = {field for field, _, _ in trials.DECIDES.values()}
+    assert decided == {field.name for field in fields(second.Choices)}
+    config = second.recipe("tora", tmp_path, 1, replace(chosen, rate=2.0))
+    assert (config.flow.loc, config.lr_matrix, config.network.binding) == (1.5, 4e-3, "entity")
 
 
 def test_status_and_options_of_the_long_run(folder: Path, tmp_path: Path) -> None:

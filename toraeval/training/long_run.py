@@ -2,7 +2,8 @@
 
 `python -m toraeval.training.long_run folder=training_state/gen2` makes the data that are not there yet, then trains
 `workers` models at a time, one process and one thread each, until every model has seen `samples` clips; then it
-exports the weights into the folder. Ctrl-C or a kill at any moment costs the minutes since the last state was saved
+exports the weights into the folder. What is open in the recipe the finished trials in `trials` decide when it begins
+(`choices.json` keeps it). Ctrl-C or a kill at any moment costs the minutes since the last state was saved
 at most; the same command resumes. `status=true` only says how far each model is.
 """
 
@@ -10,15 +11,17 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from multiprocessing import get_context
 from pathlib import Path
 
 from toraeval.lock import hold
+from toraeval.sealed import require_json, write_json
 from toraeval.training import second
 from toraeval.training.command import run_command
 from toraeval.training.learners import LEARNERS
 from toraeval.training.tables import read_rows
+from toraeval.training.trials import choose
 from toraeval.types import UserError
 
 MODELS = ("tora", "wan_move", "motionctrl", "dragnuwa")
@@ -33,6 +36,7 @@ class Options:
         samples: clips that every model sees.
         clips: of 17 frames to render; changing it later changes what is drawn.
         workers: models that are trained at a time.
+        trials: folder of `toraeval.training.trials`, looked at once; without finished trials the defaults stand.
         models: which, separated by commas, in this order.
         status: only say how far they are.
     """
@@ -41,6 +45,7 @@ class Options:
     samples: int = 100_000
     clips: int = 12_032
     workers: int = 2
+    trials: str = "training_state/trials"
     models: str = ",".join(MODELS)
     status: bool = False
 
@@ -89,12 +94,22 @@ def _train(name: str, options: Options) -> str:
 
     torch.set_num_threads(1)
     folder = Path(options.folder)
-    config = second.recipe(name, folder, options.samples)
+    config = second.recipe(name, folder, options.samples, choices(options))
     target = folder / f"{name}_nano.safetensors"
     if not target.exists():
         nano.train(config)
         export(Path(config.out), Path(config.vae), target)
     return name
+
+
+def choices(options: Options) -> second.Choices:
+    """Return what was chosen when the run began, or choose now and keep it."""
+    kept = Path(options.folder) / "choices.json"
+    if not kept.exists():
+        write_json(kept, asdict(choose(Path(options.trials))))
+    stored = require_json(kept)  # a damaged one must not change the recipe of a run that has begun
+    assert stored is not None
+    return second.Choices(**{field.name: stored[field.name] for field in fields(second.Choices)})
 
 
 def run(options: Options) -> None:
@@ -111,6 +126,7 @@ def run(options: Options) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with hold(folder):
         second.prepare(folder, options.clips, options.workers)
+        _say(f"recipe: {choices(options)}")
         with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
             for finished in as_completed([pool.submit(_train, name, options) for name in names]):
                 _say(f"finished: {finished.result()}")

@@ -57,9 +57,39 @@ TRIALS = (
     Trial("windows", "windows around all objects of a clip", settings={"group_window": 7}),
     Trial("sparse", "no stage on dense flow", settings={"dense_share": 0.0}),
     Trial(
-        "wide", "3 pairs of blocks of width 224", network={"depth": 3, "hidden_size": 224, "mlp_ratio": 4.0}
+        "wide",
+        "3 pairs of blocks of width 224",
+        network={"depth": 3, "hidden_size": 224, "num_heads": 4, "mlp_ratio": 4.0},
     ),
 )
+
+
+# what a trial that pays changes in the recipe, and what it stays at if it does not
+DECIDES: Mapping[str, tuple[str, Any, Any]] = {
+    "entity": ("binding", "entity", "none"),
+    "noise": ("loc", 3.0, 1.5),
+    "rate": ("rate", 2.0, 1.0),
+    "objects": ("single_share", 0.0, 0.35),
+    "windows": ("group_window", 7, None),
+    "sparse": ("dense_share", 0.0, 0.15),
+}
+PAYS = 0.99  # a change is kept whose error at the objects is at most this share of the first trial's
+
+
+def choose(folder: Path) -> second.Choices:
+    """Return the recipe that the finished trials of a folder speak for; what they leave open stays at its default."""
+    results = {trial.name: read_json(folder / trial.name / "result.json") for trial in TRIALS}
+    errors = {
+        name: float(row["object_one"]) + float(row["object_several"])
+        for name, row in results.items()
+        if row is not None
+    }
+    decided = {
+        field: better if errors[name] <= PAYS * errors["base"] else worse
+        for name, (field, better, worse) in DECIDES.items()
+        if name in errors and "base" in errors
+    }
+    return second.Choices(**decided)
 
 
 @dataclass
