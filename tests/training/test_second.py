@@ -19,7 +19,7 @@ from toraeval.training.excerpts import complete
 from toraeval.training.learners import learner
 from toraeval.training.objective import Objective
 from toraeval.training.settings import TrainConfig
-from toraeval.training.shards import encode_scene, set_world, world_of, write_shard
+from toraeval.training.shards import encode_scene, load_vae, set_world, world_of, write_shard
 from toraeval.training.tables import read_rows
 from toraeval.training.validation import ValidationClips, near_paths, sampled_errors
 from toraeval.types import UserError
@@ -62,9 +62,13 @@ def test_every_model_trains_on_the_same_folder_and_exports(model: str, folder: P
     saved = torch.load(tmp_path / model / "state.pt", weights_only=True)
     assert saved["clips"] == 8
     assert {"all", "object_one", "object_several", "rest"} <= saved["validation"].keys()
-    card = export(tmp_path / model, folder / "vae.safetensors", tmp_path / f"{model}.safetensors")
+    card = export(tmp_path / model, folder / "vae.safetensors", tmp_path / f"{model}.safetensors", half=True)
     assert card["clips_seen"] == 8
-    network, _ = learner(model).load(tmp_path / f"{model}.safetensors")
+    network, vae = learner(model).load(tmp_path / f"{model}.safetensors")
+    exact = load_vae(folder / "vae.safetensors")
+    assert vae.basis.dtype == torch.float32
+    torch.testing.assert_close(vae.mean, exact.mean, atol=0.07, rtol=0)
+    torch.testing.assert_close(vae.basis, exact.basis, atol=1e-4, rtol=1e-3)
     assert network.config == config.network
 
 

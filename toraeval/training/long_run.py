@@ -98,7 +98,7 @@ def _train(name: str, options: Options) -> str:
     target = folder / f"{name}_nano.safetensors"
     if not target.exists():
         nano.train(config)
-        export(Path(config.out), Path(config.vae), target)
+        export(Path(config.out), Path(config.vae), target, half=True)
     return name
 
 

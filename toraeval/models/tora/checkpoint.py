@@ -44,7 +44,7 @@ def save(
     card: dict[str, Any],
     prefix: str = "dit.",
 ) -> None:
-    """Export weights as safetensors.
+    """Export weights as safetensors; the autoencoder in float16 if it is given so, else in float32.
 
     Args:
         path: target file; its folder is created.
@@ -58,7 +58,8 @@ def save(
     tensors = {
         f"{prefix}{k}": v.to(torch.bfloat16) if v.is_floating_point() else v for k, v in model_state.items()
     }
-    tensors |= {f"vae.{k}": v.float() for k, v in vae.state_dict().items()}
+    exact = torch.float16 if vae.basis.dtype == torch.float16 else torch.float32
+    tensors |= {f"vae.{k}": v.to(exact) for k, v in vae.state_dict().items()}
     tensors = {k: v.contiguous().cpu() for k, v in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
