@@ -7,7 +7,15 @@ from typing import Any
 from toraeval.cli.app import launch
 from toraeval.cli.jobs import Done
 
-COMPARING = ("fvd", "lpips", "ssim", "psnr")
+# Own clips are pictures of the world: the networks of the procedural world would say nothing about them.
+COMPARING: dict[str, dict[str, Any]] = {
+    "fvd": {"backbone": "efficientnet_lite0"},
+    "fid": {},
+    "class_kept": {},
+    "lpips": {"backbone": "efficientnet_lite0"},
+    "ssim": {},
+    "psnr": {},
+}
 
 HELP = """Track and score your own videos against trajectories; no model code is loaded.
 
@@ -42,4 +50,7 @@ def with_reference_metrics(config: dict[str, Any]) -> dict[str, Any]:
     metrics = config["metrics"]
     if not config.get("references") or set(metrics) != set(default_metrics("score")):
         return config
-    return {**config, "metrics": {**metrics, **{name: {"name": name} for name in COMPARING}}}
+    return {
+        **config,
+        "metrics": {**metrics, **{name: {"name": name, **options} for name, options in COMPARING.items()}},
+    }

@@ -118,7 +118,7 @@ class ScoreConfig(CommonConfig):
     Attributes:
         videos: a folder of videos, or one video file.
         trajectories: a folder of trajectory files, or one file; `all:FILE` serves every clip.
-        references: a folder of clips to compare with, named like the videos, or one clip; gives FVD, LPIPS, SSIM, PSNR.
+        references: a folder of clips to compare with, named like the videos, or one clip; gives FVD, FID, LPIPS.
         label: name of the method in tables; the folder's name by default.
         canvas: `[width, height]` of trajectory files that state none, or `clip`. By default the video's own size; where
             a format's project has a canvas of its own that would do as well, one of the two has to be chosen.
