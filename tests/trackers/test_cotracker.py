@@ -181,7 +181,7 @@ def test_other_files_are_no_checkpoint(content: str, repo: Path, checkpoint: Pat
     elif content == "keys":
         torch.save({"other": torch.zeros(2)}, checkpoint)
     else:
-        checkpoint.write_bytes(b"<html>not found</html>")
+        checkpoint.write_bytes(b"no weights at all")
     tracker = CoTracker3Offline(source="local", repo_dir=str(repo), checkpoint=str(checkpoint))
     with pytest.raises(UserError, match="is no checkpoint of this model") as error:
         tracker.track(clip(4), QUERIES)

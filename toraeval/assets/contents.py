@@ -10,10 +10,10 @@ from toraeval.types import UserError
 START_BYTES = 512
 
 
-def stand_in(file: Path) -> str:
+def stand_in(file: str | Path) -> str:
     """Return what a file is that holds no numbers at all, with what gets them; an empty string for any other file."""
     try:
-        with file.open("rb") as opened:
+        with open(file, "rb") as opened:
             start = opened.read(START_BYTES)
     except OSError:
         return ""  # whoever reads it says why it cannot
@@ -33,7 +33,7 @@ def stand_in(file: Path) -> str:
     return ""
 
 
-def require_numbers(files: Iterable[Path], what: str, cure: str) -> None:
+def require_numbers(files: Iterable[str | Path], what: str, cure: str) -> None:
     """Refuse files that only stand for weights.
 
     Args:
