@@ -90,6 +90,12 @@ def match(clips: Sequence[str], source: str) -> Matched:
     if len(units) == 1 and (for_all or not found.partner):
         (unit,) = units.values()
         alike = [] if for_all else pairing.numbered_alike(unit.name, clips)
+        meant = [] if for_all else pairing.named_in(unit.name, clips)
+        if meant and len(clips) > 1:
+            raise UserError(
+                f"trajectories={source}: the name {unit.name} holds that of the clip {pairing.listed(meant)}, of "
+                f"{len(clips)} clips; allowed: name it like its clip, or let it serve all: trajectories=all:{source}"
+            )
         if alike:
             raise UserError(
                 f"trajectories={source}: {unit.name} has the number of the clip {pairing.listed(alike)}, of "

@@ -123,6 +123,13 @@ def numbered_alike(name: str, others: Sequence[str]) -> list[str]:
     return [other for other, number in _numbers(others).items() if number in mine] if len(others) > 1 else []
 
 
+def named_in(name: str, others: Sequence[str]) -> list[str]:
+    """Return those of `others` whose name stands in `name` as whole words."""
+    return [
+        other for other in others if re.search(rf"(?<![^\W_]){re.escape(fold(other))}(?![^\W_])", fold(name))
+    ]
+
+
 @dataclass(frozen=True)
 class Grouped:
     """File names gathered by the clip that they belong to.

@@ -168,7 +168,10 @@ def _transport(data: mmap.mmap) -> str | None:
     """MPEG transport stream: packets of 188 bytes, 192 with a time stamp, 204 with parity."""
     for size, first in ((188, 0), (192, 4), (204, 0)):
         if len(data) > first + 3 * size and all(data[first + k * size] == 0x47 for k in range(3)):
-            return _cut("it ends in the middle of a packet") if len(data) % size else None
+            if len(data) % size:
+                return _cut("it ends in the middle of a packet")
+            lost = data[first::size].translate(None, b"\x47")
+            return f"damaged: {len(lost)} of its packets do not start with the sync byte" if lost else None
     return None
 
 

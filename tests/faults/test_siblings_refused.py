@@ -1,0 +1,46 @@
+"""Files like those that once went wrong: damage that no decoder reports, and a path file named after one clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from toraeval import own_paths, videoio
+from toraeval.pairing import named_in
+from toraeval.types import UserError
+
+
+def encoded(path: Path, codec: str, rate: int) -> bytes:
+    noise = np.random.default_rng(0).integers(0, 255, (16, 64, 96, 3), dtype=np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for picture in noise:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(("name", "codec", "rate"), [("a.ts", "mpeg2video", 25), ("a.mxf", "mpeg2video", 25)])
+def test_packets_lost_in_the_middle_are_damage(tmp_path: Path, name: str, codec: str, rate: int) -> None:
+    path = tmp_path / name
+    data = bytearray(encoded(path, codec, rate))
+    assert videoio.measure(path).frames == 16
+    start, end = int(len(data) * 0.5), int(len(data) * 0.7)
+    data[start:end] = bytes(end - start)
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"damaged|cut off"):
+        videoio.measure(path)
+
+
+@pytest.mark.parametrize("name", ["cat_traj", "Cat-path", "my cat"])
+def test_a_path_file_named_after_one_clip_does_not_serve_the_others(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.npy"
+    np.save(path, np.zeros((1, 6, 2)))
+    with pytest.raises(UserError, match=r"the clip cat, of 2 clips.*all:"):
+        own_paths.match(["cat", "dog"], str(path))
+    assert set(own_paths.match(["cat", "dog"], f"all:{path}").pairs) == {"cat", "dog"}
+    assert named_in("category", ["cat"]) == []
