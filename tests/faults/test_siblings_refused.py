@@ -10,6 +10,7 @@ import pytest
 
 from toraeval import own_paths, videoio
 from toraeval.pairing import named_in
+from toraeval.trajectories import load
 from toraeval.types import UserError
 
 
@@ -44,3 +45,25 @@ def test_a_path_file_named_after_one_clip_does_not_serve_the_others(tmp_path: Pa
         own_paths.match(["cat", "dog"], str(path))
     assert set(own_paths.match(["cat", "dog"], f"all:{path}").pairs) == {"cat", "dog"}
     assert named_in("category", ["cat"]) == []
+
+
+def test_fractions_of_a_path_that_leaves_the_frame_are_fractions(tmp_path: Path) -> None:
+    track = np.stack([np.linspace(0.1, 1.6, 24), np.full(24, 0.5)], axis=-1)
+    np.save(tmp_path / "a.npy", track[None])
+    with pytest.raises(UserError, match="look like fractions of the frame"):
+        load(tmp_path / "a.npy", (64, 64))
+    np.save(tmp_path / "b.npy", np.stack([np.linspace(1, 9, 24), np.full(24, 1.0)], axis=-1)[None])
+    assert load(tmp_path / "b.npy", (64, 64)).num_frames == 24
+
+
+def test_a_stream_that_states_no_length_is_said_to_state_none(tmp_path: Path, data_dir: Path) -> None:
+    source = Path(data_dir / "faults" / "video" / "h264_420_crf0.mp4")
+    with av.open(str(source)) as given, av.open(str(tmp_path / "a.ts"), "w", format="mpegts") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(given.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                made.mux(packet)
+    video = videoio.read(tmp_path / "a.ts")
+    assert video.num_frames == 16
+    assert any("mpegts states no length" in note for note in video.info["reading"])

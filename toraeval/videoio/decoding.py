@@ -21,6 +21,9 @@ from toraeval.videoio.writing import FPS_TAG, FRAMES_TAG
 
 # Formats whose header states a duration; elsewhere FFmpeg guesses one from the end of the file.
 _STATE_DURATION = frozenset({"matroska", "webm", "flv", "asf", "ivf", "mxf"})
+_STATE_NOTHING = frozenset(
+    {"mpegts", "mpeg", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "obu", "av1", "dv", "vc1"}
+)
 _ANIMATED = ("gif", "apng")
 _MPEG4_SKIP_BYTES = 8  # a picture that says "as before" is stored in fewer
 
@@ -177,6 +180,10 @@ class _Frames:
     def refuse_missing(self, container: InputContainer, made: Decoded) -> None:
         """Compare what decoded with what packets, index, header and tags promise."""
         frames, names = len(self.times), container.format.name.split(",")
+        if _STATE_NOTHING.intersection(names):
+            made.notes.append(
+                f"{container.format.name} states no length: a file cut between two pictures looks like a whole one"
+            )
         if frames < self.expected and not self.interlaced:
             raise DamagedError(f"{self.path}: damaged: {frames} of {self.expected} stored frames decode")
         stated = len(self.stream.index_entries) if "mov" in names else 0
