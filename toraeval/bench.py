@@ -239,6 +239,7 @@ def recorded(results: Path) -> tuple[list[Path], set[str]]:
         raise UserError(f"{error}; run the bench again, which writes it anew") from error
     if not content or "runs" not in content:
         raise UserError(
-            f"{results / RECORD}: no finished bench here; run: python -m toraeval bench results={results}"
+            f"{results / RECORD}: no finished bench here; run: "
+            + record.command_line(["bench", f"results={results}"])
         )
     return [results / name for name in content["runs"]], set(content["samples"])

@@ -60,9 +60,11 @@ def test_motion_picture_and_its_boxes() -> None:
 def test_dense_picture_is_the_coloured_flow(drift: bool) -> None:
     renderer = SceneRenderer(sample_scene("train", 7, num_objects=2, drift=drift), 5, 128, 128)
     expected = flow_video(np.stack(list(renderer.dense_flow())))
-    apart = np.abs(dense_video(renderer).astype(int) - expected).max(-1)
+    made = dense_video(renderer)
+    apart = np.abs(made.astype(int) - expected)
+    apart = np.minimum(apart, 256 - apart).max(-1)  # the peak of the code may wrap from 0 to 255
     assert (apart > 1).mean() < 1e-3  # the wheel jumps where the vertical part is zero
-    assert (dense_video(renderer)[1:] != 255).any()
+    assert (made[1:] != 255).any()
 
 
 def test_gathered_blocks_are_the_blocks() -> None:

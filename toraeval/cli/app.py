@@ -34,6 +34,7 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
     from toraeval import config, record
     from toraeval.cli import jobs, overrides, switches
     from toraeval.disk import require_writable
+    from toraeval.sealed import require_no_link
 
     command = record.command_line([verb, *argv])
     config.register_schemas(verb)
@@ -51,7 +52,10 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
     for cfg in checked.configs:
         overrides.require_complete(verb, cfg)
         option = OUTPUT.get(verb, "results")
-        require_writable(Path(str(cfg[option])), option)
+        folder = Path(str(cfg[option]))
+        require_writable(folder, option)
+        require_no_link(folder, folder / "runs" / ".hydra")
+        require_no_link(folder, folder / ".hydra")
     job = Job(execute, command)
     plain = [*_hydra_folder(checked.configs, OUTPUT.get(verb, "results")), *checked.overrides]
     if not arguments.multirun:

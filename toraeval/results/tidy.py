@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from toraeval import record
 from toraeval.results.run import CASES, RECORD, TIMINGS, RunResult, load_run
 from toraeval.types import UserError
 
@@ -116,7 +117,8 @@ def load_results(path: str | Path) -> Results:
     folders = sorted(folder for folder in found if (folder / "cases").is_dir())
     if not folders:
         raise UserError(
-            f"{path}: no finished run below this folder; make one with: python -m toraeval run results={path}"
+            f"{path}: no finished run below this folder; make one with: "
+            + record.command_line(["run", f"results={path}"])
         )
     return Results(tuple(load_run(folder) for folder in folders))
 
