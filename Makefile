@@ -41,7 +41,7 @@ test: $(STAMP)  ## Run the tests (no network, no downloads, no GPU)
 # What is compared with numbers recorded elsewhere: run it under another maths path, e.g.
 # MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default make numeric
 NUMERIC := tests/benchmarks/test_parity.py tests/models tests/metrics tests/trackers tests/trajectories tests/baselines \
-	tests/test_stats.py tests/test_geometry.py tests/faults/test_statistics.py
+	tests/stats tests/geometry tests/faults/test_statistics.py
 
 numeric: $(STAMP)  ## The tests of numbers alone, for another maths library or processor
 	$(PY) -m pytest $(PYTEST_ARGS) $(NUMERIC) $(ARGS)

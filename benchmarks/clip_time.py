@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import describe, peak_memory_gib, use_threads
-from toraeval import registry, videoio
+from toraeval import registry
+from toraeval import video as videoio
 from toraeval.types import Case
 
 

@@ -3,7 +3,7 @@
     python -m benchmarks.fairness
 
 Nothing is typed in by hand: parameters are counted in the weights, the rest is read from the model cards, the training
-logs, and the tables of `toraeval.training.tune`, `.choose_steps` and `.validation`.
+logs, and the tables of `toraeval.training.recipes.tune`, `.choose_steps` and `.validation`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toraeval.sealed import write_text
-from toraeval.training.learners import learner
-from toraeval.training.tables import read_rows
+from toraeval.store.sealed import write_text
+from toraeval.training.engine.tables import read_rows
+from toraeval.training.recipes.learners import learner
 from toraeval.types import MissingAsset, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -204,10 +204,10 @@ def render(models: Sequence[Evidence]) -> str:
             "## How the numbers were made",
             "",
             "```bash",
-            "python -m toraeval.training.tune model=NAME            # docs/models/NAME_tuning.csv",
+            "python -m toraeval.training.recipes.tune model=NAME            # docs/models/NAME_tuning.csv",
             "python -m toraeval train model=NAME size=nano samples=CLIPS rate=RATE",
-            "python -m toraeval.training.choose_steps model=NAME    # docs/models/NAME_steps.csv",
-            "python -m toraeval.training.validation model=NAME      # docs/models/NAME_validation.csv",
+            "python -m toraeval.training.recipes.choose_steps model=NAME    # docs/models/NAME_steps.csv",
+            "python -m toraeval.training.recipes.validation model=NAME      # docs/models/NAME_validation.csv",
             "```",
             "",
             "The validation loss is measured on 32 fast and 32 slow clips of 17 frames, whole pictures, with the same",

@@ -27,10 +27,12 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from benchmarks.machine import describe, peak_memory_gib
-from toraeval import config, pipeline, registry, videoio
+from toraeval import config, registry
+from toraeval import video as videoio
 from toraeval.cli import overrides
-from toraeval.plan import Plan
-from toraeval.scoring import plan_score
+from toraeval.run import pipeline
+from toraeval.run.own_videos import plan_score
+from toraeval.run.plan import Plan
 
 
 class Stopwatch:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.parity_data import Recording, Row, tapped
-from toraeval.models.tora.vae import OpenSoraVAE, OpenSoraVAEConfig
-from toraeval.models.tora.vae_spatial import SpatialVAE, SpatialVAEConfig
-from toraeval.models.tora.vae_temporal import TemporalVAE, TemporalVAEConfig
+from toraeval.models.tora.autoencoder.spatial import SpatialVAE, SpatialVAEConfig
+from toraeval.models.tora.autoencoder.temporal import TemporalVAE, TemporalVAEConfig
+from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
 
 
 def temporal_autoencoder(recorded: Recording) -> Iterator[Row]:

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from benchmarks.parity_colours import LEVEL, jumps, level_difference
 from benchmarks.parity_data import RELATIVE, Recording, Row, row
-from toraeval.models.tora.flow_colour import flow_video
-from toraeval.models.tora.trajectory import blur_flow, sparse_flow
+from toraeval.models.shared.weight_files import fill
+from toraeval.models.tora.conditions.flow_colour import flow_video
+from toraeval.models.tora.conditions.trajectory import blur_flow, sparse_flow
 from toraeval.models.tora_cogvideox.config import TransformerConfig, with_sat_norms
 from toraeval.models.tora_cogvideox.pipeline import SamplingOptions, denoise
 from toraeval.models.tora_cogvideox.sat import SatReader
 from toraeval.models.tora_cogvideox.solver import PUBLISHED_SCHEDULE, Solver, guidance_scale
 from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer, rotary_positions
-from toraeval.models.weight_files import fill
 from toraeval.types import UserError
 
 SAT = 2e-6  # tight enough to see the two epsilons of its norms, see docs/parity.md

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.parity_data import Recording, Row, Section, row, sinusoid_floor, tapped
-from toraeval.models.tora.attention import RMSNorm
-from toraeval.models.tora.config import STDiTConfig
-from toraeval.models.tora.embeddings import (
+from toraeval.models.tora.network.attention import RMSNorm
+from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.models.tora.network.embeddings import (
     RotaryEmbedding,
     ScalarEmbedder,
     SizeEmbedder,
@@ -19,8 +19,14 @@ from toraeval.models.tora.embeddings import (
     rotate,
     sinusoid,
 )
-from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow, logit_normal, transform_timesteps
-from toraeval.models.tora.stdit import STDiT3
+from toraeval.models.tora.network.stdit import STDiT3
+from toraeval.models.tora.sampling.rectified_flow import (
+    ClipSize,
+    FlowConfig,
+    RectifiedFlow,
+    logit_normal,
+    transform_timesteps,
+)
 
 NETWORK = 2e-5  # the rounding of the time step (`sinusoid_floor`) goes through every block
 TIMES = 1e-6  # timesteps run from 0 to 1000

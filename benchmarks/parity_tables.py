@@ -10,7 +10,9 @@ from typing import Any
 import torch
 
 from benchmarks.parity_data import Row, difference
-from toraeval.models.tora import conditions, prompts, sizes
+from toraeval.models.tora.conditions import given_frames as conditions
+from toraeval.models.tora.conditions import prompts
+from toraeval.models.tora.sampling import sizes
 
 
 def _mismatches(pairs: Iterable[tuple[object, object]]) -> float:

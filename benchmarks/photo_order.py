@@ -22,13 +22,13 @@ import pandas as pd
 from tabulate import tabulate
 
 from benchmarks.machine import describe, use_threads
-from toraeval import videoio
-from toraeval.metrics.frame_features import FrameFeatures, changes
-from toraeval.metrics.frechet import bootstrap_interval, distance_of_sets
-from toraeval.sealed import write_text
-from toraeval.suites.degradation import blur, noise
-from toraeval.suites.photos import Photos
+from toraeval import video as videoio
+from toraeval.metrics.shared.frame_features import FrameFeatures, changes
+from toraeval.metrics.shared.frechet import bootstrap_interval, distance_of_sets
+from toraeval.store.sealed import write_text
+from toraeval.suites.photos.suite import Photos
 from toraeval.types import ByteArray, FloatArray, UserError
+from toraeval.video.degradation import blur, noise
 
 FRAMES = 16
 SIDE = 256  # shorter side that clips are made at; the network sees 224

@@ -3,7 +3,7 @@
     python -m benchmarks.sanity                              # 4 cases at 16 and 64 frames, 512x512
     python -m benchmarks.sanity --cases 16 --metrics traj_error ssim
 
-Every condition of `toraeval.metrics.expectations` is made from the suite's own render by moving, delaying,
+Every condition of `toraeval.metrics.shared.expectations` is made from the suite's own render by moving, delaying,
 shuffling, freezing, filtering or fading it; the first frame stays as given except in `other_case`. Shifts move the
 whole picture sideways, away from the nearer border, and repeat the border's pixels. Each video is tracked anew.
 Writes results/sanity.csv (one row per length, condition and value) and results/sanity.md; exit code 1 if a metric
@@ -27,12 +27,12 @@ from tabulate import tabulate
 
 from benchmarks.machine import describe, use_threads
 from toraeval import registry
-from toraeval.metrics.expectations import CONDITIONS, ORDERS, Finding, check
-from toraeval.metrics.reference import share_reference
-from toraeval.sealed import write_text
-from toraeval.suites.degradation import blur, fade_objects, noise
-from toraeval.trackers.base import follow
+from toraeval.metrics.shared.expectations import CONDITIONS, ORDERS, Finding, check
+from toraeval.metrics.shared.reference import share_reference
+from toraeval.store.sealed import write_text
+from toraeval.trackers.shared.base import follow
 from toraeval.types import BoolArray, ByteArray, Case, MissingAsset, Score, UserError, Video
+from toraeval.video.degradation import blur, fade_objects, noise
 
 CANVAS = 512  # pixels that shifts, blur and the like are stated in; other sizes scale them
 BLUR = 6.0
@@ -246,7 +246,7 @@ def main() -> int:
     about = (
         f"Means over {len(chosen)} cases of `shapes` ({', '.join(case.id for case in chosen)}) at "
         f"{args.size}x{args.size}, tracker `{args.tracker}`. Conditions and expected orders: "
-        "`toraeval/metrics/expectations.py`. Made by `python -m benchmarks.sanity "
+        "`toraeval/metrics/shared/expectations.py`. Made by `python -m benchmarks.sanity "
         f"--frames {' '.join(map(str, args.frames))} --cases {args.cases} --size {args.size}`."
     )
     text = to_markdown(table, about)

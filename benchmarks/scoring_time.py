@@ -23,8 +23,9 @@ from tabulate import tabulate
 
 from benchmarks.machine import describe, peak_memory_gib, use_threads
 from benchmarks.sanity import build
-from toraeval import registry, videoio
-from toraeval.metrics.reference import share_reference
+from toraeval import registry
+from toraeval import video as videoio
+from toraeval.metrics.shared.reference import share_reference
 from toraeval.types import Case, MissingAsset
 
 STAGES = ("read_s", "track_s", "reference_s")

@@ -14,17 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from toraeval.keys import file_sha256
-from toraeval.sealed import CHECKSUM, write_arrays, write_json
-from toraeval.store import (
-    FAILURE,
-    PREVIEW,
-    SCORE,
-    SCORE_ARRAYS,
-    TRACKS,
-    VIDEO,
-    VIDEO_META,
-)
+from toraeval.store.keys import file_sha256
+from toraeval.store.sealed import CHECKSUM, write_arrays, write_json
+from toraeval.store.slot import FAILURE, PREVIEW, SCORE, SCORE_ARRAYS, TRACKS, VIDEO, VIDEO_META
 
 
 def main(root: Path) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 
 from toraeval.metrics.traj_error import TrajError
 from toraeval.models.tora.generator import Tora
-from toraeval.suites.shapes import Shapes
+from toraeval.suites.shapes.suite import Shapes
 from toraeval.trackers.lucas_kanade import LucasKanade
 from toraeval.types import Case, Trajectories
 

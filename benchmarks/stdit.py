@@ -27,9 +27,9 @@ from torch import Tensor, nn
 
 from benchmarks.machine import describe, use_threads
 from benchmarks.open_sora import build_upstream
-from toraeval.models.tora.compression import latent_intervals
-from toraeval.models.tora.config import STDiTConfig, xl2
-from toraeval.models.tora.stdit import STDiT3
+from toraeval.models.tora.conditions.compression import latent_intervals
+from toraeval.models.tora.network.config import STDiTConfig, xl2
+from toraeval.models.tora.network.stdit import STDiT3
 from toraeval.types import UserError
 
 VAE_CHUNK = 17  # frames that the video autoencoder packs together

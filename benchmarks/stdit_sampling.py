@@ -13,10 +13,10 @@ from torch import Tensor
 from benchmarks.flops import forward_flops, text_flops
 from benchmarks.machine import describe, peak_memory_gib
 from benchmarks.stdit import build_ours, latent_shape
-from toraeval.models.tora import attention, blocks
-from toraeval.models.tora.config import xl2
-from toraeval.models.tora.flow import ClipSize, RectifiedFlow
-from toraeval.models.tora.stdit import STDiT3
+from toraeval.models.tora.network import attention, blocks
+from toraeval.models.tora.network.config import xl2
+from toraeval.models.tora.network.stdit import STDiT3
+from toraeval.models.tora.sampling.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.types import UserError
 
 MATMUL_SIDE = {"cpu": 2048, "cuda": 8192}

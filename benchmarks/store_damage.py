@@ -23,12 +23,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from toraeval import bench, keys, record, sealed
 from toraeval.cli import overrides
 from toraeval.config import register_schemas
-from toraeval.pipeline import Silent
 from toraeval.report.collect import collect
-from toraeval.results import load_results
+from toraeval.run import bench
+from toraeval.run.pipeline import Silent
+from toraeval.store import keys, record, sealed
+from toraeval.store.tables import load_results
 from toraeval.types import UserError
 
 OUTCOMES = ("equal", "refused", "accepted", "traceback")

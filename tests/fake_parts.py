@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.suites.base import content_hash
+from toraeval.suites.shared.base import content_hash
 from toraeval.types import Case, MissingAsset, Reference, Tracks, Trajectories, UserError, Video
 
 SIDE = 64

@@ -87,13 +87,15 @@ _TABLES: dict[str, dict[str, Entry]] = {
         "precomputed": Entry("toraeval.models.precomputed:Precomputed", "a folder of your own videos"),
     },
     "suite": {
-        "shapes": Entry("toraeval.suites.shapes:Shapes", "procedural clips with exact tracks"),
+        "shapes": Entry("toraeval.suites.shapes.suite:Shapes", "procedural clips with exact tracks"),
         "photos": Entry(
-            "toraeval.suites.photos:Photos",
+            "toraeval.suites.photos.suite:Photos",
             "photographs and photo cut-outs in motion, with exact tracks",
             licence="Apache-2.0; photographs: CC0, public domain, CC BY",
         ),
-        "folder": Entry("toraeval.suites.folder:Folder", "your own prompts, trajectories and first frames"),
+        "folder": Entry(
+            "toraeval.suites.folder.suite:Folder", "your own prompts, trajectories and first frames"
+        ),
     },
     "tracker": {
         "lucas_kanade": Entry(

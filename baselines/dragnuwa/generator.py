@@ -17,4 +17,6 @@ class DragNUWA(Rival):
     name = "dragnuwa"
     options_class = DragNUWAConfig
     upstream = "dragnuwa.upstream:UpstreamDragNUWA"
-    default_steps = 2  # chosen by `toraeval.training.choose_steps`, see docs/models/dragnuwa_steps.csv
+    default_steps = (
+        2  # chosen by `toraeval.training.recipes.choose_steps`, see docs/models/dragnuwa_steps.csv
+    )

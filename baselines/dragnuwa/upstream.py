@@ -15,10 +15,10 @@ import numpy as np
 
 from toraeval.config.upstream import DragNUWAUpstreamOptions
 from toraeval.geometry import dragnuwa_path, extend_points, inside_canvas, windows
-from toraeval.models.base import need_first_frame
-from toraeval.models.tora.flow_colour import Float32Array
-from toraeval.models.tora.pipeline import all_tracks
-from toraeval.requirements import Requirement
+from toraeval.models.shared.base import need_first_frame
+from toraeval.models.tora.conditions.flow_colour import Float32Array
+from toraeval.models.tora.sampling.pipeline import all_tracks
+from toraeval.run.requirements import Requirement
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 
 from ..process.runner import Runner, sampler_seed

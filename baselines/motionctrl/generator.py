@@ -17,4 +17,6 @@ class MotionCtrl(Rival):
     name = "motionctrl"
     options_class = MotionCtrlConfig
     upstream = "motionctrl.upstream:UpstreamMotionCtrl"
-    default_steps = 1  # chosen by `toraeval.training.choose_steps`, see docs/models/motionctrl_steps.csv
+    default_steps = (
+        1  # chosen by `toraeval.training.recipes.choose_steps`, see docs/models/motionctrl_steps.csv
+    )

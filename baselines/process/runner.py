@@ -14,8 +14,8 @@ import numpy as np
 
 from toraeval.assets import programs, remembered_sha256
 from toraeval.config.upstream import UpstreamOptions
-from toraeval.keys import digest, file_sha256
-from toraeval.requirements import Requirement
+from toraeval.run.requirements import Requirement
+from toraeval.store.keys import digest, file_sha256
 from toraeval.types import ByteArray, Case, MissingAsset, UserError
 
 from .clip_files import read_frames

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from toraeval.models.tora import checkpoint
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.types import UserError
 
 from ..dragnuwa.network import DragNUWANetwork

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from toraeval.config.models import RivalConfig
-from toraeval.models.base import need_first_frame, shipped_sha256
-from toraeval.models.tora.checkpoint import train_command
-from toraeval.models.tora.linear_vae import BLOCK, LinearPatchAutoencoder
-from toraeval.models.tora.pipeline import SamplingOptions, all_tracks
-from toraeval.models.tora.text import prompt_facts
+from toraeval.models.shared.base import need_first_frame, shipped_sha256
+from toraeval.models.tora.autoencoder.linear_patches import BLOCK, LinearPatchAutoencoder
+from toraeval.models.tora.checkpoints.nano import train_command
+from toraeval.models.tora.conditions.caption_encoder import prompt_facts
+from toraeval.models.tora.sampling.pipeline import SamplingOptions, all_tracks
 from toraeval.types import Case, UserError, Video
 
 from . import checkpoint

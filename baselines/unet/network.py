@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.models.tora.embeddings import RotaryEmbedding, ScalarEmbedder, SizeEmbedder
-from toraeval.models.tora.flow import linear_estimate
-from toraeval.models.tora.text import MAX_TOKENS, CaptionEncoder
+from toraeval.models.tora.conditions.caption_encoder import MAX_TOKENS, CaptionEncoder
+from toraeval.models.tora.network.embeddings import RotaryEmbedding, ScalarEmbedder, SizeEmbedder
+from toraeval.models.tora.sampling.rectified_flow import linear_estimate
 
 from .blocks import Conv3x3, Fuse, GroupNorm, ResidualBlock, Transformer, per_frame
 from .config import UNetConfig

@@ -7,9 +7,9 @@ from dataclasses import fields
 from typing import Any
 
 from toraeval.config.models import RivalConfig
-from toraeval.models.base import Generator
+from toraeval.models.shared.base import Generator
 from toraeval.registry import unknown
-from toraeval.requirements import Requirement
+from toraeval.run.requirements import Requirement
 from toraeval.types import Case, UserError, Video
 
 from .generator import VERSION, EmbeddedRival

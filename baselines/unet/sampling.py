@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.flow import ClipSize, FlowConfig, RectifiedFlow
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
-from toraeval.models.tora.pipeline import SamplingOptions, initial_noise
-from toraeval.models.tora.text import tokenise
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.tora.conditions.caption_encoder import tokenise
+from toraeval.models.tora.sampling.pipeline import SamplingOptions, initial_noise
+from toraeval.models.tora.sampling.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.trajectories.displacement import displacement_maps
 from toraeval.types import ByteArray, Case, FloatArray, UserError
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from toraeval.models.tora import checkpoint
-from toraeval.models.tora.config import STDiTConfig
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.tora.checkpoints import nano as checkpoint
+from toraeval.models.tora.network.config import STDiTConfig
 
 from .network import WanMoveNetwork
 
@@ -22,7 +22,7 @@ def weights_path() -> Path:
 
 
 def save(path: Path, state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]) -> None:
-    """Export weights, see `toraeval.models.tora.checkpoint.save`."""
+    """Export weights, see `toraeval.models.tora.checkpoints.nano.save`."""
     checkpoint.save(path, state, vae, card)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.config import STDiTConfig, nano
-from toraeval.models.tora.flow import linear_estimate
-from toraeval.models.tora.model import Tora
+from toraeval.models.tora.network.config import STDiTConfig, nano
+from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.sampling.rectified_flow import linear_estimate
 
 from .copies import EXTRA
 

@@ -14,7 +14,7 @@ import torch
 from benchmarks import parity
 from benchmarks.parity_colours import jumps, level_difference, sum_allowance, sum_difference
 from benchmarks.parity_data import Recording, Row, allowance, difference, sinusoid_floor
-from toraeval.models.tora.extractor import TrajectoryExtractor
+from toraeval.models.tora.network.extractor import TrajectoryExtractor
 from toraeval.models.tora_cogvideox.config import TransformerConfig
 from toraeval.types import UserError
 
@@ -109,7 +109,7 @@ def names_of_examples() -> dict[str, dict[str, object]]:
     found["roll_out("] = {"points": path, "width": 40, "height": 32, "dense": flow, "starts": path[:, 0]}
     options, state, r = recorded("tora_cogvideox_tiny")
     found["ToraCogVideoXTransformer("] = {"options": options, "state": state, **r.under("case0/")}
-    from toraeval.models.tora.vae import OpenSoraVAE, OpenSoraVAEConfig
+    from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
 
     small = {
         "vae_2d": {"block_out_channels": [4, 4, 4, 4], "norm_num_groups": 2, "layers_per_block": 1},

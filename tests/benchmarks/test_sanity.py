@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks import sanity
 from toraeval import registry
-from toraeval.metrics.expectations import CONDITIONS, ORDERS, check
-from toraeval.suites.shapes import Shapes
+from toraeval.metrics.shared.expectations import CONDITIONS, ORDERS, check
+from toraeval.suites.shapes.suite import Shapes
 from toraeval.types import MissingAsset, Score, UserError
 
 COMMITTED = Path(__file__).parents[2] / "results" / "sanity.csv"

@@ -12,9 +12,10 @@ import pytest
 
 from tests.cli.conftest import Ran
 from tests.fake_parts import FakeModel
-from toraeval import ablations, registry
+from toraeval import registry
 from toraeval.config import AblationsConfig
-from toraeval.training.ablations import BACKBONE, DEFAULT, GROUPS, Trained, variants
+from toraeval.run import ablations
+from toraeval.training.recipes.ablations import BACKBONE, DEFAULT, GROUPS, Trained, variants
 
 Cli = Callable[..., Ran]
 SHIFTS = {"default": 1, "backbone": 9, "cross_attention": 3}

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from toraeval.__main__ import main
-from toraeval.calibration import conditions
+from toraeval.run.calibration import conditions
 from toraeval.types import Tracks
 
 

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 
 from tests.fake_parts import config
-from toraeval import pipeline, registry
-from toraeval.plan import plan_run
+from toraeval import registry
 from toraeval.report.compare import COLUMNS, verdict
-from toraeval.sealed import read_json, write_json
+from toraeval.run import pipeline
+from toraeval.run.plan import plan_run
 from toraeval.stats import holm, sign_flip_test
+from toraeval.store.sealed import read_json, write_json
 
 pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
 

@@ -30,7 +30,7 @@ def test_says_what_is_there(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_weights_of_the_embedded_model_are_exit_code_3(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from toraeval.models.tora import checkpoint
+    from toraeval.models.tora.checkpoints import nano as checkpoint
 
     monkeypatch.setattr(checkpoint, "weights_path", lambda size: tmp_path / "gone.safetensors")
     ran = cli("doctor")

@@ -38,7 +38,7 @@ class Upstream:
         self.size = size
 
     def requirements(self) -> list[Any]:
-        from toraeval.requirements import Requirement
+        from toraeval.run.requirements import Requirement
 
         return [Requirement("checkout", "model rival", self.size != "upstream", "git clone RIVAL")]
 
@@ -81,8 +81,8 @@ def test_a_metric_asked_for_by_name_is_missed_before_anything_is_generated(cli: 
 def test_every_model_of_the_preset_takes_the_sizes_it_is_asked_for() -> None:
     from omegaconf import OmegaConf
 
-    from toraeval.bench import chosen_models
     from toraeval.config import conf_dir
+    from toraeval.run.bench import chosen_models
 
     config = OmegaConf.to_container(OmegaConf.load(conf_dir() / "bench" / "paper.yaml"))
     assert isinstance(config, dict)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from toraeval.cli.progress import Bar
-from toraeval.stages import Outcome
+from toraeval.run.sample import Outcome
 
 
 def test_bar_goes_to_stderr_with_failures_as_lines(capsys: pytest.CaptureFixture[str]) -> None:

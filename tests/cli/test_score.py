@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.fake_parts import draw
-from toraeval import videoio
+from toraeval import video as videoio
 from toraeval.types import Video
 
 pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine

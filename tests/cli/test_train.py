@@ -9,7 +9,7 @@ Cli = Callable[..., Any]
 
 
 def test_options_reach_the_training_package(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from toraeval.training import train
+    from toraeval.training.recipes import train
 
     seen: list[Any] = []
     monkeypatch.setattr(train, "main", lambda options: seen.append(train.TrainConfig(**options)) or 0)
@@ -31,7 +31,7 @@ def test_named_values_are_given_at_once(cli: Cli) -> None:
 
 def test_full_sizes_reach_their_own_training(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from toraeval.config import TrainConfig
-    from toraeval.training import full_size
+    from toraeval.training.recipes import full_size
 
     seen: list[Any] = []
     monkeypatch.setattr(full_size, "main", lambda options: seen.append(TrainConfig(**options)) or 0)

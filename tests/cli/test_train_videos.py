@@ -13,10 +13,10 @@ import torch
 from safetensors import safe_open
 
 from tests.models.tora.full_size import picture, write_t5, write_vae
-from toraeval import videoio
-from toraeval.models.tora.importers import load_stdit
-from toraeval.training import log
-from toraeval.training.flow_estimation import FlowCache
+from toraeval import video as videoio
+from toraeval.models.tora.checkpoints.importers import load_stdit
+from toraeval.training.data.flow_estimation import FlowCache
+from toraeval.training.engine import log
 from toraeval.types import Video
 
 Cli = Callable[..., Any]

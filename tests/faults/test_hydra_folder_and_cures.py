@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from toraeval import load_results
-from toraeval.bench import recorded
 from toraeval.cli import bench, score
+from toraeval.run.bench import recorded
 from toraeval.types import UserError
 
 

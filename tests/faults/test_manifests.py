@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from toraeval.models.clip_listing import list_clips
-from toraeval.suites.folder import Folder
+from toraeval.inputs.clip_listing import list_clips
+from toraeval.suites.folder.suite import Folder
 from toraeval.types import UserError
 
 

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from tests.fake_parts import draw
-from toraeval import pipeline, registry, videoio
+from toraeval import registry
+from toraeval import video as videoio
 from toraeval.report.collect import collect
 from toraeval.report.compare import find_pairs
-from toraeval.scoring import plan_score
+from toraeval.run import pipeline
+from toraeval.run.own_videos import plan_score
 from toraeval.types import UserError, Video
 
 PATH_T2 = np.stack([np.linspace(10, 40, 8), np.linspace(12, 40, 8)], axis=-1)

@@ -15,13 +15,15 @@ import pytest
 from PIL import Image
 
 from tests.fake_parts import FakeSuite, FakeTracker, config, draw
-from toraeval import pipeline, registry, videoio
+from toraeval import registry
+from toraeval import video as videoio
 from toraeval.cli.output import metrics_without_value, unscored_lines
 from toraeval.cli.score import with_reference_metrics
 from toraeval.config import default_metrics
-from toraeval.pairing import gather_numbered, gather_objects, pair_names
-from toraeval.plan import plan_run
-from toraeval.scoring import plan_score
+from toraeval.inputs.pairing import gather_numbered, gather_objects, pair_names
+from toraeval.run import pipeline
+from toraeval.run.own_videos import plan_score
+from toraeval.run.plan import plan_run
 from toraeval.types import UserError, Video
 
 SIDE, FRAMES = 64, 6

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from toraeval import own_paths
-from toraeval.pairing import pair_names
+from toraeval.inputs import own_paths
+from toraeval.inputs.pairing import pair_names
 from toraeval.types import UserError
 
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toraeval.scoring import plan_score
-from toraeval.suites.folder import Folder
+from toraeval.run.own_videos import plan_score
+from toraeval.suites.folder.suite import Folder
 from toraeval.trajectories import Clip, load
 from toraeval.trajectories.formats import SUFFIXES
 from toraeval.types import UserError

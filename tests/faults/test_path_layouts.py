@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tests.fake_parts import config
-from toraeval import pipeline
 from toraeval.cli import overrides
 from toraeval.config import register_schemas
-from toraeval.scoring import plan_score
-from toraeval.suites.folder import Folder
+from toraeval.run import pipeline
+from toraeval.run.own_videos import plan_score
+from toraeval.suites.folder.suite import Folder
 from toraeval.trajectories import Clip, NativeCase, check_one_canvas, load, read_native, write_native
 from toraeval.trajectories.formats import NAMES, TABLE
 from toraeval.types import Trajectories, UserError

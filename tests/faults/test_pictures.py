@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toraeval import videoio
-from toraeval.models.picture_folder import picture_files, read_pictures
-from toraeval.suites import first_frame
+from toraeval import video as videoio
+from toraeval.inputs.picture_folder import picture_files, read_pictures
+from toraeval.suites.shared import first_frame
 from toraeval.types import UserError
 
 RAMP = np.linspace(0, 65535, 32 * 24).round().astype(np.uint16).reshape(24, 32)

@@ -8,8 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from toraeval import own_paths, videoio
-from toraeval.pairing import named_in
+from toraeval import video as videoio
+from toraeval.inputs import own_paths
+from toraeval.inputs.pairing import named_in
 from toraeval.trajectories import load
 from toraeval.types import UserError
 

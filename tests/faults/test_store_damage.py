@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from tests.fake_parts import config
-from toraeval import pipeline, registry
-from toraeval.plan import plan_run
+from toraeval import registry
 from toraeval.report import measures, tables
 from toraeval.report.collect import collect
 from toraeval.report.curves import error_over_time
-from toraeval.results import load_run
+from toraeval.run import pipeline
+from toraeval.run.plan import plan_run
+from toraeval.store.tables import load_run
 from toraeval.types import UserError
 
 FLIPS = int(os.environ.get("TORAEVAL_FLIPS", "1"))
@@ -44,7 +45,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     tables = registry.snapshot()
     for kind, name in (("model", "FakeModel"), ("suite", "FakeSuite"), ("tracker", "FakeTracker")):
         registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
-    registry.register("metric", "spread", "tests.test_pooling:Spread")
+    registry.register("metric", "spread", "tests.run.test_set_scores:Spread")
     yield
     registry.restore(tables)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from toraeval.training.video_folder import CutRules, VideoFolder
+from toraeval.training.data.video_folder import CutRules, VideoFolder
 from toraeval.types import UserError
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toraeval import videoio
+from toraeval import video as videoio
 from toraeval.types import UserError, Video
 
 DATA = Path(__file__).parents[1] / "data" / "faults" / "video"

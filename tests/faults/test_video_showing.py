@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toraeval import videoio
+from toraeval import video as videoio
 from toraeval.types import UserError, Video
-from toraeval.videoio.display import Display, UnsupportedMatrixError, from_matrix
+from toraeval.video.display import Display, UnsupportedMatrixError, from_matrix
 
 DATA = Path(__file__).parents[1] / "data" / "faults" / "video"
 

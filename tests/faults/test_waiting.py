@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from tests.fake_parts import config
-from toraeval import lock, pipeline, registry
-from toraeval.disk import disk_use, require_writable
-from toraeval.plan import plan_floor, plan_run
-from toraeval.videoio import TEMPORARY
+from toraeval import registry
+from toraeval.run import pipeline
+from toraeval.run.plan import plan_floor, plan_run
+from toraeval.store import lock
+from toraeval.store.disk import disk_use, require_writable
+from toraeval.video import TEMPORARY
 
 Cli = Callable[..., Any]
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from toraeval import assets, trajectories
-from toraeval.metrics.networks import shipped, videomae
-from toraeval.models.tora import checkpoint
-from toraeval.models.weight_files import StateReader
+from toraeval.metrics.shared.networks import shipped, videomae
+from toraeval.models.shared.weight_files import StateReader
+from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.trackers import shapes_tracker
 from toraeval.types import MissingAsset, Trajectories, UserError
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from toraeval.metrics.clipsim import RECIPES, ClipSim
-from toraeval.metrics.networks import shipped
-from toraeval.metrics.networks.dual_encoder import DualEncoder
-from toraeval.models.weight_files import write_safetensors
-from toraeval.training.metric_net_data import vocabulary
+from toraeval.metrics.shared.networks import shipped
+from toraeval.metrics.shared.networks.dual_encoder import DualEncoder
+from toraeval.models.shared.weight_files import write_safetensors
+from toraeval.training.data.metric_net_data import vocabulary
 from toraeval.types import Case, MissingAsset, Trajectories, UserError, Video
 
 PROMPT = "a red circle with a blue disc moves over a grey background"

@@ -11,11 +11,11 @@ from toraeval.metrics.epe import EPE
 from toraeval.metrics.final_error import FinalError
 from toraeval.metrics.objmc import ObjMC
 from toraeval.metrics.path_distance import PathDistance, path_distances
-from toraeval.metrics.readings import READINGS, measure
+from toraeval.metrics.shared.readings import READINGS, measure
+from toraeval.metrics.shared.tapvid_scores import tapvid_metrics
 from toraeval.metrics.speed_error import SpeedError
 from toraeval.metrics.survival import Survival
 from toraeval.metrics.tapvid import TapVid
-from toraeval.trajectories.tapvid import tapvid_metrics
 
 W, H = SIZE
 

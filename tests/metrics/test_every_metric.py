@@ -10,7 +10,7 @@ import pytest
 
 from tests.metrics.made_up import SIZE, clip, field, line, make_case, make_clip, make_tracks
 from toraeval import registry
-from toraeval.metrics.expectations import CONDITIONS, ORDERS
+from toraeval.metrics.shared.expectations import CONDITIONS, ORDERS
 from toraeval.types import MissingAsset, Reference, Score, Tracks, UserError
 
 NAMES = registry.names("metric")
@@ -87,7 +87,7 @@ def test_the_documentation_says_what_a_reader_must_know(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_how_it_orders_spoilt_videos_is_declared(name):
     columns = build(name).definition()["columns"]
-    assert set(columns) & set(ORDERS), f"add {name} to toraeval/metrics/expectations.py"
+    assert set(columns) & set(ORDERS), f"add {name} to toraeval/metrics/shared/expectations.py"
 
 
 def test_expectations_name_known_conditions():

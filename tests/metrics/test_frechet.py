@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from toraeval.metrics import frechet
-from toraeval.metrics.frechet import Moments, distance_of_sets, frechet_distance
+from toraeval.metrics.shared import frechet
+from toraeval.metrics.shared.frechet import Moments, distance_of_sets, frechet_distance
 from toraeval.types import UserError
 
 CASES = [

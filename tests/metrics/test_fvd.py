@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from toraeval.metrics import video_features
-from toraeval.metrics.frames import Preparation
-from toraeval.metrics.frechet import distance_of_sets
 from toraeval.metrics.fvd import FVD
-from toraeval.metrics.kernel_distance import kernel_distance
+from toraeval.metrics.shared import video_features
+from toraeval.metrics.shared.frames import Preparation
+from toraeval.metrics.shared.frechet import distance_of_sets
+from toraeval.metrics.shared.kernel_distance import kernel_distance
 from toraeval.types import Case, MissingAsset, Reference, Trajectories, UserError, Video
 
 SIDE = 64
@@ -167,7 +167,7 @@ def test_impossible_options_are_refused(options, message):
     [
         ("i3d", "fetch fvd_i3d"),
         ("videomae", "fetch fvd_videomae"),
-        ("shapes", "toraeval.training.metric_nets net=video"),
+        ("shapes", "toraeval.training.recipes.metric_nets net=video"),
     ],
 )
 def test_missing_weights_name_the_command(backbone, command, tmp_path, monkeypatch):

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from toraeval.metrics import kernel_distance as module
-from toraeval.metrics.kernel_distance import kernel_distance
+from toraeval.metrics.shared import kernel_distance as module
+from toraeval.metrics.shared.kernel_distance import kernel_distance
 from toraeval.types import UserError
 
 

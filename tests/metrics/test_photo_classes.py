@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from toraeval.metrics.frame_features import FrameFeatures
-from toraeval.suites.photo_files import photograph
+from toraeval.metrics.shared.frame_features import FrameFeatures
+from toraeval.suites.photos.files import photograph
 
 
 @pytest.mark.parametrize(

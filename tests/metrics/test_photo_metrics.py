@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from toraeval.metrics import frame_features
 from toraeval.metrics.class_kept import ClassKept
 from toraeval.metrics.fid import FID
-from toraeval.metrics.frame_features import FrameFeatures, changes
 from toraeval.metrics.fvd import FVD
 from toraeval.metrics.lpips import LPIPS
+from toraeval.metrics.shared import frame_features
+from toraeval.metrics.shared.frame_features import FrameFeatures, changes
 from toraeval.types import Case, Reference, Trajectories, UserError, Video
 
 SIDE, FRAMES = 48, 16

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toraeval.metrics.readings import READINGS, Reading, measure
+from toraeval.metrics.shared.readings import READINGS, Reading, measure
 from toraeval.types import UserError
 
 DATA = Path(__file__).parents[1] / "data" / "metrics"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.metrics.made_up import draw, line, make_case
-from toraeval.metrics.reference import share_reference
+from toraeval.metrics.shared.reference import share_reference
 from toraeval.types import Reference, Video
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from toraeval.models.cut_and_drag import CutAndDrag
-from toraeval.suites.photos import Photos
-from toraeval.trackers.base import follow
+from toraeval.suites.photos.suite import Photos
 from toraeval.trackers.lucas_kanade import LucasKanade
+from toraeval.trackers.shared.base import follow
 from toraeval.types import Case, Trajectories, UserError
 
 

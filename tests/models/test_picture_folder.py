@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toraeval.models.picture_folder import read_pictures
+from toraeval.inputs.picture_folder import read_pictures
 from toraeval.types import UserError
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.fake_parts import FakeSuite, draw
-from toraeval import videoio
+from toraeval import video as videoio
 from toraeval.models.precomputed import Precomputed
 from toraeval.types import UserError, Video
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from toraeval.report import build
-from toraeval.sealed import read_json, write_arrays, write_json
+from toraeval.store.sealed import read_json, write_arrays, write_json
 
 # The first test pays for the imports of SciPy and matplotlib, which crawl on a busy machine.
 pytestmark = pytest.mark.timeout(180)

@@ -5,7 +5,7 @@ import pytest
 
 from toraeval.report import build, measures
 from toraeval.report.collect import collect
-from toraeval.sealed import read_json, write_json
+from toraeval.store.sealed import read_json, write_json
 
 FVD = {
     "looks_at": "video",

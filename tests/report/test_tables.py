@@ -9,8 +9,8 @@ import pytest
 
 from toraeval.report import curves, measures, tables
 from toraeval.report.collect import collect
-from toraeval.sealed import read_json, write_json
 from toraeval.stats import bootstrap_mean
+from toraeval.store.sealed import read_json, write_json
 
 REQUIRED = (
     "model,frames,cases,failures,traj_error,traj_error_low,traj_error_high,traj_error_l2,tracker,tracker_floor,"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toraeval.keys import safe_id
-from toraeval.suites.folder import Folder
+from toraeval.store.keys import safe_id
+from toraeval.suites.folder.suite import Folder
 from toraeval.types import UserError
 
 LINE = "20,30\n60,90\n200,200\n"

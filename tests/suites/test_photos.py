@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from toraeval.suites import photo_files
-from toraeval.suites.photo_files import CUT_OUTS, GROUNDS
-from toraeval.suites.photos import CASES, Photos, scene_of
-from toraeval.suites.photos_render import PhotoRenderer
-from toraeval.suites.shapes_paths import FAMILIES
+from toraeval.suites.photos import files as photo_files
+from toraeval.suites.photos.files import CUT_OUTS, GROUNDS
+from toraeval.suites.photos.render import PhotoRenderer
+from toraeval.suites.photos.suite import CASES, Photos, scene_of
+from toraeval.suites.shapes.paths import FAMILIES
 from toraeval.types import UserError
 
 HASH = "95a915d7aead721ee5046291cba06b979fc6cc5b907d0864a9f271abe3a5ec5b"

@@ -8,10 +8,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from toraeval.models.tora.text import SKIPPED, VOCABULARY
-from toraeval.suites.shapes import _TEST_SET, Shapes, _scene_bytes
-from toraeval.suites.shapes_paths import FAMILIES, PATH_SAMPLES, sample_path
-from toraeval.suites.shapes_world import COLOURS, sample_scene
+from toraeval.models.tora.conditions.caption_encoder import SKIPPED, VOCABULARY
+from toraeval.suites.shapes.paths import FAMILIES, PATH_SAMPLES, sample_path
+from toraeval.suites.shapes.suite import _TEST_SET, Shapes, _scene_bytes
+from toraeval.suites.shapes.world import COLOURS, sample_scene
 from toraeval.types import Case, Reference, UserError
 
 TEST_HASH = "da2b9b1a23b602710e6713297e47b755cb51ce13c9dc4dea1f1e5688b7f68934"

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toraeval.suites.shapes_render import SceneRenderer
-from toraeval.suites.shapes_world import BACKGROUNDS, COLOURS, DRIFT_PX, DRIFTS, Scene, sample_scene
+from toraeval.suites.shapes.render import SceneRenderer
+from toraeval.suites.shapes.world import BACKGROUNDS, COLOURS, DRIFT_PX, DRIFTS, Scene, sample_scene
 
 STILL = (14, 3, "zigzag", False)
 DRIFTING = (13, 2, "crossing", True)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from toraeval.trackers.alignment import cut, exposure, refine, search
-from toraeval.trackers.template import FrameView, Support, Template, build_template
+from toraeval.trackers.shared.alignment import cut, exposure, refine, search
+from toraeval.trackers.shared.template import FrameView, Support, Template, build_template
 
 REFINE = {"sigma": 24.0, "iterations": 8, "max_move": 4.0}
 

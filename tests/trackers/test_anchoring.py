@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from toraeval.trackers.anchoring import Anchoring, FollowedPoint
 from toraeval.trackers.lucas_kanade import LucasKanade
-from toraeval.trackers.template import FrameView
+from toraeval.trackers.shared.anchoring import Anchoring, FollowedPoint
+from toraeval.trackers.shared.template import FrameView
 
 QUERY = np.array([90.0, 80.0])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.trackers.correlation_net import CorrelationTracker, NetConfig, TimeBlock, _sample
+from toraeval.trackers.shared.correlation_net import CorrelationTracker, NetConfig, TimeBlock, _sample
 
 SMALL = NetConfig(raster=32, fine=8, coarse=8, blocks=1, width=16, layers=1, heads=2, band=2, rounds=2)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.trackers import cotracker_hub
 from toraeval.trackers.cotracker import CoTracker3Offline, CoTracker3Online
+from toraeval.trackers.shared import cotracker_hub
 from toraeval.types import MissingAsset, UserError, Video
 
 DATA = Path(__file__).parents[1] / "data" / "cotracker"

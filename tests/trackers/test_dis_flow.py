@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from toraeval import registry
-from toraeval.suites.photos import Photos
-from toraeval.trackers.base import follow
+from toraeval.suites.photos.suite import Photos
 from toraeval.trackers.dis_flow import DISFlow
+from toraeval.trackers.shared.base import follow
 from toraeval.types import UserError, Video
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from toraeval.suites.shapes import Shapes
+from toraeval.suites.shapes.suite import Shapes
 from toraeval.trackers.lucas_kanade import LucasKanade
 from toraeval.types import Case, Tracks, UserError, Video
 
@@ -223,7 +223,7 @@ def test_queries_are_checked() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["cat.mp4", "paragliding.mp4", "bear.mp4"])
 def test_real_clips_agree_with_their_stored_tracks(name: str) -> None:
-    from toraeval import videoio
+    from toraeval import video as videoio
 
     folder = Path(str(REAL_VIDEOS))
     entry = json.loads((folder / "index.json").read_text())["queries"]["files"][name]

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.weight_files import write_safetensors
-from toraeval.suites import degradation
-from toraeval.suites.shapes import Shapes
-from toraeval.suites.shapes_render import SceneRenderer
-from toraeval.suites.shapes_world import sample_scene
+from toraeval.models.shared.weight_files import write_safetensors
+from toraeval.suites.shapes.render import SceneRenderer
+from toraeval.suites.shapes.suite import Shapes
+from toraeval.suites.shapes.world import sample_scene
 from toraeval.trackers import shapes_tracker
-from toraeval.trackers.correlation_net import CorrelationTracker, Estimate, NetConfig, Output
 from toraeval.trackers.shapes_tracker import ShapesTracker
+from toraeval.trackers.shared.correlation_net import CorrelationTracker, Estimate, NetConfig, Output
 from toraeval.types import MissingAsset, UserError, Video
+from toraeval.video import degradation
 
 SMALL = NetConfig(raster=32, fine=8, coarse=8, blocks=1, width=16, layers=1, heads=2, band=2, rounds=2)
 
@@ -112,7 +112,9 @@ def test_absent_weights_name_the_command_that_trains_them(tmp_path):
     video = Video.from_thwc(np.zeros((2, 32, 32, 3), np.uint8), 8.0)
     tracker = ShapesTracker(weights=str(tmp_path / "none.safetensors"))
     for use in (tracker.fingerprint, lambda: tracker.track(video, [[4.0, 4.0]])):
-        with pytest.raises(MissingAsset, match=r"none\.safetensors.*python -m toraeval\.training\.tracker"):
+        with pytest.raises(
+            MissingAsset, match=r"none\.safetensors.*python -m toraeval\.training\.recipes\.tracker"
+        ):
             use()
 
 

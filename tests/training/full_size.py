@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.config import STDiTConfig, tiny
-from toraeval.models.tora.model import Tora
-from toraeval.training import distributed
-from toraeval.training.distributed import World
-from toraeval.training.engine import Engine, Schedule
-from toraeval.training.network import GuidedNetwork
-from toraeval.training.recipe import Batch, Recipe, choose_trainable, generator
+from toraeval.models.tora.network.config import STDiTConfig, tiny
+from toraeval.models.tora.network.model import Tora
+from toraeval.training.engine import distributed
+from toraeval.training.engine.distributed import World
+from toraeval.training.engine.engine import Engine, Schedule
+from toraeval.training.engine.network import GuidedNetwork
+from toraeval.training.recipes.recipe import Batch, Recipe, choose_trainable, generator
 
 CONFIG = tiny(
     depth=1, fuser="adaptive_norm", hidden_size=32, num_heads=2, motion_channels=8, extractor_blocks=1

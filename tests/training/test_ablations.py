@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from toraeval.config import AblationsConfig
-from toraeval.models.tora import checkpoint
-from toraeval.models.tora.config import STDiTConfig, nano
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
-from toraeval.models.tora.model import Tora
-from toraeval.suites.shapes_render import SceneRenderer
-from toraeval.suites.shapes_world import sample_scene
-from toraeval.training import ablations
-from toraeval.training import nano as training
-from toraeval.training.shards import dense_flow, dense_video, write_flows, write_shard
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.tora.checkpoints import nano as checkpoint
+from toraeval.models.tora.network.config import STDiTConfig, nano
+from toraeval.models.tora.network.model import Tora
+from toraeval.suites.shapes.render import SceneRenderer
+from toraeval.suites.shapes.world import sample_scene
+from toraeval.training.data.shards import dense_flow, dense_video, write_flows, write_shard
+from toraeval.training.recipes import ablations
+from toraeval.training.recipes import nano as training
 from toraeval.types import UserError
 
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.text import tokenise
-from toraeval.suites.shapes_world import sample_scene
-from toraeval.training.batches import (
+from toraeval.models.tora.conditions.caption_encoder import tokenise
+from toraeval.suites.shapes.world import sample_scene
+from toraeval.training.data.batches import (
     TOKEN,
     Batch,
     BatchSource,

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from toraeval.models.tora.sizes import size_table
-from toraeval.training.buckets import BucketPlan, VideoSize, read_buckets
+from toraeval.models.tora.sampling.sizes import size_table
+from toraeval.training.data.buckets import BucketPlan, VideoSize, read_buckets
 from toraeval.types import UserError
 
 TABLE = {"144p": {17: [1.0, 3]}, "240p": {51: [0.5, 2], 17: [1.0, 4]}}

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toraeval.models.tora.config import STDiTConfig
-from toraeval.suites.shapes import Shapes
-from toraeval.training import choose_steps, tune
-from toraeval.training.command import parse, run_command
-from toraeval.training.settings import TrainConfig
-from toraeval.training.tables import read_rows
+from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.suites.shapes.suite import Shapes
+from toraeval.training.engine.command import parse, run_command
+from toraeval.training.engine.settings import TrainConfig
+from toraeval.training.engine.tables import read_rows
+from toraeval.training.recipes import choose_steps, tune
 from toraeval.types import Case, UserError, Video
 
 

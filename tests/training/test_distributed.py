@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from tests.training.full_size import CONFIG, RECIPE, engine, weights
-from toraeval.models.tora.model import Tora
-from toraeval.training import log
-from toraeval.training.distributed import World, checkpoints, load, processes
-from toraeval.training.engine import check_spread
+from toraeval.models.tora.network.model import Tora
+from toraeval.training.engine import log
+from toraeval.training.engine.distributed import World, checkpoints, load, processes
+from toraeval.training.engine.engine import check_spread
 from toraeval.types import UserError
 
 SCRIPT = Path(__file__).with_name("full_size.py")

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.full_size import CONFIG, RECIPE, Drawn, engine, weights
-from toraeval.models.tora.model import Tora
-from toraeval.training import log
-from toraeval.training.distributed import checkpoints
-from toraeval.training.network import GuidedNetwork
-from toraeval.training.recipe import Batch, generator, loss
+from toraeval.models.tora.network.model import Tora
+from toraeval.training.engine import log
+from toraeval.training.engine.distributed import checkpoints
+from toraeval.training.engine.network import GuidedNetwork
+from toraeval.training.recipes.recipe import Batch, generator, loss
 from toraeval.types import UserError
 
 SCRIPT = Path(__file__).with_name("full_size.py")

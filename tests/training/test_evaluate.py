@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.tora.config import STDiTConfig
 from toraeval.models.tora.generator import Tora
-from toraeval.suites.shapes import Shapes
-from toraeval.training import evaluate
-from toraeval.training.nano import TrainConfig, Trainer
+from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.suites.shapes.suite import Shapes
+from toraeval.training.recipes import evaluate
+from toraeval.training.recipes.nano import TrainConfig, Trainer
 from toraeval.types import Video
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
-from toraeval.suites.shapes_render import SceneRenderer
-from toraeval.suites.shapes_world import sample_scene
-from toraeval.training.batches import BatchSource, Shard, StepPlan
-from toraeval.training.excerpts import (
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.suites.shapes.render import SceneRenderer
+from toraeval.suites.shapes.world import sample_scene
+from toraeval.training.data.batches import BatchSource, Shard, StepPlan
+from toraeval.training.data.excerpts import (
     DisplacementMotion,
     ExcerptShard,
     complete,

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.tora.config import tiny
-from toraeval.models.tora.flow_sampling import sample_trajectories
-from toraeval.models.tora.motion import motion_input
-from toraeval.training.buckets import BucketPlan, read_buckets
-from toraeval.training.clips import Clip, ShapesClips
-from toraeval.training.distributed import World
-from toraeval.training.feed import Encoders, Feed
-from toraeval.training.recipe import Batch, Recipe
-from toraeval.training.stand_ins import RandomCaptions, random_vae
+from toraeval.models.tora.conditions.flow_sampling import sample_trajectories
+from toraeval.models.tora.conditions.motion import motion_input
+from toraeval.models.tora.network.config import tiny
+from toraeval.training.data.buckets import BucketPlan, read_buckets
+from toraeval.training.data.clips import Clip, ShapesClips
+from toraeval.training.data.feed import Encoders, Feed
+from toraeval.training.engine.distributed import World
+from toraeval.training.recipes.recipe import Batch, Recipe
+from toraeval.training.recipes.stand_ins import RandomCaptions, random_vae
 from toraeval.types import UserError
 
 CPU = torch.device("cpu")
@@ -88,7 +88,7 @@ def test_the_second_stage_sees_trajectories(monkeypatch: pytest.MonkeyPatch) -> 
         drawn.append(sample_trajectories(flow, rng))
         return drawn[-1]
 
-    monkeypatch.setattr("toraeval.training.feed.sample_trajectories", sampled)
+    monkeypatch.setattr("toraeval.training.data.feed.sample_trajectories", sampled)
     with feed() as made:
         batch = made.batch(2, 0)
         points = drawn[0]

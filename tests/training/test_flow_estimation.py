@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from toraeval import optional
 from toraeval.optional import MissingDependency
-from toraeval.training import flow_estimation
-from toraeval.training.flow_estimation import DIS, RAFT, FlowCache, build_estimator, given_flow
+from toraeval.training.data import flow_estimation
+from toraeval.training.data.flow_estimation import DIS, RAFT, FlowCache, build_estimator, given_flow
 from toraeval.types import MissingAsset, UserError, Video
 
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from toraeval.models.tora.importers import load_stdit
-from toraeval.models.tora.model import Tora
-from toraeval.training import full_size, log
-from toraeval.training.distributed import checkpoints
+from toraeval.models.tora.checkpoints.importers import load_stdit
+from toraeval.models.tora.network.model import Tora
+from toraeval.training.engine import log
+from toraeval.training.engine.distributed import checkpoints
+from toraeval.training.recipes import full_size
 from toraeval.types import MissingAsset, UserError
 
 OPTIONS: dict[str, Any] = {
@@ -88,9 +89,9 @@ def test_cached_latents_change_nothing(tmp_path: Path, compression: str) -> None
 
 @pytest.mark.timeout(300)
 def test_plain_transformer_weights_start_with_new_motion_parts(tmp_path: Path) -> None:
-    from toraeval.models.tora.config import tiny
-    from toraeval.models.tora.importers import save_stdit
-    from toraeval.models.tora.stdit import STDiT3
+    from toraeval.models.tora.checkpoints.importers import save_stdit
+    from toraeval.models.tora.network.config import tiny
+    from toraeval.models.tora.network.stdit import STDiT3
 
     torch.manual_seed(9)
     bare = STDiT3(tiny())
@@ -144,7 +145,7 @@ def test_options_that_cannot_work_are_refused(
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
-    from toraeval import lock
+    from toraeval.store import lock
 
     with lock.hold(tmp_path), pytest.raises(UserError, match=r"another run is working in .*folder=PATH"):
         full_size.main({**OPTIONS, "folder": str(tmp_path)})

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.metrics.networks import shipped
-from toraeval.metrics.networks.dual_encoder import split_words
-from toraeval.suites.shapes_render import SceneRenderer
-from toraeval.suites.shapes_world import COLOURS, SHAPES, sample_scene
-from toraeval.training import metric_net_data as data
-from toraeval.training import metric_nets
+from toraeval.metrics.shared.networks import shipped
+from toraeval.metrics.shared.networks.dual_encoder import split_words
+from toraeval.suites.shapes.render import SceneRenderer
+from toraeval.suites.shapes.world import COLOURS, SHAPES, sample_scene
+from toraeval.training.data import metric_net_data as data
+from toraeval.training.recipes import metric_nets
 from toraeval.types import UserError
 
 

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 import torch
 
-from toraeval.models.tora import checkpoint
-from toraeval.models.tora.config import STDiTConfig
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder, fit
-from toraeval.models.tora.model import Tora
-from toraeval.training import nano
-from toraeval.training.batches import BatchSource, StepPlan
-from toraeval.training.nano import Exchange, TrainConfig, Trainer
-from toraeval.training.optimizers import split_parameters
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder, fit
+from toraeval.models.tora.checkpoints import nano as checkpoint
+from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.models.tora.network.model import Tora
+from toraeval.training.data.batches import BatchSource, StepPlan
+from toraeval.training.engine.optimizers import split_parameters
+from toraeval.training.recipes import nano
+from toraeval.training.recipes.nano import Exchange, TrainConfig, Trainer
 from toraeval.types import UserError
 
 STEPS = 6

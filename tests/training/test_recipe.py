@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from tests.training.full_size import CONFIG, Drawn
-from toraeval.models.tora.config import tiny
-from toraeval.models.tora.model import Tora
-from toraeval.training.network import GuidedNetwork
-from toraeval.training.recipe import Recipe, choose_trainable, generator, loss
+from toraeval.models.tora.network.config import tiny
+from toraeval.models.tora.network.model import Tora
+from toraeval.training.engine.network import GuidedNetwork
+from toraeval.training.recipes.recipe import Recipe, choose_trainable, generator, loss
 from toraeval.types import UserError
 
 

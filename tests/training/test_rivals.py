@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from baselines.unet.config import tiny
-from toraeval.training.batches import BatchSource, StepPlan
-from toraeval.training.exchange import Exchange
-from toraeval.training.learners import LEARNERS, learner
-from toraeval.training.nano import TrainConfig, Trainer
-from toraeval.training.optimizers import split_parameters
-from toraeval.training.train import export
+from toraeval.training.data.batches import BatchSource, StepPlan
+from toraeval.training.engine.exchange import Exchange
+from toraeval.training.engine.optimizers import split_parameters
+from toraeval.training.recipes.learners import LEARNERS, learner
+from toraeval.training.recipes.nano import TrainConfig, Trainer
+from toraeval.training.recipes.train import export
 from toraeval.types import UserError
 
 RIVALS = ("motionctrl", "dragnuwa")

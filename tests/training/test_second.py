@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
-from toraeval.sealed import write_json
-from toraeval.suites.shapes_render import SceneRenderer
-from toraeval.suites.shapes_world2 import sample_scene
-from toraeval.training import long_run, nano, second, trials
-from toraeval.training.batches import BatchSource, StepPlan
-from toraeval.training.excerpts import complete
-from toraeval.training.learners import learner
-from toraeval.training.objective import Objective
-from toraeval.training.settings import TrainConfig
-from toraeval.training.shards import encode_scene, load_vae, set_world, world_of, write_shard
-from toraeval.training.tables import read_rows
-from toraeval.training.validation import ValidationClips, near_paths, sampled_errors
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.store.sealed import write_json
+from toraeval.suites.shapes.render import SceneRenderer
+from toraeval.suites.shapes.world2 import sample_scene
+from toraeval.training.data.batches import BatchSource, StepPlan
+from toraeval.training.data.excerpts import complete
+from toraeval.training.data.shards import encode_scene, load_vae, set_world, world_of, write_shard
+from toraeval.training.engine.objective import Objective
+from toraeval.training.engine.settings import TrainConfig
+from toraeval.training.engine.tables import read_rows
+from toraeval.training.recipes import long_run, nano, second, trials
+from toraeval.training.recipes.learners import learner
+from toraeval.training.recipes.validation import ValidationClips, near_paths, sampled_errors
 from toraeval.types import UserError
 
 SMALL = {"depth": 1, "hidden_size": 32, "num_heads": 2, "in_channels": 8, "caption_channels": 8,
@@ -55,7 +55,7 @@ def tiny(model: str, folder: Path, **changes: object) -> TrainConfig:
 
 @pytest.mark.parametrize("model", long_run.MODELS)
 def test_every_model_trains_on_the_same_folder_and_exports(model: str, folder: Path, tmp_path: Path) -> None:
-    from toraeval.training.train import export
+    from toraeval.training.recipes.train import export
 
     config = tiny(model, folder, out=str(tmp_path / model))
     nano.train(config)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder, to_blocks
-from toraeval.models.tora.trajectory import flow_video, integer_points, trajectory_video
-from toraeval.suites.shapes_render import SceneRenderer
-from toraeval.suites.shapes_world import sample_scene
-from toraeval.training.shards import (
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder, to_blocks
+from toraeval.models.tora.conditions.trajectory import flow_video, integer_points, trajectory_video
+from toraeval.suites.shapes.render import SceneRenderer
+from toraeval.suites.shapes.world import sample_scene
+from toraeval.training.data.shards import (
     SIZE,
     _gather,
     dense_video,

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from toraeval.trackers import shapes_tracker
-from toraeval.trackers.correlation_net import CorrelationTracker, Estimate, NetConfig, Output
-from toraeval.training import tracker, tracker_data
-from toraeval.training.tracker_data import draw_sample
-from toraeval.training.tracker_loss import measure_loss
+from toraeval.trackers.shared.correlation_net import CorrelationTracker, Estimate, NetConfig, Output
+from toraeval.training.data import tracker_data
+from toraeval.training.data.tracker_data import draw_sample
+from toraeval.training.recipes import tracker
+from toraeval.training.recipes.tracker_loss import measure_loss
 from toraeval.types import UserError
 
 SMALL = NetConfig(raster=32, fine=8, coarse=8, blocks=1, width=16, layers=1, heads=2, band=2, rounds=2)

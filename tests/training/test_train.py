@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 import torch
 
-from toraeval import keys
-from toraeval.models.tora import checkpoint
-from toraeval.models.tora.config import STDiTConfig
+from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.generator import Tora
-from toraeval.suites.shapes import Shapes
-from toraeval.training import nano as training
-from toraeval.training import train
-from toraeval.training.batches import StepPlan
-from toraeval.training.learners import learner
-from toraeval.training.train import TrainConfig, check, shard_plan
+from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.store import keys
+from toraeval.suites.shapes.suite import Shapes
+from toraeval.training.data.batches import StepPlan
+from toraeval.training.recipes import nano as training
+from toraeval.training.recipes import train
+from toraeval.training.recipes.learners import learner
+from toraeval.training.recipes.train import TrainConfig, check, shard_plan
 from toraeval.types import MissingAsset, UserError
 
 

@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from baselines.unet.config import tiny
-from toraeval.models.tora import checkpoint
-from toraeval.models.tora.config import STDiTConfig
-from toraeval.models.tora.flow import ClipSize, RectifiedFlow
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
-from toraeval.suites.shapes_render import SceneRenderer
-from toraeval.suites.shapes_world import sample_scene
-from toraeval.training import validation
-from toraeval.training.learners import learner
-from toraeval.training.nano import TrainConfig, Trainer
-from toraeval.training.objective import Objective
-from toraeval.training.tables import read_rows
-from toraeval.training.validation import FIRST_SCENE, ValidationClips, validation_loss
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.tora.checkpoints import nano as checkpoint
+from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.models.tora.sampling.rectified_flow import ClipSize, RectifiedFlow
+from toraeval.suites.shapes.render import SceneRenderer
+from toraeval.suites.shapes.world import sample_scene
+from toraeval.training.engine.objective import Objective
+from toraeval.training.engine.tables import read_rows
+from toraeval.training.recipes import validation
+from toraeval.training.recipes.learners import learner
+from toraeval.training.recipes.nano import TrainConfig, Trainer
+from toraeval.training.recipes.validation import FIRST_SCENE, ValidationClips, validation_loss
 from toraeval.types import UserError
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval import videoio
-from toraeval.training.video_folder import CutRules, VideoFolder
+from toraeval import video as videoio
+from toraeval.training.data.video_folder import CutRules, VideoFolder
 from toraeval.types import UserError, Video
 
 FRAMES, HEIGHT, WIDTH = 12, 48, 80

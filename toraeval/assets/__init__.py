@@ -1,7 +1,8 @@
 """The only downloader: every file has a source, a SHA-256, a licence, and one place in the cache.
 
 Single files have their SHA-256 in the table or from the user. Snapshots of Hugging Face repositories take theirs from
-the repository at one commit; commit and hashes are then kept in `<cache>/toraeval.lock.json` and hold from then on.
+the repository at one commit; commit and hashes are then kept in `<cache>/toraeval.lock.json` and
+hold from then on.
 """
 
 from toraeval.assets.cache import cache_dir, files_sha256, need_disk, offline, remembered_sha256

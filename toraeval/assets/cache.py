@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from toraeval import sealed
-from toraeval.keys import digest, file_sha256, state_of
+from toraeval.store import sealed
+from toraeval.store.keys import digest, file_sha256, state_of
 from toraeval.types import UserError
 
 

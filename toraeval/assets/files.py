@@ -9,7 +9,7 @@ from toraeval.assets import snapshots
 from toraeval.assets.cache import cache_dir, offline
 from toraeval.assets.contents import stand_in
 from toraeval.assets.table import Asset, Snapshot, fetch_command, get
-from toraeval.keys import file_sha256
+from toraeval.store.keys import file_sha256
 from toraeval.types import MissingAsset, UserError
 
 

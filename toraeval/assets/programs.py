@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from toraeval import record
 from toraeval.assets.cache import cache_dir
 from toraeval.assets.files import path as asset_path
 from toraeval.assets.table import ASSETS, Snapshot, fetch_command
 from toraeval.registry import unknown
+from toraeval.store import record
 from toraeval.types import MissingAsset, UserError
 
 PROBE_S = 60.0

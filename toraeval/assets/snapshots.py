@@ -7,10 +7,10 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from toraeval import sealed
 from toraeval.assets.cache import cache_dir, need_disk, offline, read_notes, remembered_sha256
 from toraeval.assets.table import Snapshot, fetch_command
 from toraeval.optional import require
+from toraeval.store import sealed
 from toraeval.types import MissingAsset, UserError
 
 LOCK_FILE = "toraeval.lock.json"

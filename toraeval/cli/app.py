@@ -31,10 +31,11 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
     Raises:
         UserError: a switch or an option that cannot work, before anything is started.
     """
-    from toraeval import config, record
+    from toraeval import config
     from toraeval.cli import jobs, overrides, switches
-    from toraeval.disk import require_writable
-    from toraeval.sealed import require_no_link
+    from toraeval.store import record
+    from toraeval.store.disk import require_writable
+    from toraeval.store.sealed import require_no_link
 
     command = record.command_line([verb, *argv])
     config.register_schemas(verb)

@@ -29,11 +29,11 @@ def main(argv: list[str]) -> int:
 
 def execute(config: dict[str, Any], command: str) -> Done:
     """Plan everything, run it, draw, print."""
-    from toraeval import bench, requirements
     from toraeval.cli import dry_run
     from toraeval.cli.output import done_line
     from toraeval.cli.progress import Bar
-    from toraeval.disk import megabytes
+    from toraeval.run import bench, requirements
+    from toraeval.store.disk import megabytes
 
     if config["ablations"] is not None:
         return execute_ablations(config, command)
@@ -68,9 +68,9 @@ def execute(config: dict[str, Any], command: str) -> Done:
 
 def execute_ablations(config: dict[str, Any], command: str) -> Done:
     """Train and compare the variants of Tora nano; print the table and where it is."""
-    from toraeval import ablations
     from toraeval.cli.output import done_line
     from toraeval.cli.progress import Bar
+    from toraeval.run import ablations
 
     if config["dry_run"]:
         print(ablations.describe(config))
@@ -91,9 +91,10 @@ def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
     """Write the report of some runs and print its table and files; one process at a time in a folder."""
     import pandas as pd
 
-    from toraeval import lock, report
+    from toraeval import report
     from toraeval.cli.output import print_table
-    from toraeval.results import WORDS
+    from toraeval.store import lock
+    from toraeval.store.tables import WORDS
 
     out_dir.mkdir(parents=True, exist_ok=True)
     with lock.hold(out_dir, None, lambda line: print(line, file=sys.stderr)):

@@ -12,7 +12,7 @@ from toraeval.types import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from toraeval.calibration import Clip
+    from toraeval.run.calibration import Clip
 
 HELP = """Measure trackers against exact tracks: their floor, TAP-Vid scores and where they get lost.
 
@@ -52,9 +52,10 @@ def main(argv: list[str]) -> int:
         raise UserError(
             f"calibrate: '{words[0]}' is not an option; write key=value; see: python -m toraeval calibrate -h"
         )
-    from toraeval import calibration, registry
-    from toraeval.disk import require_writable
-    from toraeval.sealed import atomic, write_text
+    from toraeval import registry
+    from toraeval.run import calibration
+    from toraeval.store.disk import require_writable
+    from toraeval.store.sealed import atomic, write_text
 
     folder = Path(values["results"])
     require_writable(folder)
@@ -88,7 +89,7 @@ def main(argv: list[str]) -> int:
 def _calibrate(trackers: list[str], clips: list[Clip], cache: Path) -> list[dict[str, Any]]:
     from tqdm import tqdm
 
-    from toraeval import calibration
+    from toraeval.run import calibration
 
     with tqdm(total=len(trackers) * len(clips), unit="clip", file=sys.stderr, mininterval=1.0) as bar:
 

@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
         raise UserError(f"compare: force={values['force']}; allowed: true, false")
     from toraeval.report.compare import compare, find_pairs
     from toraeval.report.tables import to_csv
-    from toraeval.sealed import write_text
+    from toraeval.store.sealed import write_text
 
     wanted = {name: values[name] for name in ("frames", "suite", "tracker")}
     pairs = find_pairs(words[0], words[1], Path(values["results"]), wanted)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from toraeval import assets, optional, record, registry
+from toraeval import assets, optional, registry
 from toraeval.assets import programs
 from toraeval.cli.arguments import split, wants_help
 from toraeval.cli.listing import missing_of
-from toraeval.disk import megabytes
+from toraeval.store import record
+from toraeval.store.disk import megabytes
 from toraeval.types import MissingAsset, UserError
 
 HELP = """Say what is installed, what is missing, and how to get it. Exit code 3 if the embedded preset cannot run.

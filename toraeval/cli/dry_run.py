@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from toraeval import requirements
 from toraeval.cli import error_text
-from toraeval.disk import megabytes
-from toraeval.pipeline import estimate_bytes, open_samples
-from toraeval.plan import Plan, plan_floor
-from toraeval.stages import has_video
+from toraeval.run import requirements
+from toraeval.run.pipeline import estimate_bytes, open_samples
+from toraeval.run.plan import Plan, plan_floor
+from toraeval.run.sample import has_video
+from toraeval.store.disk import megabytes
 from toraeval.types import Case, UserError
 
 NAMED = 3  # refused samples that are told in full

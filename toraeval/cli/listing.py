@@ -8,8 +8,9 @@ from typing import Any
 
 from tabulate import tabulate
 
-from toraeval import config, optional, registry, requirements
+from toraeval import config, optional, registry
 from toraeval.cli.arguments import split, wants_help
+from toraeval.run import requirements
 from toraeval.types import UserError
 
 HELP = """List what exists.

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 import pandas as pd
 from tabulate import tabulate
 
-from toraeval.disk import megabytes
-from toraeval.pipeline import Report
+from toraeval.run.pipeline import Report
+from toraeval.store.disk import megabytes
 
 COLUMNS = (
     "job", "model", "frames", "cases", "failures", "traj_error", "traj_error_low", "traj_error_high", "traj_error_l2",

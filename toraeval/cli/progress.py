@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from toraeval.stages import Outcome
+from toraeval.run.sample import Outcome
 
 
 class Bar:

@@ -20,8 +20,8 @@ def main(argv: list[str]) -> int:
         print(HELP)
         return 0
     words, values = split("report", argv, {"results": "results", "out": ""})
-    from toraeval import bench
     from toraeval.cli.bench import draw
+    from toraeval.run import bench
 
     results = Path(values["results"])
     if words:

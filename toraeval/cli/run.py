@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
 
 def execute(config: dict[str, Any], command: str) -> Done:
     """Plan, run, print."""
-    from toraeval.plan import plan_run
+    from toraeval.run.plan import plan_run
 
     return carry_out(plan_run, config, command)
 
@@ -40,11 +40,11 @@ def carry_out(
     Raises:
         MissingParts: anything that the parts need is absent; nothing was started.
     """
-    from toraeval import pipeline, requirements
     from toraeval.cli import dry_run
     from toraeval.cli.output import metrics_without_value, print_report
     from toraeval.cli.progress import Bar
     from toraeval.config import default_metrics
+    from toraeval.run import pipeline, requirements
 
     try:
         requirements.require(requirements.parts_of(config))

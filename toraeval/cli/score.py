@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
 def execute(config: dict[str, Any], command: str) -> Done:
     """Pair, track, score, print."""
     from toraeval.cli.run import carry_out
-    from toraeval.scoring import plan_score
+    from toraeval.run.own_videos import plan_score
 
     return carry_out(plan_score, with_reference_metrics(config), command, "score")
 

@@ -31,9 +31,9 @@ def main(argv: list[str]) -> int:
 def execute(config: dict[str, Any], command: str) -> Done:
     """Hand the options to the training package."""
     if config["size"] in ("xl2", "tiny"):
-        from toraeval.training import full_size
+        from toraeval.training.recipes import full_size
 
         return Done(full_size.main(config))
-    from toraeval.training import train
+    from toraeval.training.recipes import train
 
     return Done(int(train.main(config)))

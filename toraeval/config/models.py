@@ -13,7 +13,7 @@ from toraeval.config.upstream import DragNUWAUpstreamOptions, MotionCtrlUpstream
 class ToraConfig:
     """See `toraeval.models.tora.generator.Tora`; None stands for the default of the size.
 
-    The options from `vae` on are those of the full sizes, see `toraeval.models.tora.generator_xl2.FullOptions`.
+    The options from `vae` on are those of the full sizes, see `toraeval.models.tora.generator_full.FullOptions`.
 
     Attributes:
         size: nano, xl2 or tiny.

@@ -10,7 +10,7 @@ from omegaconf import MISSING
 
 @dataclass
 class ShapesConfig:
-    """See `toraeval.suites.shapes.Shapes`."""
+    """See `toraeval.suites.shapes.suite.Shapes`."""
 
     name: str = "shapes"
     split: str = "test"
@@ -20,7 +20,7 @@ class ShapesConfig:
 
 @dataclass
 class PhotosConfig:
-    """See `toraeval.suites.photos.Photos`."""
+    """See `toraeval.suites.photos.suite.Photos`."""
 
     name: str = "photos"
     split: str = "test"
@@ -29,7 +29,7 @@ class PhotosConfig:
 
 @dataclass
 class FolderConfig:
-    """See `toraeval.suites.folder.Folder`."""
+    """See `toraeval.suites.folder.suite.Folder`."""
 
     name: str = "folder"
     path: str = MISSING

@@ -21,17 +21,18 @@ class FullSizeOptions:
     Attributes:
         data: `shapes`, or a folder of videos with captions.
         flow_estimator, flow_weights: of optical flow for a folder: `dis`, `raft` with its weights, or `given`.
-        buckets: {resolution: {frames: [chance, clips]}}, see `toraeval.training.buckets`; `TRAINING_BUCKETS` if not
+        buckets: {resolution: {frames: [chance, clips]}}, see `toraeval.training.data.buckets`;
+            `TRAINING_BUCKETS` if not
             given.
         enlarge: admit videos with fewer pixels than a bucket.
-        cut: how clips are cut out of videos, the fields of `toraeval.training.video_folder.CutRules`.
+        cut: how clips are cut out of videos, the fields of `toraeval.training.data.video_folder.CutRules`.
         cache: folder for latents of clips that are met again; each video then gives one fixed cut.
         vae, text_encoder: folders of published weights, or `random` to try the training without.
         posterior: `mode` or `sample` of the autoencoder.
         stage_steps: steps on dense flow, then on sparse trajectories.
         batches_per_step: batches whose gradients are averaged; a multiple of the number of processes.
         trainable: `motion` (extractor and fusers) or `all`.
-        fuser, fuser_place, compression: the paper's designs, see `toraeval.models.tora.config.STDiTConfig`.
+        fuser, fuser_place, compression: the paper's designs, see `toraeval.models.tora.network.config.STDiTConfig`.
         lr, weight_decay, betas, eps, clip, warmup_steps: of AdamW, per stage.
         average: decay of the moving average of the weights.
         text_dropout: share of clips without their caption.

@@ -6,16 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.kinds import Found, LookMetric
-from toraeval.metrics.likeness import MIN_CONTRAST, PATCH_REACH, likeness
-from toraeval.metrics.paths import (
-    EXCLUDED,
-    POOLING,
-    Paths,
-    definition_of,
-    per_object,
-)
-from toraeval.metrics.readings import final_errors, mean_over
+from toraeval.metrics.shared.kinds import Found, LookMetric
+from toraeval.metrics.shared.likeness import MIN_CONTRAST, PATCH_REACH, likeness
+from toraeval.metrics.shared.paths import EXCLUDED, POOLING, Paths, definition_of, per_object
+from toraeval.metrics.shared.readings import final_errors, mean_over
 from toraeval.types import Case, Video
 
 

@@ -6,16 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.boxes import box_of, box_overlap, moved_box, reference_masks
-from toraeval.metrics.kinds import Found, PathMetric
-from toraeval.metrics.paths import (
-    EXCLUDED,
-    LOST,
-    POOLING,
-    Paths,
-    definition_of,
-    per_object,
-)
+from toraeval.metrics.shared.boxes import box_of, box_overlap, moved_box, reference_masks
+from toraeval.metrics.shared.kinds import Found, PathMetric
+from toraeval.metrics.shared.paths import EXCLUDED, LOST, POOLING, Paths, definition_of, per_object
 from toraeval.types import Case
 
 

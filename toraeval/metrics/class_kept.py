@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.areas import check_video
-from toraeval.metrics.frame_features import BACKBONES, FrameFeatures, later_frames
-from toraeval.metrics.networks import efficientnet
-from toraeval.metrics.paths import NO_VIDEO, definition_of
+from toraeval.metrics.shared.areas import check_video
+from toraeval.metrics.shared.frame_features import BACKBONES, FrameFeatures, later_frames
+from toraeval.metrics.shared.networks import efficientnet
+from toraeval.metrics.shared.paths import NO_VIDEO, definition_of
 from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
 
 

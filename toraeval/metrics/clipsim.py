@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toraeval import assets
-from toraeval.metrics.areas import check_video
-from toraeval.metrics.frames import Preparation, in_chunks
-from toraeval.metrics.networks import dual_encoder, shipped
-from toraeval.metrics.paths import NO_VIDEO, definition_of
-from toraeval.metrics.reference import spread_frames
+from toraeval.metrics.shared.areas import check_video
+from toraeval.metrics.shared.frames import Preparation, in_chunks
+from toraeval.metrics.shared.networks import dual_encoder, shipped
+from toraeval.metrics.shared.paths import NO_VIDEO, definition_of
+from toraeval.metrics.shared.reference import spread_frames
 from toraeval.optional import require
 from toraeval.threads import one_thread
 from toraeval.types import Case, FloatArray, MissingAsset, Score, Tracks, UserError, Video
@@ -32,7 +32,7 @@ RECIPES = {
     "clip_vit_b32": Preparation(224, "crop", "bicubic", True, _CLIP_MEAN, _CLIP_STD),
 }
 SOURCES = {
-    "shapes": "toraeval, trained on the world `shapes`; toraeval.metrics.networks.dual_encoder",
+    "shapes": "toraeval, trained on the world `shapes`; toraeval.metrics.shared.networks.dual_encoder",
     "clip_vit_b32": "openai/clip-vit-base-patch32, Radford et al., arXiv 2103.00020, through transformers",
 }
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.kinds import Found, PathMetric
-from toraeval.metrics.paths import EXCLUDED, POOLING, Paths, definition_of, per_object
-from toraeval.metrics.steps import Steps, steps_of
+from toraeval.metrics.shared.kinds import Found, PathMetric
+from toraeval.metrics.shared.paths import EXCLUDED, POOLING, Paths, definition_of, per_object
+from toraeval.metrics.shared.steps import Steps, steps_of
 from toraeval.types import Case, FloatArray
 
 STILL_SHARE = 0.25

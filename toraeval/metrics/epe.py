@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.kinds import Found, PathMetric
-from toraeval.metrics.paths import EXCLUDED, LOST, V1, Paths, definition_of
-from toraeval.metrics.readings import mean_over
+from toraeval.metrics.shared.kinds import Found, PathMetric
+from toraeval.metrics.shared.paths import EXCLUDED, LOST, V1, Paths, definition_of
+from toraeval.metrics.shared.readings import mean_over
 from toraeval.types import Case
 
 RASTER = (832, 480)

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.kinds import Found, PathMetric
-from toraeval.metrics.paths import EXCLUDED, LOST, V1, Paths, definition_of
+from toraeval.metrics.shared.kinds import Found, PathMetric
+from toraeval.metrics.shared.paths import EXCLUDED, LOST, V1, Paths, definition_of
 from toraeval.types import Case
 
 MAIN = replace(V1, distance="l2", pooling="final")

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from toraeval.metrics.areas import OBJECT_REACH, near
-from toraeval.metrics.kinds import Found, LookMetric
-from toraeval.metrics.paths import Paths, definition_of
-from toraeval.metrics.readings import mean_over
+from toraeval.metrics.shared.areas import OBJECT_REACH, near
+from toraeval.metrics.shared.kinds import Found, LookMetric
+from toraeval.metrics.shared.paths import Paths, definition_of
+from toraeval.metrics.shared.readings import mean_over
 from toraeval.types import ByteArray, Case, FloatArray, Video
 
 RASTER = 256

@@ -10,12 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
-from toraeval.metrics.areas import check_video
-from toraeval.metrics.feature_cache import cache_file, kept
-from toraeval.metrics.feature_sets import collect
-from toraeval.metrics.paths import NO_VIDEO, definition_of
-from toraeval.metrics.reference import NO_REFERENCE, reference_video
-from toraeval.metrics.video_features import RECIPES, video_features
+from toraeval.metrics.shared.areas import check_video
+from toraeval.metrics.shared.feature_cache import cache_file, kept
+from toraeval.metrics.shared.feature_sets import collect
+from toraeval.metrics.shared.paths import NO_VIDEO, definition_of
+from toraeval.metrics.shared.reference import NO_REFERENCE, reference_video
+from toraeval.metrics.shared.video_features import RECIPES, video_features
 from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
 
 VERSION = "3"
@@ -52,7 +52,7 @@ class FVD:
     A frozen or smeared video moves the features away from the reference, but content outweighs motion in `i3d`: read
     `motion_amount` beside it. The ground truth scores exactly 0, because generated and reference clips are the same.
 
-    Source: Unterthiner et al., arXiv 1812.01717; recipe of each backbone in `toraeval.metrics.video_features`.
+    Source: Unterthiner et al., arXiv 1812.01717; recipe of each backbone in `toraeval.metrics.shared.video_features`.
 
     Args:
         backbone: `shapes`, `efficientnet_lite0`, `i3d`, `videomae`, or `random` for tests.

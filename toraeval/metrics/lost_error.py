@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.kinds import Found, PathMetric
-from toraeval.metrics.paths import EXCLUDED, V1, Paths, definition_of, per_object
-from toraeval.metrics.readings import distances, offsets
+from toraeval.metrics.shared.kinds import Found, PathMetric
+from toraeval.metrics.shared.paths import EXCLUDED, V1, Paths, definition_of, per_object
+from toraeval.metrics.shared.readings import distances, offsets
 from toraeval.types import Case
 
 

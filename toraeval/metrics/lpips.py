@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from toraeval import assets
-from toraeval.metrics.frames import Preparation, in_chunks
-from toraeval.metrics.networks import dual_encoder, efficientnet, perceptual, shipped
-from toraeval.metrics.paths import definition_of
-from toraeval.metrics.reference import FRAMES_RULE, ComparedFrames, compared_frames
+from toraeval.metrics.shared.frames import Preparation, in_chunks
+from toraeval.metrics.shared.networks import dual_encoder, efficientnet, perceptual, shipped
+from toraeval.metrics.shared.paths import definition_of
+from toraeval.metrics.shared.reference import FRAMES_RULE, ComparedFrames, compared_frames
 from toraeval.optional import require
 from toraeval.threads import one_thread
 from toraeval.types import ByteArray, Case, FloatArray, MissingAsset, Score, Tracks, UserError, Video
@@ -199,7 +199,7 @@ class LPIPS:
             source="Zhang et al., arXiv 1801.03924, version 0.1"
             + (
                 {
-                    "shapes": "; features of toraeval.metrics.networks.dual_encoder, equal weights",
+                    "shapes": "; features of toraeval.metrics.shared.networks.dual_encoder, equal weights",
                     efficientnet.NAME: f"; features of {efficientnet.SOURCE}, uniform weights (not learned)",
                 }.get(self.backbone, "")
             ),

@@ -6,16 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.boxes import box_of, box_overlap, reference_masks
-from toraeval.metrics.kinds import Found, LookMetric
-from toraeval.metrics.paths import (
-    EXCLUDED,
-    POOLING,
-    Paths,
-    definition_of,
-    per_object,
-)
-from toraeval.metrics.segmentation import ColourModel
+from toraeval.metrics.shared.boxes import box_of, box_overlap, reference_masks
+from toraeval.metrics.shared.kinds import Found, LookMetric
+from toraeval.metrics.shared.paths import EXCLUDED, POOLING, Paths, definition_of, per_object
+from toraeval.metrics.shared.segmentation import ColourModel
 from toraeval.types import BoolArray, Case, Video
 
 

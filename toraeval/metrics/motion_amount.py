@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from toraeval.metrics.areas import OBJECT_REACH, near
-from toraeval.metrics.kinds import Found, LookMetric
-from toraeval.metrics.paths import EXCLUDED, Paths, definition_of
-from toraeval.metrics.readings import mean_over
-from toraeval.metrics.steps import steps_of, travelled
+from toraeval.metrics.shared.areas import OBJECT_REACH, near
+from toraeval.metrics.shared.kinds import Found, LookMetric
+from toraeval.metrics.shared.paths import EXCLUDED, Paths, definition_of
+from toraeval.metrics.shared.readings import mean_over
+from toraeval.metrics.shared.steps import steps_of, travelled
 from toraeval.types import Case, FloatArray, Video
 
 

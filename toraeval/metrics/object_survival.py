@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.kinds import Found, LookMetric
-from toraeval.metrics.likeness import MIN_CONTRAST, PATCH_REACH, Likeness, likeness
-from toraeval.metrics.paths import EXCLUDED, Paths, definition_of, per_object
-from toraeval.metrics.readings import mean_over
-from toraeval.metrics.steps import steps_of, travelled
+from toraeval.metrics.shared.kinds import Found, LookMetric
+from toraeval.metrics.shared.likeness import MIN_CONTRAST, PATCH_REACH, Likeness, likeness
+from toraeval.metrics.shared.paths import EXCLUDED, Paths, definition_of, per_object
+from toraeval.metrics.shared.readings import mean_over
+from toraeval.metrics.shared.steps import steps_of, travelled
 from toraeval.types import BoolArray, Case, FloatArray, Video
 
 MIN_CORRELATION = 0.5

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
-from toraeval.metrics.kinds import Found, PathMetric
-from toraeval.metrics.paths import EXCLUDED, LOST, POOLING, V1, Paths, definition_of
-from toraeval.metrics.readings import READINGS, Reading
+from toraeval.metrics.shared.kinds import Found, PathMetric
+from toraeval.metrics.shared.paths import EXCLUDED, LOST, POOLING, V1, Paths, definition_of
+from toraeval.metrics.shared.readings import READINGS, Reading
 from toraeval.types import Case
 
 MAIN = replace(V1, distance="l2")

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from toraeval.metrics.kinds import PictureMetric
-from toraeval.metrics.paths import definition_of
-from toraeval.metrics.reference import FRAMES_RULE
+from toraeval.metrics.shared.kinds import PictureMetric
+from toraeval.metrics.shared.paths import definition_of
+from toraeval.metrics.shared.reference import FRAMES_RULE
 from toraeval.types import ByteArray
 
 LARGEST_DB = 100.0

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.kinds import Found, PathMetric
-from toraeval.metrics.paths import EXCLUDED, POOLING, Paths, definition_of, per_object
-from toraeval.metrics.readings import mean_over
-from toraeval.metrics.steps import steps_of
+from toraeval.metrics.shared.kinds import Found, PathMetric
+from toraeval.metrics.shared.paths import EXCLUDED, POOLING, Paths, definition_of, per_object
+from toraeval.metrics.shared.readings import mean_over
+from toraeval.metrics.shared.steps import steps_of
 from toraeval.types import Case
 
 

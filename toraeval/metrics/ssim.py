@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from toraeval.metrics.kinds import PictureMetric
-from toraeval.metrics.paths import definition_of
-from toraeval.metrics.reference import FRAMES_RULE
+from toraeval.metrics.shared.kinds import PictureMetric
+from toraeval.metrics.shared.paths import definition_of
+from toraeval.metrics.shared.reference import FRAMES_RULE
 from toraeval.types import ByteArray, Case, Score, Tracks, Video
 
 WINDOW, SIGMA = 11, 1.5

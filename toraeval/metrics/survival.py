@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.kinds import Found, PathMetric
-from toraeval.metrics.paths import EXCLUDED, LOST, POOLING, V1, Paths, definition_of
+from toraeval.metrics.shared.kinds import Found, PathMetric
+from toraeval.metrics.shared.paths import EXCLUDED, LOST, POOLING, V1, Paths, definition_of
 from toraeval.types import Case, FloatArray
 
 RADIUS, WIDE = 16.0, 50.0

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from toraeval.geometry import inside_canvas
-from toraeval.metrics.kinds import Found, PathMetric
-from toraeval.metrics.paths import Paths, definition_of
-from toraeval.metrics.readings import distances, offsets
-from toraeval.trajectories.tapvid import THRESHOLDS, tapvid_metrics, to_raster
+from toraeval.metrics.shared.kinds import Found, PathMetric
+from toraeval.metrics.shared.paths import Paths, definition_of
+from toraeval.metrics.shared.readings import distances, offsets
+from toraeval.metrics.shared.tapvid_scores import THRESHOLDS, tapvid_metrics, to_raster
 from toraeval.types import Case
 
 CONVENTION = "tapnet"

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.paths import EXCLUDED, POOLING, V1, per_object, scored_paths
-from toraeval.metrics.readings import Reading, offsets
+from toraeval.metrics.shared.paths import EXCLUDED, POOLING, V1, per_object, scored_paths
+from toraeval.metrics.shared.readings import Reading, offsets
 from toraeval.types import Case, FloatArray, Score, Tracks, Video
 
 SECONDARY: dict[str, tuple[Reading, str]] = {

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from toraeval import geometry
-from toraeval.models.base import need_first_frame
+from toraeval.models.shared.base import need_first_frame
 from toraeval.types import Case, FloatArray, UserError, Video
 
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toraeval import videoio
-from toraeval.keys import digest, file_sha256, short
-from toraeval.models.clip_listing import Listing, few, list_clips
-from toraeval.models.picture_folder import picture_files, read_pictures
-from toraeval.store import sample_id
+from toraeval import video as videoio
+from toraeval.inputs.clip_listing import Listing, few, list_clips
+from toraeval.inputs.picture_folder import picture_files, read_pictures
+from toraeval.store.keys import digest, file_sha256, short
+from toraeval.store.slot import sample_id
 from toraeval.types import Case, UserError, Video
 
 FRAMES = "{frames}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.models.base import need_first_frame
+from toraeval.models.shared.base import need_first_frame
 from toraeval.types import Case, Video
 
 

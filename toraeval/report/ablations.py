@@ -11,8 +11,8 @@ from tabulate import tabulate
 
 from toraeval.report.figures import COLOURS, DPI
 from toraeval.report.tables import to_csv
-from toraeval.sealed import atomic, write_text
 from toraeval.stats import without_interval
+from toraeval.store.sealed import atomic, write_text
 
 COLUMNS: dict[str, str] = {
     "ablation": "what is varied",

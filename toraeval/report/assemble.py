@@ -9,7 +9,7 @@ from pathlib import Path
 from toraeval.report import claims, figures, html, measures, pictures, sheets, tables
 from toraeval.report.collect import Group, collect
 from toraeval.report.curves import error_over_time
-from toraeval.sealed import require_no_link, sweep, write_text
+from toraeval.store.sealed import require_no_link, sweep, write_text
 
 
 def build(

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from toraeval import registry
-from toraeval.metrics.readings import mean_over
-from toraeval.results import DEFINITIONS, RunResult, load_run
-from toraeval.sealed import require_json
+from toraeval.metrics.shared.readings import mean_over
+from toraeval.store.sealed import require_json
+from toraeval.store.tables import DEFINITIONS, RunResult, load_run
 from toraeval.types import FloatArray, UserError
 
 METRIC = "traj_error"

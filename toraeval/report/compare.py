@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toraeval.keys import canonical
 from toraeval.report import measures
 from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group, differing_clips
 from toraeval.report.measures import CONTROL, Measure
-from toraeval.results import RECORD, RunResult, load_run
-from toraeval.sealed import require_json
 from toraeval.stats import case_means, holm, paired_difference, without_interval
+from toraeval.store.keys import canonical
+from toraeval.store.sealed import require_json
+from toraeval.store.tables import RECORD, RunResult, load_run
 from toraeval.types import UserError
 
 ALPHA = 0.05

@@ -12,8 +12,8 @@ import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL, Group
 from toraeval.report.pictures import KEY, is_drawn, picture_key
-from toraeval.sealed import add_tail, atomic
 from toraeval.stats import without_interval
+from toraeval.store.sealed import add_tail, atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

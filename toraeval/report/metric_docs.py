@@ -11,7 +11,7 @@ from typing import Any
 from toraeval import registry
 from toraeval.report.html import TEMPLATES
 from toraeval.report.measures import GROUPS, group_of
-from toraeval.sealed import write_text
+from toraeval.store.sealed import write_text
 
 WITHOUT_WEIGHTS: dict[str, dict[str, Any]] = {"fvd": {"backbone": "random"}}
 """Options under which a metric defines itself without its weights."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toraeval import sealed
-from toraeval.keys import digest, file_sha256
+from toraeval.store import sealed
+from toraeval.store.keys import digest, file_sha256
 
 if TYPE_CHECKING:
     from PIL.Image import Image

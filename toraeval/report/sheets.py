@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toraeval import videoio
+from toraeval import video as videoio
 from toraeval.geometry import scale_points
-from toraeval.keys import file_sha256
 from toraeval.report.collect import METRIC, Entry, Group
 from toraeval.report.pictures import is_drawn, picture_key, save_keyed
-from toraeval.results import CaseResult
-from toraeval.sealed import atomic, read_json
 from toraeval.stats import case_means
-from toraeval.store import TRACKS, VIDEO_META
+from toraeval.store.keys import file_sha256
+from toraeval.store.sealed import atomic, read_json
+from toraeval.store.slot import TRACKS, VIDEO_META
+from toraeval.store.tables import CaseResult
 from toraeval.trajectories import draw
 from toraeval.trajectories.draw import draw_paths
 from toraeval.types import ByteArray, UserError

@@ -1,5 +1,5 @@
 """Point trackers: they follow start points through a video and say where they went."""
 
-from toraeval.trackers.base import Tracker, check_queries, follow
+from toraeval.trackers.shared.base import Tracker, check_queries, follow
 
 __all__ = ["Tracker", "check_queries", "follow"]

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from toraeval.trackers.base import check_queries
-from toraeval.trackers.cotracker_hub import REPOSITORY, HubSource, random_state_kept
+from toraeval.trackers.shared.base import check_queries
+from toraeval.trackers.shared.cotracker_hub import REPOSITORY, HubSource, random_state_kept
 from toraeval.types import FloatArray, Tracks, UserError, Video
 
 LICENCE = "code CC BY-NC 4.0 (facebookresearch/co-tracker LICENSE.md); weights: treat as non-commercial"

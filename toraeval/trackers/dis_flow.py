@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toraeval import geometry
-from toraeval.trackers.base import check_queries
+from toraeval.trackers.shared.base import check_queries
 from toraeval.types import FloatArray, Tracks, UserError, Video
 
 PRESETS = {

@@ -24,10 +24,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from toraeval.trackers.anchoring import Anchoring, FollowedPoint
-from toraeval.trackers.base import check_queries
-from toraeval.trackers.flow import checked_flow, median_motion
-from toraeval.trackers.template import Floats, FrameView, build_template, find_support
+from toraeval.trackers.shared.anchoring import Anchoring, FollowedPoint
+from toraeval.trackers.shared.base import check_queries
+from toraeval.trackers.shared.flow import checked_flow, median_motion
+from toraeval.trackers.shared.template import Floats, FrameView, build_template, find_support
 from toraeval.types import BoolArray, FloatArray, Tracks, Video
 
 

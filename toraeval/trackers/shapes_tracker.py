@@ -22,18 +22,18 @@ import numpy.typing as npt
 from toraeval import geometry
 from toraeval.assets import remembered_sha256, require_numbers
 from toraeval.threads import one_thread
-from toraeval.trackers.alignment import refine, search
-from toraeval.trackers.base import check_queries
-from toraeval.trackers.template import FrameView, Support, Template, build_template
+from toraeval.trackers.shared.alignment import refine, search
+from toraeval.trackers.shared.base import check_queries
+from toraeval.trackers.shared.template import FrameView, Support, Template, build_template
 from toraeval.types import BoolArray, ByteArray, FloatArray, MissingAsset, Tracks, UserError, Video
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from toraeval.trackers.correlation_net import CorrelationTracker
+    from toraeval.trackers.shared.correlation_net import CorrelationTracker
 
 WEIGHTS = Path(__file__).with_name("weights") / "shapes_tracker.safetensors"
-TRAIN_COMMAND = "python -m toraeval.training.tracker minutes=15 folder=training_state/tracker"
+TRAIN_COMMAND = "python -m toraeval.training.recipes.tracker minutes=15 folder=training_state/tracker"
 
 
 def to_input(frames: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def load_network(path: Path) -> CorrelationTracker:
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
-    from toraeval.trackers.correlation_net import CorrelationTracker, NetConfig
+    from toraeval.trackers.shared.correlation_net import CorrelationTracker, NetConfig
 
     again = f"train anew: {TRAIN_COMMAND}"
     if not path.is_file():

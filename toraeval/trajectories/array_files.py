@@ -15,7 +15,7 @@ from typing import IO, Any, Literal, NoReturn
 
 import numpy as np
 
-from toraeval.textfiles import exists, shown
+from toraeval.inputs.text_files import exists, shown
 from toraeval.trajectories.checks import fail
 from toraeval.types import UserError
 

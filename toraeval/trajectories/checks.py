@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from toraeval import geometry, textfiles
+from toraeval import geometry
+from toraeval.inputs import text_files as textfiles
 from toraeval.types import BoolArray, FloatArray, UserError
 
 MIN_POINTS = 2
@@ -35,7 +36,7 @@ def _short(value: Any) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Return the file's text; see `toraeval.textfiles.read` for its encoding.
+    """Return the file's text; see `toraeval.inputs.text_files.read` for its encoding.
 
     Raises:
         UserError: the file is absent, unreadable, empty or no text.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval import textfiles
+from toraeval.inputs import text_files as textfiles
 from toraeval.trajectories.checks import (
     MIN_POINTS,
     JsonFile,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toraeval import textfiles
+from toraeval.inputs import text_files as textfiles
 from toraeval.trajectories import formats
 from toraeval.trajectories.checks import check_count, fail, read_text
 from toraeval.trajectories.reading import Canvas, Clip, Reading

@@ -14,9 +14,10 @@ import pytest
 from baselines.motionctrl.upstream import UpstreamMotionCtrl
 from baselines.process.runner import Runner
 from tests.fake_parts import config
-from toraeval import pipeline, registry
+from toraeval import registry
 from toraeval.config.upstream import MotionCtrlUpstreamOptions
-from toraeval.plan import plan_run
+from toraeval.run import pipeline
+from toraeval.run.plan import plan_run
 from toraeval.types import MissingAsset
 
 FAKE = Path(__file__).with_name("fake_upstream.py")

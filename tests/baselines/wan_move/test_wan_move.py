@@ -15,9 +15,9 @@ from baselines.wan_move.generator import WanMove
 from baselines.wan_move.network import WanMoveNetwork, wan_move_nano
 from toraeval import registry
 from toraeval.config import schema_of
-from toraeval.models.tora.config import nano
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
-from toraeval.training.learners import learner
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.tora.network.config import nano
+from toraeval.training.recipes.learners import learner
 from toraeval.types import Case, MissingAsset, Trajectories, UserError
 
 

@@ -7,7 +7,7 @@ import torch
 
 from toraeval import registry
 from toraeval.__main__ import main
-from toraeval.metrics.networks import efficientnet
+from toraeval.metrics.shared.networks import efficientnet
 from toraeval.types import MissingAsset, UserError
 
 

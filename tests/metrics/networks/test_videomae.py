@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from toraeval.metrics.networks import videomae
-from toraeval.metrics.networks.videomae import Size, VideoMAE
+from toraeval.metrics.shared.networks import videomae
+from toraeval.metrics.shared.networks.videomae import Size, VideoMAE
 from toraeval.types import UserError
 
 TINY = Size(width=16, depth=2, heads=2, hidden=24, frames=4, side=28, classes=3)

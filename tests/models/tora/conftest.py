@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.tora.config import STDiTConfig, nano
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder, fit
-from toraeval.models.tora.model import Tora
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder, fit
+from toraeval.models.tora.network.config import STDiTConfig, nano
+from toraeval.models.tora.network.model import Tora
 
 CHANNELS = 6
 

@@ -11,10 +11,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from toraeval.models.tora import checkpoint
-from toraeval.models.tora.config import STDiTConfig, nano
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
-from toraeval.models.tora.model import Tora
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.tora.checkpoints import nano as checkpoint
+from toraeval.models.tora.network.config import STDiTConfig, nano
+from toraeval.models.tora.network.model import Tora
 from toraeval.types import MissingAsset, UserError
 
 CARD = {"name": "tiny", "steps": 3}

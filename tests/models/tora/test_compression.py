@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toraeval.models.tora.compression import FLOW_SCALE, compress_flow
+from toraeval.models.tora.conditions.compression import FLOW_SCALE, compress_flow
 
 RNG = np.random.default_rng(0)
 FLOW = RNG.standard_normal((9, 16, 32, 2)).astype(np.float32)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from toraeval.models.tora import conditions as c
+from toraeval.models.tora.conditions import given_frames as c
 from toraeval.types import UserError
 
 

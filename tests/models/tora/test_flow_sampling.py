@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks.parity_colours import LEVEL, jumps, level_difference, sum_allowance, sum_difference
-from toraeval.models.tora.flow_colour import flow_video
-from toraeval.models.tora.flow_sampling import (
+from toraeval.models.tora.conditions.flow_colour import flow_video
+from toraeval.models.tora.conditions.flow_sampling import (
     draw_starts,
     grid_candidates,
     roll_out,
@@ -20,7 +20,7 @@ from toraeval.models.tora.flow_sampling import (
     training_flow,
     with_zero_frame,
 )
-from toraeval.models.tora.trajectory import blur_flow, sparse_flow
+from toraeval.models.tora.conditions.trajectory import blur_flow, sparse_flow
 from toraeval.types import UserError
 
 Golden = Mapping[str, np.ndarray]

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toraeval import keys
-from toraeval.models.tora import checkpoint
-from toraeval.models.tora.config import STDiTConfig
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.generator import Tora
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
-from toraeval.models.tora.model import Tora as ToraNetwork
-from toraeval.suites.shapes import Shapes
+from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.models.tora.network.model import Tora as ToraNetwork
+from toraeval.store import keys
+from toraeval.suites.shapes.suite import Shapes
 from toraeval.types import Case, MissingAsset, UserError, Video
 
 

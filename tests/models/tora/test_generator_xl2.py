@@ -14,8 +14,8 @@ import pytest
 
 from tests.models.tora import full_size
 from tests.models.tora.full_size import make_case
+from toraeval.models.tora.conditions.t5 import T5Captions
 from toraeval.models.tora.generator import Tora
-from toraeval.models.tora.t5 import T5Captions
 from toraeval.types import MissingAsset, UserError, Video
 
 Folders = dict[str, str]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.config import STDiTConfig, nano, tiny
-from toraeval.models.tora.model import Tora
+from toraeval.models.tora.network.config import STDiTConfig, nano, tiny
+from toraeval.models.tora.network.model import Tora
 
 
 def test_keys_of_the_embedded_size() -> None:

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from toraeval.geometry import native_frames
-from toraeval.models.tora.linear_vae import LinearPatchAutoencoder
-from toraeval.models.tora.model import Tora
-from toraeval.models.tora.pipeline import (
+from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.tora.conditions.trajectory import integer_points, trajectory_video
+from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.sampling.pipeline import (
     SamplingOptions,
     initial_noise,
     motion_latents,
     sample_latents,
 )
-from toraeval.models.tora.trajectory import integer_points, trajectory_video
 
 EXACT = SamplingOptions(steps=3, precision="fp32")
 PROMPT = "a red circle with a blue disc moves over a grey background"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from toraeval.models.tora import prompts
+from toraeval.models.tora.conditions import prompts
 from toraeval.types import UserError
 
 DATA = Path(__file__).parents[2] / "data/open_sora"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from toraeval.models.tora import sizes
+from toraeval.models.tora.sampling import sizes
 from toraeval.types import UserError
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from toraeval.models.tora.t5 import T5Captions
+from toraeval.models.tora.conditions.t5 import T5Captions
 from toraeval.types import MissingAsset, UserError
 
 WORDS = "a red ball moves to the left while two dogs run over green water"

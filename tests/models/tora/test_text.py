@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toraeval.models.tora.text import (
+from toraeval.models.tora.conditions.caption_encoder import (
     MAX_TOKENS,
     ROWS,
     SKIPPED,
@@ -17,7 +17,7 @@ from toraeval.models.tora.text import (
     prompt_facts,
     tokenise,
 )
-from toraeval.suites.shapes_world import BACKGROUNDS, COLOURS, DRIFTS, SHAPES, sample_scene
+from toraeval.suites.shapes.world import BACKGROUNDS, COLOURS, DRIFTS, SHAPES, sample_scene
 
 
 def test_word_numbers_are_pinned() -> None:

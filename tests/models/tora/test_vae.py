@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.parity_data import allowance
-from toraeval.models.tora.vae import OpenSoraVAE, OpenSoraVAEConfig
-from toraeval.models.tora.vae_posterior import gaussian
-from toraeval.models.tora.vae_spatial import SpatialVAEConfig
-from toraeval.models.tora.vae_temporal import TemporalVAEConfig
+from toraeval.models.tora.autoencoder.posterior import gaussian
+from toraeval.models.tora.autoencoder.spatial import SpatialVAEConfig
+from toraeval.models.tora.autoencoder.temporal import TemporalVAEConfig
+from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
 from toraeval.types import UserError
 
 Golden = Mapping[str, np.ndarray]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.parity_data import allowance
-from toraeval.models.tora.vae_spatial import SpatialVAE, SpatialVAEConfig
+from toraeval.models.tora.autoencoder.spatial import SpatialVAE, SpatialVAEConfig
 
 Golden = Mapping[str, np.ndarray]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.parity_data import allowance
-from toraeval.models.tora.vae_temporal import TemporalVAE, TemporalVAEConfig
+from toraeval.models.tora.autoencoder.temporal import TemporalVAE, TemporalVAEConfig
 from toraeval.types import UserError
 
 Golden = Mapping[str, np.ndarray]

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from toraeval.models.tora.vae import OpenSoraVAE, OpenSoraVAEConfig
-from toraeval.models.tora.vae_spatial import SpatialVAEConfig
-from toraeval.models.tora.vae_temporal import TemporalVAEConfig
-from toraeval.models.tora.vae_tiling import Tiling, tiled
+from toraeval.models.tora.autoencoder.spatial import SpatialVAEConfig
+from toraeval.models.tora.autoencoder.temporal import TemporalVAEConfig
+from toraeval.models.tora.autoencoder.tiling import Tiling, tiled
+from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
 
 TINY = OpenSoraVAEConfig(
     spatial=SpatialVAEConfig(block_out_channels=(4, 4, 4, 4), layers_per_block=1, norm_num_groups=2),

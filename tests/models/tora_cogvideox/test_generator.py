@@ -15,7 +15,7 @@ from toraeval import assets, registry
 from toraeval.config import schema_of
 from toraeval.models.tora_cogvideox.generator import Options, ToraCogVideoX
 from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer
-from toraeval.suites.shapes import Shapes
+from toraeval.suites.shapes.suite import Shapes
 from toraeval.types import Case, MissingAsset, UserError
 
 pytest.importorskip("diffusers")

@@ -12,10 +12,10 @@ import torch
 
 from benchmarks.parity_cogvideox import SAT
 from benchmarks.parity_data import allowance
+from toraeval.models.shared.weight_files import fill
 from toraeval.models.tora_cogvideox.config import with_sat_norms
 from toraeval.models.tora_cogvideox.sat import DROPPED, PREFIX, SatReader, Source, source_of
 from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer, rotary_positions
-from toraeval.models.weight_files import fill
 
 pytest.importorskip("diffusers")
 KEY_MAP = Path(__file__).parents[2] / "data" / "tora" / "sat_key_map_5b.json"

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from toraeval.config import ToraConfig
-from toraeval.models.base import need_first_frame, shipped_sha256
-from toraeval.models.tora import checkpoint
-from toraeval.models.tora.linear_vae import BLOCK, LinearPatchAutoencoder
-from toraeval.models.tora.model import Tora as ToraNetwork
-from toraeval.models.tora.pipeline import SamplingOptions, all_tracks, generate_frames
-from toraeval.models.tora.text import prompt_facts
-from toraeval.models.tora.trajectory import clipped_points
+from toraeval.models.shared.base import need_first_frame, shipped_sha256
+from toraeval.models.tora.autoencoder.linear_patches import BLOCK, LinearPatchAutoencoder
+from toraeval.models.tora.checkpoints import nano as checkpoint
+from toraeval.models.tora.conditions.caption_encoder import prompt_facts
+from toraeval.models.tora.conditions.trajectory import clipped_points
+from toraeval.models.tora.network.model import Tora as ToraNetwork
+from toraeval.models.tora.sampling.pipeline import SamplingOptions, all_tracks, generate_frames
 from toraeval.types import Case, UserError, Video
 
 VERSION = "2"  # 2: blocks work in slices, which changes the last bits
-DEFAULT_STEPS = 1  # chosen by `toraeval.training.choose_steps`, see docs/models/tora_steps.csv
+DEFAULT_STEPS = 1  # chosen by `toraeval.training.recipes.choose_steps`, see docs/models/tora_steps.csv
 MAX_FRAMES = 1024
 CONDITIONS = ("auto", "first_frame")
 

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from toraeval.models.shared.weight_files import StateReader, fill
 from toraeval.models.tora_cogvideox.config import TransformerConfig, published_5b, with_sat_norms
 from toraeval.models.tora_cogvideox.sat import SAT_FILE, SatReader
 from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer
-from toraeval.models.weight_files import StateReader, fill
 from toraeval.types import MissingAsset, UserError
 
 WHAT = "tora_cogvideox"

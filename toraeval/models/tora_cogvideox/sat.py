@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from toraeval.models.weight_files import StateReader
+from toraeval.models.shared.weight_files import StateReader
 
 SAT_FILE = "mp_rank_00_model_states.pt"
 PREFIX = "model.diffusion_model."

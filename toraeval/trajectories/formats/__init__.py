@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from toraeval.textfiles import shown
+from toraeval.inputs.text_files import shown
 from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats import (
     arrays,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval import textfiles
+from toraeval.inputs import text_files as textfiles
 from toraeval.trajectories.checks import JsonFile, json_number
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.formats.tracks import STAND_STILL, Where, joined

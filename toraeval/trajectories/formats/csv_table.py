@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toraeval import textfiles
+from toraeval.inputs import text_files as textfiles
 from toraeval.trajectories.checks import check_count, fail
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.formats.text import number

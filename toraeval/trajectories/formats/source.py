@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from toraeval.textfiles import is_file
+from toraeval.inputs.text_files import is_file
 from toraeval.trajectories import safe_pickle
 from toraeval.trajectories.array_files import MAX_BYTES, ArrayFile
 from toraeval.trajectories.checks import JsonFile, fail, read_text

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from toraeval.textfiles import shown
+from toraeval.inputs.text_files import shown
 from toraeval.trajectories.array_files import as_array, flags
 from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.arrays import without_batch

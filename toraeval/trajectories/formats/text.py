@@ -6,7 +6,8 @@ import re
 
 import numpy as np
 
-from toraeval import geometry, textfiles
+from toraeval import geometry
+from toraeval.inputs import text_files as textfiles
 from toraeval.trajectories.checks import MIN_POINTS, check_count, fail
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.reading import Raw

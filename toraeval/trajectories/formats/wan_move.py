@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toraeval.textfiles import exists
+from toraeval.inputs.text_files import exists
 from toraeval.trajectories.array_files import ArrayFile, flags
 from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.arrays import without_batch

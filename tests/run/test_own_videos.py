@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.fake_parts import FakeTracker, config, draw
+from toraeval import registry
+from toraeval import video as videoio
+from toraeval.run import pipeline
+from toraeval.run.own_videos import plan_score
+from toraeval.types import UserError, Video
+
+
+@pytest.fixture(autouse=True)
+def tracker(monkeypatch: pytest.MonkeyPatch) -> Any:
+    tables = registry.snapshot()
+    registry.register("tracker", "fake_tracker", "tests.fake_parts:FakeTracker")
+    FakeTracker.calls = 0
+    yield
+    registry.restore(tables)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Three clips of different length and size with text paths on the 256 canvas, named alike."""
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "paths").mkdir()
+    for name, frames, side in (("walk", 6, 64), ("run", 9, 96), ("jump", 7, 64)):
+        track = np.stack([np.linspace(10, 40, frames).round(), np.full(frames, 20.0)], axis=-1)
+        videoio.write_lossless(Video.from_thwc(draw(track, side), 10.0), tmp_path / "videos" / f"{name}.mkv")
+        scale = 255 / (side - 1)
+        lines = [f"{x * scale:.6f},{y * scale:.6f}" for x, y in track]
+        (tmp_path / "paths" / f"{name}.txt").write_text("\n".join(lines))
+    return tmp_path
+
+
+def score(own: Path, **changes: Any) -> pipeline.Report:
+    options = {
+        "videos": str(own / "videos"),
+        "trajectories": str(own / "paths"),
+        "label": None,
+        "canvas": None,
+        "align": "resample",
+    }
+    plain = {**config(own / "results"), **options, **changes}
+    for unused in ("model", "suite", "frames", "height", "width", "seeds", "samples", "floor"):
+        plain.pop(unused)
+    return pipeline.run(plan_score(plain), command="test")
+
+
+def test_own_videos_keep_their_length_size_and_rate(own: Path) -> None:
+    report = score(own)
+    rows = report.result.cases.set_index("sample")
+    assert rows.loc["run", ["frames", "height", "width", "fps"]].tolist() == [9, 96, 96, 10.0]
+    assert rows["traj_error"].max() < 0.5
+    assert rows["model"].unique().tolist() == ["videos"]
+    assert score(own).computed == 0
+
+
+def test_a_replaced_video_is_scored_again_and_no_other(own: Path) -> None:
+    score(own)
+    track = np.full((6, 2), 20.0)
+    videoio.write_lossless(Video.from_thwc(draw(track), 10.0), own / "videos" / "walk.mkv")
+    assert [outcome.sample for outcome in score(own).outcomes] == ["walk"]
+
+
+def test_single_files_work(own: Path) -> None:
+    report = score(own, videos=str(own / "videos" / "run.mkv"), trajectories=str(own / "paths" / "jump.txt"))
+    assert report.result.cases["sample"].tolist() == ["run"]
+    assert report.result.cases["tag_align"].tolist() == ["resampled"]
+
+
+def test_order_never_pairs(own: Path) -> None:
+    for index, path in enumerate(sorted((own / "videos").iterdir())):
+        path.rename(path.with_name(f"clip{index}.mkv"))
+    words = r"Clips without paths: clip0, clip1, clip2\. Paths without clip: jump, run, walk\. .*all:FILE"
+    with pytest.raises(UserError, match=words):
+        score(own)
+
+
+def test_some_names_that_fit_and_some_that_do_not_are_refused(own: Path) -> None:
+    (own / "videos" / "walk.mkv").rename(own / "videos" / "wlak.mkv")
+    with pytest.raises(UserError, match=r"Clips without paths: wlak\. Paths without clip: walk\."):
+        score(own)
+
+
+def test_cut_pairs_point_and_frame(own: Path) -> None:
+    (own / "paths" / "walk.txt").write_text("\n".join(["40.476190,80.952381"] * 4))
+    rows = score(own, align="cut").result.cases.set_index("sample")
+    assert rows.loc["walk", ["frames", "length_mode", "tag_align"]].tolist() == [4, "cut", "cut"]
+
+
+def test_numpy_paths_are_pixels_of_the_video(own: Path) -> None:
+    track = np.stack([np.linspace(10, 40, 6).round(), np.full(6, 20.0)], axis=-1)
+    np.savez(own / "one.npz", tracks=track[None])
+    one = score(own, videos=str(own / "videos" / "walk.mkv"), trajectories=str(own / "one.npz"))
+    assert one.result.cases["traj_error"].tolist() == [0.0]
+
+
+def test_one_damaged_video_is_a_failure_row(own: Path) -> None:
+    whole = (own / "videos" / "run.mkv").read_bytes()
+    (own / "videos" / "run.mkv").write_bytes(whole[: len(whole) // 2])
+    report = score(own)
+    rows = report.result.cases.set_index("sample")
+    assert rows["status"].tolist() == ["ok", "failed", "ok"]
+    assert "run.mkv" in rows.loc["run", "error"]
+    assert report.exit_code == 1
+
+
+def test_only_damaged_videos_are_the_users_error(own: Path) -> None:
+    (own / "videos" / "run.mkv").write_bytes(b"no video")
+    report = score(own, videos=str(own / "videos" / "run.mkv"), trajectories=str(own / "paths" / "run.txt"))
+    assert report.exit_code == 2
+
+
+def test_native_cases_bring_their_prompts(own: Path) -> None:
+    path = [[10.0, 20.0], [40.0, 20.0]]
+    cases = [
+        {"id": name, "canvas": [64, 64], "prompt": f"a {name}", "tracks": [{"points": path}]}
+        for name in ("walk", "jump")
+    ]
+    from toraeval.trajectories import NativeCase, write_native
+    from toraeval.types import Trajectories
+
+    native = [
+        NativeCase(c["id"], Trajectories(np.array([path]), np.ones((1, 2), bool), (64, 64)), c["prompt"])
+        for c in cases
+    ]
+    write_native(own / "paths.json", native)
+    (own / "videos" / "run.mkv").unlink()
+    report = score(own, trajectories=str(own / "paths.json"))
+    assert report.result.record["prompts_sent"] == {"jump": "a jump", "walk": "a walk"}
+    assert isinstance(report.result.cases, pd.DataFrame)
+    assert json.loads((own / "paths.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"videos": "nowhere"}, "videos=nowhere: no such file or folder"),
+        ({"trajectories": "nowhere"}, "trajectories=nowhere: no such file or folder"),
+        ({"align": "stretch"}, "unknown value of align 'stretch'"),
+        ({"limit": 0}, "limit=0"),
+    ],
+)
+def test_wrong_arguments(own: Path, changes: dict[str, Any], error: str) -> None:
+    with pytest.raises(UserError, match=error):
+        score(own, **changes)

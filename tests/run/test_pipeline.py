@@ -1,0 +1,382 @@
+"""The main path over fake parts: cache, resume, failures, disk, floor; every number is known beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.fake_parts import FakeModel, FakeTracker, config
+from toraeval import registry
+from toraeval import video as videoio
+from toraeval.metrics.traj_error import TrajError
+from toraeval.run import pipeline
+from toraeval.run.pipeline import Report
+from toraeval.run.plan import Plan, plan_run
+from toraeval.run.sample import Outcome
+from toraeval.store import disk, lock
+from toraeval.store import slot as store
+from toraeval.store.sealed import write_json
+from toraeval.store.tables import load_run, table_hashes
+from toraeval.types import MissingAsset, UserError
+
+
+@pytest.fixture(autouse=True)
+def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # most of the time of such small runs
+    tables = registry.snapshot()
+    for kind, name in (("model", "FakeModel"), ("suite", "FakeSuite"), ("tracker", "FakeTracker")):
+        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
+    FakeModel.calls.clear()
+    FakeTracker.calls = 0
+    yield
+    registry.restore(tables)
+
+
+def run(results: Path, **changes: Any) -> Report:
+    return pipeline.run(plan_run(config(results, **changes)), command="test")
+
+
+def model(**options: Any) -> dict[str, Any]:
+    return {"name": "fake_model", **options}
+
+
+def table(report: Report) -> pd.DataFrame:
+    return report.result.cases.set_index("sample")
+
+
+def test_rows_hold_the_exact_error_and_the_floor(tmp_path: Path) -> None:
+    report = run(tmp_path, tracker={"name": "fake_tracker", "offset": 0.25})
+    rows = table(report)
+    assert list(rows.index) == ["alpha", "beta", "gamma"]
+    assert rows["traj_error"].tolist() == [2.25] * 3
+    assert rows["tracker_floor"].tolist() == [0.25] * 3
+    assert rows["status"].tolist() == ["ok"] * 3
+    assert rows["frames_generated"].tolist() == [9] * 3
+    assert rows["length_mode"].tolist() == ["cut"] * 3
+    assert report.exit_code == 0
+
+
+def test_same_command_again_computes_nothing(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    before = (first.result.run_dir / "cases.csv").read_bytes()
+    FakeModel.calls.clear()
+    tracked = FakeTracker.calls
+    again = run(tmp_path)
+    assert (FakeModel.calls, FakeTracker.calls - tracked, again.computed, again.cached) == ([], 0, 0, 3)
+    assert (again.result.run_dir / "cases.csv").read_bytes() == before
+
+
+class Killed(BaseException):
+    """Ends a run as a kill would: nothing more is written."""
+
+
+def test_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(tmp_path / "whole")
+
+    class Killer(pipeline.Silent):
+        def advance(self, outcome: Outcome) -> None:
+            if FakeModel.calls:
+                raise Killed
+
+    monkeypatch.setattr(pipeline, "_write", lambda *_, **__: None)
+    FakeModel.calls.clear()
+    with pytest.raises(Killed):
+        pipeline.run(plan_run(config(tmp_path / "killed", floor=False)), Killer(), "test")
+    monkeypatch.undo()
+    FakeModel.calls.clear()
+    resumed = run(tmp_path / "killed")
+    assert FakeModel.calls == ["beta/0", "gamma/0"]
+    for name in ("cases.csv", "definitions.json"):
+        assert (resumed.result.run_dir / name).read_bytes() == (whole.result.run_dir / name).read_bytes()
+
+
+def test_half_written_samples_are_finished(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", keep="lossless")
+    for missing in ("video.mkv", "video.json", "tracks.npz", "score.npz", "score.json"):
+        report = run(tmp_path / "cut", keep="lossless")
+        (report.result.run_dir / "cases" / "beta" / missing).unlink()
+        resumed = run(tmp_path / "cut", keep="lossless")
+        same = (resumed.result.run_dir / "cases.csv").read_bytes()
+        assert same == (whole.result.run_dir / "cases.csv").read_bytes(), missing
+        if missing != "score.npz":
+            assert [outcome.sample for outcome in resumed.outcomes] == ["beta"], missing
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ("crash", "ValueError: matrix is singular"),
+        ("user", "non-finite latents; try precision=fp32"),
+        ("short", "case beta: fake_model returned 7 frames of 64x64, asked were 8 of 64x64"),
+    ],
+)
+def test_one_failure_leaves_a_row_and_stops_nobody(tmp_path: Path, how: str, error: str) -> None:
+    report = run(tmp_path, model=model(bad="beta", how=how))
+    rows = table(report)
+    assert rows["status"].tolist() == ["ok", "failed", "ok"]
+    assert rows.loc["beta", "error"] == error
+    assert pd.isna(rows.loc["beta", "traj_error"])
+    folder = report.result.run_dir / "cases" / "beta"
+    assert "Traceback" in (folder / "traceback.txt").read_text()
+    assert report.exit_code == 1
+    assert report.result.record["counts"]["failed"] == 1
+
+
+def test_failed_sample_is_tried_again_and_its_traces_go(tmp_path: Path) -> None:
+    run(tmp_path, model=model(bad="beta"))
+    FakeModel.calls.clear()
+    report = run(tmp_path)
+    assert FakeModel.calls == ["beta/0"]
+    assert table(report)["status"].tolist() == ["ok"] * 3
+    assert not (report.result.run_dir / "cases" / "beta" / "failure.json").exists()
+
+
+def test_users_error_everywhere_is_their_exit_code(tmp_path: Path) -> None:
+    report = run(tmp_path, model=model(bad="alpha", how="user"), limit=1)
+    assert report.exit_code == 2
+
+
+def test_fail_fast_stops(tmp_path: Path) -> None:
+    report = run(tmp_path, model=model(bad="alpha"), fail_fast=True)
+    assert len(report.outcomes) == 1
+
+
+def test_missing_weights_stop_the_run_at_once(tmp_path: Path) -> None:
+    with pytest.raises(MissingAsset, match=r"weights are missing"):
+        run(tmp_path, model=model(bad="beta", how="weights"))
+    assert FakeModel.calls == ["alpha/0", "beta/0"]
+
+
+def test_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
+    plan = plan_run(config(tmp_path, model=model(bad="beta", how="interrupt")))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(plan, command="test")
+    rows = pd.read_csv(plan.run_dir / "cases.csv")
+    assert rows["sample"].tolist() == ["alpha"]
+    record = json.loads((plan.run_dir / "record.json").read_text())
+    assert record["finished"] is False
+
+
+def test_disk_full_in_the_middle_is_one_line_and_keeps_what_is_finished(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"disk of .* is full; everything finished so far is kept"):
+        run(tmp_path, model=model(bad="beta", how="full"))
+    plan = plan_run(config(tmp_path))
+    assert pd.read_csv(plan.run_dir / "cases.csv")["sample"].tolist() == ["alpha"]
+    FakeModel.calls.clear()
+    run(tmp_path)
+    assert FakeModel.calls == ["beta/0", "gamma/0"]
+
+
+def test_disk_full_inside_a_writer_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise UserError("cannot write preview.mp4") from OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(videoio, "write_preview", full)
+    with pytest.raises(UserError, match=r"is full"):
+        run(tmp_path)
+
+
+def test_too_little_space_is_refused_before_anything_is_generated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = disk.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage._replace(free=100))
+    with pytest.raises(UserError, match=r"are needed"):
+        run(tmp_path)
+    assert FakeModel.calls == []
+
+
+@pytest.mark.parametrize(("keep", "files"), [("none", []), ("preview", ["preview.mp4"])])
+def test_keep_decides_what_stays(tmp_path: Path, keep: str, files: list[str]) -> None:
+    report = run(tmp_path, keep=keep)
+    folder = report.result.run_dir / "cases" / "alpha"
+    assert sorted(path.name for path in folder.iterdir() if path.suffix in (".mkv", ".mp4")) == files
+    assert report.disk_bytes > 0
+
+
+def test_asking_for_the_lossless_files_later_makes_them_again_with_the_same_hash(tmp_path: Path) -> None:
+    first = run(tmp_path, keep="none")
+    second = run(tmp_path, keep="lossless")
+    folder = second.result.run_dir / "cases" / "beta"
+    assert (
+        videoio.video_sha256(videoio.read(folder / "video.mkv")) == table(first).loc["beta", "video_sha256"]
+    )
+    assert all("track" not in outcome.computed for outcome in second.outcomes)
+
+
+def test_new_tracker_regenerates_the_same_clip(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    second = run(tmp_path, tracker={"name": "fake_tracker", "offset": 1.0})
+    assert first.result.run_dir != second.result.run_dir
+    assert table(first)["video_sha256"].tolist() == table(second)["video_sha256"].tolist()
+    assert set(table(first)["fingerprint"]).isdisjoint(table(second)["fingerprint"])
+
+
+def test_generator_that_does_not_repeat_itself_is_found_out(tmp_path: Path) -> None:
+    run(tmp_path, keep="none", model=model(unsteady=True))
+    report = run(tmp_path, keep="lossless", model=model(unsteady=True))
+    assert report.result.num_failed == 3
+    assert "does not repeat itself" in table(report).loc["alpha", "error"]
+
+
+def test_new_metric_version_scores_again_without_generating(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path)
+    FakeModel.calls.clear()
+    tracked = FakeTracker.calls
+    monkeypatch.setattr(TrajError, "version", "2-test")
+    report = run(tmp_path)
+    assert [outcome.computed for outcome in report.outcomes] == [("score",)] * 3
+    assert (FakeModel.calls, FakeTracker.calls - tracked) == ([], 0)
+
+
+def test_stages_can_run_one_after_the_other(tmp_path: Path) -> None:
+    generated = run(tmp_path, stages=["generate"])
+    assert table(generated)["status"].tolist() == ["unscored"] * 3
+    assert (generated.result.run_dir / "cases" / "alpha" / "video.mkv").is_file()
+    FakeModel.calls.clear()
+    tracked = run(tmp_path, stages=["track"])
+    assert [outcome.computed for outcome in tracked.outcomes] == [("track",)] * 3
+    scored = run(tmp_path, stages=["score"])
+    assert table(scored)["traj_error"].tolist() == [2.0] * 3
+    assert FakeModel.calls == []
+
+
+def test_scoring_without_videos_says_what_to_add(tmp_path: Path) -> None:
+    report = run(tmp_path, stages=["score"], floor=False)
+    assert "add generate to stages" in table(report).loc["alpha", "error"]
+    assert report.exit_code == 2
+
+
+def test_seeds_are_samples(tmp_path: Path) -> None:
+    report = run(tmp_path, seeds=[0, 3], limit=1)
+    assert list(table(report).index) == ["alpha", "alpha.seed3"]
+    assert table(report)["traj_error"].tolist() == [2.0, 5.0]
+    assert table(report)["tracker_floor"].tolist() == [0.0, 0.0]
+
+
+def test_partial_runs_are_marked_and_add_up_to_the_whole(tmp_path: Path) -> None:
+    part = run(tmp_path / "a", limit=1)
+    assert part.result.record["partial"] is True
+    rest = run(tmp_path / "a", samples=["gamma", "beta"])
+    assert list(table(rest).index) == ["beta", "gamma"]
+    whole = run(tmp_path / "b")
+    assert whole.result.record["partial"] is False
+    added = run(tmp_path / "a")
+    assert added.computed == 0
+    ours = (added.result.run_dir / "cases.csv").read_bytes()
+    assert ours == (whole.result.run_dir / "cases.csv").read_bytes()
+
+
+def test_suite_without_ground_truth_has_no_floor(tmp_path: Path) -> None:
+    report = run(tmp_path, suite={"name": "fake_suite", "reference": False})
+    assert table(report)["tracker_floor"].isna().all()
+    assert report.floor is None
+
+
+def test_folder_in_use_is_refused_if_nobody_waits(tmp_path: Path) -> None:
+    run(tmp_path)
+    plan = plan_run(config(tmp_path))
+    with lock.hold(plan.run_dir), pytest.raises(UserError, match=r"is working in this run"):
+        pipeline.run(plan, wait_s=0.0)
+
+
+def test_what_cases_share_is_prepared_once_for_those_without_a_video(tmp_path: Path) -> None:
+    prepared: list[list[str]] = []
+
+    def run_counted(**changes: Any) -> Report:
+        plan = plan_run(config(tmp_path, **changes))
+        plan.generator.prepare_cases = lambda cases: prepared.append([case.id for case in cases])
+        return pipeline.run(plan, command="test")
+
+    run_counted(limit=1)
+    assert run_counted(stages=["generate", "track"]).exit_code == 0
+    assert prepared == [["alpha"], ["beta", "gamma"]]
+    run_counted()  # scores are missing, videos are not
+    assert len(prepared) == 2
+
+
+def test_damaged_lossless_file_is_not_believed(tmp_path: Path) -> None:
+    report = run(tmp_path, stages=["generate"])
+    slot = store.Slot(report.result.run_dir / "cases" / "alpha")
+    other = videoio.read(report.result.run_dir / "cases" / "beta" / "video.mkv")
+    slot.save_lossless(other)
+    FakeModel.calls.clear()
+    scored = run(tmp_path)
+    assert FakeModel.calls == ["alpha/0"]
+    assert table(scored)["traj_error"].tolist() == [2.0] * 3
+
+
+def test_a_file_of_an_attempt_that_was_cut_off_is_replaced(tmp_path: Path) -> None:
+    report = run(tmp_path, stages=["generate"])
+    slot = store.Slot(report.result.run_dir / "cases" / "alpha")
+    other = videoio.read(report.result.run_dir / "cases" / "beta" / "video.mkv")
+    slot.save_lossless(other)
+    (slot.folder / "video.json").unlink()  # killed between the file and its metadata
+    assert table(run(tmp_path))["traj_error"].tolist() == [2.0] * 3
+
+
+def test_a_lossless_file_as_written_is_not_hashed_frame_by_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = store.Slot(run(tmp_path, stages=["generate"]).result.run_dir / "cases" / "alpha")
+    meta = slot.video_meta()
+    assert meta is not None
+    hashed: list[int] = []
+    monkeypatch.setattr(videoio, "video_sha256", lambda video: hashed.append(1) or meta["sha256"])
+    assert slot.load_video(meta["sha256"]) is not None
+    assert hashed == []
+    slot.save_video_meta({**meta, "lossless_sha256": "0" * 64})  # another file
+    assert slot.load_video(meta["sha256"]) is None
+    assert hashed == []
+
+
+def test_record_is_complete(tmp_path: Path) -> None:
+    record = run(tmp_path).result.record
+    assert record["command"] == "test"
+    assert record["prompts_sent"]["beta"] == "a square, beta"
+    assert record["fingerprints"]["generator"] == {"model": "fake_model", "shift": 2}
+    assert record["counts"] == {
+        "requested": 3, "generated": 3, "scored": 3, "unscored": 0, "failed": 0, "computed_now": 3,
+    }  # fmt: skip
+    assert set(record["video_sha256"]) == {"alpha", "beta", "gamma"}
+    assert record["packages"]["numpy"]
+    assert record["peak_memory_mb"] > 10
+    assert record["config"]["frames"] == 8
+
+
+def test_arrays_of_a_case_can_be_read_back(tmp_path: Path) -> None:
+    case = run(tmp_path).result.load_case("beta")
+    assert case.target_NT2.shape == case.tracks_NT2.shape == (1, 8, 2)
+    assert (case.tracks_NT2 - case.target_NT2)[0, 1:].tolist() == [[2.0, 0.0]] * 7
+    assert case.arrays["traj_error/errors_NT"][0, 1:].tolist() == [2.0] * 7
+    assert case.preview is not None
+    assert case.preview.name == "preview.mp4"
+
+
+def test_plans_are_frozen(tmp_path: Path) -> None:
+    plan = plan_run(config(tmp_path))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        plan.model = "x"  # type: ignore[misc]
+    assert isinstance(plan, Plan)
+
+
+@pytest.mark.parametrize("fingerprint", ["3364693e85", "0012345678"])
+def test_a_fingerprint_that_looks_like_a_number_is_read_as_written(tmp_path: Path, fingerprint: str) -> None:
+    report = run(tmp_path)
+    cases = report.result.run_dir / "cases.csv"
+    cases.write_text(cases.read_text().replace(table(report)["fingerprint"].iloc[0], fingerprint))
+    record = report.result.record
+    write_json(
+        report.result.run_dir / "record.json", {**record, "files": table_hashes(report.result.run_dir)}
+    )
+    assert load_run(report.result.run_dir).cases["fingerprint"].tolist() == [fingerprint] * 3

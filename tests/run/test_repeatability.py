@@ -1,0 +1,90 @@
+"""Scores are the same to the last bit however the work is cut: order, portions, processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fake_parts import config
+from toraeval import registry
+from toraeval.run import pipeline
+from toraeval.run.plan import metric_fingerprint, plan_run
+from toraeval.store.sealed import read_json
+from toraeval.store.slot import SET_SCORES
+from toraeval.types import MissingAsset
+
+FRAMES, SEEDS = 20, [0, 1, 2]
+
+
+def metrics() -> dict[str, dict[str, Any]]:
+    """Return every registered metric whose weights are here, and the Frechet distance with random ones."""
+    chosen: dict[str, dict[str, Any]] = {}
+    for name in registry.names("metric"):
+        options = {"name": name, "backbone": "random"} if name == "fvd" else {"name": name}
+        try:
+            metric_fingerprint(registry.build("metric", options))
+        except MissingAsset:
+            continue
+        chosen[name] = options
+    return chosen
+
+
+@pytest.fixture(autouse=True, scope="module")
+def parts() -> Iterator[None]:
+    tables, sync = registry.snapshot(), os.fsync
+    for kind, name in (("model", "FakeModel"), ("suite", "FakeSuite"), ("tracker", "FakeTracker")):
+        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
+    os.fsync = lambda _: None  # type: ignore[assignment]
+    yield
+    os.fsync = sync
+    registry.restore(tables)
+
+
+def scores(results: Path, *portions: int | None, **changes: Any) -> dict[str, Any]:
+    """Run in portions of so many cases and return every stored value, of samples and of the set."""
+    for limit in portions:
+        options = config(
+            results, metrics=metrics(), limit=limit, **{"frames": FRAMES, "seeds": SEEDS} | changes
+        )
+        report = pipeline.run(plan_run(options), command="test")
+        assert report.exit_code == 0, report.outcomes
+    folder = report.result.run_dir
+    stored = {file.parent.name: read_json(file) for file in sorted(folder.glob("cases/*/score.json"))}
+    assert len(stored) == 3 * len(SEEDS)
+    values = {
+        (sample, name): (entry["values"], entry["skipped"])
+        for sample, found in stored.items()
+        if found is not None
+        for name, entry in found["metrics"].items()
+    }
+    pooled = {name: (e["values"], e["skipped"]) for name, e in (read_json(folder / SET_SCORES) or {}).items()}
+    return {"samples": values, "set": pooled}
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    found = scores(tmp_path_factory.mktemp("usual"), None)
+    assert len({name for _, name in found["samples"]}) >= 17
+    assert any(values for values, _ in found["set"].values())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("portions", "changes"),
+    [
+        ((1, 2, None), {}),
+        ((None,), {"workers": 2}),
+        ((None,), {"suite": {"name": "fake_suite", "backwards": True}}),
+        ((None,), {"seeds": SEEDS[::-1]}),
+    ],
+    ids=["portions", "two workers", "cases backwards", "seeds backwards"],
+)
+def test_scores_are_equal_to_the_last_bit(
+    tmp_path: Path, usual: dict[str, Any], portions: tuple[int | None, ...], changes: dict[str, Any]
+) -> None:
+    found = scores(tmp_path, *portions, **changes)
+    assert found == usual

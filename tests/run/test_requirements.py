@@ -1,0 +1,125 @@
+"""Everything that is missing is found before anything runs, and listed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toraeval import registry
+from toraeval.run import requirements
+from toraeval.run.requirements import MissingParts, Requirement
+from toraeval.types import MissingAsset, UserError
+
+CHECKOUT = Requirement(
+    "checkout of their code", "model rival", False, "git clone X", "no folder Y", "MIT", 50
+)
+
+
+class Rival:
+    """Says itself what it needs; cannot even be built without a GPU when `strict`."""
+
+    name = "rival"
+
+    def __init__(self, strict: bool = False, device: str = "cpu") -> None:
+        if strict:
+            raise UserError("rival: device=cuda is not there")
+
+    def requirements(self) -> list[Requirement]:
+        return [CHECKOUT, Requirement("an interpreter", "model rival", True)]
+
+    def fingerprint(self) -> dict[str, Any]:
+        raise MissingAsset("rival: no checkout; run: git clone X")
+
+
+class Silent:
+    """Says nothing but fails when its fingerprint is asked for."""
+
+    name = "silent"
+
+    def fingerprint(self) -> dict[str, Any]:
+        raise MissingAsset("silent: no weights at Z; run: python -m toraeval train silent")
+
+
+@pytest.fixture(autouse=True)
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TORAEVAL_CACHE", str(tmp_path))
+    tables = registry.snapshot()
+    registry.register("model", "rival", "tests.run.test_requirements:Rival")
+    registry.register(
+        "model",
+        "silent",
+        registry.Entry("tests.run.test_requirements:Silent", modules=("no_such_package",), extra="x"),
+    )
+    registry.register("metric", "silent", "tests.run.test_requirements:Silent")
+    yield
+    registry.restore(tables)
+
+
+def test_a_part_says_itself_what_it_needs() -> None:
+    assert requirements.missing_of("model", {"name": "rival"}) == [CHECKOUT]
+
+
+def test_packages_and_files_of_the_registry_line_are_looked_for() -> None:
+    found = requirements.missing_of("tracker", {"name": "cotracker3_offline"})
+    assert [item.what for item in found] == ["weights cotracker3_offline"]
+    assert "sha256=" in found[0].command
+    assert (found[0].size_mb, found[0].licence) == (102, "CC BY-NC 4.0 (no commercial use)")
+    (package,) = requirements.missing_of("model", {"name": "silent"})
+    assert (package.what, package.command) == ("package no_such_package", "pip install -e '.[x]'")
+
+
+def test_options_decide_what_is_needed(tmp_path: Path) -> None:
+    assert requirements.missing_of("model", {"name": "tora", "size": "nano"}) == []
+    xl2 = requirements.of_entry("model", "tora", {"size": "xl2"})
+    assert [item.what for item in xl2] == [
+        "weights opensora_stdit_v3",
+        "weights opensora_vae_v1_2",
+        "weights t5_v1_1_xxl",
+    ]
+    assert requirements.of_entry("tracker", "cotracker3_offline", {"checkpoint": str(tmp_path)}) == []
+
+
+def test_a_fingerprint_that_fails_is_a_missing_file_with_its_command() -> None:
+    (item,) = requirements.missing_of("metric", {"name": "silent"})
+    assert item.command == "python -m toraeval train silent"
+    assert "no weights at Z" in item.reason
+
+
+def test_a_gpu_is_needed_where_one_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    found = requirements.missing_of("model", {"name": "rival", "strict": True, "device": "cuda"})
+    assert [item.what for item in found] == ["a CUDA GPU"]
+    with pytest.raises(UserError, match="is not there"):
+        requirements.missing_of("model", {"name": "rival", "strict": True})
+
+
+def test_one_message_lists_everything_with_size_licence_command_and_cost() -> None:
+    wanted = [
+        ("model", {"name": "rival"}),
+        ("model", {"name": "tora", "size": "xl2"}),
+        ("tracker", {"name": "cotracker3_offline"}),
+        ("metric", {"name": "traj_error"}),
+    ]
+    with pytest.raises(MissingParts) as caught:
+        requirements.require(wanted)
+    report = caught.value.report
+    assert caught.value.exit_code == 3
+    assert report.startswith("5 missing:")
+    for words in (
+        "missing: checkout of their code, 0.1 GB for model rival; licence: MIT\n",
+        "run: git clone X",
+        "missing: weights t5_v1_1_xxl, 19.0 GB for model tora; licence: Apache-2.0",
+        "downloads: about 25.6 GB",
+        "cost: model tora size=xl2: weights alone 12.7 GB",
+        "cost: tracker cotracker3_offline: 0.36 GB + 0.088 GB per frame",
+    ):
+        assert words in report, words
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_is_raised_when_all_is_there() -> None:
+    requirements.require([("model", {"name": "static"}), ("tracker", {"name": "lucas_kanade"})])
+    assert requirements.collect([("model", {"name": "tora", "size": "nano"})]) == ([], [])

@@ -1,8 +1,0 @@
-"""How good a tracker is on videos whose tracks are known exactly, and where it stops being good."""
-
-from toraeval.calibration.conditions import DAMAGES, Clip, clips
-from toraeval.calibration.measure import calibrate
-from toraeval.calibration.photo_clips import photo_clips
-from toraeval.calibration.tables import draw, summarise, to_markdown
-
-__all__ = ["DAMAGES", "Clip", "calibrate", "clips", "draw", "photo_clips", "summarise", "to_markdown"]

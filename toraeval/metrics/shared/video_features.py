@@ -1,0 +1,237 @@
+"""Networks that turn a clip into a feature vector for `fvd`, each with its one fixed recipe.
+
+Legend of the shape suffixes: B clips, T frames, C channels, H height, W width, D features.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from toraeval import assets
+from toraeval.metrics.shared.frame_features import FrameFeatures, changes
+from toraeval.metrics.shared.frames import Preparation
+from toraeval.metrics.shared.networks import efficientnet, shipped, video_net, videomae
+from toraeval.threads import one_thread
+from toraeval.types import ByteArray, FloatArray, MissingAsset, UserError
+
+# Of a clip, float (B, T, C, H, W), to features (B, D).
+Network = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the features besides the weights.
+
+    Attributes:
+        prepare: from frames to input.
+        frames: consecutive frames of a clip; they are taken as they come, whatever their rate.
+        layer: which output the features are.
+        asset: name in `toraeval.assets`, or empty.
+        source: where network and recipe come from.
+    """
+
+    prepare: Preparation
+    frames: int
+    layer: str
+    asset: str
+    source: str
+
+
+SHAPES = Recipe(
+    Preparation(video_net.SIDE, "squash", "bilinear", True),
+    video_net.FRAMES,
+    "the 64 features that its readings share",
+    "",
+    "toraeval, trained on the world `shapes`; toraeval.metrics.shared.networks.video_net",
+)
+RECIPES: dict[str, Recipe] = {
+    "shapes": SHAPES,
+    "random": Recipe(
+        SHAPES.prepare,
+        SHAPES.frames,
+        "as shapes",
+        "",
+        "the network of `shapes` with random weights, for tests",
+    ),
+    "i3d": Recipe(
+        Preparation(224, "crop", "bilinear", False),
+        16,
+        "400 logits before softmax",
+        "fvd_i3d",
+        "TorchScript file of StyleGAN-V, preparation of common_metrics_on_video_quality (fvd/styleganv)",
+    ),
+    "videomae": Recipe(
+        Preparation(224, "squash", "bilinear", False, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        16,
+        "mean over tokens, normalised, before the classifier (1408 features)",
+        "fvd_videomae",
+        "content-debiased FVD, arXiv 2404.12391: VideoMAE v2 ViT-g fine-tuned on Something-Something v2",
+    ),
+    efficientnet.NAME: Recipe(
+        efficientnet.PREPARE,
+        16,
+        "mean over frames of the 1280 features before the classifier; logarithms of their step and spread in groups",
+        "",
+        efficientnet.SOURCE,
+    ),
+}
+
+
+class VideoFeatures:
+    """A backbone of `fvd`, loaded when it is first needed.
+
+    Args:
+        backbone: a key of `RECIPES`.
+        weights: the user's own weight file, None for the shipped or fetched one.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        UserError: unknown backbone.
+    """
+
+    # Parts of the vector that give values of their own, by what is appended to the column.
+    parts: ClassVar[Mapping[str, slice]] = {"": slice(None)}
+    clips_rule = "{} consecutive frames, one every {} frames, rest left out"
+
+    def __init__(self, backbone: str, weights: str | None, device: str) -> None:
+        if backbone not in RECIPES:
+            raise UserError(f"fvd: backbone={backbone}; allowed: {', '.join(RECIPES)}")
+        if device not in ("cpu", "cuda"):
+            raise UserError(f"fvd: device={device}; allowed: cpu, cuda")
+        self.backbone, self.recipe, self.device = backbone, RECIPES[backbone], device
+        self._file = Path(weights).expanduser() if weights else None
+        self._network: Network | None = None
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return backbone, recipe and hash of the weights.
+
+        Raises:
+            MissingAsset: no weights.
+        """
+        return {"backbone": self.backbone, "recipe": asdict(self.recipe), "weights": self._weights_identity}
+
+    @cached_property
+    def _weights_identity(self) -> Any:
+        if self.backbone == "random":
+            return {"seed": 0, "torch": torch.__version__}
+        if self.backbone == "shapes":
+            return shipped.fingerprint("video", self._file)
+        return assets.remembered_sha256(self._path())
+
+    def _path(self) -> Path:
+        if self._file is None:
+            return assets.path(self.recipe.asset)
+        if not self._file.is_file():
+            raise MissingAsset(f"fvd: weights={self._file} is missing; allowed: a file with the weights")
+        return self._file
+
+    def windows(self, frames: int, stride: int) -> list[int]:
+        """Return the first frames of the clips that are cut from a video; the rest at its end is left out."""
+        return list(range(0, frames - self.recipe.frames + 1, stride))
+
+    def __call__(self, frames_TCHW: ByteArray, stride: int) -> FloatArray:
+        """Return the features of all clips of a video.
+
+        Args:
+            frames_TCHW: uint8 RGB, at least as many frames as a clip has.
+            stride: frames from the start of one clip to that of the next.
+
+        Returns:
+            float64 (clips, D).
+
+        Raises:
+            MissingAsset: no weights.
+            UserError: a damaged or wrong file.
+        """
+        if self._network is None:
+            self._network = self._load()
+        length, starts = self.recipe.frames, self.windows(len(frames_TCHW), stride)
+        prepared = self.recipe.prepare(frames_TCHW[: starts[-1] + length])
+        with one_thread(), torch.inference_mode():
+            # one clip at a time: no number depends on how many clips there are
+            rows = [self._network(prepared[k : k + length][None].to(self.device)) for k in starts]
+        return np.asarray(torch.cat(rows).double().cpu().numpy())
+
+    def _load(self) -> Network:
+        if self.backbone == "shapes":
+            return shipped.load("video", self._file).to(self.device)
+        if self.backbone == "random":
+            return _random_network().to(self.device)
+        if self.backbone == "videomae":
+            return videomae.load(self._path(), self.device)
+        return _load_i3d(self._path(), self.device)
+
+
+class PhotoVideoFeatures(VideoFeatures):
+    """A classifier of photographs on 16 frames spread evenly over the whole video: one vector a video.
+
+    The first 1280 features say what the frames show, the others how that changes over time.
+    """
+
+    parts: ClassVar[Mapping[str, slice]] = {
+        "_frame": slice(0, efficientnet.FEATURES),
+        "_time": slice(efficientnet.FEATURES, None),
+    }
+    clips_rule = "{} frames spread evenly over the video, first and last included: one clip a video"
+
+    def __init__(self, backbone: str, weights: str | None, device: str) -> None:
+        super().__init__(backbone, weights, device)
+        self._frames = FrameFeatures(weights, device)
+
+    @cached_property
+    def _weights_identity(self) -> Any:
+        return self._frames.identity
+
+    def __call__(self, frames_TCHW: ByteArray, stride: int) -> FloatArray:
+        """Return float64 (1, 1408) features of a video of at least 16 frames; `stride` does not matter."""
+        chosen = np.rint(np.linspace(0, len(frames_TCHW) - 1, self.recipe.frames)).astype(int)
+        features_TD = self._frames(frames_TCHW[chosen])
+        return np.concatenate([features_TD.mean(0), changes(features_TD)])[None]
+
+
+def video_features(backbone: str, weights: str | None, device: str) -> VideoFeatures:
+    """Return the features of a backbone by its name.
+
+    Raises:
+        UserError: unknown backbone or device.
+    """
+    kind = PhotoVideoFeatures if backbone == efficientnet.NAME else VideoFeatures
+    return kind(backbone, weights, device)
+
+
+def _random_network() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return video_net.VideoNet().eval().requires_grad_(False)
+
+
+def _load_i3d(file: Path, device: str) -> Network:
+    """Return the TorchScript I3D, told not to resize and rescale by itself, because the recipe has done it."""
+    assets.require_numbers([file], "fvd", f"delete it and run: {assets.fetch_command('fvd_i3d')}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # the published file is TorchScript and stays so
+            script = torch.jit.load(str(file), map_location=device).eval()  # type: ignore[no-untyped-call]
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"fvd: {file} is no TorchScript file ({' '.join(str(error).split())[:120]}); "
+            f"delete it and run: {assets.fetch_command('fvd_i3d')}"
+        ) from error
+
+    def features(clip_BTCHW: Tensor) -> Tensor:
+        clip = clip_BTCHW.transpose(1, 2).contiguous()
+        out: Tensor = script(clip, rescale=False, resize=False, return_features=True)
+        return out
+
+    return features

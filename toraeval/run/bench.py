@@ -1,0 +1,247 @@
+"""The benchmark: every model at every length, planned and checked before the first one runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from toraeval import registry
+from toraeval.config import conf_dir, schema_of, uninterpolated
+from toraeval.run import pipeline
+from toraeval.run.pipeline import Progress, Report, open_samples
+from toraeval.run.plan import Plan, plan_floor, plan_run
+from toraeval.store import record
+from toraeval.store.sealed import Damaged, require_json, write_json
+from toraeval.store.slot import sample_id
+from toraeval.types import UserError
+
+RECORD = "record.json"
+SHARED = (
+    "suite", "tracker", "metrics", "height", "width", "seeds", "limit", "samples", "floor", "stages", "keep",
+    "workers", "fail_fast", "dry_run", "results",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Plans in the order they run.
+
+    Attributes:
+        plans: shortest length first; the ground truth before the models that it gives the floor.
+        config: resolved options, for the record.
+        left_out: a line for each model that its entry keeps from some of the lengths.
+    """
+
+    plans: tuple[Plan, ...]
+    config: Mapping[str, Any]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def samples(self) -> list[str]:
+        """Ids of all samples that are asked for."""
+        return sorted({sample_id(case.id, seed) for plan in self.plans for _, case, seed in plan.samples})
+
+    def open_frames(self) -> int:
+        """Return the number of frames still to be done, floors included."""
+        plans = {plan.run_dir: plan for plan in self.plans}
+        for plan in self.plans:
+            floor = plan_floor(plan)
+            if floor is not None:
+                plans.setdefault(floor.run_dir, floor)
+        return sum(case.frames for plan in plans.values() for _, case, _ in open_samples(plan))
+
+
+def plan_bench(config: Mapping[str, Any]) -> Bench:
+    """Make and check the plans of every model and length.
+
+    Raises:
+        UserError: an unknown model, a wrong option, or a length or size that one of the models cannot make.
+    """
+    chosen, lengths = chosen_models(config), list(dict.fromkeys(config["frames"]))
+    shared = {name: config[name] for name in SHARED}
+    plans = [
+        plan_run({**shared, "model": entry.options, "frames": frames})
+        for frames in lengths
+        for entry in chosen
+        if entry.runs_at(frames)
+    ]
+    if not plans:
+        raise UserError(
+            f"bench: no entry in models is run at frames={lengths}; name a model without frames of its own, "
+            "or ask for other lengths"
+        )
+    missing = {entry.title: [n for n in lengths if not entry.runs_at(n)] for entry in chosen}
+    left_out = [
+        f"not run: {title} at {', '.join(map(str, without))} frames, as its entry in models asks"
+        for title, without in missing.items()
+        if without
+    ]
+    return Bench(tuple(plans), config, tuple(left_out))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of a bench.
+
+    Attributes:
+        title: name and own options.
+        options: all options of the model.
+        frames: the lengths it is run at, None for all.
+    """
+
+    title: str
+    options: dict[str, Any]
+    frames: tuple[int, ...] | None
+
+    def runs_at(self, frames: int) -> bool:
+        """Return True if the model is run at this length."""
+        return self.frames is None or frames in self.frames
+
+
+def chosen_models(config: Mapping[str, Any]) -> list[Entry]:
+    """Return every model of a bench, the ground truth first.
+
+    Raises:
+        UserError: no model or length, an unknown model, a wrong option, or the same model twice with lengths.
+    """
+    if not config["models"] or not config["frames"]:
+        raise UserError(
+            "bench: models and frames must name at least one each, e.g. 'models=[tora]' 'frames=[16]'"
+        )
+    variants = [split_variant(model) for model in config["models"]]
+    names = [name for name, _, _ in variants]
+    for name, given in config["model_options"].items():
+        if not isinstance(given, Mapping):
+            raise UserError(
+                f"model_options.{name}={given}: options have names of their own, e.g. model_options.tora.steps=20"
+            )
+    stray = [name for name in config["model_options"] if name not in names]
+    if stray:
+        raise UserError(registry.unknown("model in model_options", stray[0], names))
+    variants.sort(key=lambda variant: variant[0] != "ground_truth")
+    entries: dict[str, Entry] = {}
+    for name, own, lengths in variants:
+        title = " ".join([name, *(f"{key}={value}" for key, value in own.items())])
+        if title in entries and entries[title].frames != lengths:
+            raise UserError(
+                f"bench: models names {title} twice with different frames; allowed: one entry of it"
+            )
+        options = model_options(name, {**config["model_options"].get(name, {}), **own})
+        entries[title] = Entry(title, options, lengths)
+    return list(entries.values())
+
+
+def split_variant(model: Any) -> tuple[str, dict[str, Any], tuple[int, ...] | None]:
+    """Return name, own options and lengths of an entry of `models`: a name, or a mapping with `name` and options.
+
+    Raises:
+        UserError: anything else, or lengths that are no list of whole numbers.
+    """
+    if isinstance(model, str):
+        return model, {}, None
+    if isinstance(model, Mapping) and isinstance(model.get("name"), str):
+        lengths = model.get("frames")
+        if lengths is not None and (
+            not isinstance(lengths, Sequence) or not lengths or any(type(n) is not int for n in lengths)
+        ):
+            raise UserError(
+                f"bench: the entry of {model['name']} has frames={lengths}; allowed: a list of lengths, e.g. [16]"
+            )
+        own = {key: value for key, value in model.items() if key not in ("name", "frames")}
+        return model["name"], own, None if lengths is None else tuple(lengths)
+    raise UserError(
+        f"bench: models has the entry {model!r}; allowed: a name, or a name with options like "
+        "{name: motionctrl, long_video: direct, frames: [64, 128]}"
+    )
+
+
+def model_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's options: its schema, its YAML file, then what the user gave.
+
+    Raises:
+        UserError: unknown model, unknown or missing option, wrong type.
+    """
+    registry.entry("model", name)
+    merged = OmegaConf.structured(schema_of("model", name))
+    file = conf_dir() / "model" / f"{name}.yaml"
+    if file.is_file():
+        values = OmegaConf.to_container(OmegaConf.load(file))
+        assert isinstance(values, dict)
+        merged = OmegaConf.merge(merged, {key: value for key, value in values.items() if key != "defaults"})
+    allowed = [str(key) for key in merged.keys() if key != "name"]  # noqa: SIM118 - `in` denies missing values
+    wrong = [str(key) for key in given if key not in allowed]
+    if wrong:
+        raise UserError(registry.unknown(f"option of model {name}", wrong[0], allowed))
+    try:
+        literal = {
+            key: uninterpolated(value) if isinstance(value, str) else value for key, value in given.items()
+        }
+        merged = OmegaConf.merge(merged, literal)
+    except OmegaConfBaseException as error:
+        raise UserError(f"model_options.{name}: {str(error).splitlines()[0]}") from error
+    missing = sorted(OmegaConf.missing_keys(merged))
+    if missing:
+        raise UserError(
+            f"model {name} needs {missing[0]}; give it as model_options.{name}.{missing[0]}=VALUE"
+        )
+    options = OmegaConf.to_container(merged, resolve=True)
+    assert isinstance(options, dict)
+    return {str(key): value for key, value in options.items()}
+
+
+def run(bench: Bench, progress: Progress | None = None, command: str | None = None) -> list[Report]:
+    """Bring every plan up to date, then write `results/record.json`."""
+    start = time.perf_counter()
+    reports = [pipeline.run(plan, progress, command) for plan in bench.plans]
+    write_record(bench, reports, command, time.perf_counter() - start)
+    return reports
+
+
+def write_record(bench: Bench, reports: list[Report], command: str | None, wall_s: float) -> None:
+    """Write what the tables are made from; the run folders hold the details."""
+    results = bench.plans[0].options.results
+    runs = {
+        str(report.result.run_dir.relative_to(results)): {
+            "run": report.result.record["run"],
+            "counts": report.result.record["counts"],
+            "fingerprints": report.result.record["fingerprints"],
+            "failed": report.result.record["failed"],
+        }
+        for report in reports
+    }
+    content = {
+        "command": command or record.command_line(),
+        "config": dict(bench.config),
+        "git": record.git_state(),
+        "packages": record.versions(),
+        "machine": record.machine(),
+        "wall_s": round(wall_s, 3),
+        "peak_memory_mb": record.peak_memory_mb(),
+        "samples": bench.samples,
+        "runs": runs,
+    }
+    write_json(results / RECORD, content)
+
+
+def recorded(results: Path) -> tuple[list[Path], set[str]]:
+    """Return the run folders and samples of the last bench.
+
+    Raises:
+        UserError: there was none.
+    """
+    try:
+        content = require_json(results / RECORD)
+    except Damaged as error:
+        raise UserError(f"{error}; run the bench again, which writes it anew") from error
+    if not content or "runs" not in content:
+        raise UserError(
+            f"{results / RECORD}: no finished bench here; run: "
+            + record.command_line(["bench", f"results={results}"])
+        )
+    return [results / name for name in content["runs"]], set(content["samples"])

@@ -1,0 +1,239 @@
+"""The plan of `score`: the user's own videos paired with trajectory files; no model takes part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toraeval import geometry, registry
+from toraeval import video as videoio
+from toraeval.inputs import own_paths, pairing
+from toraeval.inputs import text_files as textfiles
+from toraeval.inputs.clip_listing import look_into
+from toraeval.inputs.picture_folder import measure_pictures, picture_files, read_pictures
+from toraeval.models.precomputed import Precomputed, files_sha256
+from toraeval.run.plan import Plan, options_of, path_notes
+from toraeval.store import keys
+from toraeval.store.keys import digest, safe_id, short
+from toraeval.suites.shared.base import content_hash
+from toraeval.trajectories import Clip, Reading, check_one_canvas
+from toraeval.types import Case, Reference, Trajectories, UserError, Video
+
+ALIGNMENTS = ("resample", "cut")
+REFERENCE_ROWS = ("ground_truth", "static")
+
+
+@dataclass(frozen=True)
+class OwnClip:
+    """One clip of the user with what belongs to it.
+
+    Attributes:
+        file: video file or folder of pictures.
+        paths: its trajectories.
+        rule: how these were found.
+        reference: the clip that it is compared with, or None.
+    """
+
+    file: Path
+    paths: own_paths.Paths
+    rule: str
+    reference: Path | None = None
+
+
+def plan_score(config: Mapping[str, Any]) -> Plan:
+    """Make the plan of `score` from its resolved config.
+
+    A video that cannot be read becomes a case that fails with the reader's own message.
+
+    Raises:
+        UserError: nothing to pair, pairs that do not fit, or a malformed trajectory file.
+    """
+    limit = config.get("limit")
+    if limit is not None and limit < 1:
+        raise UserError(f"limit={limit}: allowed are whole numbers >= 1")
+    if config["align"] not in ALIGNMENTS:
+        raise UserError(registry.unknown("value of align", str(config["align"]), ALIGNMENTS))
+    options = {name: config.get(name) or "auto" for name in ("format", "layout", "units")}
+    reading = Reading(canvas=config.get("canvas"), **options)
+    clips, notes = _clips(config)
+    identity = {
+        "paths": [(name, clip.paths.identity()) for name, clip in clips.items()],
+        "references": [files_sha256(clip.reference) for clip in clips.values() if clip.reference],
+        "align": config["align"],
+        **keys.plain(reading),
+    }
+    suite = f"own-{short(digest(identity))}"
+    allow_damaged = bool(config.get("allow_damaged"))
+    cases, files = [], {}
+    for clip in list(clips.values())[:limit]:
+        case, said = _case(suite, clip, reading, config["align"], allow_damaged)
+        cases.append(case)
+        notes += said
+        files[case.id] = clip.file
+    check_one_canvas(case.trajectories for case in cases)
+    source = Path(config["videos"]).resolve()
+    label = config.get("label") or safe_id(source.name if source.is_dir() else source.parent.name)
+    if label in REFERENCE_ROWS:
+        raise UserError(
+            f"label={label}: a name of the reference rows of tables; give your clips another one, e.g. label=my_{label}"
+        )
+    generator = Precomputed.of_files(
+        files, label, cut=config["align"] == "cut", allow_damaged=allow_damaged, source=source
+    )
+    return Plan(
+        model=label,
+        suite=suite,
+        cases=tuple(enumerate(cases)),
+        suite_size=len(clips),
+        frames=0,
+        height=0,
+        width=0,
+        generator=generator,
+        tracker=registry.build("tracker", config["tracker"]),
+        metrics={name: registry.build("metric", values) for name, values in config["metrics"].items()},
+        suite_fingerprint={"suite": suite, **identity},
+        options=options_of(config),
+        config=config,
+        rebuild=("toraeval.run.own_videos:plan_score", config),
+        notes=(*notes, *path_notes(cases)),
+    )
+
+
+def _clips(config: Mapping[str, Any]) -> tuple[dict[str, OwnClip], list[str]]:
+    """Return the clips that have paths, by name, and what was paired, assumed and left out, a line each."""
+    videos, notes = _listed(Path(config["videos"]), "videos")
+    matched = own_paths.match(list(videos), str(config["trajectories"]))
+    notes += matched.notes
+    references: Mapping[str, Path] = {}
+    if config.get("references"):
+        references, said = _references(list(videos), Path(config["references"]))
+        notes += said
+    clips = {
+        name: OwnClip(file, matched.pairs[name], matched.rule[name], references.get(name))
+        for name, file in videos.items()
+        if name in matched.pairs
+    }
+    return clips, notes
+
+
+def _listed(source: Path, option: str) -> tuple[Mapping[str, Path], list[str]]:
+    """Return the clips of a folder, or the one file, by name; and what else lies there."""
+    if textfiles.is_file(source):
+        return {source.stem: source}, []
+    if not textfiles.is_folder(source):
+        raise UserError(f"{option}={textfiles.shown(source)}: no such file or folder")
+    found = look_into(source)
+    if not found.files and picture_files(source):
+        return {source.resolve().name: source}, []
+    if not found.files:
+        raise UserError(
+            f"{option}={source}: no video in this folder{found.told()}; allowed: {', '.join(videoio.SUFFIXES)}, "
+            "and folders of numbered pictures"
+        )
+    told = found.told("")
+    return found.files, [f"{source.name}/ also holds what is not scored: {told}"] if told else []
+
+
+def _references(clips: list[str], source: Path) -> tuple[dict[str, Path], list[str]]:
+    files, notes = _listed(source, "references")
+    found = pairing.pair_names(clips, list(files))
+    if not found.partner and len(clips) == len(files) == 1:
+        return {clips[0]: next(iter(files.values()))}, notes
+    if not found.partner:
+        raise UserError(
+            f"references={source}: none is named like a clip. Clips: {pairing.listed(clips)}. References: "
+            f"{pairing.listed(list(files))}. Name them alike"
+        )
+    notes.append(f"clips and references paired: {found.told()}")
+    if found.alone:
+        notes.append(f"without reference: {pairing.listed(found.alone)}")
+    if found.left_over:
+        notes.append(f"references without clip, not used: {pairing.listed(found.left_over)}")
+    return {clip: files[name] for clip, name in found.partner.items()}, notes
+
+
+def _facts(path: Path, allow_damaged: bool = False) -> videoio.VideoFacts | None:
+    """Return size, length and rate of a clip, or None for one that cannot be read: that is reported in its turn."""
+    try:
+        return measure_pictures(path) if path.is_dir() else videoio.measure(path, allow_damaged)
+    except UserError:
+        return None
+
+
+def _case(
+    suite: str, clip: OwnClip, reading: Reading, align: str, allow_damaged: bool
+) -> tuple[Case, list[str]]:
+    video = _facts(clip.file, allow_damaged)
+    size = (video.width, video.height) if video else (512, 512)
+    name = clip.file.name if clip.file.is_dir() else clip.file.stem
+    if video:
+        given = clip.paths.read(reading, Clip(size, video.frames, name))
+    else:  # the case fails; nothing can be said of its paths
+        given = Trajectories(np.zeros((1, 2, 2)), np.ones((1, 2), dtype=bool), size)
+    frames = video.frames if video else given.num_frames
+    target, how = _aligned(given.to_canvas(*size), frames, align)
+    prompt = clip.paths.native.prompt if clip.paths.native else ""
+    request = {"frames": target.num_frames, "height": size[1], "width": size[0], "align": align}
+    reference, notes = None, []
+    if clip.reference is not None:
+        reference, problem = _reference(clip.reference, target.num_frames, size, align)
+        request["reference"] = files_sha256(clip.reference) if reference else None
+        notes = [f"{name}: {problem}"] if problem else []
+    case = Case(
+        id=safe_id(name),
+        suite=suite,
+        prompt=prompt,
+        trajectories=target,
+        frames=target.num_frames,
+        height=size[1],
+        width=size[0],
+        fps=video.fps if video else 1.0,
+        seed=0,
+        tags={
+            "paths": clip.paths.name,
+            "paths_by": clip.rule,
+            "points": given.num_frames,
+            "align": how,
+            "canvas": list(given.canvas),
+            "paths_read": "; ".join(given.notes),
+            **({"reference": clip.reference.name} if clip.reference and reference else {}),
+        },
+        reference=reference,
+        content_hash=content_hash(prompt, target, request, None),
+    )
+    return case, notes
+
+
+def _reference(path: Path, frames: int, size: tuple[int, int], align: str) -> tuple[Any, str]:
+    """Return what reads the reference clip, or None and why it cannot be compared with."""
+    facts = _facts(path)
+    if facts is None:
+        return None, f"the reference {path.name} cannot be read, so nothing is compared with it"
+    longer = align == "cut" and facts.frames > frames
+    if (facts.width, facts.height) != size or (facts.frames != frames and not longer):
+        return None, (
+            f"the reference {path.name} has {facts.frames} frames of {facts.width}x{facts.height}, the clip {frames} "
+            f"of {size[0]}x{size[1]}, so nothing is compared with it; allowed: equal size and length"
+        )
+
+    def read() -> Reference:
+        video = read_pictures(path, facts.fps) if path.is_dir() else videoio.read(path)
+        return Reference(_first_frames(video, frames))
+
+    return read, ""
+
+
+def _first_frames(video: Video, frames: int) -> Video:
+    return replace(video, frames_TCHW=video.frames_TCHW[:frames])
+
+
+def _aligned(given: Trajectories, frames: int, align: str) -> tuple[Trajectories, str]:
+    if given.num_frames == frames:
+        return given, "exact"
+    if align == "cut":
+        return geometry.cut(given, min(frames, given.num_frames)), "cut"
+    return given.to_frames(frames), "resampled"

@@ -1,0 +1,92 @@
+"""Values that belong to a set of samples, e.g. a Frechet distance: pooled at the end of a run, kept with a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from toraeval.run.plan import Plan, metric_fingerprint
+from toraeval.store.keys import digest
+from toraeval.store.sealed import read_json, write_json
+from toraeval.store.slot import SET_SCORES, RunStore, sample_id
+from toraeval.types import FloatArray
+
+
+class Contributions(Mapping[str, Mapping[str, FloatArray]]):
+    """Sample id -> the arrays that one metric stored for it, read only when asked for.
+
+    A set of thousands of clips then costs no more memory than what the metric itself keeps.
+    """
+
+    def __init__(self, store: RunStore, metric: str, samples: Mapping[str, tuple[str, int]]) -> None:
+        self._store, self._metric, self._samples = store, metric, samples
+
+    def __getitem__(self, sample: str) -> Mapping[str, FloatArray]:
+        return self._store.slot(*self._samples[sample]).score_arrays(self._metric)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._samples)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+
+def set_metrics(plan: Plan) -> dict[str, Any]:
+    """Return the metrics of a plan whose values belong to the whole set."""
+    return {name: metric for name, metric in plan.metrics.items() if hasattr(metric, "pool")}
+
+
+def pool_sets(plan: Plan) -> None:
+    """Write `set_scores.json`: one value set per metric over the scored samples that the plan asks for.
+
+    A metric whose contributions and definition are the stored ones is not pooled again. Metrics that this plan
+    does not name keep their stored values.
+    """
+    metrics = set_metrics(plan)
+    if not metrics:
+        return
+    path = plan.run_dir / SET_SCORES
+    stored = read_json(path) or {}
+    fresh = {name: _pooled(plan, name, metric, stored.get(name, {})) for name, metric in metrics.items()}
+    if any(stored.get(name) != entry for name, entry in fresh.items()):
+        write_json(path, dict(sorted({**stored, **fresh}.items())))
+
+
+def _pooled(plan: Plan, name: str, metric: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
+    samples: dict[str, tuple[str, int]] = {}
+    keys: dict[str, str] = {}
+    reasons: list[str] = []
+    for _, case, seed in plan.samples:
+        slot = plan.slot(case, seed)
+        score = slot.scores().get(name)
+        current = score is not None and score["version"] == str(metric.version)
+        if score is None or not current or score["skipped"] is not None or slot.failure() is not None:
+            reasons += [score["skipped"]] if score and score["skipped"] else []
+            continue
+        samples[sample_id(case.id, seed)] = (case.id, seed)
+        keys[sample_id(case.id, seed)] = score["key"]
+    key = digest("set", metric_fingerprint(metric), keys)
+    if stored.get("key") == key:
+        return dict(stored)
+    entry: dict[str, Any] = {"version": str(metric.version), "key": key, "values": {}, "skipped": None}
+    if not samples:
+        why = (
+            f"{len(reasons)} of {len(plan.samples)} were skipped ({reasons[0]})"
+            if reasons
+            else "none is scored"
+        )
+        entry["skipped"] = f"no sample contributes: {why}"
+        return entry | {"samples": []}
+    try:
+        score = metric.pool(Contributions(plan.store, name, samples))
+    except Exception as error:  # one metric must not cost the tables of all the others
+        entry |= {
+            "key": "",
+            "skipped": f"pooling failed: {type(error).__name__}: {' '.join(str(error).split())}",
+        }
+    else:
+        values = {column: float(value) for column, value in score.values.items() if np.isfinite(value)}
+        entry |= {"values": values, "skipped": score.skipped}
+    return entry | {"samples": sorted(samples)}

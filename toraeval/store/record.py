@@ -1,0 +1,94 @@
+"""The reproducibility record: everything a reader needs to make the same numbers again."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "toraeval", "torch", "numpy", "scipy", "pandas", "hydra-core", "omegaconf", "av", "opencv-python-headless",
+    "pillow", "safetensors", "torchmetrics", "matplotlib", "transformers", "diffusers", "torchvision",
+)  # fmt: skip
+
+
+def command_line(argv: Sequence[str] | None = None) -> str:
+    """Return the command of this process as it can be pasted into a shell."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return shlex.join(["python", "-m", "toraeval", *arguments])
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the installed versions of the packages that can change a number; absent ones are left out."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def git_state(folder: Path | None = None) -> dict[str, Any] | None:
+    """Return commit and hash of the uncommitted difference of the checkout, or None outside of one."""
+    folder = folder or Path(__file__).resolve().parents[1]
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    difference = _git(folder, "diff", "HEAD") or ""
+    dirty = hashlib.sha256(difference.encode()).hexdigest() if difference else None
+    return {"commit": commit, "dirty_diff_sha256": dirty}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            timeout=20,
+            check=True,
+            text=True,
+            errors="replace",
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def machine() -> dict[str, Any]:
+    """Return what the numbers were made on; torch's facts only if something has loaded it."""
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)),
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        facts["torch"] = {
+            "threads": torch.get_num_threads(),
+            "cuda": torch.version.cuda,
+            "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+            "matmul_precision": torch.get_float32_matmul_precision(),
+            "tf32_matmul": bool(torch.backends.cuda.matmul.allow_tf32),
+            "tf32_cudnn": bool(torch.backends.cudnn.allow_tf32),
+        }
+    return facts
+
+
+def peak_memory_mb() -> int:
+    """Return the peak resident memory of this process or, if larger, of one of its children, in MB."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return max(own, children) // 1024

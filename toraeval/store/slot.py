@@ -1,0 +1,268 @@
+"""Run folders: atomic files, one slot per sample, and what each slot already holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toraeval import video as videoio
+from toraeval.store.keys import current_sha256, file_sha256, plain
+from toraeval.store.sealed import (
+    Damaged,
+    is_whole,
+    read_arrays,
+    read_json,
+    report,
+    require_json,
+    sweep,
+    write_arrays,
+    write_json,
+    write_text,
+)
+from toraeval.types import Case, Score, Tracks, UserError, Video
+
+VIDEO, PREVIEW, VIDEO_META = "video.mkv", "preview.mp4", "video.json"
+TRACKS, SCORE, SCORE_ARRAYS = "tracks.npz", "score.json", "score.npz"
+FAILURE, TRACEBACK = "failure.json", "traceback.txt"
+SET_SCORES = "set_scores.json"
+
+
+def sample_id(case: str, seed: int) -> str:
+    """Return the folder name of a sample: the case id for seed 0, `<case>.seed<k>` otherwise."""
+    return case if seed == 0 else f"{case}.seed{seed}"
+
+
+@dataclass(frozen=True)
+class StoredTracks:
+    """Tracks as read back, with the key they were stored under."""
+
+    tracks: Tracks
+    key: str
+    seconds: float
+
+
+class Slot:
+    """The folder of one sample. A file counts only when its metadata carries the expected key."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def video_meta(self, key: str | None = None) -> dict[str, Any] | None:
+        """Return `video.json`, or None if there is none or its key differs."""
+        meta = read_json(self.folder / VIDEO_META)
+        if meta is None or "sha256" not in meta or (key is not None and meta.get("key") != key):
+            return None
+        return meta
+
+    def save_video_meta(self, meta: Mapping[str, Any]) -> None:
+        write_json(self.folder / VIDEO_META, meta)
+
+    def save_lossless(self, video: Video) -> str:
+        """Write the exact frames and return the SHA-256 of the file."""
+        return file_sha256(videoio.write_lossless(video, self.folder / VIDEO))
+
+    def save_preview(self, video: Video) -> dict[str, Any]:
+        """Write the preview; returns its size, by how much odd sides were padded, and the SHA-256 of the file."""
+        facts = videoio.write_preview(video, self.folder / PREVIEW)
+        return {**facts, "sha256": file_sha256(self.folder / PREVIEW)}
+
+    def has_lossless(self) -> bool:
+        """Return True if the exact frames are there, as `video.json` knows them."""
+        return self._has(VIDEO)
+
+    def has_preview(self) -> bool:
+        """Return True if the preview is there, as `video.json` knows it."""
+        return self._has(PREVIEW)
+
+    def _has(self, name: str) -> bool:
+        sha256 = _file_hashes(self.video_meta() or {})[name]
+        return sha256 is not None and is_whole(self.folder / name, sha256)
+
+    def video_file(self) -> Path | None:
+        """Return the video that was kept, the lossless one if there are two, or None.
+
+        Raises:
+            Damaged: it is not the file that was written.
+        """
+        found = next((path for path in (self.folder / VIDEO, self.folder / PREVIEW) if path.is_file()), None)
+        if found is None:
+            return None
+        hashes = _file_hashes(require_json(self.folder / VIDEO_META) or {})
+        if current_sha256(found) != hashes[found.name]:
+            raise Damaged(f"{found} differs from its checksum")
+        return found
+
+    def load_video(self, sha256: str) -> Video | None:
+        """Return the lossless video, or None if it is absent, damaged, or of other frames than `sha256`."""
+        meta = self.video_meta()
+        if meta is None or meta["sha256"] != sha256 or not self.has_lossless():
+            return None
+        try:
+            return videoio.read(self.folder / VIDEO)
+        except UserError:
+            return None
+
+    def trim(self, keep: str) -> None:
+        """Delete the video files that `keep` (lossless, preview or none) does not want."""
+        if keep != "lossless":
+            (self.folder / VIDEO).unlink(missing_ok=True)
+        if keep == "none":
+            (self.folder / PREVIEW).unlink(missing_ok=True)
+
+    def save_tracks(self, case: Case, tracks: Tracks, key: str, video_sha256: str, seconds: float) -> None:
+        meta = {"key": key, "video_sha256": video_sha256, "seconds": seconds, "tracker": plain(tracks.info)}
+        arrays: dict[str, Any] = {
+            "target_NT2": case.trajectories.tracks_NT2,
+            "target_visible_NT": case.trajectories.visible_NT,
+            "tracks_NT2": np.asarray(tracks.tracks_NT2, dtype=np.float64),
+            "visible_NT": np.asarray(tracks.visible_NT, dtype=bool),
+            "meta": np.array(json.dumps(meta)),
+        }
+        if tracks.confidence_NT is not None:
+            arrays["confidence_NT"] = np.asarray(tracks.confidence_NT, dtype=np.float64)
+        write_arrays(self.folder / TRACKS, arrays)
+
+    def load_tracks(self, key: str | None = None) -> StoredTracks | None:
+        """Return the stored tracks, or None if there are none or their key differs."""
+        arrays = read_arrays(self.folder / TRACKS)
+        if arrays is None or "meta" not in arrays:
+            return None
+        meta = json.loads(str(arrays["meta"]))
+        if key is not None and meta["key"] != key:
+            return None
+        tracks = Tracks(
+            arrays["tracks_NT2"], arrays["visible_NT"], arrays.get("confidence_NT"), meta.get("tracker", {})
+        )
+        return StoredTracks(tracks, meta["key"], float(meta["seconds"]))
+
+    def track_seconds(self) -> float | None:
+        stored = read_arrays(self.folder / TRACKS, "meta") or {}
+        return float(json.loads(str(stored[""]))["seconds"]) if "" in stored else None
+
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """Return the stored metrics: name -> {key, version, values, skipped}; none if their arrays are not there."""
+        stored = read_json(self.folder / SCORE)
+        if stored is None:
+            return {}
+        path = self.folder / SCORE_ARRAYS
+        if not is_whole(path, str(stored.get("arrays_sha256"))):
+            if not path.exists():
+                report(Damaged(f"{path}, which {SCORE} belongs to, is missing"))
+            return {}
+        return dict(stored["metrics"])
+
+    def has_damaged_scores(self) -> bool:
+        """Return True if there were scores that cannot be believed any more."""
+        return (self.folder / SCORE).exists() and not self.scores()
+
+    def save_scores(
+        self, fresh: Mapping[str, tuple[str, Score]], facts: Mapping[str, Any], seconds: float
+    ) -> None:
+        """Merge freshly computed scores (name -> key, score) into `score.npz`, then `score.json`."""
+        metrics = self.scores()
+        arrays = read_arrays(self.folder / SCORE_ARRAYS) or {}
+        for name, (key, score) in fresh.items():
+            values = {k: float(v) for k, v in score.values.items() if np.isfinite(v)}
+            metrics[name] = {"key": key, "version": score.version, "values": values, "skipped": score.skipped}
+            arrays = {k: v for k, v in arrays.items() if not k.startswith(f"{name}/")}
+            arrays |= {f"{name}/{k}": np.asarray(v) for k, v in score.arrays.items()}
+        write_arrays(self.folder / SCORE_ARRAYS, arrays)
+        content = {"facts": dict(facts), "metrics": metrics, "seconds": seconds}
+        write_json(
+            self.folder / SCORE, {**content, "arrays_sha256": current_sha256(self.folder / SCORE_ARRAYS)}
+        )
+
+    def score_arrays(self, metric: str) -> dict[str, Any]:
+        """Return the arrays that one metric stored, by their own names."""
+        return read_arrays(self.folder / SCORE_ARRAYS, f"{metric}/") or {}
+
+    def facts(self) -> dict[str, Any] | None:
+        """Return what identifies the sample, from whichever file holds it."""
+        for name in (FAILURE, SCORE, VIDEO_META):
+            stored = read_json(self.folder / name)
+            if stored and isinstance(stored.get("facts"), dict):
+                return dict(stored["facts"])
+        return None
+
+    def failure(self) -> dict[str, Any] | None:
+        """Return why the sample failed, or None; a damaged file still says that it did."""
+        try:
+            return require_json(self.folder / FAILURE)
+        except Damaged as error:
+            return {"error": str(error)}
+
+    def save_failure(self, facts: Mapping[str, Any], error: str, traceback: str) -> None:
+        write_text(self.folder / TRACEBACK, traceback)
+        write_json(self.folder / FAILURE, {"facts": dict(facts), "error": error, "traceback": TRACEBACK})
+
+    def clear_failure(self) -> None:
+        (self.folder / FAILURE).unlink(missing_ok=True)
+        (self.folder / TRACEBACK).unlink(missing_ok=True)
+
+
+class RunStore:
+    """The folder of one run."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+
+    def slot(self, case: str, seed: int) -> Slot:
+        return Slot(self.cases_dir / sample_id(case, seed))
+
+    @property
+    def cases_dir(self) -> Path:
+        """Folder with one folder per sample."""
+        return self.run_dir / "cases"
+
+    def slots(self) -> Iterator[Slot]:
+        """Yield every slot on disk, in the order of their names."""
+        for folder in sorted(self.cases_dir.glob("*")):
+            if folder.is_dir():
+                yield Slot(folder)
+
+    def require_checksums(self) -> None:
+        """Check that the clips here were made by a version that wrote checksums; making them anew may be dear.
+
+        Raises:
+            UserError: they were not.
+        """
+        for path in sorted(self.cases_dir.glob(f"*/{VIDEO_META}")):
+            if _is_former(path):
+                raise UserError(
+                    f"{path} is of a version that wrote no checksums, so nothing shows whether it is whole; remove "
+                    f"{self.run_dir} or give another folder with results=DIR and everything is made again, or take "
+                    "what is there as it is with `python -m benchmarks.seal_store DIR` in a checkout"
+                )
+
+    def sweep(self) -> None:
+        """Remove temporary files that a killed process left behind; call it while holding the lock."""
+        for folder in (self.run_dir, *self.run_dir.glob("cases/*")):
+            sweep(folder)
+
+
+def _file_hashes(meta: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the hashes of the files that `video.json` describes."""
+    return {VIDEO: meta.get("lossless_sha256"), PREVIEW: (meta.get("preview") or {}).get("sha256")}
+
+
+FORMER_META = frozenset(
+    {
+        "key", "sha256", "frames", "generated", "length_mode", "reading", "height", "width", "fps", "seed", "prompt",
+        "prompt_sent", "seconds", "info", "facts", "preview", "lossless_sha256",
+    }
+)  # fmt: skip
+"""Entries of `video.json` before it had a checksum."""
+
+
+def _is_former(path: Path) -> bool:
+    try:
+        meta = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    # damage to a checksum leaves an entry that is none of these
+    return isinstance(meta, dict) and {"key", "sha256"} <= meta.keys() <= FORMER_META

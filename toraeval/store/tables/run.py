@@ -1,0 +1,198 @@
+"""One run folder as it is read back: rows, values of the whole set, and the arrays of one sample.
+
+Shape legend: N objects, T frames.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from toraeval.store.keys import current_sha256
+from toraeval.store.sealed import Damaged, require_arrays, require_json
+from toraeval.store.slot import SCORE, SCORE_ARRAYS, SET_SCORES, TRACKS, Slot
+from toraeval.types import BoolArray, FloatArray, UserError
+
+CASES, TIMINGS, SKIPS = "cases.csv", "timings.csv", "skips.csv"
+RECORD, DEFINITIONS = "record.json", "definitions.json"
+# Read as text whatever they look like: a hash such as 3364693e85 is a number to pandas otherwise.
+WORDS = (
+    "sample", "case", "model", "suite", "error", "tracker", "video_sha256", "fingerprint", "run", "weights",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What one sample left behind.
+
+    Attributes:
+        target_NT2: path asked for, pixels of the video.
+        target_visible_NT: where the target is in the frame and not hidden.
+        tracks_NT2: path the tracker saw.
+        visible_NT: the tracker's belief.
+        arrays: per-object per-frame arrays of every metric, named `<metric>/<array>`.
+        preview: a video file to look at, or None when none was kept.
+    """
+
+    target_NT2: FloatArray
+    target_visible_NT: BoolArray
+    tracks_NT2: FloatArray
+    visible_NT: BoolArray
+    arrays: Mapping[str, FloatArray]
+    preview: Path | None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run: a model on a suite at one length and size, followed by one tracker.
+
+    Attributes:
+        model, suite, tracker: names as in the tables.
+        frames, height, width: what was asked of the generator.
+        run_dir: folder of the run.
+        cases: one row per sample: `cases.csv` plus `seconds`, the time of generating it.
+    """
+
+    model: str
+    suite: str
+    frames: int
+    height: int
+    width: int
+    tracker: str
+    run_dir: Path
+    cases: pd.DataFrame
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """The reproducibility record."""
+        return require_json(self.run_dir / RECORD) or {}
+
+    @cached_property
+    def set_scores(self) -> dict[str, dict[str, Any]]:
+        """Values of the whole set: metric -> {version, key, values, skipped, samples}."""
+        return require_json(self.run_dir / SET_SCORES) or {}
+
+    @cached_property
+    def skips(self) -> pd.DataFrame:
+        """Metrics that did not run on a sample: sample, case, seed, metric, reason."""
+        path = self.run_dir / SKIPS
+        if not path.is_file():  # written before skips had a table
+            return pd.DataFrame(columns=["sample", "case", "seed", "metric", "reason"])
+        return pd.read_csv(path, dtype={"sample": str, "case": str})
+
+    @property
+    def num_failed(self) -> int:
+        return int((self.cases["status"] == "failed").sum())
+
+    def load_case(self, sample: str) -> CaseResult:
+        """Return paths, tracks and metric arrays of one sample.
+
+        Raises:
+            UserError: the sample was never tracked, or a file of it is damaged.
+        """
+        folder = self.run_dir / "cases" / sample
+        with self._again():
+            tracks = require_arrays(folder / TRACKS)
+            if tracks is None:
+                raise UserError(f"{folder}: no tracks; {self.cure}")
+            if json.loads(str(tracks["meta"]))["video_sha256"] != self._row(sample).get("video_sha256"):
+                raise Damaged(f"{folder / TRACKS} belongs to another video")
+        return CaseResult(
+            tracks["target_NT2"],
+            tracks["target_visible_NT"],
+            tracks["tracks_NT2"],
+            tracks["visible_NT"],
+            self.load_arrays(sample),
+            self.video_file(sample),
+        )
+
+    def video_file(self, sample: str) -> Path | None:
+        """Return the video that was kept of a sample, the lossless one if there are two, or None.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        with self._again():
+            return Slot(self.run_dir / "cases" / sample).video_file()
+
+    def load_arrays(self, sample: str) -> dict[str, FloatArray]:
+        """Return the arrays of every metric of one sample, named `<metric>/<array>`; none if it was never scored.
+
+        Raises:
+            UserError: they are damaged, or gone although the sample was scored.
+        """
+        folder = self.run_dir / "cases" / sample
+        with self._again():
+            stored = require_json(folder / SCORE)
+            arrays = require_arrays(folder / SCORE_ARRAYS)
+            if arrays is None and stored is None and self._row(sample).get("status") != "ok":
+                return {}
+            if arrays is None or stored is None:
+                raise Damaged(f"{folder}: {SCORE} or {SCORE_ARRAYS} is missing")
+            if current_sha256(folder / SCORE_ARRAYS) != stored.get("arrays_sha256"):
+                raise Damaged(f"{folder / SCORE_ARRAYS} is not the file that {SCORE} belongs to")
+            if stored["facts"]["sample"] != sample:
+                raise Damaged(f"{folder / SCORE} belongs to the sample {stored['facts']['sample']}")
+        return arrays
+
+    def _row(self, sample: str) -> dict[str, Any]:
+        rows = self.cases[self.cases["sample"] == sample].to_dict("records")
+        return {str(name): value for name, value in rows[0].items()} if rows else {}
+
+    @property
+    def cure(self) -> str:
+        """What brings a damaged run folder back, in words."""
+        return f"run its command again: {self.record.get('command', 'python -m toraeval run ...')}"
+
+    @contextmanager
+    def _again(self) -> Iterator[None]:
+        try:
+            yield
+        except Damaged as error:
+            raise UserError(f"{error}; {self.cure}") from error
+
+
+def load_run(run_dir: str | Path) -> RunResult:
+    """Read a run folder.
+
+    Raises:
+        UserError: the folder is no finished run, or one of its tables is not what was written.
+    """
+    run_dir = Path(run_dir)
+    try:
+        record = require_json(run_dir / RECORD)
+    except Damaged as error:
+        raise UserError(f"{error}; run the command of this run again, which writes it anew") from error
+    if record is None or not (run_dir / CASES).is_file():
+        raise UserError(
+            f"{run_dir}: no {RECORD} and {CASES} here; give the folder of a run, see results/runs/"
+        )
+    for name, sha256 in record.get("files", {}).items():
+        path = run_dir / name
+        if not path.is_file() or current_sha256(path) != sha256:
+            how = "differs from its checksum" if path.is_file() else "is missing"
+            raise UserError(
+                f"{path} {how}; run the command of this run again, which writes it anew: {record['command']}"
+            )
+    cases = pd.read_csv(run_dir / CASES, dtype=dict.fromkeys(WORDS, str))
+    timings = run_dir / TIMINGS
+    if timings.is_file():
+        seconds = pd.read_csv(timings, dtype={"sample": str}).set_index("sample")["generate_s"]
+        cases["seconds"] = cases["sample"].map(seconds)
+    run = record["run"]
+    return RunResult(
+        run["model"], run["suite"], run["frames"], run["height"], run["width"], run["tracker"], run_dir, cases
+    )
+
+
+def table_hashes(run_dir: Path) -> dict[str, str]:
+    """Return the SHA-256 of every table of a run folder, by name; its record keeps them."""
+    names = (CASES, SKIPS, TIMINGS, DEFINITIONS, SET_SCORES)
+    return {name: current_sha256(run_dir / name) for name in names if (run_dir / name).is_file()}

@@ -1,0 +1,189 @@
+"""The `folder` suite: the user's own prompts, trajectories and first frames, from one directory.
+
+The directory layout is documented in docs/trajectories.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toraeval import geometry
+from toraeval.inputs import text_files as textfiles
+from toraeval.suites.folder.scan import Entry, scan
+from toraeval.suites.shared import first_frame
+from toraeval.suites.shared.base import case_seed, check_request, content_hash, hash_paths
+from toraeval.trajectories import Reading
+from toraeval.types import ByteArray, Case, Trajectories, UserError
+
+
+class Folder:
+    """Cases from a directory: `cases.json`, or one trajectory file per case with prompt and picture beside it.
+
+    Args:
+        path: the directory.
+        canvas: `[width, height]` of trajectory files that state none; None means the canvas of their format's project,
+            and is an error where it has none.
+        format, layout, units: of trajectory files, see `toraeval.trajectories.load`.
+        rule: how paths are brought to the requested length, see `toraeval.geometry.resample`.
+        fps: frame rate of cases whose trajectories state none.
+
+    Raises:
+        UserError: the directory is absent or empty, a file is malformed, missing or not used by any case.
+    """
+
+    name = "folder"
+    version = "1"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        canvas: Sequence[int] | None = None,
+        rule: str = "index",
+        fps: float = 8.0,
+        format: str = "auto",
+        layout: str = "auto",
+        units: str = "auto",
+    ) -> None:
+        self.path = Path(path)
+        if not textfiles.is_folder(self.path):
+            raise UserError(
+                f"suite folder: {textfiles.shown(self.path)} is no directory; give one with suite.path=DIR"
+            )
+        if rule not in geometry.RESAMPLING_RULES:
+            allowed = ", ".join(geometry.RESAMPLING_RULES)
+            raise UserError(f"suite folder: rule={rule!r}; allowed: {allowed}")
+        if not 0 < fps < math.inf:
+            raise UserError(f"suite folder: fps={fps}; allowed: finite numbers above 0")
+        self.rule, self.fps = rule, float(fps)
+        self._entries = scan(self.path, Reading(canvas, format, layout, units))  # type: ignore[arg-type]
+        self._hash = _hash(self._entries)
+
+    def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
+        """Return the cases at one length and size, sorted by id (in file order for `cases.json`).
+
+        First and last frames are resized with Pillow's bicubic filter until they cover the frame and their centres
+        are cropped; paths move with the first frame as `first_frame.place_paths` says.
+
+        Raises:
+            UserError: fewer than 2 frames, a size below 16 pixels, or a path that does not start visibly
+                inside the frame.
+        """
+        check_request(self.name, frames, height, width, limit)
+        return [self._case(entry, frames, height, width) for entry in self._entries[:limit]]
+
+    def describe(self) -> dict[str, Any]:
+        """Return counts, lengths and the content hash."""
+        entries = self._entries
+        return {
+            "name": self.name,
+            "version": self.version,
+            "path": str(self.path),
+            "cases": len(entries),
+            "single_object_cases": sum(entry.trajectories.num_objects == 1 for entry in entries),
+            "with_prompt": sum(bool(entry.prompt) for entry in entries),
+            "with_first_frame": sum(entry.picture is not None for entry in entries),
+            "with_last_frame": sum(entry.last is not None for entry in entries),
+            "with_camera": sum(entry.camera is not None for entry in entries),
+            "points": sorted({entry.trajectories.num_frames for entry in entries}),
+            "hash": self._hash,
+            "licence": "the user's own",
+        }
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return name, version, resampling rule, frame rate and the SHA-256 over all contents."""
+        return {
+            "suite": self.name,
+            "version": self.version,
+            "rule": self.rule,
+            "fps": self.fps,
+            "hash": self._hash,
+        }
+
+    def _case(self, entry: Entry, frames: int, height: int, width: int) -> Case:
+        picture: ByteArray | None = None
+        last: ByteArray | None = None
+        plan: geometry.CoverCrop | None = None
+        tags: dict[str, Any] = {}
+        if entry.picture is not None:
+            picture, plan = first_frame.fit(first_frame.open_picture(entry.picture), width, height)
+            tags = {"first_frame": entry.picture.name, "first_frame_method": first_frame.METHOD}
+            tags |= {"first_frame_size": list(plan.source)}
+        trajectories, paths_on = self._placed(entry.trajectories, frames, (width, height), plan)
+        if plan is not None:
+            tags["paths_on"] = paths_on
+        camera = None
+        if entry.camera is not None:
+            camera, _ = self._placed(entry.camera, frames, (width, height), plan)
+            tags["camera_paths"] = camera.num_objects
+        if entry.last is not None:
+            last, _ = first_frame.fit(first_frame.open_picture(entry.last), width, height)
+            tags["last_frame"] = entry.last.name
+        fps, seed = entry.trajectories.fps or self.fps, case_seed(entry.id)
+        request = {"frames": frames, "height": height, "width": width, "fps": fps, "seed": seed}
+        return Case(
+            id=entry.id,
+            suite=f"{self.name}-v{self.version}",
+            prompt=entry.prompt,
+            trajectories=replace(trajectories, fps=fps),
+            frames=frames,
+            height=height,
+            width=width,
+            fps=fps,
+            seed=seed,
+            first_frame_HWC=picture,
+            last_frame_HWC=last,
+            camera=camera,
+            tags={
+                "family": "folder",
+                "objects": trajectories.num_objects,
+                "original_id": entry.original_id,
+                "points": entry.trajectories.num_frames,
+                "canvas": list(entry.trajectories.canvas),
+                "paths_read": "; ".join(entry.trajectories.notes),
+                **tags,
+            },
+            content_hash=content_hash(entry.prompt, trajectories, request, picture, last, camera),
+        )
+
+    def _placed(
+        self, paths: Trajectories, frames: int, size: tuple[int, int], plan: geometry.CoverCrop | None
+    ) -> tuple[Trajectories, str]:
+        """Bring paths to a length and a (width, height) frame; also return what they lie on."""
+        paths, paths_on = paths.to_frames(frames, self.rule), "frame"
+        if plan is None:
+            paths = paths.to_canvas(*size)
+        else:
+            paths, paths_on = first_frame.place_paths(paths, plan)
+        for index in np.flatnonzero(~paths.visible_NT[:, 0]):
+            x, y = paths.tracks_NT2[index, 0]
+            raise UserError(
+                f"{paths.source}: object {index + 1} must start visibly inside the frame; got "
+                f"({x:.1f}, {y:.1f}) on {size[0]}x{size[1]}; allowed: another start, or another width and height"
+            )
+        return paths, paths_on
+
+
+def _hash(entries: list[Entry]) -> str:
+    digest = hashlib.sha256()
+    for entry in entries:
+        paths = entry.trajectories
+        head = [entry.id, entry.prompt, list(paths.canvas), paths.fps, list(paths.tracks_NT2.shape)]
+        digest.update(json.dumps(head, ensure_ascii=False).encode())
+        hash_paths(digest, paths)
+        if entry.picture is not None:
+            digest.update(hashlib.sha256(entry.picture.read_bytes()).digest())
+        if entry.last is not None:
+            digest.update(b"last" + hashlib.sha256(entry.last.read_bytes()).digest())
+        if entry.camera is not None:
+            digest.update(f"camera {entry.camera.canvas} {entry.camera.tracks_NT2.shape}".encode())
+            hash_paths(digest, entry.camera)
+    return digest.hexdigest()

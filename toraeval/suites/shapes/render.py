@@ -1,0 +1,207 @@
+"""Rendering of the `shapes` world: frames, visibility, masks and dense flow, all exact.
+
+Only the windows around the objects are drawn; the background is one smooth picture that
+is copied, or shifted by sub-pixel steps when it drifts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from toraeval.suites.shapes.world import CANVAS, COLOURS, DISC, DRIFT_PX, PANELS, Scene, SceneObject
+from toraeval.types import BoolArray, ByteArray, FloatArray
+
+_PAD = int(DRIFT_PX) + 2  # canvas pixels of background kept beyond each border for drifting
+
+
+def _signed_distance(shape: str, dx: np.ndarray, dy: np.ndarray, radius: float) -> np.ndarray:
+    """Distance to the outline in pixels, negative inside; `dx` is a row, `dy` a column."""
+    if shape == "circle":
+        return np.sqrt(dx * dx + dy * dy) - radius
+    if shape == "square":
+        return np.maximum(np.abs(dx), np.abs(dy)) - np.float32(0.88 * radius)
+    if shape == "diamond":
+        return (np.abs(dx) + np.abs(dy) - np.float32(1.18 * radius)) * np.float32(0.70710678)
+    inner = np.float32(0.6 * radius)  # radius of the circle inside the triangle
+    sides = np.abs(dx) * np.float32(0.8660254) - dy * np.float32(0.5) - inner
+    return np.maximum(dy - inner, sides)
+
+
+def _window(
+    obj: SceneObject, centre: FloatArray, scale: float, width: int, height: int
+) -> tuple[int, int, int, int]:
+    reach = 1.25 * obj.radius * scale + 2.0
+    x0, y0 = (int(max(0, np.floor(c - reach))) for c in centre)
+    x1 = int(min(width, np.ceil(centre[0] + reach) + 1))
+    y1 = int(min(height, np.ceil(centre[1] + reach) + 1))
+    return x0, y0, max(x0, x1), max(y0, y1)
+
+
+class SceneRenderer:
+    """Draws one scene at one size and length.
+
+    Args:
+        scene: what to draw.
+        frames: number of frames, >= 1.
+        width, height: size in pixels.
+    """
+
+    def __init__(self, scene: Scene, frames: int, width: int = CANVAS, height: int = CANVAS) -> None:
+        self.scene, self.frames, self.width, self.height = scene, frames, width, height
+        self.scale = min(width, height) / CANVAS
+        stretch = np.array([width / CANVAS, height / CANVAS])
+        # pixel centres sit at integers, so a resize maps x to (x + 0.5) * s - 0.5
+        self.tracks_NT2 = (scene.tracks(frames) + 0.5) * stretch - 0.5
+        self.offsets_T2 = scene.background_offsets(frames) * stretch
+        self._stretch = stretch
+        self._backdrop = self._draw_backdrop()
+        self._panel = self._draw_panel()
+
+    def _draw_backdrop(self) -> np.ndarray:
+        pad_x, pad_y = (int(np.ceil(_PAD * s)) for s in self._stretch)
+        size = (self.width + 2 * pad_x, self.height + 2 * pad_y)
+        grid = self.scene.grid_GG3.astype(np.float32)
+        return np.clip(cv2.resize(grid, size, interpolation=cv2.INTER_CUBIC), 0, 255)
+
+    def _draw_panel(self) -> tuple[tuple[int, int, int, int], np.ndarray] | None:
+        """Return the box (x0, y0, x1, y1) of the panel and its float32 coverage in [0, 1]."""
+        panel = self.scene.panel
+        if panel is None:
+            return None
+        centre = (np.array(panel.centre) + 0.5) * self._stretch - 0.5
+        half = np.array(panel.half_sides) * self._stretch
+        x0, y0 = (int(max(0, v)) for v in np.floor(centre - half))
+        x1 = int(min(self.width, np.ceil(centre[0] + half[0]) + 1))
+        y1 = int(min(self.height, np.ceil(centre[1] + half[1]) + 1))
+        across = np.clip(0.5 + half[0] - np.abs(np.arange(x0, x1) - centre[0]), 0.0, 1.0)
+        down = np.clip(0.5 + half[1] - np.abs(np.arange(y0, y1) - centre[1]), 0.0, 1.0)
+        return (x0, y0, x1, y1), (down[:, None] * across).astype(np.float32)
+
+    def add_panel(self, picture: ByteArray) -> ByteArray:
+        """Draw the panel, if there is one, into a uint8 (H, W, 3) picture, which is changed and returned."""
+        if self._panel is not None:
+            assert self.scene.panel is not None
+            (x0, y0, x1, y1), cover = self._panel
+            patch = picture[y0:y1, x0:x1].astype(np.float32)
+            patch += cover[..., None] * (np.array(PANELS[self.scene.panel.colour], np.float32) - patch)
+            picture[y0:y1, x0:x1] = np.rint(patch)
+        return picture
+
+    def panel_hides(self, points_M2: FloatArray) -> BoolArray:
+        """Return bool (...): which points, in pixels of this size, lie behind the panel."""
+        if self._panel is None:
+            return np.zeros(points_M2.shape[:-1], bool)
+        assert self.scene.panel is not None
+        centre = (np.array(self.scene.panel.centre) + 0.5) * self._stretch - 0.5
+        half = np.array(self.scene.panel.half_sides) * self._stretch
+        return np.asarray((np.abs(points_M2 - centre) < half).all(-1))
+
+    def clear_panel(self, array: np.ndarray, value: float | bool = 0, top: int = 0, left: int = 0) -> None:
+        """Set what the panel covers at least half to a value.
+
+        Args:
+            array: (..., h, w), a part of the picture or all of it; it is changed.
+            value: what is set.
+            top, left: pixel of the picture at the array's first row and column.
+        """
+        if self._panel is None:
+            return
+        (x0, y0, x1, y1), cover = self._panel
+        height, width = array.shape[-2:]
+        low_x, low_y = max(x0, left), max(y0, top)
+        high_x, high_y = min(x1, left + width), min(y1, top + height)
+        if low_x < high_x and low_y < high_y:
+            solid = cover[low_y - y0 : high_y - y0, low_x - x0 : high_x - x0] >= 0.5
+            array[..., low_y - top : high_y - top, low_x - left : high_x - left][..., solid] = value
+
+    def background(self, frame: int) -> ByteArray:
+        """Return the uint8 (H, W, 3) background of a frame."""
+        pad_x, pad_y = (int(np.ceil(_PAD * s)) for s in self._stretch)
+        shift = self.offsets_T2[frame]
+        if not shift.any():
+            crop = self._backdrop[pad_y : pad_y + self.height, pad_x : pad_x + self.width]
+            return np.asarray(np.rint(crop), dtype=np.uint8)
+        matrix = np.array([[1.0, 0.0, pad_x - shift[0]], [0.0, 1.0, pad_y - shift[1]]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        moved = cv2.warpAffine(self._backdrop, matrix, (self.width, self.height), flags=flags)
+        return np.asarray(np.rint(moved), dtype=np.uint8)
+
+    def window(self, index: int, frame: int) -> tuple[int, int, int, int]:
+        """Return (x0, y0, x1, y1), the half-open box that holds an object in a frame."""
+        return _window(
+            self.scene.objects[index], self.tracks_NT2[index, frame], self.scale, self.width, self.height
+        )
+
+    def coverage(self, index: int, frame: int) -> tuple[tuple[int, int, int, int], np.ndarray, np.ndarray]:
+        """Return the window of an object and its float32 coverage and disc coverage in [0, 1]."""
+        obj = self.scene.objects[index]
+        x0, y0, x1, y1 = box = self.window(index, frame)
+        centre = self.tracks_NT2[index, frame]
+        dx = (np.arange(x0, x1) - centre[0]).astype(np.float32)[None, :]
+        dy = (np.arange(y0, y1) - centre[1]).astype(np.float32)[:, None]
+        body = np.clip(0.5 - _signed_distance(obj.shape, dx, dy, obj.radius * self.scale), 0.0, 1.0)
+        disc = np.clip(0.5 - _signed_distance("circle", dx, dy, DISC * obj.radius * self.scale), 0.0, 1.0)
+        return box, body, disc
+
+    def frame(self, index: int, base: ByteArray | None = None) -> ByteArray:
+        """Return the uint8 (H, W, 3) picture of a frame; `base` is its background when known."""
+        out = np.array(self.background(index) if base is None else base)
+        for n, obj in enumerate(self.scene.objects):
+            (x0, y0, x1, y1), body, disc = self.coverage(n, index)
+            colour = np.array(COLOURS[obj.colour], np.float32)
+            inner = np.array(COLOURS[obj.disc], np.float32)
+            patch = out[y0:y1, x0:x1].astype(np.float32)
+            patch += body[..., None] * (colour - patch)
+            patch += disc[..., None] * (inner - patch)
+            out[y0:y1, x0:x1] = np.rint(patch)
+        return self.add_panel(out)
+
+    def render(self) -> ByteArray:
+        """Return the uint8 (T, H, W, 3) clip."""
+        still = None if self.scene.drift else self.background(0)
+        out = np.empty((self.frames, self.height, self.width, 3), np.uint8)
+        for t in range(self.frames):
+            out[t] = self.frame(t, still)
+        return out
+
+    def masks(self) -> BoolArray:
+        """Return bool (N, T, H, W): the visible pixels of each object (at least half covered)."""
+        out = np.zeros((len(self.scene.objects), self.frames, self.height, self.width), bool)
+        for t in range(self.frames):
+            for n in range(len(self.scene.objects)):
+                (x0, y0, x1, y1), body, _ = self.coverage(n, t)
+                solid = body >= 0.5
+                out[:n, t, y0:y1, x0:x1] &= ~solid
+                out[n, t, y0:y1, x0:x1] = solid
+        self.clear_panel(out)
+        return out
+
+    def visible(self) -> BoolArray:
+        """Return bool (N, T): whether each object's centre is inside and not covered by a later object or the panel."""
+        tracks = self.tracks_NT2
+        out = (
+            (tracks >= -0.5).all(-1)
+            & (tracks[..., 0] < self.width - 0.5)
+            & (tracks[..., 1] < self.height - 0.5)
+        )
+        for n in range(len(self.scene.objects)):
+            for m in range(n + 1, len(self.scene.objects)):
+                obj = self.scene.objects[m]
+                delta = (tracks[n] - tracks[m]).astype(np.float32)
+                out[n] &= _signed_distance(obj.shape, delta[:, 0], delta[:, 1], obj.radius * self.scale) > 0
+        return np.asarray(out & ~self.panel_hides(tracks))
+
+    def dense_flow(self) -> Iterator[np.ndarray]:
+        """Yield float32 (H, W, 2) displacement from the frame before, at its source position; zero for frame 0."""
+        yield np.zeros((self.height, self.width, 2), np.float32)
+        for t in range(1, self.frames):
+            flow = np.empty((self.height, self.width, 2), np.float32)
+            flow[:] = (self.offsets_T2[t] - self.offsets_T2[t - 1]).astype(np.float32)
+            for n in range(len(self.scene.objects)):
+                (x0, y0, x1, y1), body, _ = self.coverage(n, t - 1)
+                flow[y0:y1, x0:x1][body >= 0.5] = self.tracks_NT2[n, t] - self.tracks_NT2[n, t - 1]
+            self.clear_panel(flow.transpose(2, 0, 1))
+            yield flow

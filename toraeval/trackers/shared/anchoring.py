@@ -1,0 +1,211 @@
+"""Finding a point's frame-0 look again in a later frame: where it may be, and whether it is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from toraeval.trackers.shared.alignment import Fit, exposure, refine, search
+from toraeval.trackers.shared.template import Floats, FrameView, Template, to_scale
+from toraeval.types import FloatArray
+
+
+@dataclass
+class FollowedPoint:
+    """One followed point; shifts are displacements from frame 0 in full-resolution pixels.
+
+    Attributes:
+        template, coarse: look in frame 0 at working and at half working scale (objects only).
+        trackable: whether there was any structure to follow.
+        weights_HW: agreement of each template pixel where the point was last found.
+        query_2: the point in frame 0.
+        shift, velocity, expected: last place, running velocity, where it should be now.
+        gain_3, bias_3: exposure of the object relative to frame 0.
+        lost_frames: frames since it was last found; 0 while found.
+        visible, confidence: what is reported.
+    """
+
+    template: Template
+    coarse: Template | None
+    trackable: bool
+    weights_HW: Floats
+    query_2: FloatArray
+    shift: FloatArray = field(default_factory=lambda: np.zeros(2))
+    velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
+    expected: FloatArray = field(default_factory=lambda: np.zeros(2))
+    gain_3: Floats = field(default_factory=lambda: np.ones(3, np.float32))
+    bias_3: Floats = field(default_factory=lambda: np.zeros(3, np.float32))
+    lost_frames: int = 0
+    confidence: float = 1.0
+    visible: bool = True
+
+    def cells(self, points_K2: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return rows and columns of the template pixels nearest to full-resolution points of frame 0."""
+        template = self.template
+        index = np.rint(to_scale(points_K2, template.scale)).astype(np.intp) - (template.left, template.top)
+        index = np.clip(index, 0, np.array(template.shape)[::-1] - 1)
+        return index[:, 1], index[:, 0]
+
+
+@dataclass(frozen=True)
+class Anchoring:
+    """Options and rules of finding a template again.
+
+    Attributes:
+        colour_sigma: 8-bit Lab difference at which a pixel counts a quarter.
+        refine_iterations, refine_px: steps and reach of the sub-pixel alignment (reach in
+            reduced pixels).
+        search_px: search reach around the place that the flow expects.
+        search_lost_px, search_growth_px, search_max_px: reach without flow, its growth per lost
+            frame and its limit.
+        found_agreement: an object is found where its colours agree at least this much.
+        found_agreement_low, found_correlation: or this much, if structure correlates as well.
+            A patch is found by correlation alone.
+        found_structure, structure_px: or if structure correlates this much near the expected
+            place (a faded or discoloured object). Set on rendered validation clips that were
+            blurred and discoloured: at 0.7 the mean error is twice that at 0.4 (56 against 27 px),
+            below 0.4 hardly anything is gained; merely blurred clips do not care.
+        flow_correlation: a patch where the flow expects it needs only this correlation.
+        refound_quality: quality (mean of agreement and correlation) needed after a loss, at the
+            expected place.
+        refound_distance: extra quality per 100 px between that place and the expected one.
+        weak_quality: below this an object is looked for over the whole frame, too.
+        switch_gain: gain in quality for which a found but weak place is left for another.
+        min_inside: part of the template that must lie inside the picture.
+        exposure_rate, exposure_reach: how fast and how far the expected colours follow the
+            object's mean colour (share per frame, 8-bit units).
+        exposure_correlation, exposure_jump: structure needed for that, and the largest change of
+            the mean colour during a loss, 8-bit units.
+    """
+
+    colour_sigma: float = 24.0
+    refine_iterations: int = 8
+    refine_px: float = 4.0
+    search_px: float = 6.0
+    search_lost_px: float = 16.0
+    search_growth_px: float = 3.0
+    search_max_px: float = 60.0
+    found_agreement: float = 0.4
+    found_agreement_low: float = 0.2
+    found_correlation: float = 0.5
+    found_structure: float = 0.4
+    structure_px: float = 16.0
+    flow_correlation: float = 0.3
+    refound_quality: float = 0.42
+    refound_distance: float = 0.08
+    weak_quality: float = 0.6
+    switch_gain: float = 0.25
+    min_inside: float = 0.3
+    exposure_rate: float = 0.5
+    exposure_reach: float = 60.0
+    exposure_correlation: float = 0.8
+    exposure_jump: float = 30.0
+
+    def find(self, point: FollowedPoint, view: FrameView, has_flow: bool) -> Fit | None:
+        """Return the best place of a point in a frame, or None when it is not there.
+
+        Args:
+            point: its `expected` place is where the search starts.
+            view: the frame.
+            has_flow: whether that place comes from optical flow, so that a small search will do.
+        """
+        template = point.template.recoloured(point.gain_3, point.bias_3)
+        expected = point.expected / template.scale
+        reach = self.search_px
+        if not has_flow:
+            reach = self.search_lost_px + float(np.abs(point.velocity).max())
+            reach = min(reach + self.search_growth_px * point.lost_frames, self.search_max_px)
+        image = view.lab(template.scale)
+        peaks = search(image, template, expected, int(np.ceil(reach / template.scale)), peaks=2, floor=0.2)
+        fits = [self._fit(point, template, view, start) for start in (expected, *(p for p, _ in peaks))]
+        best = self._best(point, fits)
+        if (
+            best is None
+            and has_flow
+            and point.coarse is None
+            and fits[0].correlation >= self.flow_correlation
+        ):
+            best = fits[0]
+        if point.coarse is not None and (best is None or best.quality < self.weak_quality):
+            return self._search_everywhere(point, template, view, best)
+        return best
+
+    def expose(self, point: FollowedPoint, fit: Fit) -> None:
+        """Let the expected colours follow an object that is surely the right one."""
+        if point.lost_frames or fit.correlation < self.exposure_correlation:
+            return
+        gain, bias, _ = exposure(point.template, fit.window_HW3, fit.weights_HW, point.gain_3, point.bias_3)
+        gain = point.gain_3 + np.float32(self.exposure_rate) * (gain - point.gain_3)
+        bias = point.bias_3 + np.float32(self.exposure_rate) * (bias - point.bias_3)
+        mean = point.template.flat_HW.reshape(-1) @ point.template.lab_HW3.reshape(-1, 3)
+        if np.abs(gain * mean + bias - mean).max() <= self.exposure_reach:
+            point.gain_3, point.bias_3 = gain, bias
+
+    def _fit(self, point: FollowedPoint, template: Template, view: FrameView, start: FloatArray) -> Fit:
+        """Return the place near a start; after a loss, under the exposure found there if only that differs."""
+        fit = self._refined(template, view, start)
+        if not point.lost_frames or fit.correlation < self.exposure_correlation:
+            return fit
+        everywhere = np.ones(template.shape, np.float32)
+        gain, bias, moved = exposure(point.template, fit.window_HW3, everywhere, point.gain_3, point.bias_3)
+        if moved > self.exposure_jump:
+            return fit
+        again = self._refined(point.template.recoloured(gain, bias), view, fit.shift)
+        return again if again.quality > fit.quality else fit
+
+    def _refined(self, template: Template, view: FrameView, start: FloatArray) -> Fit:
+        return refine(
+            view.lab(template.scale),
+            template,
+            start,
+            sigma=self.colour_sigma,
+            iterations=self.refine_iterations,
+            max_move=self.refine_px,
+        )
+
+    def _best(self, point: FollowedPoint, fits: list[Fit]) -> Fit | None:
+        good = [f for f in fits if self._accepts(point, f)]
+        # equal places are told apart by the distance to the expected one, for determinism
+        return max(good, key=lambda f: (round(f.quality, 6), -self._distance(point, f)), default=None)
+
+    def _distance(self, point: FollowedPoint, fit: Fit) -> float:
+        return float(np.linalg.norm(fit.shift * point.template.scale - point.expected))
+
+    def _accepts(self, point: FollowedPoint, fit: Fit) -> bool:
+        if fit.inside < self.min_inside:
+            return False
+        structure = fit.correlation >= self.found_correlation
+        if point.coarse is None:
+            found = structure
+        else:
+            found = fit.agreement >= self.found_agreement
+            found |= structure and fit.agreement >= self.found_agreement_low
+        if point.lost_frames:
+            return found and fit.quality >= self._needed(point, fit)
+        near = self._distance(point, fit) <= self.structure_px
+        return found or (near and fit.correlation >= self.found_structure)
+
+    def _needed(self, point: FollowedPoint, fit: Fit) -> float:
+        return self.refound_quality + self.refound_distance * self._distance(point, fit) / 100.0
+
+    def _search_everywhere(
+        self, point: FollowedPoint, template: Template, view: FrameView, best: Fit | None
+    ) -> Fit | None:
+        """Return a better place anywhere in the frame, or the given one."""
+        coarse = point.coarse
+        assert coarse is not None
+        image = view.lab(coarse.scale)
+        room = np.array(image.shape[1::-1]) - coarse.shape[::-1]
+        centre = 0.5 * room - (coarse.left, coarse.top)
+        peaks = search(image, coarse, centre, max(image.shape[:2]) // 2, peaks=3, floor=0.4)
+        ratio = coarse.scale / template.scale
+        other = self._best(point, [self._fit(point, template, view, place * ratio) for place, _ in peaks])
+        if other is None:
+            return best
+        needed = self._needed(point, other)
+        if best is not None:
+            needed = max(needed, best.quality + self.switch_gain)
+        return other if other.quality >= needed else best

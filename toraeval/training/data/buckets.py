@@ -1,0 +1,194 @@
+"""Batches of mixed sizes: every video goes into the largest bucket that it fits and that its draw admits.
+
+The idea is Open-Sora v1.2.0's (`opensora/datasets/bucket.py`, Apache-2.0), written anew from its description: buckets
+are tried from the largest picture and the longest clip downwards, a bucket takes a video with its own chance, and the
+size within a resolution is the one of the nearest aspect ratio. Each epoch draws anew. What a step trains on depends
+only on (seed, step), not on the processes that share the work, and any step can be asked for directly.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from toraeval.models.tora.sampling.sizes import Grid, size_table
+from toraeval.store import keys
+from toraeval.types import UserError
+
+MAX_CLIPS = 25  # per batch, as in arXiv 2407.21705
+
+
+class VideoSize(NamedTuple):
+    """Longest clip that a video gives, in frames, and its picture in pixels."""
+
+    frames: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One row of the table.
+
+    Attributes:
+        resolution: a name of `sizes.size_table`, or `HxW` for one size.
+        frames: length of the clips.
+        chance: probability of taking a video that fits, above 0 to 1.
+        clips: batch size, 1 to 25.
+
+    Raises:
+        UserError: a value outside its range.
+    """
+
+    resolution: str
+    frames: int
+    chance: float
+    clips: int
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or not 0 < self.chance <= 1 or not 1 <= self.clips <= MAX_CLIPS:
+            raise UserError(
+                f"buckets: {self.resolution}: {{{self.frames}: [{self.chance}, {self.clips}]}}; allowed: "
+                f"{{frames from 1: [chance above 0 to 1, clips 1 to {MAX_CLIPS}]}}"
+            )
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """(height, width) of all aspect ratios.
+
+        Raises:
+            UserError: an unknown resolution.
+        """
+        parts = self.resolution.split("x")
+        if len(parts) == 2 and all(part.isdigit() and int(part) > 0 for part in parts):
+            return [(int(parts[0]), int(parts[1]))]
+        return list(size_table(self.resolution).values())
+
+
+def read_buckets(table: Mapping[str, Mapping[int, Sequence[float]]]) -> list[Bucket]:
+    """Read `{resolution: {frames: [chance, clips]}}`, largest picture and longest clip first.
+
+    Raises:
+        UserError: an empty table, or a row that is not of this form.
+    """
+    rows = []
+    for resolution, lengths in table.items():
+        for frames, values in lengths.items():
+            if len(values) != 2 or values[1] != int(values[1]):
+                raise UserError(
+                    f"buckets: {resolution}: {{{frames}: {list(values)}}}; allowed: [chance, clips]"
+                )
+            rows.append(Bucket(str(resolution), int(frames), float(values[0]), int(values[1])))
+    if not rows:
+        raise UserError("buckets: the table is empty; allowed e.g. {240p: {51: [0.5, 4], 17: [1.0, 8]}}")
+    return sorted(rows, key=lambda row: (-_area(row.sizes), -row.frames))
+
+
+class Step(NamedTuple):
+    """Size of the clips of a step, and the videos of each of its batches."""
+
+    size: Grid
+    batches: list[list[int]]
+
+
+class BucketPlan:
+    """Says which videos form a batch, and at which size.
+
+    All batches of a step come from one bucket, so that processes wait little for each other. An epoch sees each video
+    once at most (chances may leave it out); the last step of a bucket is filled up from the bucket's beginning.
+
+    Args:
+        videos: lengths and sizes, see `VideoFolder.sizes`.
+        buckets: see `read_buckets`.
+        seed: of all draws.
+        batches_per_step: batches of one optimiser step over all processes.
+        enlarge: admit videos with fewer pixels than the bucket.
+
+    Raises:
+        UserError: no video fits any bucket.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[VideoSize],
+        buckets: Sequence[Bucket],
+        seed: int,
+        batches_per_step: int = 1,
+        enlarge: bool = False,
+    ) -> None:
+        if batches_per_step < 1:
+            raise UserError(f"buckets: batches_per_step={batches_per_step}; allowed: at least 1")
+        self.buckets, self.seed, self.batches_per_step = list(buckets), seed, batches_per_step
+        self.enlarge, self.videos = enlarge, np.array(videos, np.int64).reshape(-1, 3)
+        frames, height, width = self.videos.T
+        columns = [
+            (frames >= b.frames) & (enlarge | (height * width >= _area(b.sizes))) for b in self.buckets
+        ]
+        self._fits = np.stack(columns, axis=1)
+        if not self._fits.any():
+            longest, largest = frames.max(initial=0), (height * width).max(initial=0)
+            raise UserError(
+                f"buckets: none of {len(self.videos)} videos fits a bucket: the longest clip has {longest} frames, "
+                f"the largest picture {largest} pixels, the smallest bucket {self.buckets[-1].frames} frames of "
+                f"{self.buckets[-1].resolution}; add smaller buckets, or allow enlarge"
+            )
+        ratios = height / width
+        self._nearest = np.stack(
+            [np.abs([[h / w] for h, w in b.sizes] - ratios).argmin(axis=0) for b in self.buckets], axis=1
+        )
+        self._ends: list[int] = []  # number of steps up to the end of each epoch
+        self._epoch: tuple[int, list[Step]] = (-1, [])
+        self._lock = threading.Lock()  # batches are read ahead in threads
+
+    def batch(self, step: int, number: int) -> tuple[Grid, list[int]]:
+        """Return size and videos of batch `number` (from 0) of a step (from 0)."""
+        with self._lock:
+            chosen = self._step(step)
+        return chosen.size, chosen.batches[number]
+
+    def epoch(self, epoch: int) -> list[Step]:
+        """Draw all steps of an epoch (from 0); it may be empty where chances are small."""
+        rng = np.random.default_rng([self.seed, epoch])
+        taken = self._fits & (rng.random(self._fits.shape) < [b.chance for b in self.buckets])
+        videos = np.flatnonzero(taken.any(axis=1))
+        rows = taken[videos].argmax(axis=1)
+        groups = np.stack([rows, self._nearest[videos, rows]], axis=1)
+        steps = []
+        for row, place in np.unique(groups, axis=0):
+            bucket = self.buckets[row]
+            members = rng.permutation(videos[(groups == (row, place)).all(axis=1)])
+            count = bucket.clips * self.batches_per_step
+            filled = np.resize(members, -(-len(members) // count) * count)
+            size = Grid(bucket.frames, *bucket.sizes[place])
+            parts = filled.reshape(-1, self.batches_per_step, bucket.clips)
+            steps += [Step(size, part.tolist()) for part in parts]
+        return [steps[i] for i in rng.permutation(len(steps))]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what decides the batches."""
+        return {
+            "buckets": [asdict(b) for b in self.buckets],
+            "videos": keys.digest(self.videos),
+            "seed": self.seed,
+            "batches_per_step": self.batches_per_step,
+            "enlarge": self.enlarge,
+        }
+
+    def _step(self, step: int) -> Step:
+        while not self._ends or step >= self._ends[-1]:
+            number = len(self._ends)
+            self._epoch = (number, self.epoch(number))
+            self._ends.append((self._ends[-1] if self._ends else 0) + len(self._epoch[1]))
+        number = int(np.searchsorted(self._ends, step, side="right"))
+        if self._epoch[0] != number:
+            self._epoch = (number, self.epoch(number))
+        return self._epoch[1][step - (self._ends[number - 1] if number else 0)]
+
+
+def _area(sizes: Sequence[tuple[int, int]]) -> int:
+    """Return the smallest picture of a resolution in pixels."""
+    return min(height * width for height, width in sizes)

@@ -1,0 +1,188 @@
+"""From clips to batches: which clips a step sees, at which size, and their latents, motion and captions.
+
+Reading and rendering run ahead in a thread; the autoencoder runs where the network runs. Everything that is drawn
+depends on (seed, step, batch, clip) alone, so the same batch comes out in any process and after any interruption.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toraeval.models.shared.weight_files import read_safetensors, write_safetensors
+from toraeval.models.tora.autoencoder.video import OpenSoraVAE
+from toraeval.models.tora.conditions.flow_sampling import sample_trajectories
+from toraeval.models.tora.conditions.motion import motion_input
+from toraeval.models.tora.conditions.t5 import Captioner
+from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.models.tora.sampling.sizes import Grid
+from toraeval.store import keys
+from toraeval.training.data.clips import Clip, ClipSource
+from toraeval.training.engine.distributed import World
+from toraeval.training.recipes.recipe import Batch, Recipe, generator
+from toraeval.types import UserError
+
+AHEAD = 2  # batches that are read before they are asked for
+
+
+class Plan(Protocol):
+    """Says which clips form a batch."""
+
+    def batch(self, step: int, number: int) -> tuple[Grid, Sequence[int]]:
+        """Return the size of batch `number` of a step, in frames and pixels, and the indices of its videos."""
+        ...
+
+    def fingerprint(self) -> Any:
+        """Return what decides the batches."""
+        ...
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """Frozen parts in front of the network.
+
+    Attributes:
+        vae: float32 autoencoder of clips and motion pictures, on the device of the network.
+        vae_fingerprint: what decides its latents.
+        captions: caption features; computed before training, so that only stored ones are read here.
+        clean: applied to captions first, as to prompts in inference.
+        sample: sample the autoencoder's posterior, as upstream does, instead of taking its mode.
+        precision: `bf16` runs the autoencoder under autocast.
+    """
+
+    vae: OpenSoraVAE
+    vae_fingerprint: Any
+    captions: Captioner
+    clean: Callable[[str], str] = str
+    sample: bool = False
+    precision: str = "fp32"
+
+
+class Feed:
+    """The batches of a run; a `BatchSource` of the engine.
+
+    Args:
+        source: clips.
+        plan: which clips and sizes.
+        config: of the network; says how motion is compressed.
+        encoders: frozen parts.
+        recipe: stages, batches per step and seed.
+        world: this process's place, for reading ahead.
+        cache: folder for latents of clips, or None. With it, a video gives the same cut in every epoch, since latents
+            of ever new cuts would not be met again.
+
+    Raises:
+        UserError: a cache together with a sampled posterior.
+    """
+
+    def __init__(
+        self,
+        source: ClipSource,
+        plan: Plan,
+        config: STDiTConfig,
+        encoders: Encoders,
+        recipe: Recipe,
+        world: World,
+        cache: Path | None = None,
+    ) -> None:
+        if cache is not None and encoders.sample:
+            raise UserError(
+                "train: cache=... stores one latent per clip, posterior=sample draws a new one each time; allowed "
+                "together: posterior=mode"
+            )
+        self.source, self.plan, self.config, self.encoders = source, plan, config, encoders
+        self.recipe, self.world, self.cache = recipe, world, cache
+        # one thread: estimators of flow keep buffers of their own
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clips")
+        self._read: dict[tuple[int, int], Future[list[Clip]]] = {}
+
+    def batch(self, step: int, number: int) -> Batch:
+        """Return a batch on the device of the network.
+
+        Raises:
+            UserError: a clip without flow, or one that cannot be read.
+        """
+        place = (step, number)
+        for _ in range(1 + AHEAD):
+            if place[0] < self.recipe.steps and place not in self._read:
+                self._read[place] = self._threads.submit(self._clips, *place)
+            place = self._after(*place)
+        clips = self._read.pop((step, number)).result()
+        size, indices = self.plan.batch(step, number)
+        device = self.world.device
+        latents, motion = [], []
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.encoders.precision == "bf16"):
+            for k, (index, clip) in enumerate(zip(indices, clips, strict=True)):
+                draws = generator(self.recipe.seed, "encode", step, number, k)
+                latents.append(self._latents(clip, index, draws))
+                motion.append(self._motion(clip, index, self.recipe.stage(step), draws))
+        features, mask = self.encoders.captions.encode([self.encoders.clean(clip.caption) for clip in clips])
+        return Batch(
+            torch.stack(latents).to(device),
+            torch.stack(motion).to(device),
+            features.to(device),
+            mask.to(device),
+            torch.tensor([clip.fps for clip in clips], device=device),
+            size.frames,
+            size.height,
+            size.width,
+        )
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _after(self, step: int, number: int) -> tuple[int, int]:
+        number += self.world.size
+        return (step, number) if number < self.recipe.batches_per_step else (step + 1, self.world.rank)
+
+    def _clips(self, step: int, number: int) -> list[Clip]:
+        size, indices = self.plan.batch(step, number)
+        moment = ("cut",) if self.cache is not None else (step, number, "clip")
+        return [
+            self.source.clip(
+                index, size.frames, size.height, size.width, generator(self.recipe.seed, *moment, index)
+            )
+            for index in indices
+        ]
+
+    def _latents(self, clip: Clip, index: int, draws: torch.Generator) -> Tensor:
+        if self.cache is None:
+            return self._encode(clip, draws)
+        # the pixels themselves are the key, so that no change of videos, sizes or cuts can go unnoticed
+        pixels = hashlib.sha256(clip.video_TCHW.tobytes()).hexdigest()
+        what = [pixels, clip.video_TCHW.shape, self.encoders.vae_fingerprint, self.encoders.precision]
+        file = self.cache / f"{keys.digest(what)}.safetensors"
+        if not file.is_file():
+            write_safetensors(file, {"latents": self._encode(clip, draws)}, {"video": index})
+        return read_safetensors(file, "cached latents", f"rm '{file}'")["latents"]
+
+    def _encode(self, clip: Clip, draws: torch.Generator) -> Tensor:
+        video = torch.from_numpy(clip.video_TCHW).to(self.world.device).transpose(0, 1)[None]
+        return self.encoders.vae.encode(video.float() / 127.5 - 1, draws, self.encoders.sample)[0].float()
+
+    def _motion(self, clip: Clip, index: int, stage: str, draws: torch.Generator) -> Tensor:
+        flow = clip.flow_THW2
+        if flow is None:
+            raise UserError(
+                f"train: video {index} ('{clip.caption}') has no optical flow; choose an estimator, e.g. "
+                "flow_estimator=dis"
+            )
+        chance = draws if self.encoders.sample else None
+        vae, config = self.encoders.vae, self.config
+        if stage == "dense" or len(flow) == 1:  # a picture has no trajectories
+            return motion_input(config, vae, flow_THW2=flow, stage="training", generator=chance)[0].float()
+        seed = int(torch.randint(2**62, (), generator=draws))
+        points = sample_trajectories(flow, np.random.default_rng(seed))
+        size = flow.shape[1:3]
+        return motion_input(config, vae, points_NT2=points, size=size, stage="training", generator=chance)[
+            0
+        ].float()

@@ -1,0 +1,246 @@
+"""Training data of the embedded size: scenes rendered ahead and stored as latents.
+
+One shard holds clips of one length: latents of the clip, of its sparse-trajectory picture
+and of its dense-flow picture, plus the caption. Shards are plain `.npy` files so that
+training maps them instead of reading them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from toraeval.models.tora.autoencoder.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder, to_blocks
+from toraeval.models.tora.conditions.compression import FlowPatch, compress_flow
+from toraeval.models.tora.conditions.trajectory import (
+    flow_colours,
+    flow_patches,
+    integer_points,
+    trajectory_patches,
+)
+from toraeval.models.tora.network.config import nano
+from toraeval.suites.shapes.render import SceneRenderer
+from toraeval.suites.shapes.suite import sample_scene
+from toraeval.suites.shapes.world import Scene
+from toraeval.types import ByteArray, UserError
+
+SIZE = 512
+WORLD = "world"  # file that says which version of the world the shards of a folder show; 1 without it
+
+
+def world_of(folder: Path) -> int:
+    """Return the version of the world that the shards of a folder show."""
+    marker = folder / WORLD
+    return int(marker.read_text()) if marker.exists() else 1
+
+
+def set_world(folder: Path, version: int) -> None:
+    """Say which version of the world the shards of a folder show, before the first is written.
+
+    Raises:
+        UserError: the folder has shards of another version.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("f*.txt")) and world_of(folder) != version:
+        raise UserError(
+            f"training data: {folder} holds clips of version {world_of(folder)} of the world; "
+            f"got world={version}; choose another folder: folder=PATH"
+        )
+    if world_of(folder) != version:
+        (folder / WORLD).write_text(f"{version}\n")
+
+
+def motion_video(renderer: SceneRenderer) -> tuple[ByteArray, list[Box]]:
+    """Return the sparse-trajectory picture (T, H, W, 3) of a scene and the boxes that are not white."""
+    points = integer_points(renderer.tracks_NT2, renderer.width, renderer.height)
+    video = np.full((renderer.frames, renderer.height, renderer.width, 3), 255, np.uint8)
+    boxes = []
+    for t, top, left, patch in trajectory_patches(points, renderer.width, renderer.height):
+        bottom, right = top + patch.shape[0], left + patch.shape[1]
+        video[t, top:bottom, left:right] = patch
+        boxes.append((t, left, top, right, bottom))
+    return video, boxes
+
+
+def dense_video(renderer: SceneRenderer) -> ByteArray:
+    """Return the dense-flow picture (T, H, W, 3): every pixel of an object carries its displacement."""
+    tracks = renderer.tracks_NT2
+    steps = np.diff(tracks, axis=1).astype(np.float32)
+    drift = np.diff(renderer.offsets_T2, axis=0).astype(np.float32)
+    radius = float(max(np.linalg.norm(steps, axis=-1).max(), np.linalg.norm(drift, axis=-1).max()))
+    video = np.full((renderer.frames, renderer.height, renderer.width, 3), 255, np.uint8)
+    for t in range(1, renderer.frames):
+        if drift[t - 1].any():
+            video[t] = flow_colours(drift[t - 1], radius)
+        for n in range(len(tracks)):
+            (x0, y0, x1, y1), body, _ = renderer.coverage(n, t - 1)
+            video[t, y0:y1, x0:x1][body >= 0.5] = flow_colours(steps[n, t - 1], radius)
+        renderer.clear_panel(video[t].transpose(2, 0, 1), 255)
+    return video
+
+
+def dense_flow(renderer: SceneRenderer, first: int = 0, end: int | None = None) -> Iterator[FlowPatch]:
+    """Yield the flow that `dense_video` paints, frame by frame: the part around the objects, or all if it drifts.
+
+    Args:
+        renderer: scene at some size; the flow is in its pixels.
+        first, end: frames of the clip to look at, all by default; the first of them has no flow.
+    """
+    steps = np.diff(renderer.tracks_NT2, axis=1).astype(np.float32)
+    drift = np.diff(renderer.offsets_T2, axis=0).astype(np.float32)
+    for t in range(first + 1, renderer.frames if end is None else end):
+        covers = [renderer.coverage(n, t - 1) for n in range(len(steps))]
+        boxes = np.array([box for box, _, _ in covers])
+        (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+        if drift[t - 1].any():
+            left, top, right, bottom = 0, 0, renderer.width, renderer.height
+        flow = np.broadcast_to(drift[t - 1], (bottom - top, right - left, 2)).copy()
+        for n, ((x0, y0, x1, y1), body, _) in enumerate(covers):
+            flow[y0 - top : y1 - top, x0 - left : x1 - left][body >= 0.5] = steps[n, t - 1]
+        renderer.clear_panel(flow.transpose(2, 0, 1), 0, int(top), int(left))
+        yield t, int(top), int(left), flow
+
+
+Box = tuple[int, int, int, int, int]  # frame, x0, y0, x1, y1
+
+
+def _touched_blocks(boxes: list[Box], frames: int) -> np.ndarray:
+    """Return the flat indices of the (t, h, w) blocks that some box meets."""
+    hit = np.zeros((1 + (frames - 1) // STRIDE_T, SIZE // BLOCK, SIZE // BLOCK), bool)
+    for frame, x0, y0, x1, y1 in boxes:
+        hit[
+            (frame + STRIDE_T - 1) // STRIDE_T, y0 // BLOCK : -(-y1 // BLOCK), x0 // BLOCK : -(-x1 // BLOCK)
+        ] = True
+    return np.flatnonzero(hit)
+
+
+def _object_boxes(renderer: SceneRenderer, delay: int = 0) -> list[Box]:
+    """Return the objects' windows; with `delay=1` each is listed at the frame after its own."""
+    count = range(len(renderer.scene.objects))
+    return [(t + delay, *renderer.window(n, t)) for t in range(renderer.frames - delay) for n in count]
+
+
+def _gather(video: ByteArray, indices: np.ndarray) -> torch.Tensor:
+    """Cut the blocks with the given flat indices; uint8 (M, 12288) as `to_blocks` orders them."""
+    h, w = video.shape[1] // BLOCK, video.shape[2] // BLOCK
+    out = np.empty((len(indices), STRIDE_T, BLOCK, BLOCK, 3), np.uint8)
+    for k, index in enumerate(indices):
+        t, row, column = index // (h * w), index // w % h, index % w
+        frames = video[:1] if t == 0 else video[STRIDE_T * t - 3 : STRIDE_T * t + 1]
+        out[k] = frames[:, row * BLOCK : (row + 1) * BLOCK, column * BLOCK : (column + 1) * BLOCK]
+    return torch.from_numpy(out.reshape(len(indices), -1))
+
+
+def fit_blocks(scenes: int, seed: int = 0, world: int = 1) -> torch.Tensor:
+    """Collect uint8 blocks for the fit: object blocks in excess, background, both motion pictures."""
+    rng = np.random.default_rng(seed)
+    kept = []
+    for index in range(scenes):
+        renderer = SceneRenderer(sample_scene("train", index, world), 17, SIZE, SIZE)
+        video, dense = renderer.render(), dense_video(renderer)
+        sparse, boxes = motion_video(renderer)
+        for source, pool, count in (
+            (video, _touched_blocks(_object_boxes(renderer), 17), 36),
+            (video, np.arange(5 * 256), 8),
+            (sparse, _touched_blocks(boxes, 17), 8),
+            (dense, _touched_blocks(_object_boxes(renderer, 1), 17), 6),
+        ):
+            pick = rng.choice(pool, min(count, len(pool)), replace=False)
+            kept.append(_gather(source, pick))
+    return torch.cat(kept)
+
+
+def encode_scene(vae: LinearPatchAutoencoder, scene: Scene, frames: int) -> dict[str, np.ndarray]:
+    """Render and encode one scene; float16 arrays (t, h, w, C) named `video`, `sparse`, `dense`.
+
+    Only blocks that differ from a plain backdrop are encoded one by one, which saves most of the time.
+    """
+    renderer = SceneRenderer(scene, frames, SIZE, SIZE)
+    t, h, w = vae.latent_size(frames, SIZE, SIZE)
+    sparse, boxes = motion_video(renderer)
+    everything = np.arange(t * h * w)
+    if scene.drift is None:
+        now, before = (_touched_blocks(_object_boxes(renderer, delay), frames) for delay in (0, 1))
+    else:
+        now = before = everything
+    white = torch.full((1, vae.mean.numel()), 255, dtype=torch.uint8)
+    still = to_blocks(renderer.add_panel(renderer.background(0))[None])
+    out = {}
+    for name, video, backdrop, changed in (
+        ("video", renderer.render(), still, now),
+        ("sparse", sparse, white, _touched_blocks(boxes, frames)),
+        ("dense", dense_video(renderer), white, before),
+    ):
+        latents = vae.encode_blocks(backdrop, torch.bfloat16).repeat(t * h * w // len(backdrop), 1)
+        if len(changed):
+            latents[changed] = vae.encode_blocks(_gather(video, changed), torch.bfloat16)
+        out[name] = latents.view(t, h, w, -1).to(torch.float16).numpy()
+    return out
+
+
+def write_flows(stem: Path, start: int, count: int) -> None:
+    """Write, beside a shard, its flow in the compressions that need no autoencoder: `<motion>_<compression>`."""
+    config = nano()
+    stride, unshuffle = config.latent_stride, config.motion_unshuffle
+    frames = int(stem.name[1:4])
+    arrays: dict[str, list[np.ndarray]] = {}
+    world = world_of(stem.parent)
+    for index in range(start, start + count):
+        renderer = SceneRenderer(sample_scene("train", index, world), frames, SIZE, SIZE)
+        points = integer_points(renderer.tracks_NT2, SIZE, SIZE)
+        patches = {"sparse": list(flow_patches(points, SIZE, SIZE)), "dense": list(dense_flow(renderer))}
+        for method in ("key_frame", "average"):
+            for motion, flow in patches.items():
+                cells = compress_flow(flow, method, frames, SIZE, SIZE, stride, unshuffle)
+                arrays.setdefault(f"{motion}_{method}", []).append(cells.astype(np.float16))
+    for name, items in arrays.items():
+        np.save(stem.with_name(f"{stem.name}_{name}.npy"), np.stack(items))
+
+
+def _last_flow(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}_dense_average.npy")
+
+
+def is_written(folder: Path, frames: int, start: int, flows: bool = False) -> bool:
+    """Return whether a shard is whole, with its flow compressions if they are asked for."""
+    stem = folder / f"f{frames:03d}_{start:07d}"
+    return stem.with_suffix(".txt").exists() and (not flows or _last_flow(stem).exists())
+
+
+def write_shard(
+    vae: LinearPatchAutoencoder, folder: Path, frames: int, start: int, count: int, flows: bool = False
+) -> Path:
+    """Write clips `start` .. `start + count - 1` of the training split; returns the shard's stem.
+
+    The caption file is written last, so that its presence says that the shard is whole. With `flows` the
+    compressions of `write_flows` are written too.
+    """
+    stem = folder / f"f{frames:03d}_{start:07d}"
+    if flows and not _last_flow(stem).exists():
+        write_flows(stem, start, count)
+    if stem.with_suffix(".txt").exists():
+        return stem
+    arrays: dict[str, list[np.ndarray]] = {"video": [], "sparse": [], "dense": []}
+    captions = []
+    for index in range(start, start + count):
+        scene = sample_scene("train", index, world_of(folder))
+        captions.append(scene.caption)
+        for name, latents in encode_scene(vae, scene, frames).items():
+            arrays[name].append(latents)
+    for name, items in arrays.items():
+        np.save(stem.with_name(f"{stem.name}_{name}.npy"), np.stack(items))
+    stem.with_suffix(".txt").write_text("\n".join(captions) + "\n")
+    return stem
+
+
+def load_vae(path: Path) -> LinearPatchAutoencoder:
+    """Load a fitted autoencoder from safetensors."""
+    from safetensors.torch import load_file
+
+    state = load_file(str(path))
+    vae = LinearPatchAutoencoder(state["basis"].shape[0])
+    vae.load_state_dict(state)
+    return vae

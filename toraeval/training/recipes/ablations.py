@@ -1,0 +1,173 @@
+"""Variants of Tora nano for the paper's ablations, trained on equal budgets from one common start.
+
+As in the paper (arXiv 2407.21705, section 4.3), which adds extractor and fusers to a pre-trained video model, every
+variant starts from the same backbone that follows no path: the shipped weights without extractor and fusers, trained
+on for a while without paths. Then each variant gets new extractor and fusers, and all its weights are trained on the
+same draws of the same clips for the same number of steps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from toraeval.config import AblationsConfig
+from toraeval.models.tora.network.config import nano
+from toraeval.store.keys import digest, short
+from toraeval.training.recipes import nano as training
+from toraeval.training.recipes.learners import learner
+from toraeval.training.recipes.train import SCENES, export, fit_vae, render
+from toraeval.types import UserError
+
+FRAMES = 17
+TOKENS = 1280  # per step and worker: many small steps serve a short budget better than few large ones
+DENSE_SHARE = 0.5  # both stages of the paper are equally long
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One training run.
+
+    Attributes:
+        name: folder and label.
+        network: options of `STDiTConfig` that differ from nano's.
+        dense_share: part of the budget on dense flow.
+    """
+
+    name: str
+    network: Mapping[str, str] = field(default_factory=dict)
+    dense_share: float = DENSE_SHARE
+
+
+DEFAULT = Variant("default")
+BACKBONE = Variant("backbone", {"fuser": "none"}, 0.0)
+
+GROUPS: dict[str, dict[str, Variant]] = {
+    "fusion design": {
+        "adaptive norm": DEFAULT,
+        "cross-attention": Variant("cross_attention", {"fuser": "cross_attention"}),
+        "extra channel": Variant("extra_channel", {"fuser": "extra_channel"}),
+    },
+    "fusion position": {
+        "temporal": DEFAULT,
+        "spatial": Variant("spatial", {"fuser_place": "spatial"}),
+        "both": Variant("both", {"fuser_place": "both"}),
+    },
+    "trajectory compression": {
+        "VAE": DEFAULT,
+        "key frame": Variant("key_frame", {"compression": "key_frame"}),
+        "average": Variant("average", {"compression": "average"}),
+    },
+    "training stages": {
+        "dense, then sparse": DEFAULT,
+        "dense only": Variant("dense_only", dense_share=1.0),
+        "sparse only": Variant("sparse_only", dense_share=0.0),
+    },
+}
+
+
+def variants() -> list[Variant]:
+    """Return every variant once, in the order of the groups."""
+    found = {v.name: v for group in GROUPS.values() for v in group.values()}
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a variant left behind: its weights and their card."""
+
+    variant: Variant
+    weights: Path
+    card: Mapping[str, Any]
+
+
+def train_all(options: AblationsConfig) -> Iterator[Trained]:
+    """Train whatever is not trained yet: the backbone, then every variant.
+
+    Weights that are there already are taken if they come from the same options.
+
+    Raises:
+        UserError: an option out of range, or a folder that cannot be written.
+    """
+    check(options)
+    folder = Path(options.folder)
+    vae, shards = folder / "vae.safetensors", folder / "shards"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"ablations: folder {folder} cannot be made ({error.strerror}); choose another: ablations.folder=PATH"
+        ) from error
+    start = shipped()
+    fit_vae(vae, learner("tora"), str(start))
+    first, size = SCENES[FRAMES]
+    plan = [(FRAMES, first + k * size, size) for k in range(max(1, round(options.clips / size)))]
+    render(vae, shards, plan, options.workers, flows=True)
+    backbone = train_one(BACKBONE, options, vae, shards, start, options.backbone_steps)
+    yield backbone
+    for variant in variants():
+        yield train_one(variant, options, vae, shards, backbone.weights, options.steps)
+
+
+def shipped() -> Path:
+    """Return the weights that the common backbone starts from."""
+    from toraeval.models.tora.checkpoints import nano as checkpoint
+
+    return checkpoint.weights_path("nano")
+
+
+def check(options: AblationsConfig) -> None:
+    """Refuse options that cannot be trained with.
+
+    Raises:
+        UserError: a number out of range.
+    """
+    for name, low in (("steps", 1), ("backbone_steps", 1), ("clips", 64), ("workers", 1)):
+        if getattr(options, name) < low:
+            raise UserError(f"ablations.{name}={getattr(options, name)}: allowed are {low} and more")
+
+
+def train_one(
+    variant: Variant, options: AblationsConfig, vae: Path, shards: Path, start: Path, steps: int
+) -> Trained:
+    """Train one variant, or take its weights if they are there; goes on from a saved state."""
+    network = nano(**dict(variant.network))
+    settings = {
+        "network": asdict(network),
+        "dense": variant.dense_share,
+        "steps": steps,
+        "clips": options.clips,
+    }
+    settings |= {"workers": options.workers, "seed": options.seed, "start": start.name, "tokens": TOKENS}
+    out = Path(options.folder) / "ablations" / f"{variant.name}-{short(digest(settings))}"
+    weights = out.with_suffix(".safetensors")
+    if not weights.exists():
+        lengths = {FRAMES: 1.0}
+        training.train(
+            training.TrainConfig(
+                data=str(shards),
+                out=str(out),
+                vae=str(vae),
+                network=network,
+                steps=steps,
+                dense_share=variant.dense_share,
+                window_share=0.0,
+                single_share=0.0,
+                decay_share=0.35,
+                warmup_steps=30,
+                lengths=lengths,
+                late_lengths=lengths,
+                tokens=TOKENS,
+                clips=options.clips,
+                start=str(start),
+                start_motion=False,
+                workers=options.workers,
+                seed=options.seed,
+            )
+        )
+        export(out, vae, weights, f"tora_nano_{variant.name}")
+        (out / "state.pt").unlink()  # 200 MB a variant, and no longer needed
+    return Trained(variant, weights, json.loads(weights.with_suffix(".json").read_text()))

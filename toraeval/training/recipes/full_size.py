@@ -1,0 +1,288 @@
+"""`python -m toraeval train` for the full model and its test size: from options to exported weights.
+
+Under `torchrun --nproc-per-node=N -m toraeval train ...` the same command trains with N processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from toraeval.config import TRAINING_BUCKETS, FullSizeOptions, TrainConfig
+from toraeval.models.tora.checkpoints import importers
+from toraeval.models.tora.checkpoints.full_parts import need_channels
+from toraeval.models.tora.conditions.t5 import Captioner, T5Captions, encode_ahead
+from toraeval.models.tora.network import config as sizes
+from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.models.tora.network.model import Tora
+from toraeval.registry import unknown
+from toraeval.store import lock
+from toraeval.training.data.buckets import BucketPlan, read_buckets
+from toraeval.training.data.clips import ClipSource, ShapesClips
+from toraeval.training.data.feed import Encoders, Feed
+from toraeval.training.engine import distributed
+from toraeval.training.engine.distributed import World
+from toraeval.training.engine.engine import INTERRUPTED, Engine, Schedule
+from toraeval.training.engine.network import GuidedNetwork
+from toraeval.training.engine.run_record import agree, model_card, motion_start, run_record, weights_hash
+from toraeval.training.recipes.recipe import Recipe, choose_trainable
+from toraeval.training.recipes.stand_ins import RANDOM, RandomCaptions, random_vae
+from toraeval.types import MissingAsset, UserError
+
+SIZES = ("xl2", "tiny")
+POSTERIORS = ("mode", "sample")
+RECORD = "run.json"
+SHARED = ("model", "size", "folder", "device", "start", "export", "seed", "clips")
+REPORT_STEPS = 10
+
+
+def main(arguments: Mapping[str, Any] | TrainConfig) -> int:
+    """Train, or go on where training stopped, and export; returns the exit code.
+
+    Raises:
+        UserError: options out of range, or other ones than the run in this folder began with.
+        MissingAsset: weights, autoencoder or text encoder are not there.
+    """
+    options = arguments if isinstance(arguments, TrainConfig) else TrainConfig(**arguments)
+    check(options)
+    recipe, config = recipe_of(options), network_of(options)
+    folder = Path(options.folder)
+    with contextlib.ExitStack() as stack:
+        world = stack.enter_context(distributed.processes(options.device))
+        if world.first:
+            _hold(stack, folder)
+        source = _source(options)
+        encoders = _encoders(options, config, world)
+        feed = Feed(
+            source,
+            BucketPlan(
+                source.sizes,
+                read_buckets(options.buckets or TRAINING_BUCKETS),
+                options.seed,
+                options.batches_per_step,
+                options.enlarge,
+            ),
+            config,
+            encoders,
+            recipe,
+            world,
+            Path(options.cache) if options.cache else None,
+        )
+        stack.callback(feed.close)
+        record = run_record(options, recipe, config, feed) if world.first else {}
+        done = world.from_first(distributed.checkpoints(folder / "checkpoints") if world.first else None)
+        if world.first:
+            agree(folder / RECORD, record, bool(done))
+        world.wait()
+        network = _network(options, config, recipe, world, fresh=not done)
+        schedule = Schedule(options.save_every, options.keep, options.tensorboard)
+        engine = Engine(network, recipe, feed, world, folder, schedule)
+        if done:
+            engine.resume(*done[-1])
+        if world.first:
+            count = sum(p.numel() for p in engine.trained.values())
+            _say(
+                f"training {count:,} parameters in {world.size} process(es) on {options.device}, "
+                f"steps {engine.step} to {recipe.steps}; log: {folder}/log.csv; Ctrl-C keeps the state"
+            )
+        _captions_ahead(source, encoders, world)
+        code = engine.run(_report)
+        if code == INTERRUPTED:
+            if world.first:
+                _say(f"stopped after step {engine.step}; the same command goes on")
+            return code
+        target = Path(options.export) if options.export else folder / "weights"
+        _export(engine, config, record, target)
+        return code
+
+
+def check(options: TrainConfig) -> None:
+    """Refuse options that cannot work, before anything is loaded.
+
+    Raises:
+        UserError: names the option, its value and what is allowed.
+    """
+    if options.model != "tora" or options.size not in SIZES:
+        raise UserError(
+            f"train: model={options.model} size={options.size}; allowed: model=tora size={'|'.join(SIZES)}"
+        )
+    plain = TrainConfig()
+    own = {f.name for f in fields(FullSizeOptions)} | set(SHARED)
+    for f in fields(TrainConfig):
+        if f.name not in own and getattr(options, f.name) != getattr(plain, f.name):
+            raise UserError(
+                f"train: {f.name}={getattr(options, f.name)} belongs to size=nano; size={options.size} is bounded by "
+                "stage_steps and spread by torchrun"
+            )
+    for name, allowed in (
+        ("device", ("cpu", "cuda")),
+        ("precision", distributed.PRECISIONS),
+        ("posterior", POSTERIORS),
+        ("fuser", sizes.FUSERS[1:]),
+        ("fuser_place", sizes.FUSER_PLACES),
+        ("compression", sizes.COMPRESSIONS),
+    ):
+        if getattr(options, name) not in allowed:
+            raise UserError(f"train: {name}={getattr(options, name)}; allowed: {', '.join(allowed)}")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("train: device=cuda, but this PyTorch sees no GPU; use device=cpu")
+    for name in ("save_every", "keep"):
+        if getattr(options, name) < 1:
+            raise UserError(f"train: {name}={getattr(options, name)}; allowed: at least 1")
+    for name in ("start", "vae", "text_encoder"):
+        if getattr(options, name) is None:
+            raise MissingAsset(
+                f"train: {name}= is missing; give the published weights ({importers.FETCH} gets them), or "
+                f"{name}={RANDOM} to try the training without"
+            )
+
+
+def recipe_of(options: TrainConfig) -> Recipe:
+    """Return the recipe that the options describe; raises UserError as `Recipe` does."""
+    chosen = {f.name: getattr(options, f.name) for f in fields(Recipe) if hasattr(options, f.name)}
+    masks = chosen.pop("frame_masks")
+    if len(options.stage_steps) != 2 or len(options.betas) != 2:
+        raise UserError(
+            f"train: stage_steps={options.stage_steps} betas={options.betas}; allowed: two numbers each"
+        )
+    chosen |= {"stage_steps": tuple(options.stage_steps), "betas": tuple(options.betas)}
+    return Recipe(**chosen) if masks is None else Recipe(**chosen, frame_masks=masks)
+
+
+def network_of(options: TrainConfig) -> STDiTConfig:
+    """Return the configuration of the network that the options describe."""
+    return sizes.SIZES[options.size](
+        fuser=options.fuser, fuser_place=options.fuser_place, compression=options.compression
+    )
+
+
+def _hold(stack: contextlib.ExitStack, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(lock.hold(folder))
+    except UserError as error:
+        raise UserError(
+            f"train: another run is working in folder={folder}; wait for it, or choose another: folder=PATH"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"train: folder={folder} cannot be made ({error.strerror}); choose another: folder=PATH"
+        ) from error
+
+
+def _source(options: TrainConfig) -> ClipSource:
+    if options.data == "shapes":
+        return ShapesClips(options.clips)
+    from toraeval.training.data.video_folder import CutRules, VideoFolder
+
+    cut = options.cut or {}
+    allowed = [f.name for f in fields(CutRules)]
+    for name in cut:
+        if name not in allowed:
+            raise UserError(unknown("option of cut", name, allowed))
+    folder = VideoFolder(
+        options.data, options.flow_estimator, CutRules(**cut), Path(options.folder) / "flow", **_raft(options)
+    )
+    if folder.skipped:
+        file, reason = folder.skipped[0]
+        _say(f"{len(folder.skipped)} videos left out, {len(folder)} used; the first: {file}: {reason}")
+    return folder
+
+
+def _raft(options: TrainConfig) -> dict[str, Any]:
+    if options.flow_estimator != "raft":
+        return {}
+    return {"weights": options.flow_weights, "device": options.device}
+
+
+def _encoders(options: TrainConfig, config: STDiTConfig, world: World) -> Encoders:
+    assert options.vae is not None  # `check` refuses that
+    assert options.text_encoder is not None
+    if options.vae == RANDOM:
+        vae, facts = random_vae(options.seed), {"vae": RANDOM, "seed": options.seed}
+    else:
+        vae = importers.load_vae(options.vae)
+        need_channels(vae, options.vae, config)
+        facts = {
+            "vae": world.from_first(weights_hash(options.vae, "tora autoencoder") if world.first else None)
+        }
+    captions: Captioner
+    clean: Callable[[str], str] = str
+    if options.text_encoder == RANDOM:
+        captions = RandomCaptions(config.caption_channels, config.model_max_length, world.device)
+    else:
+        from toraeval.models.tora.conditions.prompts import clean_caption
+
+        clean = clean_caption
+
+        cache = Path(options.folder) / "captions"
+        captions = T5Captions(
+            options.text_encoder,
+            config.model_max_length,
+            world.device,
+            options.precision,
+            cache,
+            width=config.caption_channels,
+        )
+    sample = options.posterior == "sample"
+    return Encoders(vae.to(world.device), facts, captions, clean, sample, options.precision)
+
+
+def _captions_ahead(source: ClipSource, encoders: Encoders, world: World) -> None:
+    """Compute the features of all captions in the first process, then give the encoder's memory back."""
+    if world.first:
+        encode_ahead(encoders.captions, map(encoders.clean, source.captions))
+    world.wait()
+
+
+def _network(
+    options: TrainConfig, config: STDiTConfig, recipe: Recipe, world: World, fresh: bool
+) -> GuidedNetwork:
+    """Build the sharded network; its values are those to start from if `fresh`, otherwise left to a checkpoint."""
+    with torch.device("meta"):
+        network = GuidedNetwork(Tora(config))
+    network.model.checkpointing = options.checkpointing
+    choose_trainable(network.model, recipe.trainable)
+    distributed.shard(network, world, options.precision)
+    state: Mapping[str, Tensor] | None = None
+    if fresh:
+        state = _start(options, config) if world.first else {}
+    distributed.fill(network.model, state, world)
+    return network
+
+
+def _start(options: TrainConfig, config: STDiTConfig) -> Mapping[str, Tensor]:
+    assert options.start is not None
+    torch.manual_seed(options.seed)
+    if options.start == RANDOM:
+        return Tora(config).state_dict()
+    return importers.load_stdit(options.start, config, motion=motion_start(options.start)).state_dict()
+
+
+def _export(engine: Engine, config: STDiTConfig, record: dict[str, Any], target: Path) -> None:
+    """Write the averaged weights as a folder that the generator and a later run read."""
+    model = dict(engine.network.model.state_dict())
+    state = distributed.gather({**model, **engine.average.values}, engine.world)
+    if engine.world.first:
+        card = model_card(record, engine, engine.folder / "log.csv")
+        importers.save_stdit(target, state, config, card, torch.float32)
+        _say(f"weights: {target}; use them with: python -m toraeval run model=tora model.weights={target}")
+    engine.world.wait()
+
+
+def _report(row: dict[str, Any]) -> None:
+    if row["step"] == 1 or row["step"] % REPORT_STEPS == 0:
+        _say(
+            f"step {row['step']} ({row['stage']}): loss {row['loss']:.4f}, {row['clips']} clips, {row['seconds']} s"
+        )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

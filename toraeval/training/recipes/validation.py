@@ -1,0 +1,217 @@
+"""The loss on validation scenes at fixed noise, one function for every embedded model.
+
+`python -m toraeval.training.recipes.validation model=tora` measures weights and writes one row per kind of clip.
+
+Half of the clips are fast: 17 frames in which an object travels its whole path. Half are slow: 17 frames out of clips
+of 65 and 129. All are whole pictures, all come from scenes of the validation split that no other choice rests on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from toraeval.models.tora.autoencoder.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder
+from toraeval.models.tora.conditions.caption_encoder import tokenise
+from toraeval.suites.shapes.render import SceneRenderer
+from toraeval.suites.shapes.suite import sample_scene
+from toraeval.training.data.batches import TOKEN, Batch
+from toraeval.training.data.excerpts import FRAMES, excerpt_starts
+from toraeval.training.data.shards import SIZE
+from toraeval.training.engine.command import run_command
+from toraeval.training.engine.objective import Objective
+from toraeval.training.engine.settings import TrainConfig
+from toraeval.training.engine.tables import write_rows
+from toraeval.training.recipes.learners import learner
+from toraeval.types import FloatArray, UserError
+
+FIRST_SCENE = 10_000  # the first scenes of the split choose steps and follow a run
+CLIPS = 32  # of each kind
+BATCH = 8
+KINDS = ("fast", "slow")
+SLOW_LENGTHS = (65, 129)
+
+
+@dataclass(frozen=True)
+class ValidationClips:
+    """Latents float16 (M, t, h, w, C), paths of each clip (N, 17, 2) in pixels, word numbers (M, L), kinds."""
+
+    video: Tensor
+    tracks: tuple[FloatArray, ...]
+    words: Tensor
+    kinds: tuple[str, ...]
+
+    @classmethod
+    @torch.no_grad()
+    def render(cls, vae: LinearPatchAutoencoder, count: int = CLIPS, world: int = 1) -> ValidationClips:
+        """Render and encode `count` clips of each kind of a version of the world."""
+        video, tracks, words, kinds = [], [], [], []
+        for k in range(len(KINDS) * count):
+            scene = sample_scene("validation", FIRST_SCENE + k, world)
+            slow = k >= count
+            frames = SLOW_LENGTHS[k % 2] if slow else FRAMES
+            starts = excerpt_starts(frames)
+            start = starts[k // 2 % len(starts)]
+            renderer = SceneRenderer(scene, frames, SIZE, SIZE)
+            pictures = np.stack([renderer.frame(t) for t in range(start, start + FRAMES)])
+            video.append(vae.encode(pictures).permute(1, 2, 3, 0).half())
+            tracks.append(renderer.tracks_NT2[:, start : start + FRAMES])
+            words.append(tokenise(scene.caption))
+            kinds.append(KINDS[slow])
+        return cls(torch.stack(video), tuple(tracks), torch.tensor(words), tuple(kinds))
+
+    def save(self, path: Path) -> None:
+        """Write the clips as one `.npz` file; paths are filled up with NaN."""
+        tracks = np.full((len(self.tracks), max(map(len, self.tracks)), FRAMES, 2), np.nan)
+        for row, paths in zip(tracks, self.tracks, strict=True):
+            row[: len(paths)] = paths
+        temporary = path.with_suffix(".tmp.npz")
+        np.savez(
+            temporary, video=self.video.numpy(), tracks=tracks, words=self.words.numpy(), kinds=self.kinds
+        )
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> ValidationClips:
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        try:
+            with np.load(path) as stored:
+                tracks = tuple(rows[np.isfinite(rows).all((1, 2))] for rows in stored["tracks"])
+                video, words = (torch.from_numpy(stored[name]) for name in ("video", "words"))
+                return cls(video, tracks, words, tuple(map(str, stored["kinds"])))
+        except (OSError, KeyError, ValueError) as error:
+            raise UserError(
+                f"validation clips: {path} cannot be read ({error}); remove it and run the same command again"
+            ) from error
+
+
+@torch.no_grad()
+def validation_loss(
+    model: nn.Module,
+    objective: Objective,
+    vae: LinearPatchAutoencoder,
+    clips: ValidationClips,
+    batches: Sequence[Batch] | None = None,
+) -> dict[str, float]:
+    """Return the mean loss of the fast clips, of the slow ones, and of all.
+
+    Noise and times depend on nothing but the place of a clip, so that every model and every state of it meets the
+    same ones. No caption is dropped.
+
+    Args:
+        model: a network that `objective.learner` built.
+        objective: the loss of training.
+        vae: the autoencoder of the latents.
+        clips: what to measure on.
+        batches: of these clips, if they are there already, see `held_out_batches`.
+    """
+    losses = []
+    for k, batch in enumerate(batches or held_out_batches(model, objective, vae, clips)):
+        generator = torch.Generator().manual_seed(k * BATCH)
+        losses.append(objective.losses(model, batch, generator, text_dropout=0.0).cpu())
+    each = torch.cat(losses).double()
+    found = {name: float(each[[k == name for k in clips.kinds]].mean()) for name in KINDS}
+    return {**found, "all": float(each.mean())}
+
+
+def held_out_batches(
+    model: nn.Module, objective: Objective, vae: LinearPatchAutoencoder, clips: ValidationClips
+) -> list[Batch]:
+    """Return the clips in batches with the motion input of a network, which does not depend on its weights."""
+    made, kind = [], objective.learner
+    whole = (clips.video.shape[2] // TOKEN, clips.video.shape[3] // TOKEN)
+    for begin in range(0, len(clips.video), BATCH):
+        part = slice(begin, begin + BATCH)
+        motion = None
+        if kind.motion_reader(model.config) is not None:
+            pairs = zip(clips.tracks[part], clips.video[part, 0], strict=True)
+            motion = torch.stack([kind.motion(model.config, vae, paths, first) for paths, first in pairs])
+        made.append(Batch(clips.video[part], motion, clips.words[part], FRAMES, None, whole))
+    return made
+
+
+@torch.no_grad()
+def sampled_errors(
+    model: nn.Module,
+    objective: Objective,
+    vae: LinearPatchAutoencoder,
+    clips: ValidationClips,
+    batches: Sequence[Batch] | None = None,
+) -> dict[str, float]:
+    """Return how far clips sampled in one step are from the true ones, grey levels against what decoding can give.
+
+    The rows of the autoencoder's basis are orthonormal, so the error of the pixels is that of the scaled latents.
+
+    Returns:
+        `object_one`, `object_several`: root mean square over the cells within 48 px of a path, of clips with one and
+        with several objects; `rest`: over all other cells of all clips. The first latent frame, given, is left out.
+    """
+    sums = {name: torch.zeros(2, dtype=torch.float64) for name in ("object_one", "object_several", "rest")}
+    for k, batch in enumerate(batches or held_out_batches(model, objective, vae, clips)):
+        made = objective.one_step(model, batch)[:, :, 1:]
+        truth = batch.video.permute(0, 4, 1, 2, 3)[:, :, 1:].float()
+        square = ((made - truth) * vae.scale.view(-1, 1, 1, 1)).square().sum(1) / vae.mean.numel()
+        for paths, error in zip(clips.tracks[k * BATCH : (k + 1) * BATCH], square, strict=True):
+            near = near_paths(paths, *error.shape[1:])
+            name = "object_one" if len(paths) == 1 else "object_several"
+            sums[name] += torch.tensor([float(error[near].sum()), float(near.sum())])
+            sums["rest"] += torch.tensor([float(error[~near].sum()), float((~near).sum())])
+    return {name: float((total / count.clamp_min(1)).sqrt()) for name, (total, count) in sums.items()}
+
+
+def near_paths(tracks_NT2: FloatArray, rows: int, columns: int, reach: float = 48.0) -> Tensor:
+    """Return bool (t - 1, rows, columns): the cells that lie within `reach` pixels of a path at some frame."""
+    points = torch.from_numpy(tracks_NT2[:, 1:]).float().unflatten(1, (-1, STRIDE_T))
+    edges = [torch.arange(n) * BLOCK for n in (columns, rows)]
+    x, y = ((e - points[..., k, None]).clamp_min(0) + (points[..., k, None] - e - BLOCK).clamp_min(0)
+            for k, e in enumerate(edges))  # fmt: skip
+    return ((x[..., None, :] ** 2 + y[..., :, None] ** 2) <= reach**2).any(2).any(0)
+
+
+@dataclass
+class Options:
+    """Options of the command.
+
+    Attributes:
+        model: an embedded model.
+        weights: its weights file, the shipped one if not given.
+        table: CSV to write, `docs/models/<model>_validation.csv` if not given.
+        clips: of each kind.
+    """
+
+    model: str = "tora"
+    weights: str | None = None
+    table: str | None = None
+    clips: int = CLIPS
+
+
+def measure(options: Options) -> None:
+    """Measure weights and write the table.
+
+    Raises:
+        UserError: an unknown model, no clips, or weights that do not load.
+    """
+    if options.clips < 1:
+        raise UserError(f"validation: clips={options.clips}; allowed: 1 and more")
+    torch.set_num_threads(1)
+    kind = learner(options.model)
+    model, vae = kind.load(Path(options.weights) if options.weights else kind.shipped())
+    objective = Objective(kind, vae, TrainConfig(model=options.model))
+    losses = validation_loss(model, objective, vae, ValidationClips.render(vae, options.clips))
+    counts = {name: options.clips for name in KINDS} | {"all": len(KINDS) * options.clips}
+    rows = [{"kind": name, "clips": counts[name], "loss": f"{loss:.5f}"} for name, loss in losses.items()]
+    write_rows(Path(options.table or f"docs/models/{options.model}_validation.csv"), rows)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(Options, measure, sys.argv[1:]))

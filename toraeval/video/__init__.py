@@ -1,0 +1,45 @@
+"""Video files: lossless for scoring, H.264 for viewing; the only importer of PyAV.
+
+A scored clip never passes through a lossy codec: `write_lossless` stores RGB with libx264rgb at quantiser 0
+in Matroska, and `read` gives back the same bytes. Files get their final name only when complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from toraeval.types import Video
+from toraeval.video.opening import require_bytes
+from toraeval.video.pictures import PICTURES, has_picture_suffix, read_picture
+from toraeval.video.reading import READER_VERSION, VideoFacts, VideoProbe, measure, probe, read
+from toraeval.video.suffixes import SUFFIXES, has_video_suffix
+from toraeval.video.writing import TEMPORARY, write_lossless, write_preview
+
+__all__ = [
+    "PICTURES",
+    "READER_VERSION",
+    "SUFFIXES",
+    "TEMPORARY",
+    "VideoFacts",
+    "VideoProbe",
+    "has_picture_suffix",
+    "has_video_suffix",
+    "measure",
+    "probe",
+    "read",
+    "read_picture",
+    "require_bytes",
+    "video_sha256",
+    "write_lossless",
+    "write_preview",
+]
+
+
+def video_sha256(video: Video) -> str:
+    """Return the SHA-256 of shape, rate and RGB bytes; it does not depend on memory layout or file format."""
+    digest = hashlib.sha256(f"{video.num_frames}x{video.height}x{video.width}@{float(video.fps)!r}".encode())
+    for frame in video.thwc:
+        digest.update(np.ascontiguousarray(frame).data)
+    return digest.hexdigest()
