@@ -68,7 +68,7 @@ def test_one_run_folder_is_enough_and_an_empty_one_refused(stored: Path, tmp_pat
 
 def test_documented_example_runs(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The code block below "All runs at once" in docs/results.md."""
-    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "results.md").read_text(encoding="utf-8")
     code = text.split("## All runs at once")[1].split("```python\n")[1].split("```")[0]
     monkeypatch.chdir(stored.parent)
     (stored.parent / "results").exists() or (stored.parent / "results").symlink_to(stored)

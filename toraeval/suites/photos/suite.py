@@ -93,7 +93,7 @@ class Photos:
             "path_families": sorted({o.family for s in scenes for o in s.objects}),
             "photographs": sorted({*GROUNDS[self.split], *CUT_OUTS[self.split]}),
             "hash": self.fingerprint()["hash"],
-            "licence": "CC0, public domain, CC BY 2.0 and 4.0: toraeval/suites/photographs/LICENSES.md",
+            "licence": "CC0, public domain, CC BY 2.0 and 4.0: toraeval/suites/photos/photographs/LICENSES.md",
         }
 
     def fingerprint(self) -> dict[str, Any]:
