@@ -77,18 +77,6 @@ class Trajectories:
     def num_frames(self) -> int:
         return int(self.tracks_NT2.shape[1])
 
-    def to_canvas(self, width: int, height: int) -> Trajectories:
-        """Return the same paths in the pixels of another canvas (the only way to rescale)."""
-        from toraeval import geometry
-
-        return geometry.to_canvas(self, width, height)
-
-    def to_frames(self, frames: int, rule: str = "index") -> Trajectories:
-        """Return the same paths resampled to `frames` moments; `rule` is `index` or `arc_length`."""
-        from toraeval import geometry
-
-        return geometry.resample(self, frames, rule)
-
 
 @dataclass(frozen=True)
 class Video:

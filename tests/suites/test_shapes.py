@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from toraeval import geometry
 from toraeval.models.tora.conditions.caption_encoder import SKIPPED, VOCABULARY
 from toraeval.suites.shapes.paths import FAMILIES, PATH_SAMPLES, sample_path
 from toraeval.suites.shapes.suite import _TEST_SET, Shapes, _scene_bytes
@@ -180,7 +181,7 @@ def test_another_size_is_the_same_scene() -> None:
         assert wide.trajectories.canvas == (384, 256)
         assert wide.first_frame_HWC is not None
         assert wide.first_frame_HWC.shape == (256, 384, 3)
-        expected = square.trajectories.to_canvas(384, 256)
+        expected = geometry.to_canvas(square.trajectories, 384, 256)
         np.testing.assert_allclose(wide.trajectories.tracks_NT2, expected.tracks_NT2, atol=1e-9)
         assert wide.prompt == square.prompt
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from toraeval import geometry
 from toraeval.trajectories import Clip, draw_paths, load, read_prompts
 from toraeval.types import UserError
 
@@ -28,7 +29,7 @@ def test_published_files_load_resample_and_draw(path: Path, data_dir: Path) -> N
         np.testing.assert_array_equal(trajectories.tracks_NT2[0], golden[f"{key}__{path.stem}"])
     assert trajectories.canvas == (256, 256)
     for frames in (16, 64, 128):
-        target = trajectories.to_frames(frames).to_canvas(512, 512)
+        target = geometry.to_canvas(geometry.resample(trajectories, frames), 512, 512)
         assert target.tracks_NT2.shape == (1, frames, 2)
         ends = (trajectories.tracks_NT2[0, [0, -1]] + 0.5) * 2 - 0.5
         np.testing.assert_allclose(target.tracks_NT2[0, [0, -1]], ends, atol=1e-9)

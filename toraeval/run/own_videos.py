@@ -175,7 +175,7 @@ def _case(
     else:  # the case fails; nothing can be said of its paths
         given = Trajectories(np.zeros((1, 2, 2)), np.ones((1, 2), dtype=bool), size)
     frames = video.frames if video else given.num_frames
-    target, how = _aligned(given.to_canvas(*size), frames, align)
+    target, how = _aligned(geometry.to_canvas(given, *size), frames, align)
     prompt = clip.paths.native.prompt if clip.paths.native else ""
     request = {"frames": target.num_frames, "height": size[1], "width": size[0], "align": align}
     reference, notes = None, []
@@ -236,4 +236,4 @@ def _aligned(given: Trajectories, frames: int, align: str) -> tuple[Trajectories
         return given, "exact"
     if align == "cut":
         return geometry.cut(given, min(frames, given.num_frames)), "cut"
-    return given.to_frames(frames), "resampled"
+    return geometry.resample(given, frames), "resampled"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from toraeval import geometry
 from toraeval.trajectories.checks import tiny
 from toraeval.trajectories.native import FORMAT, PIXELS, VERSION, NativeCase
 from toraeval.types import Trajectories, UserError
@@ -42,7 +43,7 @@ def _dump_case(case: NativeCase, folder: str | os.PathLike[str]) -> str:
         fields.append(f'"units": "{PIXELS}"')
     fields += _dump_paths(trajectories)
     if case.camera is not None:
-        camera = case.camera.to_canvas(*trajectories.canvas)
+        camera = geometry.to_canvas(case.camera, *trajectories.canvas)
         fields.append('"camera": {\n' + ",\n".join(_dump_paths(camera)) + "\n}")
     return ",\n".join(fields)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from toraeval import geometry
 from toraeval.inputs import text_files as textfiles
 from toraeval.trajectories import formats
 from toraeval.trajectories.checks import check_count, fail, read_text
@@ -73,7 +74,7 @@ def combine(parts: Sequence[Trajectories]) -> Trajectories:
         return parts[0]
     frames = max(part.num_frames for part in parts)
     check_count(parts[0].source, sum(part.num_objects for part in parts), frames)
-    same = [part.to_canvas(*parts[0].canvas).to_frames(frames) for part in parts]
+    same = [geometry.resample(geometry.to_canvas(part, *parts[0].canvas), frames) for part in parts]
     rates = {part.fps for part in parts if part.fps is not None}
     return Trajectories(
         tracks_NT2=np.concatenate([part.tracks_NT2 for part in same]),

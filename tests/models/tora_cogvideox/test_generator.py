@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toraeval import assets, registry
+from toraeval import assets, geometry, registry
 from toraeval.config import schema_of
 from toraeval.models.tora_cogvideox.generator import Options, ToraCogVideoX
 from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer
@@ -53,7 +53,7 @@ def small(frames: int = 8) -> Case:
         drawn,
         height=32,
         width=48,
-        trajectories=drawn.trajectories.to_canvas(48, 32),
+        trajectories=geometry.to_canvas(drawn.trajectories, 48, 32),
         first_frame_HWC=image,
     )
 

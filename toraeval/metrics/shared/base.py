@@ -65,13 +65,13 @@ def check_tracks(metric: str, case: Case, tracks: Tracks) -> None:
     if target.canvas != (case.width, case.height):
         raise UserError(
             f"{metric}: case {case.id} has its target on canvas {target.canvas}, but is scored at "
-            f"{(case.width, case.height)}; convert it with Trajectories.to_canvas(width, height)"
+            f"{(case.width, case.height)}; convert it with geometry.to_canvas"
         )
     shape = (target.num_objects, case.frames, 2)
     if target.tracks_NT2.shape != shape:
         raise UserError(
             f"{metric}: case {case.id} has target points {target.tracks_NT2.shape}, expected {shape} "
-            "(objects, frames, 2); resample it with Trajectories.to_frames(frames)"
+            "(objects, frames, 2); resample it with geometry.resample"
         )
     seen = np.asarray(tracks.tracks_NT2)
     if seen.shape != shape:

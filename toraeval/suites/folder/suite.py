@@ -158,9 +158,9 @@ class Folder:
         self, paths: Trajectories, frames: int, size: tuple[int, int], plan: geometry.CoverCrop | None
     ) -> tuple[Trajectories, str]:
         """Bring paths to a length and a (width, height) frame; also return what they lie on."""
-        paths, paths_on = paths.to_frames(frames, self.rule), "frame"
+        paths, paths_on = geometry.resample(paths, frames, self.rule), "frame"
         if plan is None:
-            paths = paths.to_canvas(*size)
+            paths = geometry.to_canvas(paths, *size)
         else:
             paths, paths_on = first_frame.place_paths(paths, plan)
         for index in np.flatnonzero(~paths.visible_NT[:, 0]):

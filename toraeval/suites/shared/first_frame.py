@@ -44,7 +44,7 @@ def place_paths(trajectories: Trajectories, plan: geometry.CoverCrop) -> tuple[T
     """
     canvas, size = trajectories.canvas, plan.source
     if abs(canvas[0] * size[1] / (canvas[1] * size[0]) - 1) > _SAME_ASPECT:
-        return trajectories.to_canvas(*plan.target), "frame"
+        return geometry.to_canvas(trajectories, *plan.target), "frame"
     tracks = plan.apply(geometry.scale_points(trajectories.tracks_NT2, canvas, size))
     visible = trajectories.visible_NT & geometry.inside_canvas(tracks, plan.target)
     moved = Trajectories(

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toraeval import geometry
 from toraeval.geometry import extend_points, native_frames
 from toraeval.models.tora.autoencoder.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder
 from toraeval.models.tora.conditions.compression import compress_flow
@@ -55,7 +56,7 @@ def all_tracks(case: Case, canvas: tuple[int, int] | None = None) -> FloatArray:
     """
     given = [case.trajectories] if case.camera is None else [case.trajectories, case.camera]
     if canvas is not None and canvas != (case.width, case.height):
-        given = [paths.to_canvas(*canvas) for paths in given]
+        given = [geometry.to_canvas(paths, *canvas) for paths in given]
     return np.concatenate([paths.tracks_NT2 for paths in given])
 
 
