@@ -33,6 +33,7 @@ VERBS: dict[str, Verb] = {
     "calibrate": Verb(
         "calibrate", "measure trackers on videos with exact tracks", "calibrate tracker=lucas_kanade"
     ),
+    "convert": Verb("convert", "path files from one format to another", "convert fox.json fox.txt"),
     "train": Verb("train", "train the embedded model, or go on", "train model=tora size=nano"),
 }
 

@@ -1,0 +1,102 @@
+"""Every format is written so that reading gives the paths again; what it cannot hold is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from toraeval.trajectories import Reading, read_paths
+from toraeval.trajectories.writing import WRITERS, Target, write_paths
+from toraeval.types import Trajectories, UserError
+
+CANVAS = (320, 200)
+EXACT = ("native", "numpy", "csv", "comfyui", "draganything")
+
+
+def made(objects: int = 2, moments: int = 17, hidden: bool = True, fps: float | None = 12.0) -> Trajectories:
+    draw = np.random.default_rng(objects * 100 + moments)
+    tracks = draw.uniform(30, 170, (objects, moments, 2))
+    visible = np.ones((objects, moments), dtype=bool)
+    if hidden:
+        visible[0, 5:8] = False
+    return Trajectories(tracks, visible, CANVAS, fps, "made", tuple("ab"[:objects]))
+
+
+def suffix(format: str) -> str:
+    return f"fox{WRITERS[format].suffix}"
+
+
+@pytest.mark.parametrize(
+    "format", sorted(set(WRITERS) - {"tora", "motionctrl", "ati", "mc_bench", "dragnuwa"})
+)
+def test_what_is_written_is_read_again(format, tmp_path):
+    paths = made()
+    written = write_paths(tmp_path / suffix(format), paths, Target(format, box=(20, 10)))
+    again = read_paths(written.files[0], Reading(CANVAS, format))
+    assert again.canvas == CANVAS
+    tolerance = 0 if format in EXACT else 1e-4
+    seen = again.visible_NT
+    np.testing.assert_allclose(again.tracks_NT2[seen], paths.tracks_NT2[seen], rtol=0, atol=tolerance)
+    if "visible" in WRITERS[format].holds:
+        np.testing.assert_array_equal(again.visible_NT, paths.visible_NT)
+    else:
+        assert again.visible_NT.all()
+        assert "3 hidden points are written as if they were visible" in written.notes
+
+
+def test_text_is_on_the_canvas_of_tora_one_file_an_object(tmp_path):
+    paths = made(hidden=False)
+    written = write_paths(tmp_path / "fox.txt", paths, Target("tora"))
+    assert [file.name for file in written.files] == ["fox.obj1.txt", "fox.obj2.txt"]
+    again = read_paths(written.files, Reading())
+    assert again.canvas == (256, 256)
+    np.testing.assert_allclose(again.to_canvas(*CANVAS).tracks_NT2, paths.tracks_NT2, atol=1e-9)
+    assert "moved from the 320x200 canvas to 256x256" in written.notes
+    assert any("the frame rate 12" in note and "names" in note for note in written.notes)
+    one = write_paths(tmp_path / "one.txt", made(1), Target("motionctrl"))
+    assert [file.name for file in one.files] == ["one.txt"]
+
+
+def test_ati_has_121_samples(tmp_path):
+    paths = made(hidden=False)
+    written = write_paths(tmp_path / "fox.pth", paths, Target("ati"))
+    again = read_paths(written.files[0], Reading(CANVAS))
+    assert again.num_frames == 121
+    np.testing.assert_allclose(again.tracks_NT2, paths.to_frames(121).tracks_NT2, atol=1e-3)
+    assert "17 moments brought to 121, evenly over the points" in written.notes
+    with pytest.raises(UserError, match="exactly 121"):
+        write_paths(tmp_path / "fox.pth", paths, Target("ati", frames=81))
+
+
+def test_mc_bench_holds_whole_pixels(tmp_path):
+    paths = made(moments=4, hidden=False)
+    written = write_paths(tmp_path / "meta_data.json", paths, Target("mc_bench"))
+    assert "coordinates rounded to whole pixels, up to half a pixel each" in written.notes
+    again = read_paths(written.files[0], Reading(CANVAS))
+    ends = [0, -1]
+    np.testing.assert_allclose(again.tracks_NT2[:, ends], paths.tracks_NT2[:, ends], atol=0.5)
+
+
+def test_size_and_moments_can_be_chosen(tmp_path):
+    paths = made(hidden=False)
+    written = write_paths(tmp_path / "fox.json", paths, Target("dragnuwa", canvas=(640, 400), frames=14))
+    again = read_paths(written.files[0], Reading((640, 400), "dragnuwa"))
+    np.testing.assert_allclose(
+        again.tracks_NT2, paths.to_canvas(640, 400).to_frames(14).tracks_NT2, atol=1e-9
+    )
+    assert "read it with canvas=[640,400]" in written.notes
+
+
+def test_boxes_are_asked_for_and_a_wrong_format_is_refused(tmp_path):
+    with pytest.raises(UserError, match="box=\\[64,48\\]"):
+        write_paths(tmp_path / "traj.npy", made(), Target("sgi2v"))
+    with pytest.raises(UserError, match=r"comfyu1.*comfyui"):
+        write_paths(tmp_path / "fox.json", made(), Target("comfyu1"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_with_commas_and_quotes_survive_csv(tmp_path):
+    paths = made(hidden=False, fps=None)
+    named = Trajectories(paths.tracks_NT2, paths.visible_NT, CANVAS, None, "made", ('a "red", fox', "b"))
+    written = write_paths(tmp_path / "fox.csv", named, Target("csv"))
+    assert read_paths(written.files[0], Reading(CANVAS)).names == named.names

@@ -1,0 +1,133 @@
+"""`convert`: path files from one format to another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from toraeval.cli.arguments import split, wants_help
+from toraeval.registry import unknown
+from toraeval.types import UserError
+
+HELP = """Convert path files between the formats of docs/trajectories.md; what the new one cannot hold is printed.
+
+  python -m toraeval convert fox.json fox.txt                       native to Tora's text (256x256 canvas)
+  python -m toraeval convert fox.txt fox.json canvas=[512,512]      any format to native
+  python -m toraeval convert fox.json fox.npz                       NumPy: exact, with visibility and canvas
+  python -m toraeval convert fox.json fox.pth                       ATI; to=wan_move, comfyui, dragnuwa, ... are others
+  python -m toraeval convert a.txt b.txt both.json                  two files, two objects of one case
+  python -m toraeval convert DIR OUT to=wan_move size=[832,480]     every case of a folder (layout of suite=folder)
+
+  to=FORMAT         by default from the suffix: .json native, .txt tora, .csv csv, .npz numpy, .pth ati, .pkl tapvid
+  size=[W,H]        canvas of the written coordinates; by default the format's own, else that of the paths
+  frames=N          number of points; by default as many as there are
+  box=[W,H]         size of the objects in pixels, for sgi2v
+  format= canvas= layout= units=   of the files that are read, as in score
+"""
+BY_SUFFIX = {
+    ".json": "native",
+    ".txt": "tora",
+    ".csv": "csv",
+    ".npz": "numpy",
+    ".pth": "ati",
+    ".pkl": "tapvid",
+}
+KEYS = {
+    "to": "", "size": "", "frames": "", "box": "", "format": "auto", "canvas": "", "layout": "auto", "units": "auto",
+}  # fmt: skip
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb and return its exit code."""
+    if wants_help(argv):
+        print(HELP)
+        return 0
+    words, values = split("convert", argv, KEYS)
+    if len(words) < 2:
+        raise UserError(
+            "convert: give the file to read and the file to write, e.g. python -m toraeval convert a.txt a.json"
+        )
+    from toraeval.trajectories import Reading, read_paths
+    from toraeval.trajectories.writing import WRITERS, Target, write_paths
+
+    *sources, out = (Path(word) for word in words)
+    to = values["to"] or BY_SUFFIX.get(out.suffix.lower(), "")
+    if to not in WRITERS:
+        seen = to or f"{out.name}, whose suffix does not say it"
+        raise UserError(unknown("format to write", seen, WRITERS) + "; give it as to=FORMAT")
+    target = Target(
+        to,
+        canvas=_pair("size", values["size"]),
+        frames=_whole("frames", values["frames"]),
+        box=_pair("box", values["box"]),
+    )
+    reading = Reading(_pair("canvas", values["canvas"]), values["format"], values["layout"], values["units"])
+    same = [source for source in sources if source.resolve() == out.resolve()]
+    if same:
+        raise UserError(f"convert: {out} is read and written; give another name for the result")
+    if any(source.is_dir() for source in sources):
+        return _folder(sources, out, reading, target)
+    _report("", write_paths(out, paths := read_paths(sources, reading), target), paths.notes)
+    return 0
+
+
+def _folder(sources: list[Path], out: Path, reading: Any, target: Any) -> int:
+    """Convert every case of a folder; prompts and pictures go along where the format holds them."""
+    from dataclasses import replace
+
+    from toraeval.store.keys import safe_id
+    from toraeval.suites.folder.scan import scan
+    from toraeval.trajectories import NativeCase, write_native
+    from toraeval.trajectories.writing import WRITERS, write_paths
+
+    if len(sources) > 1:
+        raise UserError(f"convert: {len(sources)} inputs with a folder among them; allowed: one folder")
+    entries = scan(sources[0], reading)
+    if target.format == "native" and out.suffix.lower() == ".json":
+        cases = [NativeCase(e.id, e.trajectories, e.prompt, e.picture, e.last, e.camera) for e in entries]
+        out.parent.mkdir(parents=True, exist_ok=True)
+        print(write_native(out, cases))
+        return 0
+    for entry in entries:
+        place = out / f"{safe_id(entry.id)}{WRITERS[target.format].suffix}"
+        written = write_paths(place, entry.trajectories, replace(target, prompt=entry.prompt))
+        beside = [
+            name for name, there in (("pictures", entry.picture), ("camera paths", entry.camera)) if there
+        ]
+        notes = (*entry.trajectories.notes, *(f"not held by {target.format}: {name}" for name in beside))
+        _report(f"{entry.id}: ", written, notes)
+    return 0
+
+
+def _report(name: str, written: Any, read: tuple[str, ...]) -> None:
+    for file in written.files:
+        print(file)
+    for note in (*read, *written.notes):
+        print(f"note: {name}{note}")
+
+
+def _pair(key: str, text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    try:
+        pair = json.loads(text)
+    except ValueError:
+        pair = None
+    if (
+        not isinstance(pair, list)
+        or len(pair) != 2
+        or any(type(side) is not int or side < 1 for side in pair)
+    ):
+        raise UserError(
+            f"convert: {key}={text}; allowed: two whole numbers in brackets, e.g. '{key}=[512,512]'"
+        )
+    return pair[0], pair[1]
+
+
+def _whole(key: str, text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or not 2 <= int(text) <= 65536:
+        raise UserError(f"convert: {key}={text}; allowed: whole numbers from 2 to 65536")
+    return int(text)
