@@ -27,7 +27,7 @@ def make(tracks: object, canvas: tuple[int, int] = (256, 256), visible: object =
 
 def test_canvas_keeps_borders_and_centre() -> None:
     corners = [[-0.5, -0.5], [255.5, 255.5], [127.5, 127.5], [0.0, 255.0]]
-    moved = make([corners]).to_canvas(512, 128)
+    moved = geometry.to_canvas(make([corners]), 512, 128)
     expected = [[-0.5, -0.5], [511.5, 127.5], [255.5, 63.5], [0.5, 127.25]]
     np.testing.assert_allclose(moved.tracks_NT2[0], expected, atol=1e-12)
     assert moved.canvas == (512, 128)
@@ -45,19 +45,19 @@ def test_canvas_agrees_with_where_an_image_resize_puts_a_pixel() -> None:
 
 @given(paths, sides, sides)
 def test_canvas_round_trip(tracks: np.ndarray, source: tuple[int, int], target: tuple[int, int]) -> None:
-    there = make(tracks, source).to_canvas(*target)
-    np.testing.assert_allclose(there.to_canvas(*source).tracks_NT2, tracks, atol=1e-8)
+    there = geometry.to_canvas(make(tracks, source), *target)
+    np.testing.assert_allclose(geometry.to_canvas(there, *source).tracks_NT2, tracks, atol=1e-8)
 
 
 @pytest.mark.parametrize("size", [(0, 4), (4, -1)])
 def test_canvas_refuses_empty(size: tuple[int, int]) -> None:
     with pytest.raises(UserError, match="canvas"):
-        make([[[0, 0], [1, 1]]]).to_canvas(*size)
+        geometry.to_canvas(make([[[0, 0], [1, 1]]]), *size)
 
 
 @given(paths, st.integers(2, 140), st.sampled_from(geometry.RESAMPLING_RULES))
 def test_resample_keeps_endpoints_exactly(tracks: np.ndarray, frames: int, rule: str) -> None:
-    resampled = make(tracks).to_frames(frames, rule)
+    resampled = geometry.resample(make(tracks), frames, rule)
     assert resampled.tracks_NT2.shape == (len(tracks), frames, 2)
     np.testing.assert_array_equal(resampled.tracks_NT2[:, 0], tracks[:, 0])
     np.testing.assert_array_equal(resampled.tracks_NT2[:, -1], tracks[:, -1])
@@ -69,35 +69,35 @@ def test_joint_translation_commutes_with_resampling(
 ) -> None:
     # Coordinates on a grid: a step far below a pixel would be lost in the sum and change the arc length.
     tracks, shift = np.round(tracks * 8) / 8, np.round(np.array([dx, dy]) * 8) / 8
-    before = make(tracks + shift).to_frames(frames, rule).tracks_NT2
-    after = make(tracks).to_frames(frames, rule).tracks_NT2 + shift
+    before = geometry.resample(make(tracks + shift), frames, rule).tracks_NT2
+    after = geometry.resample(make(tracks), frames, rule).tracks_NT2 + shift
     np.testing.assert_allclose(before, after, atol=1e-8)
 
 
 @given(paths, st.sampled_from(("index", "pchip")))
 def test_resample_to_own_length_changes_nothing(tracks: np.ndarray, rule: str) -> None:
-    same = make(tracks).to_frames(tracks.shape[1], rule)
+    same = geometry.resample(make(tracks), tracks.shape[1], rule)
     np.testing.assert_allclose(same.tracks_NT2, tracks, atol=1e-9)
 
 
 def test_index_rule_is_linear_over_the_point_index() -> None:
     path = make([[[0, 0], [10, 0], [10, 0], [40, 6]]])
     np.testing.assert_allclose(
-        path.to_frames(7).tracks_NT2[0],
+        geometry.resample(path, 7).tracks_NT2[0],
         [[0, 0], [5, 0], [10, 0], [10, 0], [10, 0], [25, 3], [40, 6]],
         atol=1e-12,
     )
 
 
 def test_arc_length_rule_has_constant_speed() -> None:
-    path = make([[[0, 0], [1, 0], [1, 0], [30, 0]]]).to_frames(11, "arc_length")
+    path = geometry.resample(make([[[0, 0], [1, 0], [1, 0], [30, 0]]]), 11, "arc_length")
     np.testing.assert_allclose(np.diff(path.tracks_NT2[0, :, 0]), 3.0, atol=1e-9)
 
 
 def test_one_geometry_at_every_length() -> None:
     corner = make([[[0, 0], [100, 0], [100, 100]]])
     for frames in (17, 65, 129):
-        x, y = corner.to_frames(frames).tracks_NT2[0].T
+        x, y = geometry.resample(corner, frames).tracks_NT2[0].T
         assert np.all((np.abs(y) < 1e-9) | (np.abs(x - 100) < 1e-9))
         assert (x.max(), y.max()) == (100, 100)
 
@@ -105,15 +105,17 @@ def test_one_geometry_at_every_length() -> None:
 def test_static_path_and_single_moment() -> None:
     still = make([[[3, 4], [3, 4], [3, 4]]])
     for rule in geometry.RESAMPLING_RULES:
-        np.testing.assert_array_equal(still.to_frames(5, rule).tracks_NT2[0], np.tile([3.0, 4.0], (5, 1)))
-    np.testing.assert_array_equal(make([[[1, 2], [5, 6]]]).to_frames(1).tracks_NT2[0], [[1, 2]])
-    np.testing.assert_array_equal(make([[[1, 2]]]).to_frames(3).tracks_NT2[0], [[1, 2]] * 3)
+        np.testing.assert_array_equal(
+            geometry.resample(still, 5, rule).tracks_NT2[0], np.tile([3.0, 4.0], (5, 1))
+        )
+    np.testing.assert_array_equal(geometry.resample(make([[[1, 2], [5, 6]]]), 1).tracks_NT2[0], [[1, 2]])
+    np.testing.assert_array_equal(geometry.resample(make([[[1, 2]]]), 3).tracks_NT2[0], [[1, 2]] * 3)
 
 
 def test_visibility_is_that_of_the_nearest_moment_earlier_on_ties() -> None:
     path = make([[[0, 0], [1, 0], [2, 0]]], visible=[[True, False, True]])
-    assert path.to_frames(5).visible_NT.tolist() == [[True, True, False, False, True]]
-    assert path.to_frames(9).visible_NT.tolist() == [[True] * 3 + [False] * 4 + [True] * 2]
+    assert geometry.resample(path, 5).visible_NT.tolist() == [[True, True, False, False, True]]
+    assert geometry.resample(path, 9).visible_NT.tolist() == [[True] * 3 + [False] * 4 + [True] * 2]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_visibility_is_that_of_the_nearest_moment_earlier_on_ties() -> None:
 )
 def test_resample_refuses(frames: int, rule: str, match: str) -> None:
     with pytest.raises(UserError, match=match):
-        make([[[0, 0], [1, 1]]]).to_frames(frames, rule)
+        geometry.resample(make([[[0, 0], [1, 1]]]), frames, rule)
 
 
 @given(paths, st.integers(1, 40))
