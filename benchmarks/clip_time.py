@@ -16,8 +16,8 @@ from pathlib import Path
 
 from benchmarks.machine import describe, peak_memory_gib, use_threads
 from toraeval import registry
-from toraeval import video as videoio
 from toraeval.types import Case
+from toraeval.video import write_lossless
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def time_clip(model: object, case: Case, path: Path) -> tuple[float, float]:
     begin = time.perf_counter()
     video = model.generate(case, 0)  # type: ignore[attr-defined]
     generated = time.perf_counter()
-    videoio.write_lossless(video, path)
+    write_lossless(video, path)
     return generated - begin, time.perf_counter() - generated
 
 

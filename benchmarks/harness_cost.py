@@ -28,11 +28,11 @@ from omegaconf import OmegaConf
 
 from benchmarks.machine import describe, peak_memory_gib
 from toraeval import config, registry
-from toraeval import video as videoio
 from toraeval.cli import overrides
 from toraeval.run import pipeline
 from toraeval.run.own_videos import plan_score
 from toraeval.run.plan import Plan
+from toraeval.video import read_video, write_lossless
 
 
 class Stopwatch:
@@ -89,7 +89,8 @@ def cost(tracker: str, frames: int, size: int, count: int) -> None:
             patches.enter_context(
                 mock.patch.object(type(plan.tracker), "track", bare.around(type(plan.tracker).track))
             )
-            patches.enter_context(mock.patch.object(videoio, "read", reading.around(videoio.read)))
+            for module in ("toraeval.models.precomputed", "toraeval.store.slot"):
+                patches.enter_context(mock.patch(f"{module}.read_video", reading.around(read_video)))
             for kind in {type(metric) for metric in plan.metrics.values()}:
                 patches.enter_context(mock.patch.object(kind, "score", scoring.around(kind.score)))
             start = time.process_time()
@@ -125,7 +126,7 @@ def write_clips(folder: Path, frames: int, size: int, count: int, copies: int = 
     (folder / "paths").mkdir()
     for case in registry.build("suite", {"name": "shapes"}).cases(frames, size, size, count):
         first = folder / "videos" / f"{case.id}_0.mkv"
-        videoio.write_lossless(case.reference().video, first)
+        write_lossless(case.reference().video, first)
         for copy in range(copies):
             name = f"{case.id}_{copy}"
             if copy:

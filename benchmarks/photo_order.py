@@ -22,12 +22,12 @@ import pandas as pd
 from tabulate import tabulate
 
 from benchmarks.machine import describe, use_threads
-from toraeval import video as videoio
 from toraeval.metrics.shared.frame_features import FrameFeatures, changes
 from toraeval.metrics.shared.frechet import bootstrap_interval, distance_of_sets
 from toraeval.store.sealed import write_text
 from toraeval.suites.photos.suite import Photos
 from toraeval.types import ByteArray, FloatArray, UserError
+from toraeval.video import VIDEO_SUFFIXES, read_video
 from toraeval.video.degradation import blur, noise
 
 FRAMES = 16
@@ -85,11 +85,11 @@ def windows(folder: Path, stride: int) -> Iterator[ByteArray]:
     Raises:
         UserError: no video there.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in videoio.SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
     if not files:
         raise UserError(f"videos={folder}: no video in this folder")
     for file in files:
-        frames = videoio.read(file).thwc
+        frames = read_video(file).thwc
         scale = SIDE / min(frames.shape[1:3])
         size = (round(frames.shape[2] * scale), round(frames.shape[1] * scale))
         small = np.stack(

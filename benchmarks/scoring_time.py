@@ -24,9 +24,9 @@ from tabulate import tabulate
 from benchmarks.machine import describe, peak_memory_gib, use_threads
 from benchmarks.sanity import build
 from toraeval import registry
-from toraeval import video as videoio
 from toraeval.metrics.shared.reference import share_reference
 from toraeval.types import Case, MissingAsset
+from toraeval.video import read_video, write_lossless
 
 STAGES = ("read_s", "track_s", "reference_s")
 
@@ -76,7 +76,7 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         for case in registry.build("suite", {"name": suite}).cases(frames, size, size, clips):
             file = Path(folder) / f"{case.id}.mkv"
-            videoio.write_lossless(case.reference().video, file)
+            write_lossless(case.reference().video, file)
             yield _one_clip(case, file, tracker, metrics)
             file.unlink()
 
@@ -90,7 +90,7 @@ def _one_clip(case: Case, file: Path, tracker: Any, metrics: Mapping[str, Any]) 
         now = time.perf_counter()
         seconds[name], start = now - start, now
 
-    video = videoio.read(file)
+    video = read_video(file)
     lap("read_s")
     tracks = tracker.track(video, case.trajectories.tracks_NT2[:, 0])
     lap("track_s")

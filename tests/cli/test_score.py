@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.fake_parts import draw
-from toraeval import video as videoio
 from toraeval.types import Video
+from toraeval.video import write_lossless
 
 pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
 
@@ -21,7 +21,7 @@ Cli = Callable[..., Any]
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     track = np.stack([np.linspace(10, 40, 6).round(), np.full(6, 20.0)], axis=-1)
-    videoio.write_lossless(Video.from_thwc(draw(track), 10.0), tmp_path / "clip.mkv")
+    write_lossless(Video.from_thwc(draw(track), 10.0), tmp_path / "clip.mkv")
     np.savez(tmp_path / "clip.npz", tracks=track[None])
     return tmp_path / "clip.mkv"
 

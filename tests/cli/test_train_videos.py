@@ -13,11 +13,11 @@ import torch
 from safetensors import safe_open
 
 from tests.models.tora.full_size import picture, write_t5, write_vae
-from toraeval import video as videoio
 from toraeval.models.tora.checkpoints.importers import load_stdit
 from toraeval.training.data.flow_estimation import FlowCache
 from toraeval.training.engine import log
 from toraeval.types import Video
+from toraeval.video import write_lossless
 
 Cli = Callable[..., Any]
 FRAMES, HEIGHT, WIDTH = 12, 48, 72
@@ -39,7 +39,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     monkeypatch.setenv("TORAEVAL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "data" / "labels").mkdir(parents=True)
     for seed, (name, caption) in enumerate(CAPTIONS.items()):
-        videoio.write_lossless(moving(seed), tmp_path / "data" / "videos" / f"{name}.mkv")
+        write_lossless(moving(seed), tmp_path / "data" / "videos" / f"{name}.mkv")
         (tmp_path / "data" / "labels" / f"{name}.txt").write_text(caption + "\n")
     return (
         "model=tora", "size=tiny", "start=random", "precision=fp32", "seed=3", "lr=1e-3", "warmup_steps=1",

@@ -13,12 +13,12 @@ import pytest
 
 from tests.fake_parts import draw
 from toraeval import registry
-from toraeval import video as videoio
 from toraeval.report.collect import collect
 from toraeval.report.compare import find_pairs
 from toraeval.run import pipeline
 from toraeval.run.own_videos import plan_score
 from toraeval.types import UserError, Video
+from toraeval.video import write_lossless
 
 PATH_T2 = np.stack([np.linspace(10, 40, 8), np.linspace(12, 40, 8)], axis=-1)
 
@@ -36,7 +36,7 @@ def score(tmp_path: Path, label: str, frames: int = 8, step: int = 1) -> Path:
     folder = tmp_path / label
     folder.mkdir()
     pictures = draw(PATH_T2[:frames])[:, ::step, ::step]
-    videoio.write_lossless(Video.from_thwc(pictures, 8.0), folder / "walk.mkv")
+    write_lossless(Video.from_thwc(pictures, 8.0), folder / "walk.mkv")
     paths = tmp_path / "walk.json"
     case = {"id": "walk", "canvas": [64, 64], "points": [PATH_T2.tolist()]}
     paths.write_text(json.dumps({"format": "toraeval-trajectories", "version": 1, "cases": [case]}))

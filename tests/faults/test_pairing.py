@@ -16,7 +16,6 @@ from PIL import Image
 
 from tests.fake_parts import FakeSuite, FakeTracker, config, draw
 from toraeval import registry
-from toraeval import video as videoio
 from toraeval.cli.output import metrics_without_value, unscored_lines
 from toraeval.cli.score import with_reference_metrics
 from toraeval.config import default_metrics
@@ -25,6 +24,7 @@ from toraeval.run import pipeline
 from toraeval.run.own_videos import plan_score
 from toraeval.run.plan import plan_run
 from toraeval.types import UserError, Video
+from toraeval.video import write_lossless
 
 SIDE, FRAMES = 64, 6
 
@@ -45,7 +45,7 @@ def track(row: float) -> np.ndarray:
 def clip(path: Path, row: float = 20.0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     made = path.with_suffix(".mkv")
-    videoio.write_lossless(Video.from_thwc(draw(track(row), SIDE), 8.0), made)
+    write_lossless(Video.from_thwc(draw(track(row), SIDE), 8.0), made)
     return made.rename(path)
 
 
@@ -194,9 +194,7 @@ def test_references_give_what_compares_clips(tmp_path: Path, capsys: pytest.Capt
         clip(tmp_path / "v" / f"{name}.mkv", row)
         clip(tmp_path / "real" / f"{name.upper()}.mkv", row)
         paths(tmp_path / "t" / f"{name}.npy", row)
-    videoio.write_lossless(
-        Video.from_thwc(np.zeros((3, 64, 64, 3), np.uint8), 8.0), tmp_path / "real" / "c.mkv"
-    )
+    write_lossless(Video.from_thwc(np.zeros((3, 64, 64, 3), np.uint8), 8.0), tmp_path / "real" / "c.mkv")
     metrics = {name: {"name": name} for name in ("psnr", "ssim", "fvd")}
     report = score(tmp_path, references=str(tmp_path / "real"), metrics=metrics)
     rows = report.result.cases.set_index("case")

@@ -20,7 +20,7 @@ import pytest
 from toraeval.run.own_videos import plan_score
 from toraeval.suites.folder.suite import Folder
 from toraeval.trajectories import Clip, load
-from toraeval.trajectories.formats import SUFFIXES
+from toraeval.trajectories.formats import PATH_SUFFIXES
 from toraeval.types import UserError
 
 CLIP = Clip((192, 128), 16, "a")
@@ -74,7 +74,7 @@ def mutations(data: bytes, draws: random.Random) -> bytes:
 
 def test_no_mutation_of_any_format_is_a_traceback(paths: Path, tmp_path: Path) -> None:
     draws = random.Random(0)
-    files = [file for file in sorted(paths.rglob("*")) if file.suffix in SUFFIXES]
+    files = [file for file in sorted(paths.rglob("*")) if file.suffix in PATH_SUFFIXES]
     assert len(files) > 30
     read, told = 0, []
     for file in files:
@@ -222,7 +222,7 @@ def test_json_that_is_not_a_path(tmp_path: Path, text: str) -> None:
     refused(tmp_path / "a.json")
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", PATH_SUFFIXES)
 def test_names_that_are_no_files(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"folder{suffix}").mkdir()
     (tmp_path / f"empty{suffix}").touch()

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toraeval import video as videoio
 from toraeval.inputs.picture_folder import picture_files, read_pictures
 from toraeval.suites.shared import first_frame
 from toraeval.types import UserError
+from toraeval.video import read_picture
 
 RAMP = np.linspace(0, 65535, 32 * 24).round().astype(np.uint16).reshape(24, 32)
 
@@ -28,7 +28,7 @@ def test_sixteen_bits_of_grey_keep_their_values(tmp_path: Path, suffix: str) -> 
     path = tmp_path / f"a{suffix}"
     Image.fromarray(RAMP).save(path)
     expected = np.repeat(eight(RAMP)[..., None], 3, axis=2)
-    np.testing.assert_array_equal(videoio.read_picture(path), expected)
+    np.testing.assert_array_equal(read_picture(path), expected)
     np.testing.assert_array_equal(np.asarray(first_frame.open_picture(path)), expected)
 
 
@@ -36,28 +36,28 @@ def test_sixteen_bits_of_grey_keep_their_values(tmp_path: Path, suffix: str) -> 
 def test_sixteen_bits_of_colour_are_rounded_not_cut(tmp_path: Path, suffix: str) -> None:
     colours = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1]], axis=2)
     cv2.imwrite(str(tmp_path / f"a{suffix}"), np.ascontiguousarray(colours[..., ::-1]))
-    np.testing.assert_array_equal(videoio.read_picture(tmp_path / f"a{suffix}"), eight(colours))
+    np.testing.assert_array_equal(read_picture(tmp_path / f"a{suffix}"), eight(colours))
 
 
 def test_sixteen_bits_with_transparency(tmp_path: Path) -> None:
     alpha = np.full_like(RAMP, 65535)
     alpha[:, :16] = 0
     cv2.imwrite(str(tmp_path / "a.png"), np.stack([RAMP, RAMP, RAMP, alpha], axis=2))
-    found = videoio.read_picture(tmp_path / "a.png")
+    found = read_picture(tmp_path / "a.png")
     assert (found[:, :16] == 255).all()
     np.testing.assert_array_equal(found[:, 16:, 0], eight(RAMP[:, 16:]))
     with pytest.raises(UserError, match="transparent"):
-        videoio.read_picture(tmp_path / "a.png", transparent=False)
+        read_picture(tmp_path / "a.png", transparent=False)
 
 
 def test_floating_point_is_nought_to_one_or_refused(tmp_path: Path) -> None:
     values = (RAMP / 65535).astype(np.float32)
     Image.fromarray(values).save(tmp_path / "a.tiff")
-    np.testing.assert_array_equal(videoio.read_picture(tmp_path / "a.tiff")[..., 1], np.round(values * 255))
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.tiff")[..., 1], np.round(values * 255))
     for factor, shown in ((255.0, "0 to 255"), (float("nan"), "nan"), (-1.0, "-1 to")):
         Image.fromarray(values * np.float32(factor)).save(tmp_path / "b.tiff")
         with pytest.raises(UserError, match=f"floating-point values from .*{shown}.*allowed are 0 to 1"):
-            videoio.read_picture(tmp_path / "b.tiff")
+            read_picture(tmp_path / "b.tiff")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -77,11 +77,11 @@ def test_exif_turns_every_kind_of_picture(tmp_path: Path, orientation: int) -> N
     exif[0x0112] = orientation
     (tmp_path / "clip").mkdir()
     stored.save(tmp_path / "clip" / "0000.png", exif=exif)
-    np.testing.assert_array_equal(videoio.read_picture(tmp_path / "clip" / "0000.png"), upright)
+    np.testing.assert_array_equal(read_picture(tmp_path / "clip" / "0000.png"), upright)
     np.testing.assert_array_equal(read_pictures(tmp_path / "clip", 8.0).thwc[0], upright)
     grey = Image.fromarray(np.asarray(stored)[..., 0].astype(np.uint16) * 257)
     grey.save(tmp_path / "grey.png", exif=exif)
-    np.testing.assert_array_equal(videoio.read_picture(tmp_path / "grey.png"), upright)
+    np.testing.assert_array_equal(read_picture(tmp_path / "grey.png"), upright)
 
 
 def test_a_small_file_that_promises_a_huge_picture(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_small_file_that_promises_a_huge_picture(tmp_path: Path) -> None:
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     )
     with pytest.raises(UserError, match=r"0\.png: ") as caught:
-        videoio.read_picture(path)
+        read_picture(path)
     assert "\n" not in str(caught.value)
 
 
@@ -111,4 +111,4 @@ def test_a_moving_picture_is_no_first_frame(tmp_path: Path) -> None:
     pictures = [Image.new("RGB", (32, 24), (k, 0, 0)) for k in (0, 90)]
     pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:], duration=100)
     with pytest.raises(UserError, match="holds 2 pictures; allowed is one"):
-        videoio.read_picture(tmp_path / "a.webp")
+        read_picture(tmp_path / "a.webp")

@@ -8,11 +8,11 @@ import av
 import numpy as np
 import pytest
 
-from toraeval import video as videoio
 from toraeval.inputs import own_paths
 from toraeval.inputs.pairing import named_in
 from toraeval.trajectories import load
 from toraeval.types import UserError
+from toraeval.video import measure_video, read_video
 
 
 def encoded(path: Path, codec: str, rate: int) -> bytes:
@@ -30,12 +30,12 @@ def encoded(path: Path, codec: str, rate: int) -> bytes:
 def test_packets_lost_in_the_middle_are_damage(tmp_path: Path, name: str, codec: str, rate: int) -> None:
     path = tmp_path / name
     data = bytearray(encoded(path, codec, rate))
-    assert videoio.measure(path).frames == 16
+    assert measure_video(path).frames == 16
     start, end = int(len(data) * 0.5), int(len(data) * 0.7)
     data[start:end] = bytes(end - start)
     path.write_bytes(data)
     with pytest.raises(UserError, match=r"damaged|cut off"):
-        videoio.measure(path)
+        measure_video(path)
 
 
 @pytest.mark.parametrize("name", ["cat_traj", "Cat-path", "my cat"])
@@ -65,6 +65,6 @@ def test_a_stream_that_states_no_length_is_said_to_state_none(tmp_path: Path, da
             if packet.dts is not None:
                 packet.stream = stream
                 made.mux(packet)
-    video = videoio.read(tmp_path / "a.ts")
+    video = read_video(tmp_path / "a.ts")
     assert video.num_frames == 16
     assert any("mpegts states no length" in note for note in video.info["reading"])

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toraeval import video as videoio
 from toraeval.types import UserError, Video
+from toraeval.video import has_video_suffix, measure_video, read_video, write_lossless
 
 DATA = Path(__file__).parents[1] / "data" / "faults" / "video"
 
@@ -46,11 +46,11 @@ def animated(path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["cutmkv.mkv", "cutwebm.webm", "cutfrag.mp4", "flip_hevc.mp4"])
 def test_a_damaged_file_is_refused_or_marked(name: str) -> None:
-    for function in (videoio.read, videoio.measure):
+    for function in (read_video, measure_video):
         with pytest.raises(UserError, match=rf"{name}: .*allow_damaged=true") as caught:
             function(DATA / name)
         assert "\n" not in str(caught.value)
-    video = videoio.read(DATA / name, allow_damaged=True)
+    video = read_video(DATA / name, allow_damaged=True)
     assert 0 < video.num_frames < 16
     assert video.info["reading"][0].startswith(f"DAMAGED FILE, {video.num_frames} frames taken")
 
@@ -85,7 +85,7 @@ def test_sound_files_read_and_cut_ones_never_pass(
     tmp_path: Path, name: str, codec: str, pixels: str, options: dict[str, str]
 ) -> None:
     whole = encode(tmp_path / name, codec, pixels, None, **options)
-    assert videoio.read(whole).num_frames == 12
+    assert read_video(whole).num_frames == 12
     _never_shorter(whole)
 
 
@@ -95,16 +95,16 @@ def test_sound_pictures_in_motion_read_and_cut_ones_never_pass(tmp_path: Path, n
         whole = encode(tmp_path / name, "rawvideo", "yuv420p", "yuv4mpegpipe")
     else:
         whole = animated(tmp_path / name)
-    assert videoio.measure(whole).frames == 12
+    assert measure_video(whole).frames == 12
     _never_shorter(whole)
 
 
 def _never_shorter(whole: Path) -> None:
-    data, clip = whole.read_bytes(), videoio.read(whole)
+    data, clip = whole.read_bytes(), read_video(whole)
     for part in (0.2, 0.45, 0.7, 0.9, 0.97):
         whole.write_bytes(data[: int(len(data) * part)])
         try:
-            found = videoio.read(whole)
+            found = read_video(whole)
         except UserError as error:
             assert "\n" not in str(error)  # noqa: PT017
         else:  # what was cut off held no picture
@@ -114,7 +114,7 @@ def _never_shorter(whole: Path) -> None:
 def test_sums_find_a_single_bit(tmp_path: Path) -> None:
     frames = moving()
     for path in (
-        videoio.write_lossless(Video.from_thwc(frames, 8.0), tmp_path / "a.mkv"),
+        write_lossless(Video.from_thwc(frames, 8.0), tmp_path / "a.mkv"),
         animated(tmp_path / "a.apng"),
         encode(tmp_path / "a.ogv", "libvpx", "yuv420p"),
     ):
@@ -122,17 +122,17 @@ def test_sums_find_a_single_bit(tmp_path: Path) -> None:
         data[len(data) * 2 // 3] ^= 4
         path.write_bytes(data)
         with pytest.raises(UserError, match="damaged"):
-            videoio.read(path)
+            read_video(path)
 
 
 def test_a_gif_without_its_trailer(tmp_path: Path) -> None:
     path = animated(tmp_path / "a.gif")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match="its trailer is missing"):
-        videoio.read(path)
+        read_video(path)
 
 
 def test_a_suffix_in_capitals_is_a_video(tmp_path: Path) -> None:
     shutil.copy(DATA / "still_moving.webp", tmp_path / "A.WEBP")
-    assert videoio.has_video_suffix(tmp_path / "A.WEBP")
-    assert videoio.read(tmp_path / "A.WEBP").num_frames == 16
+    assert has_video_suffix(tmp_path / "A.WEBP")
+    assert read_video(tmp_path / "A.WEBP").num_frames == 16

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toraeval import video as videoio
 from toraeval.types import UserError, Video
+from toraeval.video import colours, measure_video, opening, probe_video, read_video
 from toraeval.video.display import Display, UnsupportedMatrixError, from_matrix
 
 DATA = Path(__file__).parents[1] / "data" / "faults" / "video"
@@ -25,8 +25,8 @@ def psnr(a: Video, b: Video) -> float:
 
 
 def test_colours_of_subsampled_files_lie_where_they_were() -> None:
-    exact = videoio.read(DATA / "rgb_lossless.mkv")
-    found = videoio.read(DATA / "h264_420_crf0.mp4")
+    exact = read_video(DATA / "rgb_lossless.mkv")
+    found = read_video(DATA / "h264_420_crf0.mp4")
     assert psnr(exact, found) > 38.2  # 36.96 with one chroma sample for two pixels
     assert (
         np.abs((found.thwc.astype(float) - exact.thwc).mean(axis=(0, 1, 2))).max() < 0.3
@@ -44,7 +44,7 @@ def test_matrix_and_range_are_those_of_the_file(pixels: str, matrix: int, red: f
             kind: Any = np.uint16 if deep > 1 else np.uint8
             plane.update(np.full(plane.buffer_size // np.dtype(kind).itemsize, value * deep, kind).tobytes())
         frame.colorspace, frame.color_range = matrix, 2 if full else 1
-        picture, _ = videoio.colours.to_rgb(frame)
+        picture, _ = colours.to_rgb(frame)
         luma = y if full else (y - 16) * 255 / 219
         cb, cr = ((c - 128) * (1 if full else 255 / 224) for c in (u, v))
         r, b = luma + 2 * (1 - red) * cr, luma + 2 * (1 - blue) * cb
@@ -53,10 +53,10 @@ def test_matrix_and_range_are_those_of_the_file(pixels: str, matrix: int, red: f
 
 
 def test_a_mirror_is_a_mirror_and_no_turn() -> None:
-    mirrored = videoio.read(DATA / "mirror.mp4")
+    mirrored = read_video(DATA / "mirror.mp4")
     assert mirrored.info["reading"] == ["mirrored left to right, as the file asks"]
     assert "rotation_deg" not in mirrored.info
-    assert psnr(mirrored, videoio.read(DATA / "rgb_lossless.mkv")) > 30
+    assert psnr(mirrored, read_video(DATA / "rgb_lossless.mkv")) > 30
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -93,21 +93,21 @@ def test_an_odd_angle_is_refused(tmp_path: Path) -> None:
             container.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
         container.mux(stream.encode(None))
     with pytest.raises(UserError, match=r"30\.0 degrees; allowed are multiples of 90"):
-        videoio.read(tmp_path / "a.mp4")
+        read_video(tmp_path / "a.mp4")
 
 
 def test_the_best_stream_is_read_and_named() -> None:
-    video = videoio.read(DATA / "thumbtrack.mp4")
+    video = read_video(DATA / "thumbtrack.mp4")
     assert (video.num_frames, video.width, video.height) == (16, 192, 128)
     assert video.info["reading"] == ["stream 1 of 2 video streams"]
 
 
 def test_a_held_picture_is_repeated() -> None:
-    video = videoio.read(DATA / "pil_merged.gif")
+    video = read_video(DATA / "pil_merged.gif")
     assert video.num_frames == 16
     assert (video.thwc[:6] == video.thwc[0]).all()
     assert "5 frames added" in video.info["reading"][0]
-    assert videoio.measure(DATA / "pil_merged.gif").frames == 16
+    assert measure_video(DATA / "pil_merged.gif").frames == 16
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".apng"])
@@ -119,7 +119,7 @@ def test_delays_in_whole_units(tmp_path: Path, suffix: str, delays: list[int]) -
     )
     path = tmp_path / f"a{suffix}"
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=delays, **more)
-    video = videoio.read(path)
+    video = read_video(path)
     assert (video.num_frames, video.fps) == (sum(delays) // 100, pytest.approx(10))
     assert video.info["variable_frame_rate"] is False
 
@@ -129,7 +129,7 @@ def test_uneven_delays_are_announced(tmp_path: Path) -> None:
     pictures[0].save(
         tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=[100, 150, 100, 130]
     )
-    video = videoio.read(tmp_path / "a.gif")
+    video = read_video(tmp_path / "a.gif")
     assert video.info["variable_frame_rate"] is True
     assert "variable frame rate" in video.info["reading"][0]
 
@@ -145,7 +145,7 @@ def test_no_text_makes_another_file_be_read(tmp_path: Path, text: str, name: str
     shutil.copy(DATA / "rgb_lossless.mkv", tmp_path / "b.mkv")
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match="not a readable video"):
-        videoio.read(tmp_path / name)
+        read_video(tmp_path / name)
 
 
 def test_a_path_is_never_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,8 +159,8 @@ def test_a_path_is_never_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for name in names:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(DATA / "rgb_lossless.mkv", name)
-            assert videoio.read(name).num_frames == 16
-            assert videoio.probe(name).width == 192
+            assert read_video(name).num_frames == 16
+            assert probe_video(name).width == 192
         with pytest.raises(TimeoutError):
             server.accept()
 
@@ -168,22 +168,22 @@ def test_a_path_is_never_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_names_that_are_no_paths() -> None:
     for name in ("a" * 5000 + ".mp4", "a\0b.mp4"):
         with pytest.raises(UserError, match="no such video file"):
-            videoio.read(name)
+            read_video(name)
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mkv")
     shutil.copy(DATA / "rgb_lossless.mkv", path)
-    assert videoio.read(path).num_frames == 16
+    assert read_video(path).num_frames == 16
 
 
 def test_promised_sizes_are_checked_before_memory_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(videoio.opening, "MAX_CLIP_BYTES", 10 * 192 * 128 * 3)
+    monkeypatch.setattr(opening, "MAX_CLIP_BYTES", 10 * 192 * 128 * 3)
     with pytest.raises(UserError, match=r"frames of 192x128 take .* allowed are"):
-        videoio.read(DATA / "rgb_lossless.mkv")
-    monkeypatch.setattr(videoio.opening, "MAX_PIXELS", 100 * 100)
-    for function in (videoio.read, videoio.measure, videoio.probe):
+        read_video(DATA / "rgb_lossless.mkv")
+    monkeypatch.setattr(opening, "MAX_PIXELS", 100 * 100)
+    for function in (read_video, measure_video, probe_video):
         with pytest.raises(UserError, match="192x128; allowed are"):
             function(DATA / "rgb_lossless.mkv")

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from tests.fake_parts import FakeSuite, draw
-from toraeval import video as videoio
 from toraeval.models.precomputed import Precomputed
 from toraeval.types import UserError, Video
+from toraeval.video import write_lossless
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def clips(tmp_path: Path) -> Path:
 
 def write(path: Path, frames: int, side: int) -> Path:
     track = np.stack([np.linspace(10, 40, frames), np.full(frames, 20.0)], axis=-1)
-    videoio.write_lossless(Video.from_thwc(draw(track, side), 12.0), path)
+    write_lossless(Video.from_thwc(draw(track, side), 12.0), path)
     return path
 
 

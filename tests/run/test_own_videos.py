@@ -10,10 +10,10 @@ import pytest
 
 from tests.fake_parts import FakeTracker, config, draw
 from toraeval import registry
-from toraeval import video as videoio
 from toraeval.run import pipeline
 from toraeval.run.own_videos import plan_score
 from toraeval.types import UserError, Video
+from toraeval.video import write_lossless
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def own(tmp_path: Path) -> Path:
     (tmp_path / "paths").mkdir()
     for name, frames, side in (("walk", 6, 64), ("run", 9, 96), ("jump", 7, 64)):
         track = np.stack([np.linspace(10, 40, frames).round(), np.full(frames, 20.0)], axis=-1)
-        videoio.write_lossless(Video.from_thwc(draw(track, side), 10.0), tmp_path / "videos" / f"{name}.mkv")
+        write_lossless(Video.from_thwc(draw(track, side), 10.0), tmp_path / "videos" / f"{name}.mkv")
         scale = 255 / (side - 1)
         lines = [f"{x * scale:.6f},{y * scale:.6f}" for x, y in track]
         (tmp_path / "paths" / f"{name}.txt").write_text("\n".join(lines))
@@ -65,7 +65,7 @@ def test_own_videos_keep_their_length_size_and_rate(own: Path) -> None:
 def test_a_replaced_video_is_scored_again_and_no_other(own: Path) -> None:
     score(own)
     track = np.full((6, 2), 20.0)
-    videoio.write_lossless(Video.from_thwc(draw(track), 10.0), own / "videos" / "walk.mkv")
+    write_lossless(Video.from_thwc(draw(track), 10.0), own / "videos" / "walk.mkv")
     assert [outcome.sample for outcome in score(own).outcomes] == ["walk"]
 
 

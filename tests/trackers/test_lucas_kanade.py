@@ -223,12 +223,12 @@ def test_queries_are_checked() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["cat.mp4", "paragliding.mp4", "bear.mp4"])
 def test_real_clips_agree_with_their_stored_tracks(name: str) -> None:
-    from toraeval import video as videoio
+    from toraeval.video import read_video
 
     folder = Path(str(REAL_VIDEOS))
     entry = json.loads((folder / "index.json").read_text())["queries"]["files"][name]
     stored = np.load(folder / entry["file"])
-    video = videoio.read(folder / name)
+    video = read_video(folder / name)
     video = Video(video.frames_TCHW[: entry["frames_used"]], video.fps)
     tracks = LucasKanade().track(video, stored["query_xy"])
     distance = np.linalg.norm(tracks.tracks_NT2.transpose(1, 0, 2) - stored["lk_tracks_tnxy"], axis=-1)[1:]

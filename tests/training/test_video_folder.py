@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval import video as videoio
 from toraeval.training.data.video_folder import CutRules, VideoFolder
 from toraeval.types import UserError, Video
+from toraeval.video import write_lossless
 
 FRAMES, HEIGHT, WIDTH = 12, 48, 80
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     """Two videos of 12 and 7 frames at 24 frames per second, in the layout of Tora."""
     (tmp_path / "labels").mkdir()
     for name, frames in (("a", FRAMES), ("b", 7)):
-        videoio.write_lossless(Video.from_thwc(numbered(frames), 24.0), tmp_path / "videos" / f"{name}.mkv")
+        write_lossless(Video.from_thwc(numbered(frames), 24.0), tmp_path / "videos" / f"{name}.mkv")
         (tmp_path / "labels" / f"{name}.txt").write_text(f"clip {name}\nsecond line\n")
     return tmp_path
 
@@ -144,7 +144,7 @@ def test_unusable_files_are_listed_with_reasons(folder: Path) -> None:
     (folder / "videos" / "empty.mp4").touch()
     (folder / "labels" / "broken.txt").write_text("x")
     (folder / "labels" / "empty.txt").write_text("x")
-    videoio.write_lossless(Video.from_thwc(numbered(2), 24.0), folder / "videos" / "mute.mkv")
+    write_lossless(Video.from_thwc(numbered(2), 24.0), folder / "videos" / "mute.mkv")
     source = VideoFolder(folder, None)
     assert len(source) == 2
     reasons = {file.name: reason for file, reason in source.skipped}

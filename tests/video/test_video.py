@@ -12,8 +12,18 @@ import av
 import numpy as np
 import pytest
 
-from toraeval import video as videoio
 from toraeval.types import UserError, Video
+from toraeval.video import (
+    VideoFacts,
+    VideoProbe,
+    measure_video,
+    probe_video,
+    read_video,
+    video_sha256,
+    write_lossless,
+    write_preview,
+    writing,
+)
 
 
 def noise(frames: int = 6, height: int = 48, width: int = 64, fps: float = 8.0, seed: int = 0) -> Video:
@@ -47,18 +57,18 @@ def encode(path: Path, frames_THWC: np.ndarray, times: list[int], rate: int = 10
 @pytest.mark.parametrize("shape", [(5, 33, 47), (1, 1, 1), (3, 2, 2), (16, 64, 17)])
 def test_lossless_is_exact(tmp_path: Path, fps: float, shape: tuple[int, int, int]) -> None:
     video = noise(*shape, fps=fps)
-    again = videoio.read(videoio.write_lossless(video, tmp_path / "a.mkv"))
+    again = read_video(write_lossless(video, tmp_path / "a.mkv"))
     np.testing.assert_array_equal(again.thwc, video.thwc)
     assert again.fps == fps
     assert again.info["variable_frame_rate"] is False
-    assert videoio.video_sha256(again) == videoio.video_sha256(video)
+    assert video_sha256(again) == video_sha256(video)
 
 
 def test_equal_clips_give_equal_files(tmp_path: Path) -> None:
     video = smooth()
     for name in ("a", "b"):
-        videoio.write_lossless(video, tmp_path / f"{name}.mkv")
-        videoio.write_preview(video, tmp_path / f"{name}.mp4")
+        write_lossless(video, tmp_path / f"{name}.mkv")
+        write_preview(video, tmp_path / f"{name}.mp4")
     assert (tmp_path / "a.mkv").read_bytes() == (tmp_path / "b.mkv").read_bytes()
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
@@ -68,9 +78,9 @@ def test_equal_clips_give_equal_files(tmp_path: Path) -> None:
 )
 def test_preview_plays_and_pads_odd_sizes(tmp_path: Path, size: tuple[int, int], padded: list[int]) -> None:
     video = smooth(12, *size)
-    facts = videoio.write_preview(video, tmp_path / "a.mp4")
+    facts = write_preview(video, tmp_path / "a.mp4")
     assert facts == {"width": size[1] + padded[0], "height": size[0] + padded[1], "padded": padded}
-    again = videoio.read(tmp_path / "a.mp4")
+    again = read_video(tmp_path / "a.mp4")
     assert (again.num_frames, again.height, again.width, again.fps) == (
         12,
         facts["height"],
@@ -82,14 +92,14 @@ def test_preview_plays_and_pads_odd_sizes(tmp_path: Path, size: tuple[int, int],
 
 
 def test_probe_reads_the_header(tmp_path: Path) -> None:
-    videoio.write_preview(smooth(), tmp_path / "a.mp4")
-    assert videoio.probe(tmp_path / "a.mp4") == videoio.VideoProbe(96, 64, 8.0, 12, "h264", "yuv420p")
+    write_preview(smooth(), tmp_path / "a.mp4")
+    assert probe_video(tmp_path / "a.mp4") == VideoProbe(96, 64, 8.0, 12, "h264", "yuv420p")
 
 
 def test_hash_depends_on_bytes_shape_and_rate_not_on_layout() -> None:
     video = noise()
     copied = Video(np.ascontiguousarray(video.frames_TCHW), video.fps, {"other": 1})
-    assert videoio.video_sha256(copied) == videoio.video_sha256(video)
+    assert video_sha256(copied) == video_sha256(video)
     changed = video.thwc.copy()
     changed[3, 5, 7, 1] ^= 1
     others = [
@@ -97,7 +107,7 @@ def test_hash_depends_on_bytes_shape_and_rate_not_on_layout() -> None:
         Video(video.frames_TCHW, 9.0),
         Video.from_thwc(video.thwc.reshape(6, 64, 48, 3), video.fps),
     ]
-    assert len({videoio.video_sha256(other) for other in [video, *others]}) == 4
+    assert len({video_sha256(other) for other in [video, *others]}) == 4
 
 
 def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
@@ -115,7 +125,7 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
         ("sound.wav", "no video stream"),
         (".", "no such video file"),
     ]:
-        for function in (videoio.read, videoio.measure, videoio.probe):
+        for function in (read_video, measure_video, probe_video):
             with pytest.raises(UserError, match=match) as caught:
                 function(tmp_path / name)
             assert "\n" not in str(caught.value)
@@ -123,8 +133,8 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0.05, 0.3, 0.7, 0.95, 0.999])
 def test_cut_off_files_are_refused(tmp_path: Path, kept: float) -> None:
-    videoio.write_lossless(noise(30), tmp_path / "a.mkv")
-    videoio.write_preview(noise(30), tmp_path / "a.mp4")
+    write_lossless(noise(30), tmp_path / "a.mkv")
+    write_preview(noise(30), tmp_path / "a.mp4")
     with av.open(str(tmp_path / "front.mp4"), "w", options={"movflags": "faststart"}) as container:
         stream: Any = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -134,21 +144,21 @@ def test_cut_off_files_are_refused(tmp_path: Path, kept: float) -> None:
             )
         container.mux(stream.encode(None))
     for name in ("a.mkv", "a.mp4", "front.mp4"):
-        assert videoio.read(tmp_path / name).num_frames == 30
+        assert read_video(tmp_path / name).num_frames == 30
         whole = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(whole[: int(len(whole) * kept)])
-        for function in (videoio.read, videoio.measure):
+        for function in (read_video, measure_video):
             with pytest.raises(UserError, match=name) as caught:
                 function(tmp_path / name)
             assert "\n" not in str(caught.value)
 
 
 def test_damaged_bytes_never_pass_as_a_clip(tmp_path: Path) -> None:
-    path = videoio.write_lossless(noise(30), tmp_path / "a.mkv")
+    path = write_lossless(noise(30), tmp_path / "a.mkv")
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 4000] = bytes(4000)
     path.write_bytes(data)
-    for function in (videoio.read, videoio.measure):
+    for function in (read_video, measure_video):
         with pytest.raises(UserError, match=r"a\.mkv"):
             function(path)
 
@@ -167,11 +177,11 @@ def test_header_count_is_not_trusted(tmp_path: Path) -> None:
     length_field = data.index(b"strh") + 8 + 32
     data[length_field : length_field + 4] = (12).to_bytes(4, "little")
     path.write_bytes(data)
-    assert videoio.probe(path).header_frames == 12
-    assert videoio.measure(path, allow_damaged=True).frames == 10
+    assert probe_video(path).header_frames == 12
+    assert measure_video(path, allow_damaged=True).frames == 10
     with pytest.raises(UserError, match=r"states 12 frames, 10 are there.*allow_damaged=true"):
-        videoio.read(path)
-    video = videoio.read(path, allow_damaged=True)
+        read_video(path)
+    video = read_video(path, allow_damaged=True)
     assert video.num_frames == 10
     assert "DAMAGED FILE, 10 frames" in video.info["reading"][0]
     assert (video.info["decoded_frames"], video.info["header_frames"]) == (10, 12)
@@ -180,21 +190,21 @@ def test_header_count_is_not_trusted(tmp_path: Path) -> None:
 def test_variable_frame_rate_is_recorded(tmp_path: Path) -> None:
     encode(tmp_path / "even.mp4", smooth(8).thwc, [100 * i for i in range(8)])
     encode(tmp_path / "gap.mp4", smooth(8).thwc, [0, 100, 200, 300, 500, 600, 700, 800])
-    even, gap = videoio.read(tmp_path / "even.mp4"), videoio.read(tmp_path / "gap.mp4")
+    even, gap = read_video(tmp_path / "even.mp4"), read_video(tmp_path / "gap.mp4")
     assert (even.fps, even.info["variable_frame_rate"]) == (10.0, False)
     assert gap.info["variable_frame_rate"] is True
     assert gap.num_frames == 8
     assert gap.fps == pytest.approx(7 / 0.8)
-    assert videoio.measure(tmp_path / "gap.mp4") == videoio.VideoFacts(gap.width, gap.height, 8, gap.fps)
+    assert measure_video(tmp_path / "gap.mp4") == VideoFacts(gap.width, gap.height, 8, gap.fps)
 
 
 def test_rotation_of_phone_clips_is_applied(tmp_path: Path) -> None:
     frames = np.zeros((3, 64, 96, 3), dtype=np.uint8)
     frames[:, :32, :32] = 250
     encode(tmp_path / "a.mp4", frames, [0, 100, 200], rotation=90)
-    video = videoio.read(tmp_path / "a.mp4")
+    video = read_video(tmp_path / "a.mp4")
     assert (video.height, video.width) == (96, 64)
-    assert videoio.measure(tmp_path / "a.mp4") == videoio.VideoFacts(64, 96, 3, video.fps)
+    assert measure_video(tmp_path / "a.mp4") == VideoFacts(64, 96, 3, video.fps)
     bright = video.thwc[0, :, :, 0] > 128
     rows, columns = np.nonzero(bright)
     assert video.info["rotation_deg"] == 90
@@ -202,7 +212,7 @@ def test_rotation_of_phone_clips_is_applied(tmp_path: Path) -> None:
     assert (rows.mean(), columns.mean()) == pytest.approx((79.5, 15.5), abs=2)
 
 
-@pytest.mark.parametrize("write", [videoio.write_lossless, videoio.write_preview])
+@pytest.mark.parametrize("write", [write_lossless, write_preview])
 @pytest.mark.parametrize("budget", [0, 3_000])
 def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any, budget: int) -> None:
     left = [budget]
@@ -214,7 +224,7 @@ def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any, 
             raise sink.failure
         return int(sink._file.write(data))
 
-    monkeypatch.setattr(videoio.writing._Sink, "write", limited)
+    monkeypatch.setattr(writing._Sink, "write", limited)
     with pytest.raises(
         UserError, match=r"no space left: the clip needs up to 1 MB, .* delete old runs"
     ) as caught:
@@ -224,7 +234,7 @@ def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any, 
 
 
 def test_disk_full_at_the_flush_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = videoio.write_lossless(noise(seed=1), tmp_path / "a.mkv")
+    path = write_lossless(noise(seed=1), tmp_path / "a.mkv")
     before = path.read_bytes()
 
     def full(_: int) -> None:
@@ -232,7 +242,7 @@ def test_disk_full_at_the_flush_leaves_the_old_file(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="no space left"):
-        videoio.write_lossless(noise(seed=2), path)
+        write_lossless(noise(seed=2), path)
     assert path.read_bytes() == before
     assert [item.name for item in tmp_path.iterdir()] == ["a.mkv"]
 
@@ -240,7 +250,7 @@ def test_disk_full_at_the_flush_leaves_the_old_file(tmp_path: Path, monkeypatch:
 def test_unwritable_place_and_bad_rate(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write"):
-        videoio.write_lossless(noise(), tmp_path / "file" / "a.mkv")
+        write_lossless(noise(), tmp_path / "file" / "a.mkv")
     with pytest.raises(UserError, match="fps=0"):
-        videoio.write_lossless(noise(fps=0.0), tmp_path / "a.mkv")
+        write_lossless(noise(fps=0.0), tmp_path / "a.mkv")
     assert [item.name for item in tmp_path.iterdir()] == ["file"]

@@ -9,12 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toraeval.inputs import text_files as textfiles
 from toraeval.inputs.pairing import fold
 from toraeval.inputs.picture_folder import picture_files
+from toraeval.inputs.text_files import (
+    csv_rows,
+    exists,
+    is_file,
+    is_folder,
+    jsonl_rows,
+    parse_json,
+    read_text,
+    shown,
+)
 from toraeval.store.slot import sample_id
 from toraeval.types import UserError
-from toraeval.video import SUFFIXES, has_video_suffix
+from toraeval.video import VIDEO_SUFFIXES, has_video_suffix
 
 MANIFESTS = ("manifest.json", "manifest.jsonl", "manifest.csv")
 COLUMNS = ("case", "file", "seed", "label", "notes")
@@ -51,11 +60,11 @@ def list_clips(place: Path, label: str | None = None) -> Listing:
         UserError: nothing there, a malformed manifest, files that are absent, or two clips of one sample; the first
             few are named.
     """
-    if textfiles.is_file(place):
+    if is_file(place):
         return _from_manifest(place, label)
-    if not textfiles.is_folder(place):
+    if not is_folder(place):
         raise UserError(
-            f"model precomputed: {textfiles.shown(place)} is neither folder nor manifest; give one with "
+            f"model precomputed: {shown(place)} is neither folder nor manifest; give one with "
             "model.videos=PATH (run) or model_options.precomputed.videos=PATH (bench)"
         )
     manifests = [place / name for name in MANIFESTS if (place / name).is_file()]
@@ -66,7 +75,7 @@ def list_clips(place: Path, label: str | None = None) -> Listing:
     found = look_into(place)
     if not found.files:
         raise UserError(
-            f"model precomputed: no video in {place}{found.told()}; allowed: {', '.join(SUFFIXES)}, folders of "
+            f"model precomputed: no video in {place}{found.told()}; allowed: {', '.join(VIDEO_SUFFIXES)}, folders of "
             f"numbered pictures, or a manifest ({', '.join(MANIFESTS)})"
         )
     return Listing(found.files, passed_over=found.told("also holds what is no clip: "))
@@ -163,7 +172,7 @@ def _from_manifest(manifest: Path, label: str | None) -> Listing:
     if twice:
         raise UserError(f"{manifest}: names these samples twice: {few(list(dict.fromkeys(twice)))}")
     names = {name: row["file"] for name, row in zip(files, rows, strict=True)}
-    absent = [textfiles.shown(names[name]) for name, path in files.items() if not textfiles.exists(path)]
+    absent = [shown(names[name]) for name, path in files.items() if not exists(path)]
     if absent:
         raise UserError(f"{manifest}: {len(absent)} of {len(files)} files are not there: {few(absent)}")
     return Listing(files, notes, labels[0] if len(labels) == 1 else label)
@@ -180,21 +189,19 @@ def _rows(manifest: Path) -> Iterator[dict[str, Any]]:
         raise UserError(f"{manifest}: allowed are a folder, or a manifest .json, .jsonl or .csv")
     if kind == ".json":
         for name, file in _mapping(manifest).items():
-            yield _row({"case": name, "file": file}, f"{manifest}: {textfiles.shown(name)}")
+            yield _row({"case": name, "file": file}, f"{manifest}: {shown(name)}")
         return
-    rows: Iterator[tuple[int, Any]] = (
-        textfiles.csv_rows(manifest) if kind == ".csv" else textfiles.jsonl_rows(manifest)
-    )
+    rows: Iterator[tuple[int, Any]] = csv_rows(manifest) if kind == ".csv" else jsonl_rows(manifest)
     for number, line in rows:
         yield _row(line, f"{manifest}:{number}")
 
 
 def _mapping(manifest: Path) -> dict[str, Any]:
     try:
-        listed = textfiles.parse_json(textfiles.read(manifest))
+        listed = parse_json(read_text(manifest))
     except ValueError as error:
         raise UserError(
-            f"{manifest}: not JSON ({textfiles.shown(error)}); expected an object {{case id: file name}}"
+            f"{manifest}: not JSON ({shown(error)}); expected an object {{case id: file name}}"
         ) from error
     if not isinstance(listed, dict):
         raise UserError(
@@ -209,7 +216,7 @@ def _row(line: Any, where: str) -> dict[str, Any]:
         raise UserError(f"{where}: needs case and file, got {reprlib.repr(line)}")
     stray = [str(key) for key in line if key not in COLUMNS]
     if stray:
-        raise UserError(f"{where}: unknown column {textfiles.shown(stray[0])}; allowed: {', '.join(COLUMNS)}")
+        raise UserError(f"{where}: unknown column {shown(stray[0])}; allowed: {', '.join(COLUMNS)}")
     wrong = [
         key for key in ("case", "file", "label", "notes") if not isinstance(line.get(key), str | int | None)
     ]
@@ -221,6 +228,6 @@ def _row(line: Any, where: str) -> dict[str, Any]:
     except ValueError:
         number = -1
     if not 0 <= number < 1 << 63:
-        raise UserError(f"{where}: seed={textfiles.shown(seed)}; allowed: whole numbers from 0")
+        raise UserError(f"{where}: seed={shown(seed)}; allowed: whole numbers from 0")
     words = {key: str(line.get(key) or "") for key in ("case", "file", "label", "notes")}
     return {**words, "seed": number}

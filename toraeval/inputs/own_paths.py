@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toraeval.inputs import pairing
-from toraeval.inputs import text_files as textfiles
 from toraeval.inputs.clip_listing import HIDDEN
+from toraeval.inputs.text_files import exists, is_file, is_folder, shown
 from toraeval.store.keys import digest, file_sha256
 from toraeval.trajectories import (
-    SUFFIXES,
+    PATH_SUFFIXES,
     Clip,
     NativeCase,
     Reading,
@@ -78,7 +78,7 @@ def match(clips: Sequence[str], source: str) -> Matched:
     Raises:
         UserError: no such file, no paths in it, or names that leave open which belong together.
     """
-    for_all = source.startswith(FOR_ALL) and not textfiles.exists(Path(source))
+    for_all = source.startswith(FOR_ALL) and not exists(Path(source))
     place = Path(source.removeprefix(FOR_ALL) if for_all else source)
     units, notes = _units(place, clips)
     names = list(units)
@@ -134,12 +134,12 @@ def _told(found: pairing.Pairing) -> list[str]:
 def _units(place: Path, clips: Sequence[str]) -> tuple[dict[str, Paths], list[str]]:
     """Return the sets of paths by name, and what was passed over in words."""
     passed_over: list[str] = []
-    if textfiles.is_file(place):
+    if is_file(place):
         files = [place]
-    elif textfiles.is_folder(place):
+    elif is_folder(place):
         files, passed_over = _files(place, clips)
     else:
-        raise UserError(f"trajectories={textfiles.shown(place)}: no such file or folder")
+        raise UserError(f"trajectories={shown(place)}: no such file or folder")
     units: list[Paths] = []
     stems: dict[str, Path] = {}
     for path in files:
@@ -162,7 +162,7 @@ def _units(place: Path, clips: Sequence[str]) -> tuple[dict[str, Paths], list[st
     units += [Paths(name, tuple(stems[stem] for stem in found)) for name, found in grouped.members.items()]
     named = {unit.name: unit for unit in units}
     if not units:
-        raise UserError(f"trajectories={place}: no trajectory file here; allowed: {', '.join(SUFFIXES)}")
+        raise UserError(f"trajectories={place}: no trajectory file here; allowed: {', '.join(PATH_SUFFIXES)}")
     if len(named) < len(units):
         twice = next(unit.name for unit in units if unit is not named[unit.name])
         raise UserError(f"trajectories={place}: several sets of paths are named {twice}; keep one of them")
@@ -177,9 +177,9 @@ def _files(folder: Path, clips: Sequence[str]) -> tuple[list[Path], list[str]]:
     files: list[Path] = []
     other: list[str] = []
     for path in sorted(folder.iterdir()):
-        if HIDDEN.match(path.name) or (path.stem in clips and path.suffix.lower() not in SUFFIXES):
+        if HIDDEN.match(path.name) or (path.stem in clips and path.suffix.lower() not in PATH_SUFFIXES):
             continue
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+        if path.suffix.lower() in PATH_SUFFIXES and path.is_file():
             files += [] if is_companion(path) else [path]
         else:
             other.append(f"{path.name}/" if path.is_dir() else path.name)

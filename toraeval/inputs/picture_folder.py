@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from toraeval import video as videoio
 from toraeval.types import UserError, Video
-from toraeval.video import VideoFacts
+from toraeval.video import PICTURE_SUFFIXES, VideoFacts, has_picture_suffix, read_picture, require_bytes
 
 DEFAULT_FPS = 8.0
 
@@ -21,7 +20,7 @@ def picture_files(folder: Path) -> list[Path]:
         (
             path
             for path in folder.iterdir()
-            if videoio.has_picture_suffix(path) and not path.name.startswith(".") and path.is_file()
+            if has_picture_suffix(path) and not path.name.startswith(".") and path.is_file()
         ),
         key=lambda path: (_last_number(path), path.name),
     )
@@ -41,7 +40,7 @@ def read_pictures(folder: str | os.PathLike[str], fps: float) -> Video:
     folder = Path(folder)
     files = picture_files(folder)
     if not files:
-        raise UserError(f"{folder}: holds no pictures ({', '.join(videoio.PICTURES)})")
+        raise UserError(f"{folder}: holds no pictures ({', '.join(PICTURE_SUFFIXES)})")
     numbers = [_last_number(file) for file in files]
     for file, number, expected in zip(
         files, numbers, range(numbers[0], numbers[0] + len(files)), strict=True
@@ -50,9 +49,9 @@ def read_pictures(folder: str | os.PathLike[str], fps: float) -> Video:
             raise UserError(
                 f"{folder}: frame {max(expected, 0)} is missing or there twice (found {file.name})"
             )
-    first = videoio.read_picture(files[0], transparent=False)
-    videoio.require_bytes(folder, len(files), first.shape[1], first.shape[0])
-    frames = [first, *(videoio.read_picture(file, transparent=False) for file in files[1:])]
+    first = read_picture(files[0], transparent=False)
+    require_bytes(folder, len(files), first.shape[1], first.shape[0])
+    frames = [first, *(read_picture(file, transparent=False) for file in files[1:])]
     sizes = {frame.shape for frame in frames}
     if len(sizes) > 1:
         listed = ", ".join(sorted(f"{width}x{height}" for height, width, _ in sizes))

@@ -23,7 +23,7 @@ _MARKS = (
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")
 
 
-def read(path: Path) -> str:
+def read_text(path: Path) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark; the mark is left out.
 
     Raises:
@@ -53,7 +53,7 @@ def read(path: Path) -> str:
     return text
 
 
-def lines(text: str) -> list[str]:
+def split_lines(text: str) -> list[str]:
     r"""Split a text at \n, \r\n and \r only: JSON and captions may hold U+2028 and other separators."""
     parts = _LINE_ENDS.split(text)
     return parts[:-1] if parts and not parts[-1] else parts
@@ -88,7 +88,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         UserError: a row has more cells than the header has columns, a column stands there twice, or the file is not
             readable.
     """
-    reader = csv.reader(io.StringIO(read(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     head: list[str] = []
     try:
         for row in reader:
@@ -120,7 +120,7 @@ def jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:
     Raises:
         UserError: a line that is not JSON, or the file is not readable.
     """
-    for number, line in enumerate(lines(read(path)), start=1):
+    for number, line in enumerate(split_lines(read_text(path)), start=1):
         if line.strip():
             try:
                 value = parse_json(line)

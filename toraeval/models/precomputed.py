@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toraeval import video as videoio
 from toraeval.inputs.clip_listing import Listing, few, list_clips
 from toraeval.inputs.picture_folder import picture_files, read_pictures
 from toraeval.store.keys import digest, file_sha256, short
 from toraeval.store.slot import sample_id
 from toraeval.types import Case, UserError, Video
+from toraeval.video import read_video
 
 FRAMES = "{frames}"
 
@@ -38,7 +38,7 @@ class Precomputed:
     """
 
     name = "precomputed"
-    version = "2"  # raised with `videoio.READER_VERSION`
+    version = "2"  # raised with `READER_VERSION`
 
     def __init__(
         self, videos: str, label: str | None = None, cut: bool = False, allow_damaged: bool = False
@@ -136,7 +136,7 @@ class Precomputed:
         clips = self._clips(case.frames)
         self.check_case(case, seed)
         path = clips.files[name]
-        video = read_pictures(path, case.fps) if path.is_dir() else videoio.read(path, self.allow_damaged)
+        video = read_pictures(path, case.fps) if path.is_dir() else read_video(path, self.allow_damaged)
         length_mode = "exact"
         info = {"file": path.name, "generated": video.num_frames, **dict(video.info)}
         if name in clips.notes:

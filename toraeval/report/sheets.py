@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toraeval import video as videoio
 from toraeval.geometry import scale_points
 from toraeval.report.collect import METRIC, Entry, Group
 from toraeval.report.pictures import is_drawn, picture_key, save_keyed
@@ -26,6 +25,7 @@ from toraeval.store.tables import CaseResult
 from toraeval.trajectories import draw
 from toraeval.trajectories.draw import draw_paths
 from toraeval.types import ByteArray, UserError
+from toraeval.video import probe_video, read_video
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -105,7 +105,7 @@ class _Row:
         Raises:
             UserError: the video is shorter than its path.
         """
-        video = videoio.read(self.video)
+        video = read_video(self.video)
         if video.num_frames < self.frames:
             raise UserError(
                 f"{self.video}: {video.num_frames} frames, expected {self.frames}; generate it again"
@@ -214,7 +214,7 @@ def _row(entry: Entry, case: str) -> _Row | None:
     sample = _sample_of(entry, case)
     if path is None or sample is None:
         return None
-    size = videoio.probe(path)
+    size = probe_video(path)
     value = entry.column(METRIC)[entry.cases["sample"].astype(str) == sample].iloc[0]
     detail = "not scored" if np.isnan(value) else f"{value:.2f} px"
     return _Row(entry.label, detail, path, entry.run.load_case(sample), size.width, size.height)

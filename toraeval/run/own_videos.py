@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from toraeval import geometry, registry
-from toraeval import video as videoio
 from toraeval.inputs import own_paths, pairing
-from toraeval.inputs import text_files as textfiles
 from toraeval.inputs.clip_listing import look_into
 from toraeval.inputs.picture_folder import measure_pictures, picture_files, read_pictures
+from toraeval.inputs.text_files import is_file, is_folder, shown
 from toraeval.models.precomputed import Precomputed, files_sha256
 from toraeval.run.plan import Plan, options_of, path_notes
 from toraeval.store import keys
@@ -22,6 +21,7 @@ from toraeval.store.keys import digest, safe_id, short
 from toraeval.suites.shared.base import content_hash
 from toraeval.trajectories import Clip, Reading, check_one_canvas
 from toraeval.types import Case, Reference, Trajectories, UserError, Video
+from toraeval.video import VIDEO_SUFFIXES, VideoFacts, measure_video, read_video
 
 ALIGNMENTS = ("resample", "cut")
 REFERENCE_ROWS = ("ground_truth", "static")
@@ -122,16 +122,16 @@ def _clips(config: Mapping[str, Any]) -> tuple[dict[str, OwnClip], list[str]]:
 
 def _listed(source: Path, option: str) -> tuple[Mapping[str, Path], list[str]]:
     """Return the clips of a folder, or the one file, by name; and what else lies there."""
-    if textfiles.is_file(source):
+    if is_file(source):
         return {source.stem: source}, []
-    if not textfiles.is_folder(source):
-        raise UserError(f"{option}={textfiles.shown(source)}: no such file or folder")
+    if not is_folder(source):
+        raise UserError(f"{option}={shown(source)}: no such file or folder")
     found = look_into(source)
     if not found.files and picture_files(source):
         return {source.resolve().name: source}, []
     if not found.files:
         raise UserError(
-            f"{option}={source}: no video in this folder{found.told()}; allowed: {', '.join(videoio.SUFFIXES)}, "
+            f"{option}={source}: no video in this folder{found.told()}; allowed: {', '.join(VIDEO_SUFFIXES)}, "
             "and folders of numbered pictures"
         )
     told = found.told("")
@@ -156,10 +156,10 @@ def _references(clips: list[str], source: Path) -> tuple[dict[str, Path], list[s
     return {clip: files[name] for clip, name in found.partner.items()}, notes
 
 
-def _facts(path: Path, allow_damaged: bool = False) -> videoio.VideoFacts | None:
+def _facts(path: Path, allow_damaged: bool = False) -> VideoFacts | None:
     """Return size, length and rate of a clip, or None for one that cannot be read: that is reported in its turn."""
     try:
-        return measure_pictures(path) if path.is_dir() else videoio.measure(path, allow_damaged)
+        return measure_pictures(path) if path.is_dir() else measure_video(path, allow_damaged)
     except UserError:
         return None
 
@@ -221,7 +221,7 @@ def _reference(path: Path, frames: int, size: tuple[int, int], align: str) -> tu
         )
 
     def read() -> Reference:
-        video = read_pictures(path, facts.fps) if path.is_dir() else videoio.read(path)
+        video = read_pictures(path, facts.fps) if path.is_dir() else read_video(path)
         return Reference(_first_frames(video, frames))
 
     return read, ""

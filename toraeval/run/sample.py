@@ -10,7 +10,6 @@ import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
-from toraeval import video as videoio
 from toraeval.metrics.shared.reference import share_reference
 from toraeval.run.plan import Plan, metric_fingerprint
 from toraeval.store.disk import is_disk_full
@@ -18,6 +17,7 @@ from toraeval.store.keys import score_key, tracks_key, video_key
 from toraeval.store.slot import Slot, StoredTracks, sample_id
 from toraeval.trackers.shared.base import follow
 from toraeval.types import Case, MissingAsset, Score, UserError, Video
+from toraeval.video import video_sha256
 
 # A clip that took longer than this is on disk before tracking starts, so that a crash does not cost it.
 DEAR_S = 20.0
@@ -190,7 +190,7 @@ class _Sample:
             )
 
     def _new_meta(self, video: Video, seconds: float) -> dict[str, Any]:
-        sha256 = videoio.video_sha256(video)
+        sha256 = video_sha256(video)
         counts = {"sha256": sha256, "frames": video.num_frames, **_length_facts(video)}
         return {
             "key": self.key,
@@ -212,7 +212,7 @@ class _Sample:
             self.video = self.slot.load_video(meta["sha256"])
         if self.video is None:
             video, _ = self._make()
-            found = videoio.video_sha256(video)
+            found = video_sha256(video)
             if found != meta["sha256"]:
                 self.video = None
                 raise UserError(

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from toraeval import video as videoio
 from toraeval.store.keys import current_sha256, file_sha256, plain
 from toraeval.store.sealed import (
     Damaged,
@@ -25,6 +24,7 @@ from toraeval.store.sealed import (
     write_text,
 )
 from toraeval.types import Case, Score, Tracks, UserError, Video
+from toraeval.video import read_video, write_lossless, write_preview
 
 VIDEO, PREVIEW, VIDEO_META = "video.mkv", "preview.mp4", "video.json"
 TRACKS, SCORE, SCORE_ARRAYS = "tracks.npz", "score.json", "score.npz"
@@ -64,11 +64,11 @@ class Slot:
 
     def save_lossless(self, video: Video) -> str:
         """Write the exact frames and return the SHA-256 of the file."""
-        return file_sha256(videoio.write_lossless(video, self.folder / VIDEO))
+        return file_sha256(write_lossless(video, self.folder / VIDEO))
 
     def save_preview(self, video: Video) -> dict[str, Any]:
         """Write the preview; returns its size, by how much odd sides were padded, and the SHA-256 of the file."""
-        facts = videoio.write_preview(video, self.folder / PREVIEW)
+        facts = write_preview(video, self.folder / PREVIEW)
         return {**facts, "sha256": file_sha256(self.folder / PREVIEW)}
 
     def has_lossless(self) -> bool:
@@ -103,7 +103,7 @@ class Slot:
         if meta is None or meta["sha256"] != sha256 or not self.has_lossless():
             return None
         try:
-            return videoio.read(self.folder / VIDEO)
+            return read_video(self.folder / VIDEO)
         except UserError:
             return None
 

@@ -1,7 +1,7 @@
 """Trajectory files: the native format, readers of published formats, and drawing."""
 
 from toraeval.trajectories.draw import draw_clip, draw_paths
-from toraeval.trajectories.formats import SUFFIXES
+from toraeval.trajectories.formats import PATH_SUFFIXES
 from toraeval.trajectories.formats.wan_move import case_name, is_companion
 from toraeval.trajectories.native import NativeCase, is_native, read_native
 from toraeval.trajectories.native_writing import dump_native, write_native
@@ -11,7 +11,7 @@ from toraeval.trajectories.settling import check_one_canvas
 
 __all__ = [
     "FORMATS",
-    "SUFFIXES",
+    "PATH_SUFFIXES",
     "Clip",
     "NativeCase",
     "Reading",

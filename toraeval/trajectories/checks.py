@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from toraeval import geometry
-from toraeval.inputs import text_files as textfiles
+from toraeval.inputs.text_files import exists, parse_json, read_text, shown
 from toraeval.types import BoolArray, FloatArray, UserError
 
 MIN_POINTS = 2
@@ -25,9 +25,9 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 def fail(path: Path | str, line: int | None, rule: str, got: Any, allowed: str) -> NoReturn:
     """Raise the one-line UserError `file:line: rule; got ...; allowed ...`."""
-    shown = textfiles.shown(" ".join(got.split()), 300) if isinstance(got, str) else _short(got)
-    place = textfiles.shown(path, 1000) + (f":{line}" if line else "")
-    raise UserError(f"{place}: {rule}; got {shown}; allowed: {allowed}")
+    value = shown(" ".join(got.split()), 300) if isinstance(got, str) else _short(got)
+    place = shown(path, 1000) + (f":{line}" if line else "")
+    raise UserError(f"{place}: {rule}; got {value}; allowed: {allowed}")
 
 
 def _short(value: Any) -> str:
@@ -35,15 +35,15 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def read_text(path: Path) -> str:
-    """Return the file's text; see `toraeval.inputs.text_files.read` for its encoding.
+def path_text(path: Path) -> str:
+    """Return a trajectory file's text, in one of the encodings of `read_text`.
 
     Raises:
         UserError: the file is absent, unreadable, empty or no text.
     """
-    if not textfiles.exists(path):
-        raise UserError(f"{textfiles.shown(path)}: no such trajectory file")
-    text = textfiles.read(path)
+    if not exists(path):
+        raise UserError(f"{shown(path)}: no such trajectory file")
+    text = read_text(path)
     if not text.strip():
         fail(path, None, "the file is empty", f"{len(text)} characters", "one point a line, or JSON")
     return text
@@ -54,9 +54,9 @@ class JsonFile:
 
     def __init__(self, path: Path, text: str | None = None) -> None:
         self.path = path
-        self.text = read_text(path) if text is None else text
+        self.text = path_text(path) if text is None else text
         try:
-            self.data: Any = textfiles.parse_json(self.text)
+            self.data: Any = parse_json(self.text)
         except json.JSONDecodeError as error:
             fail(path, error.lineno, "not valid JSON", error.msg, "JSON as in docs/trajectories.md")
         except ValueError as error:

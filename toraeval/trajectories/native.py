@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.inputs import text_files as textfiles
+from toraeval.inputs.text_files import is_file
 from toraeval.trajectories.checks import (
     MIN_POINTS,
     JsonFile,
@@ -247,7 +247,7 @@ def _picture(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any]
     if not name:
         return None
     path = file.path.parent / name
-    if not textfiles.is_file(path):
+    if not is_file(path):
         file.fail([*where, key], "no such image", name, f"an image file relative to {file.path.parent}")
     return path
 

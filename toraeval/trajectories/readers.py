@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from toraeval import geometry
-from toraeval.inputs import text_files as textfiles
+from toraeval.inputs.text_files import split_lines
 from toraeval.trajectories import formats
-from toraeval.trajectories.checks import check_count, fail, read_text
+from toraeval.trajectories.checks import check_count, fail, path_text
 from toraeval.trajectories.reading import Canvas, Clip, Reading
 from toraeval.trajectories.settling import settle
 from toraeval.types import Trajectories, UserError
@@ -98,7 +98,7 @@ def read_prompts(path: str | os.PathLike[str]) -> list[tuple[str, str | None]]:
     """
     path = Path(path)
     prompts: list[tuple[str, str | None]] = []
-    for number, line in enumerate(textfiles.lines(read_text(path)), start=1):
+    for number, line in enumerate(split_lines(path_text(path)), start=1):
         if not line.strip():
             continue
         parts = [part.strip() for part in line.split("@@")]

@@ -1,7 +1,7 @@
 """Video files: lossless for scoring, H.264 for viewing; the only importer of PyAV.
 
 A scored clip never passes through a lossy codec: `write_lossless` stores RGB with libx264rgb at quantiser 0
-in Matroska, and `read` gives back the same bytes. Files get their final name only when complete.
+in Matroska, and `read_video` gives back the same bytes. Files get their final name only when complete.
 """
 
 from __future__ import annotations
@@ -12,24 +12,31 @@ import numpy as np
 
 from toraeval.types import Video
 from toraeval.video.opening import require_bytes
-from toraeval.video.pictures import PICTURES, has_picture_suffix, read_picture
-from toraeval.video.reading import READER_VERSION, VideoFacts, VideoProbe, measure, probe, read
-from toraeval.video.suffixes import SUFFIXES, has_video_suffix
+from toraeval.video.pictures import PICTURE_SUFFIXES, has_picture_suffix, read_picture
+from toraeval.video.reading import (
+    READER_VERSION,
+    VideoFacts,
+    VideoProbe,
+    measure_video,
+    probe_video,
+    read_video,
+)
+from toraeval.video.suffixes import VIDEO_SUFFIXES, has_video_suffix
 from toraeval.video.writing import TEMPORARY, write_lossless, write_preview
 
 __all__ = [
-    "PICTURES",
+    "PICTURE_SUFFIXES",
     "READER_VERSION",
-    "SUFFIXES",
     "TEMPORARY",
+    "VIDEO_SUFFIXES",
     "VideoFacts",
     "VideoProbe",
     "has_picture_suffix",
     "has_video_suffix",
-    "measure",
-    "probe",
-    "read",
+    "measure_video",
+    "probe_video",
     "read_picture",
+    "read_video",
     "require_bytes",
     "video_sha256",
     "write_lossless",

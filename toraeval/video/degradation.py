@@ -12,8 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from toraeval import video as videoio
 from toraeval.types import BoolArray, ByteArray, Video
+from toraeval.video.reading import read_video
+from toraeval.video.writing import write_preview
 
 
 def blur(frames_THWC: ByteArray, sigma: float) -> ByteArray:
@@ -28,12 +29,12 @@ def noise(frames_THWC: ByteArray, sigma: float, rng: np.random.Generator) -> Byt
 
 
 def h264(frames_THWC: ByteArray, fps: float) -> ByteArray:
-    """Return the frames after H.264 at the quality of the preview files (see `videoio.writing.PREVIEW_OPTIONS`)."""
+    """Return the frames after H.264 at the quality of the preview files (`writing.PREVIEW_OPTIONS`)."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
-        videoio.write_preview(Video.from_thwc(frames_THWC, fps), path)
+        write_preview(Video.from_thwc(frames_THWC, fps), path)
         height, width = frames_THWC.shape[1:3]
-        return np.ascontiguousarray(videoio.read(path).thwc[:, :height, :width])
+        return np.ascontiguousarray(read_video(path).thwc[:, :height, :width])
 
 
 def blocks(frames_THWC: ByteArray, quality: int) -> ByteArray:

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from toraeval.types import ByteArray, UserError
 from toraeval.video.opening import reason
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MAX_PICTURE_PIXELS = 120_000_000
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, cv2.error)
@@ -20,7 +20,7 @@ _ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombEr
 
 def has_picture_suffix(path: Path) -> bool:
     """Return whether a file's name ends like a picture's, in any case of letters."""
-    return path.suffix.lower() in PICTURES
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def read_picture(path: Path, transparent: bool = True) -> ByteArray:
@@ -49,7 +49,7 @@ def read_picture(path: Path, transparent: bool = True) -> ByteArray:
             values = _values(path, opened)
     except _ERRORS as error:
         raise UserError(
-            f"{path}: not a readable picture: {reason(error)}; allowed: {', '.join(PICTURES)}"
+            f"{path}: not a readable picture: {reason(error)}; allowed: {', '.join(PICTURE_SUFFIXES)}"
         ) from error
     if values.shape[2] == 3:
         return values

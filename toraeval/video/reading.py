@@ -24,7 +24,7 @@ class VideoProbe:
     Attributes:
         width, height: stored size in pixels, before any rotation.
         fps: average rate the header states, or None.
-        header_frames: frame count the header states, or None; `read` never trusts it.
+        header_frames: frame count the header states, or None; `read_video` never trusts it.
         codec, pixel_format: FFmpeg names.
     """
 
@@ -43,8 +43,8 @@ class VideoFacts:
     Attributes:
         width, height: in pixels, as shown.
         frames: number of frames, held ones repeated.
-        fps: frames per second, as `read` gives it.
-        notes: what `read` assumes or changes, one clause each.
+        fps: frames per second, as `read_video` gives it.
+        notes: what `read_video` assumes or changes, one clause each.
     """
 
     width: int
@@ -54,7 +54,7 @@ class VideoFacts:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
 
-def read(path: str | os.PathLike[str], allow_damaged: bool = False) -> Video:
+def read_video(path: str | os.PathLike[str], allow_damaged: bool = False) -> Video:
     """Decode every frame of a video file to uint8 RGB, counting what decodes and not what the header says.
 
     Args:
@@ -92,11 +92,11 @@ def read(path: str | os.PathLike[str], allow_damaged: bool = False) -> Video:
     return Video.from_thwc(frames, plan.fps, info)
 
 
-def measure(path: str | os.PathLike[str], allow_damaged: bool = False) -> VideoFacts:
-    """Decode a video file and keep no picture: size, number of frames and rate, as `read` would give them.
+def measure_video(path: str | os.PathLike[str], allow_damaged: bool = False) -> VideoFacts:
+    """Decode a video file and keep no picture: size, number of frames and rate, as `read_video` would give them.
 
     Raises:
-        UserError: as `read`.
+        UserError: as `read_video`.
     """
     path = Path(path)
     decoded = _decode(path, None, allow_damaged)
@@ -106,7 +106,7 @@ def measure(path: str | os.PathLike[str], allow_damaged: bool = False) -> VideoF
     return VideoFacts(width, height, frames, plan.fps, plan.notes)
 
 
-def probe(path: str | os.PathLike[str]) -> VideoProbe:
+def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
     """Read a file's header only.
 
     Raises:

@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toraeval import video as videoio
-from toraeval.inputs import text_files as textfiles
 from toraeval.inputs.pairing import gather_numbered
+from toraeval.inputs.text_files import is_file, read_text, shown
 from toraeval.store.keys import safe_id
 from toraeval.suites.shared import first_frame
 from toraeval.trajectories import (
-    SUFFIXES,
+    PATH_SUFFIXES,
     Clip,
     NativeCase,
     Reading,
@@ -25,6 +24,7 @@ from toraeval.trajectories import (
     read_prompts,
 )
 from toraeval.types import Trajectories, UserError
+from toraeval.video import has_picture_suffix
 
 CASES_FILE, PROMPTS_FILE, PROMPT_SUFFIX = "cases.json", "prompts.txt", ".prompt.txt"
 CAMERA, LAST = ".camera", ".last"  # what stands behind a case's id in the names of its other files
@@ -88,9 +88,9 @@ def _separate_files(
         is_text = name == PROMPTS_FILE or name.endswith(PROMPT_SUFFIX)
         if is_companion(path):
             used.add(name)
-        elif path.suffix.lower() in SUFFIXES and not is_text:
+        elif path.suffix.lower() in PATH_SUFFIXES and not is_text:
             by_stem.setdefault(case_name(path), []).append(name)
-    others = {path.stem for path in files.values() if path.suffix.lower() not in SUFFIXES}
+    others = {path.stem for path in files.values() if path.suffix.lower() not in PATH_SUFFIXES}
     objects = {
         name: [(number, file) for number, stem in members for file in by_stem[stem]]
         for name, members in gather_numbered(by_stem, others).items()
@@ -143,7 +143,7 @@ def _one_case(
     beside = identifier + PROMPT_SUFFIX
     if beside in files:
         used.add(beside)
-        text = " ".join(textfiles.read(files[beside]).split())
+        text = " ".join(read_text(files[beside]).split())
         if prompt or not text:
             problem = "the prompt is given twice" if prompt else "the file is empty"
             raise UserError(f"{files[beside]}: {problem}; allowed: one prompt per case")
@@ -164,7 +164,7 @@ def _picture(
     folder: Path, files: dict[str, Path], used: set[str], stem: str, stated: Path | None
 ) -> Path | None:
     """Return the picture named `stem`, or the one that a trajectory file states."""
-    found = [name for name, path in files.items() if path.stem == stem and videoio.has_picture_suffix(path)]
+    found = [name for name, path in files.items() if path.stem == stem and has_picture_suffix(path)]
     if len(found) + (stated is not None and stated.name not in found) > 1:
         what = "last" if stem.endswith(LAST) else "first"
         raise UserError(
@@ -193,9 +193,9 @@ def _with_prompt_list(
         if case.prompt or (picture and case.first_frame):
             what = "prompt" if case.prompt else "first frame"
             raise UserError(f"{files[PROMPTS_FILE]}:{number}: the {what} of case {case.id} is given twice")
-        if picture is not None and not textfiles.is_file(picture):
+        if picture is not None and not is_file(picture):
             raise UserError(
-                f"{files[PROMPTS_FILE]}:{number}: no such image; got {textfiles.shown(image)}; "
+                f"{files[PROMPTS_FILE]}:{number}: no such image; got {shown(image)}; "
                 f"allowed: a file in {folder}"
             )
         joined.append(replace(case, prompt=prompt, first_frame=picture or case.first_frame))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from toraeval import geometry
-from toraeval.inputs import text_files as textfiles
+from toraeval.inputs.text_files import is_folder, shown
 from toraeval.suites.folder.scan import Entry, scan
 from toraeval.suites.shared import first_frame
 from toraeval.suites.shared.base import case_seed, check_request, content_hash, hash_paths
@@ -54,10 +54,8 @@ class Folder:
         units: str = "auto",
     ) -> None:
         self.path = Path(path)
-        if not textfiles.is_folder(self.path):
-            raise UserError(
-                f"suite folder: {textfiles.shown(self.path)} is no directory; give one with suite.path=DIR"
-            )
+        if not is_folder(self.path):
+            raise UserError(f"suite folder: {shown(self.path)} is no directory; give one with suite.path=DIR")
         if rule not in geometry.RESAMPLING_RULES:
             allowed = ", ".join(geometry.RESAMPLING_RULES)
             raise UserError(f"suite folder: rule={rule!r}; allowed: {allowed}")

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from toraeval import geometry
-from toraeval import video as videoio
 from toraeval.types import ByteArray, Trajectories
+from toraeval.video import read_picture
 
 METHOD = "pillow bicubic cover, centre crop"
 # Canvas and picture count as one when their shapes agree to rounding of a resize.
@@ -20,9 +20,9 @@ def open_picture(path: Path) -> Image.Image:
     """Decode a picture to RGB, upright as its EXIF says, transparency over white.
 
     Raises:
-        UserError: see `videoio.read_picture`.
+        UserError: see `read_picture`.
     """
-    return Image.fromarray(videoio.read_picture(path))
+    return Image.fromarray(read_picture(path))
 
 
 def fit(picture: Image.Image, width: int, height: int) -> tuple[ByteArray, geometry.CoverCrop]:

@@ -19,9 +19,8 @@ import cv2
 import numpy as np
 import torch
 
-from toraeval import video as videoio
 from toraeval.geometry import CoverCrop, cover_crop
-from toraeval.inputs import text_files as textfiles
+from toraeval.inputs.text_files import csv_rows, exists, is_folder, jsonl_rows, read_text, shown, split_lines
 from toraeval.models.tora.conditions.flow_colour import Float32Array
 from toraeval.models.tora.conditions.flow_sampling import with_zero_frame
 from toraeval.store import keys
@@ -29,6 +28,7 @@ from toraeval.training.data.buckets import VideoSize
 from toraeval.training.data.clips import Clip
 from toraeval.training.data.flow_estimation import FlowCache, build_estimator, given_flow
 from toraeval.types import ByteArray, UserError, Video
+from toraeval.video import has_video_suffix, probe_video, read_video
 
 RESIZE = {"area": cv2.INTER_AREA, "bicubic": cv2.INTER_CUBIC}
 SHORT = ("refuse", "repeat")
@@ -173,7 +173,7 @@ class VideoFolder:
             UserError: a video that is damaged, or shorter than the clip under `short=refuse`, or has no flow.
         """
         entry = self.entries[index]
-        video = videoio.read(entry.path)
+        video = read_video(entry.path)
         longest = self._longest(entry, video.num_frames)
         if (longest < frames and self.rules.short == "refuse") or longest < 1:
             raise UserError(
@@ -242,23 +242,23 @@ class VideoFolder:
 
 
 def _probed(file: Path, caption: str) -> Entry:
-    if not textfiles.exists(file):
-        raise UserError(f"{textfiles.shown(file)}: no such video")
+    if not exists(file):
+        raise UserError(f"{shown(file)}: no such video")
     if not caption:
         raise UserError(f"{file}: no caption")
-    header = videoio.probe(file)
+    header = probe_video(file)
     if header.header_frames and header.fps:
         frames, fps = header.header_frames, header.fps
     else:
-        video = videoio.read(file)
+        video = read_video(file)
         frames, fps = video.num_frames, video.fps
     return Entry(file, caption, frames, header.height, header.width, fps, file.stat().st_size)
 
 
 def _listed(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the videos in order with their captions, empty where one is missing."""
-    if not textfiles.is_folder(folder):
-        raise UserError(f"{textfiles.shown(folder)}: no such folder of videos")
+    if not is_folder(folder):
+        raise UserError(f"{shown(folder)}: no such folder of videos")
     tables = [folder / name for name in TABLES if (folder / name).is_file()]
     if len(tables) > 1:
         raise UserError(f"{folder} has {' and '.join(path.name for path in tables)}; keep one")
@@ -271,10 +271,10 @@ def _listed(folder: Path) -> Iterator[tuple[Path, str]]:
             f"{folder}: unknown layout; allowed: videos/*.mp4 with labels/*.txt, or metadata.csv or metadata.jsonl "
             "with columns path,caption"
         )
-    for file in sorted(p for p in videos.iterdir() if videoio.has_video_suffix(p)):
+    for file in sorted(p for p in videos.iterdir() if has_video_suffix(p)):
         label = folder / "labels" / f"{file.stem}.txt"
-        text = textfiles.read(label).strip() if label.is_file() else ""
-        yield file, " ".join(textfiles.lines(text)[0].split()) if text else ""
+        text = read_text(label).strip() if label.is_file() else ""
+        yield file, " ".join(split_lines(text)[0].split()) if text else ""
 
 
 def _tabled(folder: Path, table: Path) -> Iterator[tuple[Path, str]]:
@@ -283,9 +283,7 @@ def _tabled(folder: Path, table: Path) -> Iterator[tuple[Path, str]]:
     Raises:
         UserError: a row without path or caption, or with surplus cells.
     """
-    rows: Iterator[tuple[int, Any]] = (
-        textfiles.csv_rows(table) if table.suffix == ".csv" else textfiles.jsonl_rows(table)
-    )
+    rows: Iterator[tuple[int, Any]] = csv_rows(table) if table.suffix == ".csv" else jsonl_rows(table)
     for number, row in rows:
         path, caption = (row.get(key) if isinstance(row, dict) else None for key in ("path", "caption"))
         if not isinstance(path, str) or not path.strip() or not isinstance(caption, str):

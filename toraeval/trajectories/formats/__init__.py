@@ -22,7 +22,7 @@ from toraeval.trajectories.formats import (
     text,
     wan_move,
 )
-from toraeval.trajectories.formats.source import SUFFIXES, Format, Source
+from toraeval.trajectories.formats.source import PATH_SUFFIXES, Format, Source
 
 TABLE: tuple[Format, ...] = (
     *native_json.FORMATS,
@@ -42,7 +42,7 @@ TABLE: tuple[Format, ...] = (
 """Every format; of those with the right kind the first that fits a file is its format."""
 NAMES = ("auto", *(format.name for format in TABLE))
 
-__all__ = ["NAMES", "SUFFIXES", "TABLE", "Format", "Source", "choose", "named"]
+__all__ = ["NAMES", "PATH_SUFFIXES", "TABLE", "Format", "Source", "choose", "named"]
 
 
 def named(name: str) -> Format:

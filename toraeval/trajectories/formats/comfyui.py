@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.inputs import text_files as textfiles
+from toraeval.inputs.text_files import parse_json
 from toraeval.trajectories.checks import JsonFile, json_number
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.formats.tracks import STAND_STILL, Where, joined
@@ -55,7 +55,7 @@ def _unpacked(file: JsonFile, where: Where, value: Any) -> tuple[Any, Where]:
         return value, where
     for text in (value, value.replace("'", '"')):
         try:
-            return textfiles.parse_json(text), where
+            return parse_json(text), where
         except ValueError:
             continue
     file.fail(where, "text that is not a track", value, _SHAPE)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toraeval.inputs import text_files as textfiles
+from toraeval.inputs.text_files import split_lines
 from toraeval.trajectories.checks import check_count, fail
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.formats.text import number
@@ -126,9 +126,7 @@ def _fill_key_frames(values: np.ndarray, visible: np.ndarray, given: np.ndarray)
 
 
 def _cells(source: Source) -> list[tuple[int, list[str]]]:
-    lines = [
-        (place, line) for place, line in enumerate(textfiles.lines(source.text), start=1) if line.strip()
-    ]
+    lines = [(place, line) for place, line in enumerate(split_lines(source.text), start=1) if line.strip()]
     mark = max(",;\t", key=lines[0][1].count)
     cut = csv.reader([line for _, line in lines], delimiter=mark)
     try:

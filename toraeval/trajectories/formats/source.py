@@ -11,14 +11,14 @@ from typing import Any
 from toraeval.inputs.text_files import is_file
 from toraeval.trajectories import safe_pickle
 from toraeval.trajectories.array_files import MAX_BYTES, ArrayFile
-from toraeval.trajectories.checks import JsonFile, fail, read_text
+from toraeval.trajectories.checks import JsonFile, fail, path_text
 from toraeval.trajectories.reading import Canvas, Raw
 
 MAX_PICKLE = 1 << 32
 TEXT = (".txt", ".csv", ".tsv")
 ARRAYS = (".npy", ".npz", ".pth", ".pt")
 PICKLES = (".pkl", ".pickle")
-SUFFIXES = (".json", *TEXT, *ARRAYS, *PICKLES)
+PATH_SUFFIXES = (".json", *TEXT, *ARRAYS, *PICKLES)
 """Suffixes of files that `load` looks at, in any case of letters."""
 
 
@@ -48,16 +48,16 @@ class Source:
         """Refuse a suffix from which no format can be told.
 
         Raises:
-            UserError: none of `SUFFIXES`.
+            UserError: none of `PATH_SUFFIXES`.
         """
-        if self.path.suffix.lower() not in SUFFIXES:
+        if self.path.suffix.lower() not in PATH_SUFFIXES:
             shown = self.path.suffix or "none"
-            fail(self.path, None, "unknown suffix", shown, f"{', '.join(SUFFIXES)}, or format=...")
+            fail(self.path, None, "unknown suffix", shown, f"{', '.join(PATH_SUFFIXES)}, or format=...")
 
     @cached_property
     def text(self) -> str:
         """The file's text."""
-        return read_text(self.path)
+        return path_text(self.path)
 
     @cached_property
     def json(self) -> JsonFile:

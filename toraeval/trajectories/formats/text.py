@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from toraeval import geometry
-from toraeval.inputs import text_files as textfiles
+from toraeval.inputs.text_files import split_lines
 from toraeval.trajectories.checks import MIN_POINTS, check_count, fail
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.reading import Raw
@@ -24,7 +24,7 @@ def read(source: Source) -> Raw:
     """
     rows: list[tuple[float, float]] = []
     places: list[int] = []
-    lines = textfiles.lines(source.text)
+    lines = split_lines(source.text)
     check_count(source.path, 1, len(lines))
     for place, line in enumerate(lines, start=1):
         if not line.strip():
