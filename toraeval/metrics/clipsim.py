@@ -32,7 +32,7 @@ RECIPES = {
     "clip_vit_b32": Preparation(224, "crop", "bicubic", True, _CLIP_MEAN, _CLIP_STD),
 }
 SOURCES = {
-    "shapes": "toraeval, trained on the world `shapes`; toraeval.metrics.shared.networks.dual_encoder",
+    "shapes": "toraeval, trained on the world `shapes`; toraeval.metrics.networks.dual_encoder",
     "clip_vit_b32": "openai/clip-vit-base-patch32, Radford et al., arXiv 2103.00020, through transformers",
 }
 

@@ -199,7 +199,7 @@ class LPIPS:
             source="Zhang et al., arXiv 1801.03924, version 0.1"
             + (
                 {
-                    "shapes": "; features of toraeval.metrics.shared.networks.dual_encoder, equal weights",
+                    "shapes": "; features of toraeval.metrics.networks.dual_encoder, equal weights",
                     efficientnet.NAME: f"; features of {efficientnet.SOURCE}, uniform weights (not learned)",
                 }.get(self.backbone, "")
             ),

@@ -36,7 +36,8 @@ class Recipe:
         frames: consecutive frames of a clip; they are taken as they come, whatever their rate.
         layer: which output the features are.
         asset: name in `toraeval.assets`, or empty.
-        source: where network and recipe come from.
+        source: where network and recipe come from; part of the keys of stored scores, so the words stay as they are,
+            wherever the modules lie.
     """
 
     prepare: Preparation
@@ -51,7 +52,7 @@ SHAPES = Recipe(
     video_net.FRAMES,
     "the 64 features that its readings share",
     "",
-    "toraeval, trained on the world `shapes`; toraeval.metrics.shared.networks.video_net",
+    "toraeval, trained on the world `shapes`; toraeval.metrics.networks.video_net",
 )
 RECIPES: dict[str, Recipe] = {
     "shapes": SHAPES,
