@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from toraeval import geometry
 from toraeval.trajectories import Reading, read_paths
 from toraeval.trajectories.writing import WRITERS, Target, write_paths
 from toraeval.types import Trajectories, UserError
@@ -50,7 +51,7 @@ def test_text_is_on_the_canvas_of_tora_one_file_an_object(tmp_path):
     assert [file.name for file in written.files] == ["fox.obj1.txt", "fox.obj2.txt"]
     again = read_paths(written.files, Reading())
     assert again.canvas == (256, 256)
-    np.testing.assert_allclose(again.to_canvas(*CANVAS).tracks_NT2, paths.tracks_NT2, atol=1e-9)
+    np.testing.assert_allclose(geometry.to_canvas(again, *CANVAS).tracks_NT2, paths.tracks_NT2, atol=1e-9)
     assert "moved from the 320x200 canvas to 256x256" in written.notes
     assert any("the frame rate 12" in note and "names" in note for note in written.notes)
     one = write_paths(tmp_path / "one.txt", made(1), Target("motionctrl"))
@@ -62,7 +63,7 @@ def test_ati_has_121_samples(tmp_path):
     written = write_paths(tmp_path / "fox.pth", paths, Target("ati"))
     again = read_paths(written.files[0], Reading(CANVAS))
     assert again.num_frames == 121
-    np.testing.assert_allclose(again.tracks_NT2, paths.to_frames(121).tracks_NT2, atol=1e-3)
+    np.testing.assert_allclose(again.tracks_NT2, geometry.resample(paths, 121).tracks_NT2, atol=1e-3)
     assert "17 moments brought to 121, evenly over the points" in written.notes
     with pytest.raises(UserError, match="exactly 121"):
         write_paths(tmp_path / "fox.pth", paths, Target("ati", frames=81))
@@ -82,7 +83,7 @@ def test_size_and_moments_can_be_chosen(tmp_path):
     written = write_paths(tmp_path / "fox.json", paths, Target("dragnuwa", canvas=(640, 400), frames=14))
     again = read_paths(written.files[0], Reading((640, 400), "dragnuwa"))
     np.testing.assert_allclose(
-        again.tracks_NT2, paths.to_canvas(640, 400).to_frames(14).tracks_NT2, atol=1e-9
+        again.tracks_NT2, geometry.resample(geometry.to_canvas(paths, 640, 400), 14).tracks_NT2, atol=1e-9
     )
     assert "read it with canvas=[640,400]" in written.notes
 

@@ -94,11 +94,11 @@ def write_paths(path: Path, paths: Trajectories, target: Target) -> Written:
             "'box=[64,48]'"
         )
     canvas = check_canvas("size", target.canvas) if target.canvas else writer.canvas or paths.canvas
-    moved = paths.to_canvas(*canvas)
+    moved = geometry.to_canvas(paths, *canvas)
     frames = target.frames or writer.frames or paths.num_frames
     if writer.frames not in (None, frames):
         raise UserError(f"{path}: frames={frames}; {target.format} holds exactly {writer.frames} moments")
-    moved = moved.to_frames(frames) if frames != paths.num_frames else moved
+    moved = geometry.resample(moved, frames) if frames != paths.num_frames else moved
     notes = _conversions(paths, moved, writer) + _losses(moved, writer, target)
     path.parent.mkdir(parents=True, exist_ok=True)
     return Written(tuple(writer.write(path, moved, replace(target, canvas=canvas))), tuple(notes))
