@@ -31,13 +31,11 @@ def latent_sizes(path: Path) -> Iterator[Row]:
 
 
 def buckets(path: Path) -> Iterator[Row]:
-    """Named sizes and lengths."""
+    """Named sizes."""
     table = json.loads(path.read_text())
     for name, rows in table.get("buckets", {}).items():
         same = sizes.size_table(name) == {key: tuple(size) for key, size in rows["sizes"].items()}
         yield Row(name, float(not same), 0)
-    if "num_frames_names" in table:
-        yield Row("num_frames_names", float(table["num_frames_names"] != sizes.FRAME_NAMES), 0)
 
 
 def mask_strategy(path: Path) -> Iterator[Row]:

@@ -27,12 +27,9 @@ from torch import Tensor, nn
 
 from benchmarks.machine import describe, use_threads
 from benchmarks.open_sora import build_upstream
-from toraeval.models.tora.conditions.compression import latent_intervals
-from toraeval.models.tora.network.config import STDiTConfig, xl2
-from toraeval.models.tora.network.stdit import STDiT3
+from benchmarks.stdit_sampling import build_ours, latent_shape, sampling
+from toraeval.models.tora.network.config import xl2
 from toraeval.types import UserError
-
-VAE_CHUNK = 17  # frames that the video autoencoder packs together
 
 
 def main() -> None:
@@ -43,8 +40,6 @@ def main() -> None:
         elif args.upstream:
             compare(args)
         else:
-            from benchmarks.stdit_sampling import sampling
-
             sampling(args)
     except UserError as error:
         sys.exit(f"error: {error}")
@@ -78,12 +73,6 @@ def parse() -> argparse.Namespace:
     return args
 
 
-def latent_shape(args: argparse.Namespace, batch: int) -> tuple[int, int, int, int, int]:
-    """Return the latent shape [B,C,T,H,W] of the clip asked for."""
-    side = args.size // 8
-    return batch, 4, len(latent_intervals(args.frames, VAE_CHUNK)), side, side
-
-
 def make_inputs(args: argparse.Namespace) -> dict[str, Tensor]:
     """Return random arguments that both networks take."""
     generator = torch.Generator().manual_seed(1)
@@ -104,18 +93,6 @@ def make_inputs(args: argparse.Namespace) -> dict[str, Tensor]:
     if args.frame_mask:
         inputs["x_mask"] = torch.ones(batch, shape[2], dtype=torch.bool)
     return inputs
-
-
-def build_ours(config: STDiTConfig, dtype: str, device: str = "cpu") -> STDiT3:
-    """Build our network with random weights, none of them zero."""
-    torch.manual_seed(0)
-    with torch.device(device):
-        model = STDiT3(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if not parameter.any():
-                parameter.normal_(std=0.02)
-    return model.to(getattr(torch, dtype))
 
 
 def build(which: str, args: argparse.Namespace) -> nn.Module:

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from benchmarks.flops import forward_flops, text_flops
 from benchmarks.machine import describe, peak_memory_gib
-from benchmarks.stdit import build_ours, latent_shape
+from toraeval.models.tora.conditions.compression import latent_intervals
 from toraeval.models.tora.network import attention, blocks
-from toraeval.models.tora.network.config import xl2
+from toraeval.models.tora.network.config import STDiTConfig, xl2
 from toraeval.models.tora.network.stdit import STDiT3
 from toraeval.models.tora.sampling.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.types import UserError
 
+VAE_CHUNK = 17  # frames that the video autoencoder packs together
 MATMUL_SIDE = {"cpu": 2048, "cuda": 8192}
 
 
@@ -141,3 +142,21 @@ def matmul_peak(device: str, dtype: torch.dtype, side: int, repeat: int = 10) ->
         (a @ b)[0, 0].item()  # waits for the device
         seconds.append(time.perf_counter() - begin)
     return float(2 * side**3 / min(seconds[1:]) / 1e12)
+
+
+def latent_shape(args: argparse.Namespace, batch: int) -> tuple[int, int, int, int, int]:
+    """Return the latent shape [B,C,T,H,W] of the clip asked for."""
+    side = args.size // 8
+    return batch, 4, len(latent_intervals(args.frames, VAE_CHUNK)), side, side
+
+
+def build_ours(config: STDiTConfig, dtype: str, device: str = "cpu") -> STDiT3:
+    """Build our network with random weights, none of them zero."""
+    torch.manual_seed(0)
+    with torch.device(device):
+        model = STDiT3(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.02)
+    return model.to(getattr(torch, dtype))

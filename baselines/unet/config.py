@@ -91,6 +91,3 @@ def tiny(design: str, **changes: Any) -> UNetConfig:
         guided_above=0.8 if design == "motionctrl" else 0.0,
     )
     return replace(small, **changes)
-
-
-NANO = {"motionctrl": motionctrl_nano, "dragnuwa": dragnuwa_nano}

@@ -13,7 +13,6 @@ from av.video.reformatter import Interpolation
 
 from toraeval.types import ByteArray
 
-CONVERSION = "bicubic chroma, full resolution, accurate rounding, bit-exact"
 _EXACT = ("gbrp", "rgb24", "bgr24", "rgb0", "bgr0", "0rgb", "0bgr")  # copied, without any arithmetic
 _FLAGS = (
     Interpolation.BICUBIC

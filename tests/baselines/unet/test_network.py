@@ -14,7 +14,7 @@ from torch import Tensor
 import toraeval
 from baselines.dragnuwa.network import DragNUWANetwork
 from baselines.motionctrl.network import MotionCtrlNetwork
-from baselines.unet.config import NANO, UNetConfig, tiny
+from baselines.unet.config import UNetConfig, dragnuwa_nano, motionctrl_nano, tiny
 from baselines.unet.network import UNet
 
 Make = Callable[..., UNet]
@@ -164,7 +164,7 @@ def test_every_parameter_learns(make_network: Make, design: str) -> None:
 @pytest.mark.parametrize("design", DESIGNS)
 def test_matrices_of_the_blocks_are_most_of_the_network(design: str) -> None:
     with torch.device("meta"):
-        network = CLASSES[design](NANO[design]())
+        network = nano(design)
     counts = {name: p.numel() for name, p in network.named_parameters()}
     inside = sum(p.numel() for n, p in network.named_parameters() if "_blocks." in n and p.ndim == 2)
     assert inside > 0.8 * sum(counts.values())
@@ -173,12 +173,16 @@ def test_matrices_of_the_blocks_are_most_of_the_network(design: str) -> None:
 CLASSES: dict[str, type[UNet]] = {"motionctrl": MotionCtrlNetwork, "dragnuwa": DragNUWANetwork}
 
 
+def nano(design: str) -> UNet:
+    return CLASSES[design]({"motionctrl": motionctrl_nano, "dragnuwa": dragnuwa_nano}[design]())
+
+
 @pytest.mark.parametrize("design", DESIGNS)
 def test_size_is_that_of_tora_nano(design: str) -> None:
     card = Path(toraeval.__path__[0]) / "models/tora/weights/tora_nano.json"
     tora = json.loads(card.read_text())["parameters"]
     with torch.device("meta"):
-        network = CLASSES[design](NANO[design]())
+        network = nano(design)
     assert abs(sum(p.numel() for p in network.parameters()) / tora - 1) < 0.05
 
 

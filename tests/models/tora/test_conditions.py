@@ -176,10 +176,14 @@ def test_short_clips_keep_a_noisy_frame(name: str, frames: int) -> None:
             assert left == 1
 
 
-def test_the_published_mixes_are_drawn_as_often_as_they_say() -> None:
-    masks = c.training_mask(10000, 16, torch.Generator().manual_seed(0), c.MASKS_STAGE_3)
+def test_mixes_are_drawn_as_often_as_they_say() -> None:
+    # Open-Sora v1.2, stage 3
+    quarters = ("quarter_random", "quarter_head", "quarter_tail", "quarter_head_tail")
+    mix = {"random": 0.01, "interpolate": 0.002, **dict.fromkeys(quarters, 0.002)}
+    mix |= {"image_head": 0.22, "image_tail": 0.005, "image_head_tail": 0.005}
+    masks = c.training_mask(10000, 16, torch.Generator().manual_seed(0), mix)
     seen = Counter("none" if m.all() else "head" if not m[0] and m[1:].all() else "other" for m in masks)
-    rest = c.mask_mix(c.MASKS_STAGE_3)["identity"]
+    rest = c.mask_mix(mix)["identity"]
     assert rest == pytest.approx(1 - 0.25)
     assert seen["none"] / 10000 == pytest.approx(rest, abs=0.01)
     assert seen["head"] / 10000 == pytest.approx(0.22, abs=0.02)

@@ -17,7 +17,6 @@ from toraeval.models.tora.conditions.flow_sampling import (
     grid_candidates,
     roll_out,
     sample_trajectories,
-    training_flow,
     with_zero_frame,
 )
 from toraeval.models.tora.conditions.trajectory import blur_flow, sparse_flow
@@ -65,7 +64,6 @@ def test_recorded_roll_out_blur_and_colours(golden: Golden, dense: np.ndarray) -
 
 def test_recorded_dense_colours(golden: Golden, dense: np.ndarray) -> None:
     assert not dense[0].any()
-    assert training_flow(dense, "dense") is dense
     video, where = flow_video(dense, frames_per_maximum=2), jumps(dense, 2)
     part = (slice(None), slice(None, None, 4), slice(None, None, 4))
     recorded = golden["dense_color_chunk2_sub"].transpose(0, 2, 3, 1)
@@ -119,8 +117,6 @@ def test_roll_out_truncates_clamps_and_freezes() -> None:
 def test_a_clip_at_rest_gives_no_trajectory() -> None:
     still = np.zeros((5, 40, 50, 2), np.float32)
     assert sample_trajectories(still, np.random.default_rng(0)).shape == (0, 5, 2)
-    flow = training_flow(still, "sparse", np.random.default_rng(0))
-    assert (flow_video(flow, 2) == 255).all()
 
 
 def test_no_more_points_than_move() -> None:
@@ -138,8 +134,6 @@ def test_small_pictures_have_a_grid() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda f: training_flow(f, "tracks"), "stage='tracks'; allowed: dense, sparse"),
-        (lambda f: training_flow(f, "sparse"), "needs a random generator"),
         (
             lambda f: sample_trajectories(f[:1], np.random.default_rng(0)),
             "1 frame; trajectories need at least 2",

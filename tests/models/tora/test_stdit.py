@@ -137,16 +137,6 @@ def test_recorded_numbers_with_gradients(golden: Golden, model: STDiT3, inputs: 
 
 
 @torch.no_grad()
-def test_packed_captions(golden: Golden, model: STDiT3, inputs: dict[str, Tensor]) -> None:
-    y, mask = inputs.pop("y"), inputs.pop("mask")
-    packed = model.y_embedder(y).squeeze(1)[mask != 0][None]
-    text = model.packed_text(packed, mask.sum(1).tolist())
-    close(model(**inputs, text=text), golden["out/output"])
-    with pytest.raises(ValueError, match="their lengths"):
-        model.packed_text(packed, [1])
-
-
-@torch.no_grad()
 def test_weights_loaded_after_a_pass_count(golden: Golden, model: STDiT3, inputs: dict[str, Tensor]) -> None:
     fresh = STDiT3(model.config).eval()
     fresh(**inputs)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from toraeval.models.tora.conditions.flow_colour import Float32Array
-from toraeval.models.tora.conditions.trajectory import IntArray, blur_flow, sparse_flow
+from toraeval.models.tora.conditions.trajectory import IntArray
 from toraeval.types import FloatArray, UserError
 
 GRID_SPACING = 32  # pixels between points that may be drawn
@@ -126,31 +126,3 @@ def sample_trajectories(
     if len(flow_THW2) < 2:
         raise UserError(f"flow: {len(flow_THW2)} frame; trajectories need at least 2")
     return roll_out(flow_THW2, draw_starts(flow_THW2[1], generator, max_points, spacing))
-
-
-def training_flow(
-    flow_THW2: Float32Array,
-    stage: str,
-    generator: np.random.Generator | None = None,
-    max_points: int = MAX_POINTS,
-) -> Float32Array:
-    """Return the flow that a stage of the recipe shows the model; float32 (T, H, W, 2) in pixels.
-
-    Args:
-        flow_THW2: estimated flow, frame 0 zero.
-        stage: `dense`, the flow as it is, or `sparse`, sampled trajectories with a zero-bordered blur.
-        generator: source of the draws of `sparse`.
-        max_points: largest number of trajectories.
-
-    Raises:
-        UserError: an unknown stage, or `sparse` without a generator.
-    """
-    if stage == "dense":
-        return flow_THW2
-    if stage != "sparse":
-        raise UserError(f"training flow: stage='{stage}'; allowed: dense, sparse")
-    if generator is None:
-        raise UserError("training flow: stage='sparse' draws points and needs a random generator")
-    points = sample_trajectories(flow_THW2, generator, max_points)
-    height, width = flow_THW2.shape[1:3]
-    return blur_flow(sparse_flow(points, width, height), border="zero")

@@ -38,19 +38,12 @@ MASKS = (
     "image_head_tail",
 )
 _ALIASES = {"intepolate": "interpolate"}  # the spelling of upstream's configurations
-_QUARTERS = ("quarter_random", "quarter_head", "quarter_tail", "quarter_head_tail")
 MASKS_STAGE_1_2: Mapping[str, float] = MappingProxyType(
     {"random": 0.05, "interpolate": 0.005}
-    | dict.fromkeys(_QUARTERS, 0.005)
+    | dict.fromkeys(("quarter_random", "quarter_head", "quarter_tail", "quarter_head_tail"), 0.005)
     | {"image_random": 0.025, "image_head": 0.05, "image_tail": 0.025, "image_head_tail": 0.025}
 )
 """Training mix of Open-Sora v1.2 stages 1 and 2; the rest is `identity`."""
-MASKS_STAGE_3: Mapping[str, float] = MappingProxyType(
-    {"random": 0.01, "interpolate": 0.002}
-    | dict.fromkeys(_QUARTERS, 0.002)
-    | {"image_head": 0.22, "image_tail": 0.005, "image_head_tail": 0.005}
-)
-"""Training mix of Open-Sora v1.2 stage 3; the rest is `identity`."""
 
 
 @dataclass(frozen=True)

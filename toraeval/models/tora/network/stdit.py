@@ -98,25 +98,6 @@ class STDiT3(nn.Module):
                 key_mask = torch.arange(longest, device=tokens.device) < counts[:, None]
         return self._text_context(tokens, key_mask, keys_values)
 
-    def packed_text(self, y: Tensor, lengths: Sequence[int], keys_values: bool = True) -> TextContext:
-        """Take captions that were projected and packed before, as upstream does with `skip_y_embedder`.
-
-        Args:
-            y: projected kept tokens of all samples one after another, [1,sum(lengths),C].
-            lengths: tokens of each sample, at least one.
-            keys_values: as in `precompute_text`.
-
-        Raises:
-            ValueError: the lengths do not add up to the tokens given, or one is not positive.
-        """
-        if min(lengths, default=0) < 1 or sum(lengths) != y.shape[1]:
-            raise ValueError(f"packed captions have {y.shape[1]} tokens; their lengths are {list(lengths)}")
-        tokens = nn.utils.rnn.pad_sequence(y[0].to(self.compute_dtype).split(list(lengths)), batch_first=True)
-        counts, longest, key_mask = torch.tensor(lengths, device=y.device), tokens.shape[1], None
-        if min(lengths) < longest:
-            key_mask = torch.arange(longest, device=y.device) < counts[:, None]
-        return self._text_context(tokens, key_mask, keys_values)
-
     def _text_context(self, tokens: Tensor, key_mask: Tensor | None, keys_values: bool) -> TextContext:
         pairs = None
         if keys_values:

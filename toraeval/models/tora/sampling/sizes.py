@@ -1,9 +1,8 @@
-"""Named picture sizes and clip lengths, and the grids that they have in the autoencoder and the transformer.
+"""Named picture sizes, and the grids that clips have in the autoencoder and the transformer.
 
 Aspect ratios are height / width, and their names read the same way: "9:16" is landscape. The tables are those of
 Open-Sora v1.2.0 (`opensora/datasets/aspect.py`); its video sizes follow no rule that could be computed, so they
-stand here. Looking up an aspect takes the nearest ratio of the table, so that "1:1" works at every resolution
-(upstream's command line knows it at the video sizes only).
+stand here.
 """
 
 from __future__ import annotations
@@ -46,13 +45,6 @@ _SQUARE_SIZES = (
 _SQUARE_UNITS = {"256": 16, "512": 32, "1024": 64}
 RESOLUTIONS = ("144p", "256", "240p", "360p", "512", "480p", "720p", "1024", "1080p", "2k")
 
-FRAME_NAMES = {
-    f"{count}{unit}": 51 * count // scale
-    for unit, scale, counts in (("x", 1, (1, 2, 4, 8, 16)), ("s", 2, (2, 4, 8, 16, 32)))
-    for count in counts
-}
-_ASPECT_SLACK = 0.1  # largest relative distance from an asked ratio to the one of the table
-
 
 class Grid(NamedTuple):
     """Frames, rows and columns."""
@@ -80,49 +72,6 @@ def size_table(resolution: str) -> dict[str, tuple[int, int]]:
     return {f"{ratio:.2f}": size for ratio, size in keyed}
 
 
-def nominal_pixels(resolution: str) -> int:
-    """Return the area that the sizes of a resolution share approximately."""
-    height, width = size_of(resolution, "1:1" if resolution in _SQUARE_UNITS else "9:16")
-    return height * width
-
-
-def size_of(resolution: str, aspect: str | float = "9:16") -> tuple[int, int]:
-    """Return (height, width) in pixels of a named resolution.
-
-    Args:
-        resolution: one of `RESOLUTIONS`.
-        aspect: height : width as a name ("9:16" is landscape) or number; the table's nearest ratio is taken. At the
-            video sizes the names of `ASPECTS` pick the size that upstream gives them.
-
-    Raises:
-        UserError: an unknown resolution, no ratio, or one more than a tenth away from every ratio of the table.
-    """
-    table = size_table(resolution)
-    if resolution in _VIDEO_SIZES and aspect in ASPECTS:
-        return list(table.values())[ASPECTS.index(str(aspect))]
-    wanted = _ratio(aspect)
-    height, width = min(table.values(), key=lambda size: abs(size[0] / size[1] / wanted - 1))
-    if abs(height / width / wanted - 1) > _ASPECT_SLACK:
-        raise UserError(
-            f"aspect {aspect}: {resolution} has no ratio near {wanted:.2f}; allowed: {', '.join(table)}"
-        )
-    return height, width
-
-
-def frames_of(length: str | int) -> int:
-    """Return the frame count of a named length such as "4s" (25.5 frames per second) or "2x", or of a number.
-
-    Raises:
-        UserError: neither a known name nor a whole number above 0.
-    """
-    if isinstance(length, str) and length in FRAME_NAMES:
-        return FRAME_NAMES[length]
-    text = str(length)
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise UserError(f"length {length!r}; allowed: a whole number of frames, or {', '.join(FRAME_NAMES)}")
-
-
 def latent_frames(frames: int) -> int:
     """Return the latent frames of a clip: 5 per chunk of 17 frames, the rest rounded up to fours."""
     chunks, rest = divmod(frames, CHUNK_FRAMES)
@@ -145,12 +94,6 @@ def _pair(text: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _ratio(aspect: str | float) -> float:
-    height, _, width = str(aspect).partition(":")
-    try:
-        ratio = float(height) / float(width or 1)
-    except (ValueError, ZeroDivisionError):
-        ratio = 0.0
-    if not 0 < ratio < float("inf"):
-        raise UserError(f"aspect {aspect!r}; allowed: height:width such as 9:16 (landscape), or a number")
-    return ratio
+def _ratio(aspect: str) -> float:
+    height, _, width = aspect.partition(":")
+    return int(height) / int(width)
