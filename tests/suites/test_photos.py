@@ -12,7 +12,7 @@ from toraeval.suites.photos import files as photo_files
 from toraeval.suites.photos.files import CUT_OUTS, GROUNDS
 from toraeval.suites.photos.render import PhotoRenderer
 from toraeval.suites.photos.suite import CASES, Photos, scene_of
-from toraeval.suites.shapes.paths import FAMILIES
+from toraeval.suites.shared.paths import FAMILIES
 from toraeval.types import UserError
 
 HASH = "95a915d7aead721ee5046291cba06b979fc6cc5b907d0864a9f271abe3a5ec5b"
@@ -20,7 +20,7 @@ HASH = "95a915d7aead721ee5046291cba06b979fc6cc5b907d0864a9f271abe3a5ec5b"
 
 def renderer(index, frames=16, side=256, split="test"):
     _, scene = scene_of(split, index)
-    return PhotoRenderer(scene, frames, side, side, CUT_OUTS[split])
+    return PhotoRenderer(scene, frames, side, side)
 
 
 def test_test_set_is_pinned_and_mixed():
@@ -28,7 +28,7 @@ def test_test_set_is_pinned_and_mixed():
     assert facts["hash"] == HASH
     assert facts["cases"] == CASES >= 64
     assert set(facts["path_families"]) == set(FAMILIES)
-    entries = [scene for _, scene in Photos()._entries()]
+    entries = [scene for _, scene in Photos().scenes()]
     assert {len(s.objects) for s in entries} == {0, 1, 2, 3}
     assert {s.motion for s in entries if not s.objects} == {"pan", "zoom", "rotation", "mixture"}
     assert {o.shadow for s in entries for o in s.objects} == {True, False}

@@ -10,9 +10,9 @@ import pytest
 
 from toraeval import geometry
 from toraeval.models.tora.conditions.caption_encoder import SKIPPED, VOCABULARY
-from toraeval.suites.shapes.paths import FAMILIES, PATH_SAMPLES, sample_path
-from toraeval.suites.shapes.suite import _TEST_SET, Shapes, _scene_bytes
+from toraeval.suites.shapes.suite import TEST_SET, Shapes
 from toraeval.suites.shapes.world import COLOURS, sample_scene
+from toraeval.suites.shared.paths import FAMILIES, PATH_SAMPLES, sample_path
 from toraeval.types import Case, Reference, UserError
 
 TEST_HASH = "da2b9b1a23b602710e6713297e47b755cb51ce13c9dc4dea1f1e5688b7f68934"
@@ -77,7 +77,7 @@ def test_geometry_does_not_depend_on_the_number_of_frames(frames: int) -> None:
 def test_speeds_are_bounded() -> None:
     fastest = max(
         np.linalg.norm(np.diff(sample_scene("test", i, n, family, drift).tracks(16), axis=1), axis=-1).max()
-        for i, n, family, drift in _TEST_SET
+        for i, n, family, drift in TEST_SET
     )
     assert 8 < fastest < 17  # canvas pixels a frame
 
@@ -86,7 +86,7 @@ def test_splits_are_disjoint() -> None:
     seen: dict[bytes, str] = {}
     for split in ("train", "validation", "test"):
         for index in range(24):
-            key = _scene_bytes(sample_scene(split, index))
+            key = sample_scene(split, index).content()
             assert key not in seen
             seen[key] = split
     hashes = {Shapes(split, 8).fingerprint()["hash"] for split in ("train", "validation", "test")}

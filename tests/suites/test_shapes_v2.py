@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from toraeval.suites.shapes.render import SceneRenderer
-from toraeval.suites.shapes.suite import Shapes, _scene_bytes
+from toraeval.suites.shapes.suite import Shapes
 from toraeval.suites.shapes.world import PANELS
 from toraeval.suites.shapes.world2 import SPEED, TEST_SET, fastest_step, sample_scene
 from toraeval.training.data.shards import dense_flow
@@ -88,7 +88,7 @@ def _only(scene, n):  # type: ignore[no-untyped-def]
 
 
 def test_splits_are_disjoint_and_mixed_as_stated() -> None:
-    hashes = [_scene_bytes(sample_scene(s, i)) for s in ("train", "validation", "test") for i in range(20)]
+    hashes = [sample_scene(s, i).content() for s in ("train", "validation", "test") for i in range(20)]
     assert len(set(hashes)) == 60
     scenes = [sample_scene("train", index) for index in range(200)]
     assert 110 <= sum(len(s.objects) == 1 for s in scenes) <= 155

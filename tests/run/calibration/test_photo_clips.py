@@ -6,7 +6,7 @@ import pytest
 from toraeval.__main__ import main
 from toraeval.run.calibration import photo_clips
 from toraeval.run.calibration.measure import measure
-from toraeval.suites.shapes.paths import FAMILIES
+from toraeval.suites.shared.paths import FAMILIES
 from toraeval.trackers.dis_flow import DISFlow
 from toraeval.types import UserError
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.suites.shapes.paths import FAMILIES
 from toraeval.suites.shapes.render import SceneRenderer
-from toraeval.suites.shapes.world import CANVAS, SPLITS, sample_scene
+from toraeval.suites.shapes.world import sample_scene
+from toraeval.suites.shared.drawing import CANVAS, SPLITS
+from toraeval.suites.shared.paths import FAMILIES
 from toraeval.types import BoolArray, ByteArray, UserError, Video
 from toraeval.video import degradation
 

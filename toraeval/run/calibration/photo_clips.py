@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from toraeval.run.calibration.conditions import DAMAGED_FRAMES, DAMAGES, Clip, check_request, speed_class
-from toraeval.suites.photos.files import CUT_OUTS
 from toraeval.suites.photos.render import PhotoRenderer
-from toraeval.suites.photos.suite import SUITE_VERSION, scene_of
-from toraeval.suites.shapes.world import CANVAS
+from toraeval.suites.photos.suite import Photos, scene_of
+from toraeval.suites.shared.drawing import CANVAS
 
 SCENES = 15  # ten path families, and every camera motion once or twice
 
@@ -25,13 +24,13 @@ class PhotoClip(Clip):
     def name(self) -> str:
         """Name that tells everything about the clip."""
         case = scene_of(self.split, self.scene)[0]
-        return f"photos-v{SUITE_VERSION}_{self.split}_{case}_{self.frames:03d}f_{self.damage}"
+        return f"photos-v{Photos.version}_{self.split}_{case}_{self.frames:03d}f_{self.damage}"
 
     @cached_property
     def renderer(self) -> PhotoRenderer:  # type: ignore[override]
         """Draws the clip at 512 x 512 and knows its exact tracks."""
         scene = scene_of(self.split, self.scene)[1]
-        return PhotoRenderer(scene, self.frames, CANVAS, CANVAS, CUT_OUTS[self.split])
+        return PhotoRenderer(scene, self.frames, CANVAS, CANVAS)
 
     def facts(self) -> list[dict[str, Any]]:
         """Return what each object or point is grouped by, as for `Clip`."""
@@ -56,9 +55,7 @@ class PhotoClip(Clip):
 
     def _least_uncovered(self) -> np.ndarray:
         """Return each object's smallest share of pixels that nothing covers, over the frames."""
-        small = PhotoRenderer(
-            self.renderer.scene, self.frames, CANVAS // 4, CANVAS // 4, CUT_OUTS[self.split]
-        )
+        small = PhotoRenderer(self.renderer.scene, self.frames, CANVAS // 4, CANVAS // 4)
         whole = np.array(
             [
                 [max(1, int((small.layer(n, t)[1][..., 3] >= 0.5).sum())) for t in range(self.frames)]

@@ -70,6 +70,7 @@ CUT_OUTS: dict[str, dict[str, CutOut]] = {
         "drum": CutOut("a drum", (255, 590)),
     },
 }
+ANCHORS = {name: cut_out.anchor for group in CUT_OUTS.values() for name, cut_out in group.items()}
 
 
 @cache

@@ -13,9 +13,9 @@ from functools import cache
 import cv2
 import numpy as np
 
-from toraeval.suites.photos import files as photo_files
-from toraeval.suites.photos.world import MIDDLE, PhotoObject, PhotoScene
-from toraeval.suites.shapes.world import CANVAS
+from toraeval.suites.photos.files import ANCHORS, half_size, outline, photograph
+from toraeval.suites.photos.world import MIDDLE, PhotoScene
+from toraeval.suites.shared.drawing import CANVAS, Box, Renderer
 from toraeval.types import BoolArray, ByteArray, FloatArray
 
 AREA_SIGMA = 0.5  # of the Gaussian, in output pixels, that filters what is sampled coarser than its pixels
@@ -46,17 +46,15 @@ def filtered(picture: np.ndarray, step: float) -> np.ndarray:
 
 
 @cache
-def sprite(name: str, anchor: tuple[int, int], half_size: float) -> Sprite:
-    """Return a cut-out whose longer side is `2 half_size` output pixels, with a margin for its soft edge."""
-    rows, columns = np.nonzero(photo_files.outline(name))
+def sprite(name: str, half: float) -> Sprite:
+    """Return a cut-out whose longer side is `2 half` output pixels, with a margin for its soft edge."""
+    rows, columns = np.nonzero(outline(name))
     pad = 4
     y0, y1, x0, x1 = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
-    scale = half_size / photo_files.half_size(name)
+    scale = half / half_size(name)
     margin = int(np.ceil(pad / scale))
-    alpha = np.pad(photo_files.outline(name)[y0:y1, x0:x1].astype(np.float32), margin)
-    colour = np.pad(
-        photo_files.photograph(name)[y0:y1, x0:x1].astype(np.float32), ((margin, margin),) * 2 + ((0, 0),)
-    )
+    alpha = np.pad(outline(name)[y0:y1, x0:x1].astype(np.float32), margin)
+    colour = np.pad(photograph(name)[y0:y1, x0:x1].astype(np.float32), ((margin, margin),) * 2 + ((0, 0),))
     size = (max(8, round(alpha.shape[1] * scale)), max(8, round(alpha.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     layers = np.concatenate([colour * alpha[..., None], alpha[..., None]], -1)
@@ -68,42 +66,20 @@ def sprite(name: str, anchor: tuple[int, int], half_size: float) -> Sprite:
     rgb = small[..., :3] / np.maximum(solid, 1e-3)[..., None]
     whole = np.concatenate([rgb * soft[..., None], soft[..., None]], -1).astype(np.float32)
     ratio = np.array(size) / np.array([alpha.shape[1], alpha.shape[0]])
-    place = np.array(anchor) - np.array([x0, y0]) + margin
+    place = np.array(ANCHORS[name]) - np.array([x0, y0]) + margin
     return Sprite(whole, (place + 0.5) * ratio - 0.5)
 
 
-class PhotoRenderer:
-    """Draws one scene at one size and length.
+class PhotoRenderer(Renderer[PhotoScene]):
+    """Draws one scene of the suite `photos` at one size and length."""
 
-    Args:
-        scene: what to draw.
-        frames: number of frames, >= 1.
-        width, height: size in pixels.
-        cut_outs: of the scene's split.
-    """
-
-    def __init__(
-        self,
-        scene: PhotoScene,
-        frames: int,
-        width: int,
-        height: int,
-        cut_outs: dict[str, photo_files.CutOut],
-    ) -> None:
-        self.scene, self.frames, self.width, self.height = scene, frames, width, height
-        self.scale = min(width, height) / CANVAS
-        self._stretch = np.array([width / CANVAS, height / CANVAS])
-        # pixel centres sit at integers, so a resize maps x to (x + 0.5) * s - 0.5
-        self.tracks_NT2 = (scene.tracks(frames) + 0.5) * self._stretch - 0.5
+    def __init__(self, scene: PhotoScene, frames: int, width: int = CANVAS, height: int = CANVAS) -> None:
+        super().__init__(scene, frames, width, height)
         self._camera_T4 = scene.camera(frames)
-        self._cut_outs = cut_outs
-        self._still = bool((self._camera_T4 == self._camera_T4[0]).all())
-        self._first: ByteArray | None = None
+        self.still = bool((self._camera_T4 == self._camera_T4[0]).all())
 
     def background(self, frame: int) -> ByteArray:
         """Return the uint8 (H, W, 3) ground of a frame, without objects."""
-        if self._still and self._first is not None:
-            return self._first
         x, y, scale, angle = self._camera_T4[frame]
         cos, sin = scale * np.cos(angle), scale * np.sin(angle)
         turn = np.array([[cos, -sin], [sin, cos]])
@@ -111,23 +87,19 @@ class PhotoRenderer:
         matrix = np.zeros((2, 3))
         matrix[:, :2] = turn / self._stretch
         matrix[:, 2] = turn @ (0.5 / self._stretch - 0.5 - MIDDLE) + np.array([x, y])
-        picture = filtered(photo_files.photograph(self.scene.ground), float(scale / self.scale))
+        picture = filtered(photograph(self.scene.ground), float(scale / self.scale))
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         out = cv2.warpAffine(
             picture, matrix, (self.width, self.height), flags=flags, borderMode=cv2.BORDER_REFLECT_101
         )
-        if self._still:
-            self._first = np.asarray(out)
         return np.asarray(out)
 
-    def layer(self, index: int, frame: int) -> tuple[tuple[int, int, int, int], np.ndarray]:
+    def layer(self, index: int, frame: int) -> tuple[Box, np.ndarray]:
         """Return the window (x0, y0, x1, y1) of an object and its float32 premultiplied RGB and coverage there."""
-        thing: PhotoObject = self.scene.objects[index]
+        thing = self.scene.objects[index]
         u = frame / max(1, self.frames - 1) - 0.5
         largest = max(thing.growth**0.5, thing.growth**-0.5)
-        made = sprite(
-            thing.name, self._cut_outs[thing.name].anchor, round(thing.radius * self.scale * largest, 3)
-        )
+        made = sprite(thing.name, round(thing.radius * self.scale * largest, 3))
         zoom, angle = thing.growth**u / largest, thing.turn * u
         centre = self.tracks_NT2[index, frame]
         reach = zoom * float(
@@ -149,9 +121,9 @@ class PhotoRenderer:
         drawn[..., 3] = np.clip(drawn[..., 3], 0, 1)
         return (x0, y0, x1, y1), drawn
 
-    def frame(self, index: int) -> ByteArray:
-        """Return the uint8 (H, W, 3) picture of a frame."""
-        out = np.array(self.background(index))
+    def frame(self, index: int, base: ByteArray | None = None) -> ByteArray:
+        """Return the uint8 (H, W, 3) picture of a frame; `base` is its background when known."""
+        out = np.array(self.background(index) if base is None else base)
         for n, thing in enumerate(self.scene.objects):
             (x0, y0, x1, y1), drawn = self.layer(n, index)
             if thing.shadow:
@@ -177,43 +149,30 @@ class PhotoRenderer:
         part = dark[top - y0 : y1 - y0, left - x0 : x1 - x0, None]
         out[top:y1, left:x1] = np.rint(out[top:y1, left:x1] * (1 - part))
 
-    def render(self) -> ByteArray:
-        """Return the uint8 (T, H, W, 3) clip."""
-        out = np.empty((self.frames, self.height, self.width, 3), np.uint8)
-        for t in range(self.frames):
-            out[t] = self.frame(t)
-        return out
+    def solid(self, index: int, frame: int) -> tuple[Box, BoolArray]:
+        """Return the window of an object and which of its pixels are at least half covered."""
+        box, drawn = self.layer(index, frame)
+        return box, np.asarray(drawn[..., 3] >= 0.5)
 
     def masks(self) -> BoolArray:
         """Return bool (N, T, H, W): each object's visible pixels (half covered), or the ground at a point."""
-        tracks = self.tracks_NT2
-        out = np.zeros((len(tracks), self.frames, self.height, self.width), bool)
-        for t in range(self.frames):
-            for n in range(len(self.scene.objects)):
-                (x0, y0, x1, y1), drawn = self.layer(n, t)
-                solid = drawn[..., 3] >= 0.5
-                out[:n, t, y0:y1, x0:x1] &= ~solid
-                out[n, t, y0:y1, x0:x1] = solid
-            if not self.scene.objects:
+        out = super().masks()
+        if not self.scene.objects:
+            rows, columns = np.ogrid[: self.height, : self.width]
+            for t in range(self.frames):
                 radius = POINT_RADIUS * self.scale * self._camera_T4[0, 2] / self._camera_T4[t, 2]
-                for n, (x, y) in enumerate(tracks[:, t]):
-                    rows, columns = np.ogrid[: self.height, : self.width]
+                for n, (x, y) in enumerate(self.tracks_NT2[:, t]):
                     out[n, t] = (columns - x) ** 2 + (rows - y) ** 2 <= radius**2
         return out
 
     def visible(self) -> BoolArray:
         """Return bool (N, T): whether each point is inside the picture and not covered by a later object."""
-        tracks = self.tracks_NT2
-        inside = (
-            (tracks >= -0.5).all(-1)
-            & (tracks[..., 0] < self.width - 0.5)
-            & (tracks[..., 1] < self.height - 0.5)
-        )
+        tracks, inside = self.tracks_NT2, self._inside()
         for m in range(1, len(self.scene.objects)):
             for t in range(self.frames):
-                (x0, y0, x1, y1), drawn = self.layer(m, t)
+                (x0, y0, x1, y1), solid = self.solid(m, t)
                 for n in range(m):
                     x, y = np.rint(tracks[n, t]).astype(int)
-                    if x0 <= x < x1 and y0 <= y < y1 and drawn[y - y0, x - x0, 3] >= 0.5:
+                    if x0 <= x < x1 and y0 <= y < y1 and solid[y - y0, x - x0]:
                         inside[n, t] = False
-        return np.asarray(inside)
+        return inside

@@ -1,19 +1,26 @@
 """Scenes of the suite `photos`: a window that moves over a photograph, and cut-outs that move over it.
 
-Everything is laid out on a 512 x 512 canvas and scaled when rendered, so that a scene is the same at every size and
-length. A point of the canvas shows the photograph at `c + s R(a) (point - middle)`, with centre c in its pixels, s of
+A point of the canvas shows the photograph at `c + s R(a) (point - middle)`, with centre c in its pixels, s of
 its pixels per canvas pixel and angle a in radians, all of which change over the clip.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
 
-from toraeval.suites.photos import files as photo_files
-from toraeval.suites.shapes.paths import FAMILIES, PATH_SAMPLES, sample_path
-from toraeval.suites.shapes.world import CANVAS, SPLITS
+from toraeval.suites.photos.files import CUT_OUTS, GROUNDS, corners, photograph
+from toraeval.suites.shared.drawing import (
+    CANVAS,
+    SPLITS,
+    apart_and_inside,
+    at_frames,
+    lone_path,
+    rounded,
+)
+from toraeval.suites.shared.paths import FAMILIES, PATH_SAMPLES, sample_path
 from toraeval.types import BoolArray, FloatArray
 
 WORLD_SEED = 20261130
@@ -68,6 +75,22 @@ class PhotoScene:
     points_K2: FloatArray
     caption: str
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each followed object or point is called."""
+        return tuple(o.name for o in self.objects) or tuple(
+            f"point {k + 1}" for k in range(len(self.points_K2))
+        )
+
+    def content(self) -> bytes:
+        """Return everything that decides how the scene looks, for hashes."""
+        head: list[object] = [self.caption, self.ground, self.motion]
+        head += [
+            [o.name, o.family, o.shadow, *(round(value, 6) for value in (o.radius, o.growth, o.turn))]
+            for o in self.objects
+        ]
+        return json.dumps(head).encode() + rounded(self.tracks(129)) + rounded(self.camera(129))
+
     def camera(self, frames: int) -> FloatArray:
         """Return float64 (frames, 4): the window of every frame."""
         return at_frames(self.camera_P4, frames)
@@ -77,13 +100,6 @@ class PhotoScene:
         if self.objects:
             return np.stack([at_frames(o.path_P2, frames) for o in self.objects])
         return np.stack([seen_at(point, self.camera(frames)) for point in self.points_K2])
-
-
-def at_frames(path_PK: FloatArray, frames: int) -> FloatArray:
-    """Return float64 (frames, K): a densely sampled path at the moments of a clip."""
-    index = np.linspace(0.0, PATH_SAMPLES - 1, frames) if frames > 1 else np.zeros(1)
-    grid = np.arange(PATH_SAMPLES)
-    return np.stack([np.interp(index, grid, path_PK[:, k]) for k in range(path_PK.shape[1])], -1)
 
 
 def seen_at(point_2: FloatArray, camera_T4: FloatArray) -> FloatArray:
@@ -134,14 +150,8 @@ def sample_camera(motion: str, size: tuple[int, int], rng: np.random.Generator) 
 
 
 def _size(name: str) -> tuple[int, int]:
-    height, width = photo_files.photograph(name).shape[:2]
+    height, width = photograph(name).shape[:2]
     return width, height
-
-
-def _placed(path_P2: FloatArray, radius: float, rng: np.random.Generator) -> FloatArray | None:
-    """Shift a path so that the object stays on the canvas; None when it is too wide."""
-    low, high = radius - path_P2.min(axis=0), CANVAS - 1 - radius - path_P2.max(axis=0)
-    return None if (low > high).any() else np.asarray(path_P2 + rng.uniform(low, high))
 
 
 def _object(name: str, family: str, path: FloatArray, radius: float, rng: np.random.Generator) -> PhotoObject:
@@ -152,15 +162,11 @@ def _object(name: str, family: str, path: FloatArray, radius: float, rng: np.ran
 
 
 def _lone(name: str, family: str, others: list[PhotoObject], rng: np.random.Generator) -> PhotoObject:
+    lengths = (120.0, 205.0 if family != "stop_and_go" else 140.0)
     while True:
-        radius = float(rng.uniform(*RADII))
-        length = float(rng.uniform(120.0, 205.0 if family != "stop_and_go" else 140.0))
-        path = _placed(sample_path(family, length, float(rng.uniform(0, 2 * np.pi)), rng), radius, rng)
-        # start points keep clear of each other so that the first frame shows every object whole
-        if path is not None and all(
-            np.linalg.norm(path[0] - o.path_P2[0]) > 1.3 * (radius + o.radius) for o in others
-        ):
-            return _object(name, family, path, radius, rng)
+        found = lone_path(family, RADII, lengths, others, 1.3, rng)
+        if found is not None:
+            return _object(name, family, found[1], found[0], rng)
 
 
 def _crossing(names: list[str], rng: np.random.Generator) -> list[PhotoObject]:
@@ -174,14 +180,13 @@ def _crossing(names: list[str], rng: np.random.Generator) -> list[PhotoObject]:
         for k in (0, 1):
             path = sample_path("crossing", float(rng.uniform(180.0, 240.0)), angles[k], rng)
             paths.append(path - path[PATH_SAMPLES // 2] + meeting + rng.uniform(-8, 8, 2))
-        inside = all(p.min() > r and p.max() < CANVAS - 1 - r for p, r in zip(paths, radii, strict=True))
-        if inside and np.linalg.norm(paths[0][0] - paths[1][0]) > 1.25 * radii.sum():
+        if apart_and_inside(paths, radii, 1.25):
             return [_object(names[k], "crossing", paths[k], float(radii[k]), rng) for k in (0, 1)]
 
 
 def _points(ground: str, camera_P4: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
     """Draw corners that the first window shows, apart from each other and as long in the picture as can be."""
-    known = photo_files.corners(ground)
+    known = corners(ground)
     start = seen_at_first(known, camera_P4)
     inside: BoolArray = np.all((start > EDGE) & (start < CANVAS - 1 - EDGE), axis=1)
     seen = np.stack([seen_at(point, camera_P4) for point in known])
@@ -213,21 +218,21 @@ def sample_scene(split: str, index: int, kind: str, count: int, what: str, moves
         moves: whether the ground moves below objects.
     """
     rng = np.random.default_rng([WORLD_SEED, SPLITS[split], index])
-    grounds = list(photo_files.GROUNDS[split])
+    grounds = list(GROUNDS[split])
     ground = grounds[index % len(grounds)]
     motion = what if kind == "camera" else "pan" if moves else "still"
     camera = sample_camera(motion, _size(ground), rng)
-    words = photo_files.GROUNDS[split][ground]
+    words = GROUNDS[split][ground]
     if kind == "camera":
         points = _points(ground, camera, count, rng)
         return PhotoScene(ground, motion, camera, (), points, _camera_caption(motion, camera, words))
-    known = [name for name in photo_files.CUT_OUTS[split] if name != ground]
+    known = [name for name in CUT_OUTS[split] if name != ground]
     names = [known[k % len(known)] for k in rng.permutation(max(count, len(known)))][:count]
     objects = _crossing(names, rng) if what == "crossing" else []
     while len(objects) < count:
         family = what if not objects else str(rng.choice(FAMILIES[:-1]))
         objects.append(_lone(names[len(objects)], family, objects, rng))
-    things = " and ".join(photo_files.CUT_OUTS[split][o.name].words for o in objects)
+    things = " and ".join(CUT_OUTS[split][o.name].words for o in objects)
     tail = ", while the camera pans" if moves else ""
     verb = "moves" if count == 1 else "move"
     return PhotoScene(

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from toraeval.suites.shapes.world import CANVAS, COLOURS, DISC, DRIFT_PX, PANELS, Scene, SceneObject
+from toraeval.suites.shapes.world import COLOURS, DISC, DRIFT_PX, PANELS, Scene
+from toraeval.suites.shared.drawing import CANVAS, Box, Renderer
 from toraeval.types import BoolArray, ByteArray, FloatArray
 
 _PAD = int(DRIFT_PX) + 2  # canvas pixels of background kept beyond each border for drifting
@@ -30,33 +31,13 @@ def _signed_distance(shape: str, dx: np.ndarray, dy: np.ndarray, radius: float) 
     return np.maximum(dy - inner, sides)
 
 
-def _window(
-    obj: SceneObject, centre: FloatArray, scale: float, width: int, height: int
-) -> tuple[int, int, int, int]:
-    reach = 1.25 * obj.radius * scale + 2.0
-    x0, y0 = (int(max(0, np.floor(c - reach))) for c in centre)
-    x1 = int(min(width, np.ceil(centre[0] + reach) + 1))
-    y1 = int(min(height, np.ceil(centre[1] + reach) + 1))
-    return x0, y0, max(x0, x1), max(y0, y1)
-
-
-class SceneRenderer:
-    """Draws one scene at one size and length.
-
-    Args:
-        scene: what to draw.
-        frames: number of frames, >= 1.
-        width, height: size in pixels.
-    """
+class SceneRenderer(Renderer[Scene]):
+    """Draws one scene of the `shapes` world at one size and length."""
 
     def __init__(self, scene: Scene, frames: int, width: int = CANVAS, height: int = CANVAS) -> None:
-        self.scene, self.frames, self.width, self.height = scene, frames, width, height
-        self.scale = min(width, height) / CANVAS
-        stretch = np.array([width / CANVAS, height / CANVAS])
-        # pixel centres sit at integers, so a resize maps x to (x + 0.5) * s - 0.5
-        self.tracks_NT2 = (scene.tracks(frames) + 0.5) * stretch - 0.5
-        self.offsets_T2 = scene.background_offsets(frames) * stretch
-        self._stretch = stretch
+        super().__init__(scene, frames, width, height)
+        self.still = scene.drift is None
+        self.offsets_T2 = scene.background_offsets(frames) * self._stretch
         self._backdrop = self._draw_backdrop()
         self._panel = self._draw_panel()
 
@@ -66,12 +47,12 @@ class SceneRenderer:
         grid = self.scene.grid_GG3.astype(np.float32)
         return np.clip(cv2.resize(grid, size, interpolation=cv2.INTER_CUBIC), 0, 255)
 
-    def _draw_panel(self) -> tuple[tuple[int, int, int, int], np.ndarray] | None:
+    def _draw_panel(self) -> tuple[Box, np.ndarray] | None:
         """Return the box (x0, y0, x1, y1) of the panel and its float32 coverage in [0, 1]."""
         panel = self.scene.panel
         if panel is None:
             return None
-        centre = (np.array(panel.centre) + 0.5) * self._stretch - 0.5
+        centre = self._pixels(np.array(panel.centre))
         half = np.array(panel.half_sides) * self._stretch
         x0, y0 = (int(max(0, v)) for v in np.floor(centre - half))
         x1 = int(min(self.width, np.ceil(centre[0] + half[0]) + 1))
@@ -95,7 +76,7 @@ class SceneRenderer:
         if self._panel is None:
             return np.zeros(points_M2.shape[:-1], bool)
         assert self.scene.panel is not None
-        centre = (np.array(self.scene.panel.centre) + 0.5) * self._stretch - 0.5
+        centre = self._pixels(np.array(self.scene.panel.centre))
         half = np.array(self.scene.panel.half_sides) * self._stretch
         return np.asarray((np.abs(points_M2 - centre) < half).all(-1))
 
@@ -129,13 +110,16 @@ class SceneRenderer:
         moved = cv2.warpAffine(self._backdrop, matrix, (self.width, self.height), flags=flags)
         return np.asarray(np.rint(moved), dtype=np.uint8)
 
-    def window(self, index: int, frame: int) -> tuple[int, int, int, int]:
+    def window(self, index: int, frame: int) -> Box:
         """Return (x0, y0, x1, y1), the half-open box that holds an object in a frame."""
-        return _window(
-            self.scene.objects[index], self.tracks_NT2[index, frame], self.scale, self.width, self.height
-        )
+        centre = self.tracks_NT2[index, frame]
+        reach = 1.25 * self.scene.objects[index].radius * self.scale + 2.0
+        x0, y0 = (int(max(0, np.floor(c - reach))) for c in centre)
+        x1 = int(min(self.width, np.ceil(centre[0] + reach) + 1))
+        y1 = int(min(self.height, np.ceil(centre[1] + reach) + 1))
+        return x0, y0, max(x0, x1), max(y0, y1)
 
-    def coverage(self, index: int, frame: int) -> tuple[tuple[int, int, int, int], np.ndarray, np.ndarray]:
+    def coverage(self, index: int, frame: int) -> tuple[Box, np.ndarray, np.ndarray]:
         """Return the window of an object and its float32 coverage and disc coverage in [0, 1]."""
         obj = self.scene.objects[index]
         x0, y0, x1, y1 = box = self.window(index, frame)
@@ -159,34 +143,20 @@ class SceneRenderer:
             out[y0:y1, x0:x1] = np.rint(patch)
         return self.add_panel(out)
 
-    def render(self) -> ByteArray:
-        """Return the uint8 (T, H, W, 3) clip."""
-        still = None if self.scene.drift else self.background(0)
-        out = np.empty((self.frames, self.height, self.width, 3), np.uint8)
-        for t in range(self.frames):
-            out[t] = self.frame(t, still)
-        return out
+    def solid(self, index: int, frame: int) -> tuple[Box, BoolArray]:
+        """Return the window of an object and which of its pixels are at least half covered."""
+        box, body, _ = self.coverage(index, frame)
+        return box, np.asarray(body >= 0.5)
 
     def masks(self) -> BoolArray:
         """Return bool (N, T, H, W): the visible pixels of each object (at least half covered)."""
-        out = np.zeros((len(self.scene.objects), self.frames, self.height, self.width), bool)
-        for t in range(self.frames):
-            for n in range(len(self.scene.objects)):
-                (x0, y0, x1, y1), body, _ = self.coverage(n, t)
-                solid = body >= 0.5
-                out[:n, t, y0:y1, x0:x1] &= ~solid
-                out[n, t, y0:y1, x0:x1] = solid
+        out = super().masks()
         self.clear_panel(out)
         return out
 
     def visible(self) -> BoolArray:
         """Return bool (N, T): whether each object's centre is inside and not covered by a later object or the panel."""
-        tracks = self.tracks_NT2
-        out = (
-            (tracks >= -0.5).all(-1)
-            & (tracks[..., 0] < self.width - 0.5)
-            & (tracks[..., 1] < self.height - 0.5)
-        )
+        tracks, out = self.tracks_NT2, self._inside()
         for n in range(len(self.scene.objects)):
             for m in range(n + 1, len(self.scene.objects)):
                 obj = self.scene.objects[m]
@@ -201,7 +171,7 @@ class SceneRenderer:
             flow = np.empty((self.height, self.width, 2), np.float32)
             flow[:] = (self.offsets_T2[t] - self.offsets_T2[t - 1]).astype(np.float32)
             for n in range(len(self.scene.objects)):
-                (x0, y0, x1, y1), body, _ = self.coverage(n, t - 1)
-                flow[y0:y1, x0:x1][body >= 0.5] = self.tracks_NT2[n, t] - self.tracks_NT2[n, t - 1]
+                (x0, y0, x1, y1), solid = self.solid(n, t - 1)
+                flow[y0:y1, x0:x1][solid] = self.tracks_NT2[n, t] - self.tracks_NT2[n, t - 1]
             self.clear_panel(flow.transpose(2, 0, 1))
             yield flow

@@ -1,19 +1,23 @@
-"""Scenes of the `shapes` world: what is in a clip, drawn from a seed, and its caption.
-
-Everything is laid out on a 512 x 512 canvas and scaled when rendered, so that a scene
-is the same at every size and length.
-"""
+"""Scenes of the `shapes` world: what is in a clip, drawn from a seed, and its caption."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
 
-from toraeval.suites.shapes.paths import FAMILIES, PATH_SAMPLES, sample_path
+from toraeval.suites.shared.drawing import (
+    CANVAS,
+    SPLITS,
+    apart_and_inside,
+    at_frames,
+    lone_path,
+    rounded,
+)
+from toraeval.suites.shared.paths import FAMILIES, PATH_SAMPLES, sample_path
 from toraeval.types import FloatArray
 
-CANVAS = 512
 SHAPES = ("circle", "square", "triangle", "diamond")
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (220, 40, 40),
@@ -50,7 +54,7 @@ DRIFTS: dict[str, tuple[float, float]] = {
 DRIFT_PX = 64.0  # how far a moving background travels over the clip, whatever its length
 GRID = 6  # control points of the background per side
 DISC = 0.42  # radius of the inner disc in units of the object's radius
-SPLITS = {"train": 1, "validation": 2, "test": 3}
+RADII = (38.0, 58.0)  # of objects, canvas pixels
 WORLD_SEED = 20260101
 
 
@@ -86,13 +90,23 @@ class Scene:
     caption: str
     panel: Panel | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each object is called."""
+        return tuple(f"{o.colour} {o.shape}" for o in self.objects)
+
+    def content(self) -> bytes:
+        """Return everything that decides how the scene looks, for hashes."""
+        head: list[object] = [self.caption, self.background, self.drift]
+        head += [[o.shape, o.colour, o.disc, round(o.radius, 6), o.family] for o in self.objects]
+        if self.panel is not None:
+            sides = [round(v, 6) for v in (*self.panel.centre, *self.panel.half_sides)]
+            head.append([self.panel.colour, *sides])
+        return json.dumps(head).encode() + rounded(self.tracks(129)) + rounded(self.grid_GG3)
+
     def tracks(self, frames: int) -> FloatArray:
         """Return float64 (N, frames, 2) object centres in canvas pixels."""
-        index = np.linspace(0.0, PATH_SAMPLES - 1, frames) if frames > 1 else np.zeros(1)
-        grid = np.arange(PATH_SAMPLES)
-        return np.stack(
-            [np.stack([np.interp(index, grid, o.path_P2[:, k]) for k in (0, 1)], -1) for o in self.objects]
-        )
+        return np.stack([at_frames(o.path_P2, frames) for o in self.objects])
 
     def background_offsets(self, frames: int) -> FloatArray:
         """Return float64 (frames, 2): how far the background has moved, canvas pixels."""
@@ -113,36 +127,27 @@ def describe(objects: tuple[SceneObject, ...], background: str, drift: str | Non
     return f"{' and '.join(parts)} {verb} over a {background} background{tail}"
 
 
-def place(path_P2: FloatArray, radius: float, rng: np.random.Generator) -> FloatArray | None:
-    """Shift a path so that the whole object stays on the canvas; None when it is too wide."""
-    low = radius - path_P2.min(axis=0)
-    high = CANVAS - 1 - radius - path_P2.max(axis=0)
-    if (low > high).any():
-        return None
-    return np.asarray(path_P2 + rng.uniform(low, high))
+def _look(colours: list[str], rng: np.random.Generator) -> tuple[str, str, str]:
+    colour = colours.pop(int(rng.integers(len(colours))))
+    disc = str(rng.choice([c for c in COLOURS if c != colour]))
+    return str(rng.choice(SHAPES)), colour, disc
 
 
 def _sample_object(
     family: str, colours: list[str], others: list[SceneObject], rng: np.random.Generator
 ) -> SceneObject:
+    lengths = (120.0, 205.0 if family != "stop_and_go" else 140.0)
     while True:
-        radius = float(rng.uniform(38.0, 58.0))
-        length = float(rng.uniform(120.0, 205.0 if family != "stop_and_go" else 140.0))
-        path = place(sample_path(family, length, float(rng.uniform(0, 2 * np.pi)), rng), radius, rng)
-        if path is None:
-            continue
-        # start points keep clear of each other so that the first frame shows every object whole
-        if all(np.linalg.norm(path[0] - o.path_P2[0]) > 1.25 * (radius + o.radius) for o in others):
-            break
-    colour = colours.pop(int(rng.integers(len(colours))))
-    disc = str(rng.choice([c for c in COLOURS if c != colour]))
-    return SceneObject(str(rng.choice(SHAPES)), colour, disc, radius, family, path)
+        found = lone_path(family, RADII, lengths, others, 1.25, rng)
+        if found is not None:
+            radius, path = found
+            return SceneObject(*_look(colours, rng), radius, family, path)
 
 
 def _sample_crossing(colours: list[str], rng: np.random.Generator) -> list[SceneObject]:
     """Two objects that meet half-way, so that the later one hides the earlier one."""
     while True:
-        radii = rng.uniform(38.0, 58.0, 2)
+        radii = rng.uniform(*RADII, 2)
         angle = rng.uniform(0, 2 * np.pi)
         angles = (angle, angle + rng.uniform(0.6, 1.4) * np.pi)
         lengths = rng.uniform(150.0, 210.0, 2)
@@ -151,17 +156,20 @@ def _sample_crossing(colours: list[str], rng: np.random.Generator) -> list[Scene
         for k in (0, 1):
             path = sample_path("crossing", float(lengths[k]), float(angles[k]), rng)
             paths.append(path - path[PATH_SAMPLES // 2] + meeting + rng.uniform(-8, 8, 2))
-        inside = all((p.min() > r and p.max() < CANVAS - 1 - r) for p, r in zip(paths, radii, strict=True))
-        if inside and np.linalg.norm(paths[0][0] - paths[1][0]) > 1.15 * radii.sum():
-            break
-    objects = []
-    for k in (0, 1):
-        colour = colours.pop(int(rng.integers(len(colours))))
-        disc = str(rng.choice([c for c in COLOURS if c != colour]))
-        objects.append(
-            SceneObject(str(rng.choice(SHAPES)), colour, disc, float(radii[k]), "crossing", paths[k])
-        )
-    return objects
+        if apart_and_inside(paths, radii, 1.15):
+            return [SceneObject(*_look(colours, rng), float(radii[k]), "crossing", paths[k]) for k in (0, 1)]
+
+
+def finished(
+    objects: list[SceneObject], drift: bool | None, rng: np.random.Generator, panel: Panel | None = None
+) -> Scene:
+    """Draw a background, moving or not, for objects; with `drift` None one in four moves."""
+    background = str(rng.choice(list(BACKGROUNDS)))
+    grid = np.array(BACKGROUNDS[background], float) + rng.normal(0.0, 15.0, (GRID, GRID, 3))
+    moving = bool(rng.random() < 0.25) if drift is None else drift
+    direction = str(rng.choice(list(DRIFTS))) if moving else None
+    members = tuple(objects)
+    return Scene(members, background, grid, direction, describe(members, background, direction), panel)
 
 
 def sample_scene(
@@ -190,9 +198,4 @@ def sample_scene(
     while len(objects) < count:
         own = family if not objects else str(rng.choice(FAMILIES[:-1]))
         objects.append(_sample_object(own, colours, objects, rng))
-    background = str(rng.choice(list(BACKGROUNDS)))
-    grid = np.array(BACKGROUNDS[background], float) + rng.normal(0.0, 15.0, (GRID, GRID, 3))
-    moving = bool(rng.random() < 0.25) if drift is None else drift
-    direction = str(rng.choice(list(DRIFTS))) if moving else None
-    members = tuple(objects)
-    return Scene(members, background, grid, direction, describe(members, background, direction))
+    return finished(objects, drift, rng)

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from toraeval.suites.shapes.paths import FAMILIES, PATH_SAMPLES, sample_path
 from toraeval.suites.shapes.world import (
-    BACKGROUNDS,
-    CANVAS,
     COLOURS,
-    DRIFTS,
-    GRID,
     PANELS,
     SHAPES,
-    SPLITS,
     Panel,
     Scene,
     SceneObject,
-    describe,
+    finished,
+)
+from toraeval.suites.shared.drawing import (
+    CANVAS,
+    SPLITS,
+    apart_and_inside,
+    at_frames,
+    lone_path,
     place,
 )
+from toraeval.suites.shared.paths import FAMILIES, PATH_SAMPLES, sample_path
 from toraeval.types import FloatArray
 
 SEED = 20261129
@@ -58,8 +60,7 @@ TEST_SET: tuple[tuple[int, int, str, bool, bool], ...] = tuple(
 
 def fastest_step(path_P2: FloatArray) -> float:
     """Return the longest of the steps between 16 frames of a path, pixels."""
-    index = np.linspace(0.0, PATH_SAMPLES - 1, STEPS + 1)
-    points = np.stack([np.interp(index, np.arange(PATH_SAMPLES), path_P2[:, k]) for k in (0, 1)], -1)
+    points = at_frames(path_P2, STEPS + 1)
     return float(np.linalg.norm(np.diff(points, axis=0), axis=-1).max())
 
 
@@ -87,13 +88,9 @@ def _free(
 ) -> SceneObject | None:
     """Draw an object whose first frame shows it whole, or None when forty tries found no room."""
     for _ in range(40):
-        radius = float(rng.uniform(*RADII))
-        length = float(rng.uniform(100.0, 205.0))
-        path = place(_path(family, length, float(rng.uniform(0, 2 * np.pi)), rng), radius, rng)
-        if path is None or not _clear_of(panel, path[0], radius):
-            continue
-        if all(np.linalg.norm(path[0] - o.path_P2[0]) > REACH * (radius + o.radius) for o in others):
-            return SceneObject(*_look(colours, rng), radius, family, path)
+        found = lone_path(family, RADII, (100.0, 205.0), others, REACH, rng, _path)
+        if found is not None and _clear_of(panel, found[1][0], found[0]):
+            return SceneObject(*_look(colours, rng), found[0], family, found[1])
     return None
 
 
@@ -107,8 +104,7 @@ def _crossing(colours: list[str], rng: np.random.Generator) -> list[SceneObject]
         paths = [_path("crossing", float(rng.uniform(165.0, 210.0)), float(a), rng) for a in angles]
         middle = round(SEAM * (PATH_SAMPLES - 1))
         paths = [p - p[middle] + meeting + rng.uniform(-6, 6, 2) for p in paths]
-        inside = all(p.min() > r and p.max() < CANVAS - 1 - r for p, r in zip(paths, radii, strict=True))
-        if inside and np.linalg.norm(paths[0][0] - paths[1][0]) > REACH * radii.sum():
+        if apart_and_inside(paths, radii, REACH):
             looks = [_look(colours, rng) for _ in paths]
             parts = zip(looks, radii, paths, strict=True)
             return [SceneObject(*look, float(r), "crossing", p) for look, r, p in parts]
@@ -175,9 +171,4 @@ def sample_scene(
             if further is None:
                 break
             objects.append(further)
-    background = str(rng.choice(list(BACKGROUNDS)))
-    grid = np.array(BACKGROUNDS[background], float) + rng.normal(0.0, 15.0, (GRID, GRID, 3))
-    moving = bool(rng.random() < 0.25) if drift is None else drift
-    direction = str(rng.choice(list(DRIFTS))) if moving else None
-    members = tuple(objects)
-    return Scene(members, background, grid, direction, describe(members, background, direction), front)
+    return finished(objects, drift, rng, front)

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from toraeval.metrics.shared.networks.dual_encoder import PAD, UNKNOWN
 from toraeval.metrics.shared.networks.video_net import FRAMES
-from toraeval.suites.shapes.paths import FAMILIES
 from toraeval.suites.shapes.render import SceneRenderer
-from toraeval.suites.shapes.world import BACKGROUNDS, CANVAS, COLOURS, DRIFTS, SHAPES, Scene, sample_scene
+from toraeval.suites.shapes.world import BACKGROUNDS, COLOURS, DRIFTS, SHAPES, Scene, sample_scene
+from toraeval.suites.shared.drawing import CANVAS
+from toraeval.suites.shared.paths import FAMILIES
 
 FIRST_SCENE = 40_000_000  # beyond the scenes that the generators train on
 # A clip is a window of a longer path, so that the networks meet the speeds of every benchmark length.
