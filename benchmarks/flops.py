@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.models.shared.network.config import STDiTConfig
 
 
 def text_flops(config: STDiTConfig, batch: int, tokens: int) -> int:

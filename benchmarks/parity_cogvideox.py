@@ -13,9 +13,9 @@ from torch import Tensor
 
 from benchmarks.parity_colours import LEVEL, jumps, level_difference
 from benchmarks.parity_data import RELATIVE, Recording, Row, row
+from toraeval.models.shared.flow_colour import flow_video
+from toraeval.models.shared.trajectory import blur_flow, sparse_flow
 from toraeval.models.shared.weight_files import fill
-from toraeval.models.tora.conditions.flow_colour import flow_video
-from toraeval.models.tora.conditions.trajectory import blur_flow, sparse_flow
 from toraeval.models.tora_cogvideox.config import TransformerConfig, with_sat_norms
 from toraeval.models.tora_cogvideox.pipeline import SamplingOptions, denoise
 from toraeval.models.tora_cogvideox.sat import SatReader

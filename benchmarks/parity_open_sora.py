@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.parity_data import Recording, Row, Section, row, sinusoid_floor, tapped
-from toraeval.models.tora.network.attention import RMSNorm
-from toraeval.models.tora.network.config import STDiTConfig
-from toraeval.models.tora.network.embeddings import (
+from toraeval.models.shared.network.attention import RMSNorm
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.shared.network.embeddings import (
     RotaryEmbedding,
     ScalarEmbedder,
     SizeEmbedder,
@@ -19,8 +19,8 @@ from toraeval.models.tora.network.embeddings import (
     rotate,
     sinusoid,
 )
-from toraeval.models.tora.network.stdit import STDiT3
-from toraeval.models.tora.sampling.rectified_flow import (
+from toraeval.models.shared.network.stdit import STDiT3
+from toraeval.models.shared.rectified_flow import (
     ClipSize,
     FlowConfig,
     RectifiedFlow,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.parity_data import Recording, Row
-from toraeval.models.tora.network.extractor import TrajectoryExtractor
-from toraeval.models.tora.network.fuser import AdaptiveNormFuser
+from toraeval.models.shared.network.extractor import TrajectoryExtractor
+from toraeval.models.shared.network.fuser import AdaptiveNormFuser
 
 GRADIENTS = 1e-5
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from benchmarks.machine import describe, use_threads
 from benchmarks.open_sora import build_upstream
 from benchmarks.stdit_sampling import build_ours, latent_shape, sampling
-from toraeval.models.tora.network.config import xl2
+from toraeval.models.shared.network.config import xl2
 from toraeval.types import UserError
 
 

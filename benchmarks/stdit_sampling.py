@@ -12,11 +12,11 @@ from torch import Tensor
 
 from benchmarks.flops import forward_flops, text_flops
 from benchmarks.machine import describe, peak_memory_gib
+from toraeval.models.shared.network import attention, blocks
+from toraeval.models.shared.network.config import STDiTConfig, xl2
+from toraeval.models.shared.network.stdit import STDiT3
+from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.models.tora.conditions.compression import latent_intervals
-from toraeval.models.tora.network import attention, blocks
-from toraeval.models.tora.network.config import STDiTConfig, xl2
-from toraeval.models.tora.network.stdit import STDiT3
-from toraeval.models.tora.sampling.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.types import UserError
 
 VAE_CHUNK = 17  # frames that the video autoencoder packs together

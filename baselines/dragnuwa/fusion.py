@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.models.tora.network.fuser import AdaptiveNormFuser, time_columns
+from toraeval.models.shared.network.fuser import AdaptiveNormFuser, time_columns
 
 from ..unet.blocks import Conv3x3, GroupNorm, group_norm
 from ..unet.config import UNetConfig

@@ -16,8 +16,8 @@ import numpy as np
 from toraeval.config.upstream import DragNUWAUpstreamOptions
 from toraeval.geometry import dragnuwa_path, extend_points, inside_canvas, windows
 from toraeval.models.shared.base import need_first_frame
-from toraeval.models.tora.conditions.flow_colour import Float32Array
-from toraeval.models.tora.sampling.pipeline import all_tracks
+from toraeval.models.shared.flow_colour import Float32Array
+from toraeval.models.shared.trajectory import all_tracks
 from toraeval.run.requirements import Requirement
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 

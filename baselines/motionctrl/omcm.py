@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from toraeval.models.tora.network.extractor import ResidualBlock
-from toraeval.models.tora.network.fuser import zero_
+from toraeval.models.shared.network.extractor import ResidualBlock
+from toraeval.models.shared.network.fuser import zero_
 
 from ..unet.blocks import Conv3x3
 from ..unet.config import UNetConfig

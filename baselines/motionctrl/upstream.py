@@ -13,9 +13,14 @@ import cv2
 import numpy as np
 
 from toraeval.config.upstream import MotionCtrlUpstreamOptions
-from toraeval.models.tora.conditions.flow_colour import Float32Array
-from toraeval.models.tora.conditions.trajectory import blur_flow, clipped_points, integer_points, sparse_flow
-from toraeval.models.tora.sampling.pipeline import all_tracks
+from toraeval.models.shared.flow_colour import Float32Array
+from toraeval.models.shared.trajectory import (
+    all_tracks,
+    blur_flow,
+    clipped_points,
+    integer_points,
+    sparse_flow,
+)
 from toraeval.run.requirements import Requirement
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 

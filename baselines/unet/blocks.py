@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.models.tora.network.attention import CrossAttention, SelfAttention
-from toraeval.models.tora.network.config import STDiTConfig
-from toraeval.models.tora.network.embeddings import Mlp
-from toraeval.models.tora.network.fuser import time_columns, zero_
+from toraeval.models.shared.network.attention import CrossAttention, SelfAttention
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.shared.network.embeddings import Mlp
+from toraeval.models.shared.network.fuser import time_columns, zero_
 
 NORM_EPS = 1e-5
 Fuse = Callable[[Tensor], Tensor]

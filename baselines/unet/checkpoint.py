@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
-from toraeval.models.tora.checkpoints import nano as checkpoint
+from toraeval.models.shared.nano import checkpoint
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.types import UserError
 
 from ..dragnuwa.network import DragNUWANetwork
@@ -25,7 +25,7 @@ NETWORKS: dict[str, type[UNet]] = {"motionctrl": MotionCtrlNetwork, "dragnuwa": 
 
 def weights_path(name: str) -> Path:
     """Return where the shipped weights of a rival lie."""
-    return Path(__file__).parents[1] / name / "weights" / f"{name}_nano.safetensors"
+    return checkpoint.weights_path(str(Path(__file__).parents[1] / name), name)
 
 
 def save(path: Path, state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]) -> None:
@@ -55,12 +55,11 @@ def load(path: Path, name: str | None = None) -> tuple[UNet, LinearPatchAutoenco
         UserError: it is corrupt, belongs to another model, or its keys or shapes do not fit.
     """
     named = name or next((known for known in NETWORKS if known in path.name), next(iter(NETWORKS)))
-    tensors, card = checkpoint.read(path, named)
-    config = checkpoint.architecture(card, path, named, UNetConfig)
-    if name is not None and config.design != name:
-        raise UserError(f"{name}: {path} holds weights of {config.design}; give those of {name}")
-    network = NETWORKS[config.design](config)
-    vae = LinearPatchAutoencoder(config.latent_channels)
-    checkpoint.fill(network, tensors, PREFIX, path, config.design)
-    checkpoint.fill(vae, tensors, "vae.", path, config.design)
-    return network.eval().requires_grad_(False), vae.eval()
+
+    def build(card: dict[str, Any]) -> UNet:
+        config = checkpoint.architecture(card, path, named, UNetConfig)
+        if name is not None and config.design != name:
+            raise UserError(f"{name}: {path} holds weights of {config.design}; give those of {name}")
+        return NETWORKS[config.design](config)
+
+    return checkpoint.load(path, named, build, PREFIX)

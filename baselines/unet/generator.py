@@ -8,10 +8,11 @@ from typing import Any
 
 from toraeval.config.models import RivalConfig
 from toraeval.models.shared.base import need_first_frame, shipped_sha256
-from toraeval.models.tora.autoencoder.linear_patches import BLOCK, LinearPatchAutoencoder
-from toraeval.models.tora.checkpoints.nano import train_command
-from toraeval.models.tora.conditions.caption_encoder import prompt_facts
-from toraeval.models.tora.sampling.pipeline import SamplingOptions, all_tracks
+from toraeval.models.shared.nano.caption_encoder import prompt_facts
+from toraeval.models.shared.nano.checkpoint import train_command
+from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
+from toraeval.models.shared.nano.pipeline import SamplingOptions
+from toraeval.models.shared.trajectory import all_tracks
 from toraeval.types import Case, UserError, Video
 
 from . import checkpoint

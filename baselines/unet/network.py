@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.models.tora.conditions.caption_encoder import MAX_TOKENS, CaptionEncoder
-from toraeval.models.tora.network.embeddings import RotaryEmbedding, ScalarEmbedder, SizeEmbedder
-from toraeval.models.tora.sampling.rectified_flow import linear_estimate
+from toraeval.models.shared.nano.caption_encoder import MAX_TOKENS, CaptionEncoder
+from toraeval.models.shared.network.embeddings import RotaryEmbedding, ScalarEmbedder, SizeEmbedder
+from toraeval.models.shared.rectified_flow import linear_estimate
 
 from .blocks import Conv3x3, Fuse, GroupNorm, ResidualBlock, Transformer, per_frame
 from .config import UNetConfig
@@ -94,6 +94,11 @@ class UNet(nn.Module, ABC):
         self.norm_out = GroupNorm(config.groups, widths[0])
         self.conv_out = Conv3x3(widths[0], config.latent_channels).zero()
         self.motion_encoder = self._motion_encoder()
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of a latent cell."""
+        return self.config.latent_channels
 
     @property
     def compute_dtype(self) -> torch.dtype:

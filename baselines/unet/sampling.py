@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
-from toraeval.models.tora.conditions.caption_encoder import tokenise
-from toraeval.models.tora.sampling.pipeline import SamplingOptions, initial_noise
-from toraeval.models.tora.sampling.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
+from toraeval.models.shared.nano.caption_encoder import tokenise
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.pipeline import SamplingOptions, initial_noise
+from toraeval.models.shared.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.trajectories.displacement import displacement_maps
 from toraeval.types import ByteArray, Case, FloatArray, UserError
 

@@ -1,15 +1,13 @@
-"""Weights of the embedded Wan-Move, in the form of Tora nano's."""
+"""Weights of the embedded Wan-Move, in the form of all embedded models."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from torch import Tensor
-
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
-from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.models.shared.nano import checkpoint
+from toraeval.models.shared.nano.checkpoint import save as save
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.network.config import STDiTConfig
 
 from .network import WanMoveNetwork
 
@@ -18,24 +16,15 @@ NAME = "wan_move"
 
 def weights_path() -> Path:
     """Return where the shipped weights lie."""
-    return Path(__file__).with_name("weights") / f"{NAME}_nano.safetensors"
-
-
-def save(path: Path, state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]) -> None:
-    """Export weights, see `toraeval.models.tora.checkpoints.nano.save`."""
-    checkpoint.save(path, state, vae, card)
+    return checkpoint.weights_path(str(Path(__file__).parent), NAME)
 
 
 def load(path: Path) -> tuple[WanMoveNetwork, LinearPatchAutoencoder]:
-    """Load weights strictly; the card says the shape of the network.
-
-    Raises:
-        MissingAsset: the file does not exist.
-        UserError: it is corrupt, belongs to another model, or its keys or shapes do not fit.
-    """
-    tensors, card = checkpoint.read(path, NAME)
-    network = checkpoint.architecture(card, path, NAME, lambda **shape: WanMoveNetwork(STDiTConfig(**shape)))
-    vae = LinearPatchAutoencoder(network.config.in_channels)
-    checkpoint.fill(network, tensors, "dit.", path, NAME)
-    checkpoint.fill(vae, tensors, "vae.", path, NAME)
-    return network.eval().requires_grad_(False), vae.eval()
+    """Load weights strictly, see `checkpoint.load`; the card says the shape of the network."""
+    return checkpoint.load(
+        path,
+        NAME,
+        lambda card: checkpoint.architecture(
+            card, path, NAME, lambda **shape: WanMoveNetwork(STDiTConfig(**shape))
+        ),
+    )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.autoencoder.linear_patches import BLOCK, STRIDE_T
+from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T
 from toraeval.types import FloatArray
 
 RADIUS = 2.4  # cells around the start that are copied

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from toraeval.config.models import WanMoveConfig
 from toraeval.models.shared.base import need_first_frame, shipped_sha256
-from toraeval.models.tora.autoencoder.linear_patches import BLOCK, LinearPatchAutoencoder
-from toraeval.models.tora.checkpoints.nano import train_command
-from toraeval.models.tora.conditions.caption_encoder import prompt_facts
-from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.sampling.pipeline import SamplingOptions, generate_frames
+from toraeval.models.shared.nano.caption_encoder import prompt_facts
+from toraeval.models.shared.nano.checkpoint import train_command
+from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
+from toraeval.models.shared.nano.pipeline import SamplingOptions, generate_frames
+from toraeval.models.shared.network.captioned import CaptionedSTDiT
 from toraeval.registry import unknown
 from toraeval.types import Case, FloatArray, UserError, Video
 
@@ -31,9 +31,9 @@ PRECISIONS = ("bf16", "fp32")
 
 
 def copy_conditions(
-    model: Tora, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first: Tensor, rows: int
+    model: CaptionedSTDiT, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first: Tensor, rows: int
 ) -> dict[str, Any]:
-    """Return what the network is told of the paths; see `toraeval.models.tora.sampling.pipeline.Conditions`."""
+    """Return what the network is told of the paths; see `toraeval.models.shared.nano.pipeline.Conditions`."""
     copies = copied_latents(first[0, :, 0].permute(1, 2, 0), tracks_NT2)
     return {"copies": copies.permute(3, 0, 1, 2)[None].repeat(rows, 1, 1, 1, 1)}
 

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.network.config import STDiTConfig, nano
-from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.sampling.rectified_flow import linear_estimate
+from toraeval.models.shared.nano.caption_encoder import CaptionEncoder
+from toraeval.models.shared.network.captioned import CaptionedSTDiT
+from toraeval.models.shared.network.config import STDiTConfig, nano
+from toraeval.models.shared.rectified_flow import linear_estimate
 
 from .copies import EXTRA
 
@@ -20,7 +21,7 @@ def wan_move_nano(**changes: Any) -> STDiTConfig:
     return nano(**{"fuser": "none", "cond_channels": 2 * channels + EXTRA} | changes)
 
 
-class WanMoveNetwork(Tora):
+class WanMoveNetwork(CaptionedSTDiT):
     """A transformer that is told of paths by its input alone.
 
     Args:
@@ -38,11 +39,12 @@ class WanMoveNetwork(Tora):
                 f"got {config.fuser!r} and {config.cond_channels}"
             )
         super().__init__(config)
+        self.text_encoder = CaptionEncoder(config.caption_channels)
 
     def predict_clean(
         self, x: Tensor, timestep: Tensor, x_mask: Tensor | None, cond: Tensor, **others: Any
     ) -> Tensor:
-        """Predict the clean latent as a change of the first frame's, as `Tora.predict_clean` does.
+        """Predict the clean latent as a change of the first frame's, as `CaptionedSTDiT.predict_clean` does.
 
         Args:
             x: noisy latents (B, C, T, H, W), unit variance.

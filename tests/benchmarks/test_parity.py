@@ -14,7 +14,7 @@ import torch
 from benchmarks import parity
 from benchmarks.parity_colours import jumps, level_difference, sum_allowance, sum_difference
 from benchmarks.parity_data import Recording, Row, allowance, difference, sinusoid_floor
-from toraeval.models.tora.network.extractor import TrajectoryExtractor
+from toraeval.models.shared.network.extractor import TrajectoryExtractor
 from toraeval.models.tora_cogvideox.config import TransformerConfig
 from toraeval.types import UserError
 

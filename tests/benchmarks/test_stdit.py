@@ -12,9 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.flops import forward_flops, text_flops
 from benchmarks.open_sora import BlockDiagonalMask, load_upstream, packed_attention
 from benchmarks.stdit_sampling import eager_baseline
-from toraeval.models.tora.network import blocks
-from toraeval.models.tora.network.config import STDiTConfig, tiny
-from toraeval.models.tora.network.stdit import STDiT3
+from toraeval.models.shared.network import blocks
+from toraeval.models.shared.network.config import STDiTConfig, tiny
+from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.types import UserError
 
 

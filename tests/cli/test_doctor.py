@@ -32,7 +32,7 @@ def test_missing_weights_of_the_embedded_model_are_exit_code_3(
 ) -> None:
     from toraeval.models.tora.checkpoints import nano as checkpoint
 
-    monkeypatch.setattr(checkpoint, "weights_path", lambda size: tmp_path / "gone.safetensors")
+    monkeypatch.setattr(checkpoint, "weights_path", lambda: tmp_path / "gone.safetensors")
     ran = cli("doctor")
     assert ran.code == 3
     assert "the embedded preset cannot run: model tora: " in ran.out

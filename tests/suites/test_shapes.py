@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from toraeval import geometry
-from toraeval.models.tora.conditions.caption_encoder import SKIPPED, VOCABULARY
+from toraeval.models.shared.nano.caption_encoder import SKIPPED, VOCABULARY
 from toraeval.suites.shapes.suite import TEST_SET, Shapes
 from toraeval.suites.shapes.world import COLOURS, sample_scene
 from toraeval.suites.shared.paths import FAMILIES, PATH_SAMPLES, sample_path

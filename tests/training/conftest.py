@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder, fit
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, fit
+from toraeval.models.shared.network import config as tora_config
+from toraeval.models.shared.network.config import STDiTConfig, nano
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.network import config as tora_config
-from toraeval.models.tora.network.config import STDiTConfig, nano
 from toraeval.training.data.excerpts import complete
 from toraeval.training.data.shards import fit_blocks, write_shard
 from toraeval.training.recipes import nano as training

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.network.config import STDiTConfig, tiny
+from toraeval.models.shared.network.config import STDiTConfig, tiny
 from toraeval.models.tora.network.model import Tora
 from toraeval.training.engine import distributed
 from toraeval.training.engine.distributed import World

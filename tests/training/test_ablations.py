@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from toraeval.config import AblationsConfig
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.network.config import STDiTConfig, nano
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.network.config import STDiTConfig, nano
 from toraeval.models.tora.network.model import Tora
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene

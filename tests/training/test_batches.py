@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.conditions.caption_encoder import tokenise
+from toraeval.models.shared.nano.caption_encoder import tokenise
 from toraeval.suites.shapes.world import sample_scene
 from toraeval.training.data.batches import (
     TOKEN,

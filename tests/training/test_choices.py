@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.training.engine.command import parse, run_command
 from toraeval.training.engine.settings import TrainConfig

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.tora.generator import Tora
-from toraeval.models.tora.network.config import STDiTConfig
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.training.recipes import evaluate
 from toraeval.training.recipes.nano import TrainConfig, Trainer

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene
 from toraeval.training.data.batches import BatchSource, Shard, StepPlan

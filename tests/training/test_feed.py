@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from toraeval.models.shared.network.config import tiny
 from toraeval.models.tora.conditions.flow_sampling import sample_trajectories
 from toraeval.models.tora.conditions.motion import motion_input
-from toraeval.models.tora.network.config import tiny
 from toraeval.training.data.buckets import BucketPlan, read_buckets
 from toraeval.training.data.clips import Clip, ShapesClips
 from toraeval.training.data.feed import Encoders, Feed

@@ -89,9 +89,9 @@ def test_cached_latents_change_nothing(tmp_path: Path, compression: str) -> None
 
 @pytest.mark.timeout(300)
 def test_plain_transformer_weights_start_with_new_motion_parts(tmp_path: Path) -> None:
+    from toraeval.models.shared.network.config import tiny
+    from toraeval.models.shared.network.stdit import STDiT3
     from toraeval.models.tora.checkpoints.importers import save_stdit
-    from toraeval.models.tora.network.config import tiny
-    from toraeval.models.tora.network.stdit import STDiT3
 
     torch.manual_seed(9)
     bare = STDiT3(tiny())

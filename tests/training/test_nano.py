@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder, fit
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, fit
+from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.network.config import STDiTConfig
 from toraeval.models.tora.network.model import Tora
 from toraeval.training.data.batches import BatchSource, StepPlan
 from toraeval.training.engine.optimizers import split_parameters

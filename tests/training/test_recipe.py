@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.training.full_size import CONFIG, Drawn
-from toraeval.models.tora.network.config import tiny
+from toraeval.models.shared.network.config import tiny
 from toraeval.models.tora.network.model import Tora
 from toraeval.training.engine.network import GuidedNetwork
 from toraeval.training.recipes.recipe import Recipe, choose_trainable, generator, loss

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.store.sealed import write_json
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world2 import sample_scene

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder, to_blocks
-from toraeval.models.tora.conditions.trajectory import flow_video, integer_points, trajectory_video
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, to_blocks
+from toraeval.models.shared.trajectory import flow_video, integer_points, trajectory_video
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene
 from toraeval.training.data.shards import (

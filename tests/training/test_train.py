@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import torch
 
+from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.generator import Tora
-from toraeval.models.tora.network.config import STDiTConfig
 from toraeval.store import keys
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.training.data.batches import StepPlan
@@ -158,7 +158,7 @@ def test_training_goes_on_from_weights_with_their_autoencoder(
     assert torch.equal(one.basis, other.basis)
     log = (tmp_path / "second" / "nano" / "config.json").read_text()
     assert json.loads(log)["dense_share"] == 0  # dense flow is behind trained weights
-    monkeypatch.setattr(checkpoint, "weights_path", lambda size: start)
+    monkeypatch.setattr(checkpoint, "weights_path", lambda: start)
     assert learner("tora").shipped() == start
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from baselines.unet.config import tiny
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.network.config import STDiTConfig
-from toraeval.models.tora.sampling.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene
 from toraeval.training.engine.objective import Objective

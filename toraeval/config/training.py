@@ -32,7 +32,7 @@ class FullSizeOptions:
         stage_steps: steps on dense flow, then on sparse trajectories.
         batches_per_step: batches whose gradients are averaged; a multiple of the number of processes.
         trainable: `motion` (extractor and fusers) or `all`.
-        fuser, fuser_place, compression: the paper's designs, see `toraeval.models.tora.network.config.STDiTConfig`.
+        fuser, fuser_place, compression: the paper's designs, see `toraeval.models.shared.network.config.STDiTConfig`.
         lr, weight_decay, betas, eps, clip, warmup_steps: of AdamW, per stage.
         average: decay of the moving average of the weights.
         text_dropout: share of clips without their caption.

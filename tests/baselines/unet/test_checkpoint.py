@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from baselines.unet import checkpoint
 from baselines.unet.network import UNet
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.types import MissingAsset, UserError
 
 Make = Callable[..., UNet]

@@ -18,7 +18,7 @@ from baselines.unet.network import UNet
 from baselines.unet.rival import Rival
 from toraeval import registry
 from toraeval.config import schema_of
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.types import Case, MissingAsset, Trajectories, UserError, Video
 
 CLASSES: dict[str, type[Rival]] = {"motionctrl": MotionCtrl, "dragnuwa": DragNUWA}

@@ -15,8 +15,8 @@ from baselines.wan_move.generator import WanMove
 from baselines.wan_move.network import WanMoveNetwork, wan_move_nano
 from toraeval import registry
 from toraeval.config import schema_of
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
-from toraeval.models.tora.network.config import nano
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.network.config import nano
 from toraeval.training.recipes.learners import learner
 from toraeval.types import Case, MissingAsset, Trajectories, UserError
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder, fit
-from toraeval.models.tora.network.config import STDiTConfig, nano
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, fit
+from toraeval.models.shared.network.config import STDiTConfig, nano
 from toraeval.models.tora.network.model import Tora
 
 CHANNELS = 6

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from toraeval.models.shared.network.config import STDiTConfig, tiny
+from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.weight_files import write_safetensors
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
 from toraeval.models.tora.checkpoints.importers import save_stdit
-from toraeval.models.tora.network.config import STDiTConfig, tiny
 from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.network.stdit import STDiT3
 from toraeval.types import ByteArray, Case, FloatArray, Trajectories
 
 VAE_OPTIONS = {

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from toraeval.models.tora.network import attention
-from toraeval.models.tora.network.attention import NORM_EPS, RMSNorm, SelfAttention, attend
-from toraeval.models.tora.network.config import tiny
+from toraeval.models.shared.network import attention
+from toraeval.models.shared.network.attention import NORM_EPS, RMSNorm, SelfAttention, attend
+from toraeval.models.shared.network.config import tiny
 
 
 def test_rms_norm_equals_torch() -> None:

@@ -10,11 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.parity_data import allowance
-from toraeval.models.tora.network import blocks
-from toraeval.models.tora.network.blocks import STDiTBlock, TextContext
-from toraeval.models.tora.network.config import tiny
-from toraeval.models.tora.network.embeddings import RotaryEmbedding
-from toraeval.models.tora.network.linear import Linear
+from toraeval.models.shared.network import blocks
+from toraeval.models.shared.network.blocks import STDiTBlock, TextContext
+from toraeval.models.shared.network.config import tiny
+from toraeval.models.shared.network.embeddings import RotaryEmbedding
+from toraeval.models.shared.network.linear import Linear
 
 WIDTH = 48
 

@@ -11,9 +11,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.network.config import STDiTConfig, nano
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.network.config import STDiTConfig, nano
 from toraeval.models.tora.network.model import Tora
 from toraeval.types import MissingAsset, UserError
 
@@ -108,6 +108,6 @@ def test_another_size_is_refused(weights: Path) -> None:
 
 
 def test_shipped_place() -> None:
-    path = checkpoint.weights_path("nano")
+    path = checkpoint.weights_path()
     assert path.name == "tora_nano.safetensors"
     assert path.parent.name == "weights"

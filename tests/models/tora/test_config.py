@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toraeval.models.tora.network.config import SIZES, STDiTConfig, nano, xl2
+from toraeval.models.shared.network.config import SIZES, STDiTConfig, nano, xl2
 
 
 def test_upstream_options_are_read() -> None:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.parity_data import FLOOR, allowance, sinusoid_floor
-from toraeval.models.tora.network.attention import RMSNorm
-from toraeval.models.tora.network.embeddings import (
+from toraeval.models.shared.network.attention import RMSNorm
+from toraeval.models.shared.network.embeddings import (
     CaptionEmbedder,
     RotaryEmbedding,
     ScalarEmbedder,

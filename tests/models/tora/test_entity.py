@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.pipeline import SamplingOptions, generate_frames
+from toraeval.models.shared.network.config import nano
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.network.config import nano
+from toraeval.models.tora.conditions.nano_motion import motion_input
 from toraeval.models.tora.network.entity import entity_maps
 from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.sampling.pipeline import SamplingOptions, generate_frames, motion_input
 from toraeval.types import Case, Trajectories
 
 

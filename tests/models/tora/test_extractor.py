@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.parity_data import allowance
-from toraeval.models.tora.network.extractor import TrajectoryExtractor
+from toraeval.models.shared.network.extractor import TrajectoryExtractor
 
 Golden = Mapping[str, np.ndarray]
 

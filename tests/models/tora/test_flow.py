@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from benchmarks.parity_data import allowance
-from toraeval.models.tora.sampling.rectified_flow import (
+from toraeval.models.shared.rectified_flow import (
     ClipSize,
     FlowConfig,
     RectifiedFlow,

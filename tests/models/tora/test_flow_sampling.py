@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks.parity_colours import LEVEL, jumps, level_difference, sum_allowance, sum_difference
-from toraeval.models.tora.conditions.flow_colour import flow_video
+from toraeval.models.shared.flow_colour import flow_video
+from toraeval.models.shared.trajectory import blur_flow, sparse_flow
 from toraeval.models.tora.conditions.flow_sampling import (
     draw_starts,
     grid_candidates,
@@ -19,7 +20,6 @@ from toraeval.models.tora.conditions.flow_sampling import (
     sample_trajectories,
     with_zero_frame,
 )
-from toraeval.models.tora.conditions.trajectory import blur_flow, sparse_flow
 from toraeval.types import UserError
 
 Golden = Mapping[str, np.ndarray]

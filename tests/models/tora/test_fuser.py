@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.parity_data import allowance
-from toraeval.models.tora.network.config import FUSER_PLACES, FUSER_SITES, FUSERS, nano, tiny
-from toraeval.models.tora.network.fuser import AdaptiveNormFuser, CrossAttentionFuser, build_fuser, conv3x3
+from toraeval.models.shared.network.config import FUSER_PLACES, FUSER_SITES, FUSERS, nano, tiny
+from toraeval.models.shared.network.fuser import AdaptiveNormFuser, CrossAttentionFuser, build_fuser, conv3x3
+from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.network.stdit import STDiT3
 
 Golden = Mapping[str, np.ndarray]
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.generator import Tora
-from toraeval.models.tora.network.config import STDiTConfig
 from toraeval.models.tora.network.model import Tora as ToraNetwork
 from toraeval.store import keys
 from toraeval.suites.shapes.suite import Shapes

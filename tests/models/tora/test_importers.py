@@ -16,13 +16,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from toraeval.models.shared.network.config import STDiTConfig, tiny
+from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.tora.autoencoder.spatial import SpatialVAEConfig
 from toraeval.models.tora.autoencoder.temporal import TemporalVAEConfig
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
 from toraeval.models.tora.checkpoints.importers import load_stdit, load_vae, save_stdit
-from toraeval.models.tora.network.config import STDiTConfig, tiny
 from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.network.stdit import STDiT3
 from toraeval.types import MissingAsset, UserError
 
 CONFIG = tiny()

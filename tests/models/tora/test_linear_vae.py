@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder, fit, to_blocks
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, fit, to_blocks
 from toraeval.types import UserError
 
 COMPONENTS = 4

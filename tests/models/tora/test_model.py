@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.network.config import STDiTConfig, nano, tiny
+from toraeval.models.shared.network.config import STDiTConfig, nano, tiny
 from toraeval.models.tora.network.model import Tora
 
 

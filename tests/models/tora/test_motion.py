@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.flow_colour import flow_video
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.network.config import nano, tiny
+from toraeval.models.shared.trajectory import blur_flow, sparse_flow
 from toraeval.models.tora.autoencoder.spatial import SpatialVAEConfig
 from toraeval.models.tora.autoencoder.temporal import TemporalVAEConfig
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
 from toraeval.models.tora.conditions.compression import FLOW_SCALE, latent_intervals
-from toraeval.models.tora.conditions.flow_colour import flow_video
 from toraeval.models.tora.conditions.motion import motion_facts, motion_input
-from toraeval.models.tora.conditions.trajectory import blur_flow, sparse_flow
-from toraeval.models.tora.network.config import nano, tiny
-from toraeval.models.tora.sampling.pipeline import motion_latents
+from toraeval.models.tora.conditions.nano_motion import motion_latents
 from toraeval.types import UserError
 
 HEIGHT, WIDTH = 34, 43  # no multiple of a latent cell

@@ -10,15 +10,11 @@ import torch
 from torch import Tensor
 
 from toraeval.geometry import native_frames
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
-from toraeval.models.tora.conditions.trajectory import integer_points, trajectory_video
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.pipeline import SamplingOptions, initial_noise, sample_latents
+from toraeval.models.shared.trajectory import integer_points, trajectory_video
+from toraeval.models.tora.conditions.nano_motion import motion_latents
 from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.sampling.pipeline import (
-    SamplingOptions,
-    initial_noise,
-    motion_latents,
-    sample_latents,
-)
 
 EXACT = SamplingOptions(steps=3, precision="fp32")
 PROMPT = "a red circle with a blue disc moves over a grey background"

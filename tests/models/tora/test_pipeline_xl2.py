@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from tests.models.tora.full_size import autoencoder, network, paths, picture
+from toraeval.models.shared.nano.pipeline import initial_noise
+from toraeval.models.shared.network.config import tiny
+from toraeval.models.shared.network.stdit import STDiT3
+from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
+from toraeval.models.shared.trajectory import integer_points, trajectory_video
 from toraeval.models.tora.autoencoder.tiling import Tiling
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE
 from toraeval.models.tora.conditions.given_frames import frame_conditions
-from toraeval.models.tora.conditions.trajectory import integer_points, trajectory_video
-from toraeval.models.tora.network.config import tiny
 from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.network.stdit import STDiT3
-from toraeval.models.tora.sampling.pipeline import initial_noise
 from toraeval.models.tora.sampling.pipeline_full import Caption, FullPipeline, FullSampling, VideoRequest
-from toraeval.models.tora.sampling.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.types import ByteArray, UserError
 
 CPU = torch.device("cpu")

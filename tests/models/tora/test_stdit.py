@@ -15,9 +15,9 @@ from torch._dynamo.utils import counters
 
 from benchmarks.parity_data import allowance
 from benchmarks.parity_open_sora import NETWORK
-from toraeval.models.tora.network import blocks
-from toraeval.models.tora.network.config import STDiTConfig, tiny
-from toraeval.models.tora.network.stdit import POSITION_TABLES, STDiT3
+from toraeval.models.shared.network import blocks
+from toraeval.models.shared.network.config import STDiTConfig, tiny
+from toraeval.models.shared.network.stdit import POSITION_TABLES, STDiT3
 from toraeval.optional import MissingDependency
 
 Golden = Mapping[str, np.ndarray]

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toraeval.models.tora.conditions.caption_encoder import (
+from toraeval.models.shared.nano.caption_encoder import (
     MAX_TOKENS,
     ROWS,
     SKIPPED,

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.parity_colours import LEVEL, jumps, level_difference, sum_allowance, sum_difference
-from toraeval.models.tora.conditions.flow_colour import (
+from toraeval.models.shared.flow_colour import (
     colour_wheel,
     flow_colours,
     flow_video,
     torch_magnitude,
 )
-from toraeval.models.tora.conditions.trajectory import (
+from toraeval.models.shared.trajectory import (
     blur_flow,
     blur_kernel,
     clipped_points,

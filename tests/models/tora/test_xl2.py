@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from toraeval.models.tora.network.config import xl2
-from toraeval.models.tora.network.stdit import STDiT3
+from toraeval.models.shared.network.config import xl2
+from toraeval.models.shared.network.stdit import STDiT3
 
 PARAMETERS = 1_207_643_972
 MEMORY_LIMIT_GIB = 20.0
@@ -19,7 +19,7 @@ MEMORY_LIMIT_GIB = 20.0
 FORWARD = """
 import json, time, torch
 from benchmarks.machine import peak_memory_gib
-from toraeval.models.tora.network.config import xl2
+from toraeval.models.shared.network.config import xl2
 from toraeval.models.tora.network.model import Tora
 
 torch.set_default_dtype(torch.bfloat16)

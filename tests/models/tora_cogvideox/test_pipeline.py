@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmarks.parity_cogvideox import NETWORK
 from benchmarks.parity_colours import LEVEL, jumps, level_difference
 from benchmarks.parity_data import allowance
-from toraeval.models.tora.conditions.trajectory import blur_flow, sparse_flow
+from toraeval.models.shared.trajectory import blur_flow, sparse_flow
 from toraeval.models.tora_cogvideox.autoencoder import VideoAutoencoder
 from toraeval.models.tora_cogvideox.noise import Draw, case_draw
 from toraeval.models.tora_cogvideox.pipeline import (

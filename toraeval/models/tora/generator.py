@@ -7,9 +7,9 @@ from dataclasses import fields
 from typing import Any
 
 from toraeval.config import ToraConfig
+from toraeval.models.shared.network.config import SIZES
 from toraeval.models.tora.generator_full import FullTora
 from toraeval.models.tora.generator_nano import VERSION, NanoTora
-from toraeval.models.tora.network.config import SIZES
 from toraeval.models.tora.options_full import FullOptions
 from toraeval.registry import unknown
 from toraeval.types import Case, UserError, Video

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from toraeval.config import ToraConfig
+from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints.full_parts import Parts
 from toraeval.models.tora.conditions.given_frames import (
     FRAME_STRATEGIES,
@@ -32,9 +33,7 @@ from toraeval.models.tora.conditions.prompts import (
     split_options,
 )
 from toraeval.models.tora.conditions.t5 import encode_ahead
-from toraeval.models.tora.conditions.trajectory import clipped_points
 from toraeval.models.tora.options_full import FullOptions, resolve_device
-from toraeval.models.tora.sampling.pipeline import all_tracks
 from toraeval.models.tora.sampling.pipeline_full import OVERLAP, Caption, FullPipeline, VideoRequest
 from toraeval.models.tora.sampling.sizes import CHUNK_FRAMES, SPACE_STRIDE
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video

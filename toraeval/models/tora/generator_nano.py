@@ -8,12 +8,13 @@ from typing import Any
 
 from toraeval.config import ToraConfig
 from toraeval.models.shared.base import need_first_frame, shipped_sha256
-from toraeval.models.tora.autoencoder.linear_patches import BLOCK, LinearPatchAutoencoder
+from toraeval.models.shared.nano.caption_encoder import prompt_facts
+from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
+from toraeval.models.shared.nano.pipeline import SamplingOptions, generate_frames
+from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.conditions.caption_encoder import prompt_facts
-from toraeval.models.tora.conditions.trajectory import clipped_points
+from toraeval.models.tora.conditions.nano_motion import motion_conditions
 from toraeval.models.tora.network.model import Tora as ToraNetwork
-from toraeval.models.tora.sampling.pipeline import SamplingOptions, all_tracks, generate_frames
 from toraeval.types import Case, UserError, Video
 
 VERSION = "2"  # 2: blocks work in slices, which changes the last bits
@@ -41,7 +42,7 @@ class NanoTora:
         steps = DEFAULT_STEPS if config.steps is None else config.steps
         guidance = 1.0 if config.guidance is None else config.guidance
         self.options = SamplingOptions(steps, guidance, config.precision)
-        self.path = Path(config.weights) if config.weights else checkpoint.weights_path(config.size)
+        self.path = Path(config.weights) if config.weights else checkpoint.weights_path()
         self._loaded: tuple[ToraNetwork, LinearPatchAutoencoder] | None = None
 
     @cached_property
@@ -105,7 +106,7 @@ class NanoTora:
         self.prepare()
         assert self._loaded is not None
         model, vae = self._loaded
-        frames = generate_frames(model, vae, case, seed, self.options)
+        frames = generate_frames(model, vae, case, seed, self.options, motion_conditions)
         info = {
             "requested": case.frames,
             "generated": len(frames),

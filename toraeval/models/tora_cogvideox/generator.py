@@ -14,9 +14,8 @@ from toraeval import assets
 from toraeval.config import ToraCogVideoXConfig
 from toraeval.geometry import native_frames
 from toraeval.models.shared.base import need_first_frame
+from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.conditions.t5 import T5Captions, encode_ahead
-from toraeval.models.tora.conditions.trajectory import clipped_points
-from toraeval.models.tora.sampling.pipeline import all_tracks
 from toraeval.models.tora_cogvideox import checkpoint as weights_on_disk
 from toraeval.models.tora_cogvideox.autoencoder import POSTERIORS, autoencoder_files, load_autoencoder
 from toraeval.models.tora_cogvideox.checkpoint import FORMATS, SWITCH, WHAT

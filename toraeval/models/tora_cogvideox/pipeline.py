@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from toraeval.geometry import extend_points
-from toraeval.models.tora.conditions.trajectory import integer_points, trajectory_video
+from toraeval.models.shared.trajectory import integer_points, trajectory_video
 from toraeval.models.tora_cogvideox.autoencoder import VideoAutoencoder
 from toraeval.models.tora_cogvideox.noise import Draw
 from toraeval.models.tora_cogvideox.solver import Solver, guidance_scale

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.tora.network.extractor import TrajectoryExtractor
-from toraeval.models.tora.network.fuser import AdaptiveNormFuser
+from toraeval.models.shared.network.extractor import TrajectoryExtractor
+from toraeval.models.shared.network.fuser import AdaptiveNormFuser
 from toraeval.models.tora_cogvideox.config import TransformerConfig
 from toraeval.optional import require
 from toraeval.types import UserError

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.autoencoder.linear_patches import STRIDE_T
+from toraeval.models.shared.nano.caption_encoder import tokenise
+from toraeval.models.shared.nano.linear_patches import STRIDE_T
 from toraeval.models.tora.checkpoints.nano import TRAIN_COMMAND
-from toraeval.models.tora.conditions.caption_encoder import tokenise
 from toraeval.models.tora.network.entity import entity_maps
 from toraeval.types import FloatArray, UserError
 

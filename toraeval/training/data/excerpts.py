@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.autoencoder.linear_patches import STRIDE_T, LinearPatchAutoencoder, to_blocks
+from toraeval.models.shared.nano.linear_patches import STRIDE_T, LinearPatchAutoencoder, to_blocks
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.suite import sample_scene
 from toraeval.suites.shapes.world import Scene

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.weight_files import read_safetensors, write_safetensors
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE
 from toraeval.models.tora.conditions.flow_sampling import sample_trajectories
 from toraeval.models.tora.conditions.motion import motion_input
 from toraeval.models.tora.conditions.t5 import Captioner
-from toraeval.models.tora.network.config import STDiTConfig
 from toraeval.models.tora.sampling.sizes import Grid
 from toraeval.store import keys
 from toraeval.training.data.clips import Clip, ClipSource

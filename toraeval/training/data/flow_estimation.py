@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import torch
 
-from toraeval.models.tora.conditions.flow_colour import Float32Array
+from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.optional import probe, require
 from toraeval.registry import unknown
 from toraeval.store.keys import file_sha256

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from toraeval.models.tora.autoencoder.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder, to_blocks
-from toraeval.models.tora.conditions.compression import FlowPatch, compress_flow
-from toraeval.models.tora.conditions.trajectory import (
+from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder, to_blocks
+from toraeval.models.shared.network.config import nano
+from toraeval.models.shared.trajectory import (
     flow_colours,
     flow_patches,
     integer_points,
     trajectory_patches,
 )
-from toraeval.models.tora.network.config import nano
+from toraeval.models.tora.conditions.compression import FlowPatch, compress_flow
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.suite import sample_scene
 from toraeval.suites.shapes.world import Scene

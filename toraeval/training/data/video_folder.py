@@ -21,7 +21,7 @@ import torch
 
 from toraeval.geometry import CoverCrop, cover_crop
 from toraeval.inputs.text_files import csv_rows, exists, is_folder, jsonl_rows, read_text, shown, split_lines
-from toraeval.models.tora.conditions.flow_colour import Float32Array
+from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.models.tora.conditions.flow_sampling import with_zero_frame
 from toraeval.store import keys
 from toraeval.training.data.buckets import VideoSize

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
-from toraeval.models.tora.sampling.rectified_flow import ClipSize, RectifiedFlow
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.training.data.batches import Batch
 from toraeval.training.engine.settings import TrainConfig
 from toraeval.training.recipes.learners import Learner

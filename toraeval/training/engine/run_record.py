@@ -13,10 +13,10 @@ import torch
 
 from toraeval import assets
 from toraeval.config import TrainConfig
+from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.weight_files import StateReader
 from toraeval.models.tora.checkpoints import importers
 from toraeval.models.tora.conditions.motion import motion_facts
-from toraeval.models.tora.network.config import STDiTConfig
 from toraeval.store import keys, sealed
 from toraeval.training.data.feed import Feed
 from toraeval.training.engine.engine import Engine

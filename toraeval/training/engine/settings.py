@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from toraeval.models.tora.sampling.rectified_flow import FlowConfig
+from toraeval.models.shared.rectified_flow import FlowConfig
 
 
 @dataclass(frozen=True)

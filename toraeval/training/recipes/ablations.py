@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from toraeval.config import AblationsConfig
-from toraeval.models.tora.network.config import nano
+from toraeval.models.shared.network.config import nano
 from toraeval.store.keys import digest, short
 from toraeval.training.recipes import nano as training
 from toraeval.training.recipes.learners import learner
@@ -116,7 +116,7 @@ def shipped() -> Path:
     """Return the weights that the common backbone starts from."""
     from toraeval.models.tora.checkpoints import nano as checkpoint
 
-    return checkpoint.weights_path("nano")
+    return checkpoint.weights_path()
 
 
 def check(options: AblationsConfig) -> None:

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from toraeval.config import TRAINING_BUCKETS, FullSizeOptions, TrainConfig
+from toraeval.models.shared.network import config as sizes
+from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.tora.checkpoints import importers
 from toraeval.models.tora.checkpoints.full_parts import need_channels
 from toraeval.models.tora.conditions.t5 import Captioner, T5Captions, encode_ahead
-from toraeval.models.tora.network import config as sizes
-from toraeval.models.tora.network.config import STDiTConfig
 from toraeval.models.tora.network.model import Tora
 from toraeval.registry import unknown
 from toraeval.store import lock

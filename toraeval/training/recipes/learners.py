@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.network import config as tora_config
+from toraeval.models.shared.rectified_flow import Denoiser
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.network import config as tora_config
+from toraeval.models.tora.conditions.nano_motion import motion_input
 from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.sampling.pipeline import motion_input
-from toraeval.models.tora.sampling.rectified_flow import Denoiser
 from toraeval.registry import unknown
 from toraeval.training.data.batches import TOKEN, Batch, BoundMotion, MotionReader, Shard, StoredMotion
 from toraeval.training.data.excerpts import DisplacementMotion, ExcerptShard
@@ -177,7 +177,7 @@ class ToraLearner(Learner):
 
     def shipped(self) -> Path:
         """See `Learner`."""
-        return checkpoint.weights_path("nano")
+        return checkpoint.weights_path()
 
 
 class WanMoveLearner(ToraLearner):

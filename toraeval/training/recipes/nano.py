@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.tora.network.stdit import STDiT3
+from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.training.data.batches import Batch, BatchSource, Prefetcher, StepPlan
 from toraeval.training.data.shards import load_vae
 from toraeval.training.engine.exchange import (

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from toraeval.models.shared.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.tora.conditions.given_frames import MASKS_STAGE_1_2, mask_mix, training_mask
 from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.sampling.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.training.engine.network import GuidedNetwork
 from toraeval.types import UserError
 

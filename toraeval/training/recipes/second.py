@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from toraeval.models.tora.sampling.rectified_flow import FlowConfig
+from toraeval.models.shared.rectified_flow import FlowConfig
 from toraeval.training.data.excerpts import complete, is_complete
 from toraeval.training.data.shards import fit_blocks, is_written, load_vae, set_world, write_shard
 from toraeval.training.engine.settings import TrainConfig
@@ -67,7 +67,7 @@ class Choices:
 
     Attributes:
         binding: of Tora's extractor.
-        loc: of the time steps, see `toraeval.models.tora.sampling.rectified_flow.FlowConfig`.
+        loc: of the time steps, see `toraeval.models.shared.rectified_flow.FlowConfig`.
         rate: factor on the learning rates.
         group_window: see `TrainConfig`.
         single_share, dense_share: see `TrainConfig`.
@@ -151,7 +151,7 @@ def mixed_plan(clips: int) -> list[tuple[int, int, int]]:
 def _fit(target: Path) -> None:
     from safetensors.torch import save_file
 
-    from toraeval.models.tora.autoencoder.linear_patches import fit
+    from toraeval.models.shared.nano.linear_patches import fit
 
     with torch.no_grad():
         state = fit(fit_blocks(FIT_SCENES, world=WORLD), COMPONENTS).state_dict()

@@ -152,8 +152,8 @@ def fit_vae(vae: Path, kind: Learner, start: str | None = None) -> None:
     if start is not None:  # weights only fit the autoencoder that they were trained with
         state = dict(kind.load(Path(start))[1].state_dict())
     else:
-        from toraeval.models.tora.autoencoder.linear_patches import fit
-        from toraeval.models.tora.network.config import nano
+        from toraeval.models.shared.nano.linear_patches import fit
+        from toraeval.models.shared.network.config import nano
         from toraeval.training.data.shards import fit_blocks
 
         _say(f"fitting the autoencoder on {FIT_SCENES} scenes")

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from toraeval.models.tora.sampling.rectified_flow import FlowConfig
+from toraeval.models.shared.rectified_flow import FlowConfig
 from toraeval.store.sealed import read_json, write_json
 from toraeval.training.engine.command import run_command
 from toraeval.training.engine.settings import TrainConfig

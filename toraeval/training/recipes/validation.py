@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.tora.autoencoder.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder
-from toraeval.models.tora.conditions.caption_encoder import tokenise
+from toraeval.models.shared.nano.caption_encoder import tokenise
+from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.suite import sample_scene
 from toraeval.training.data.batches import TOKEN, Batch

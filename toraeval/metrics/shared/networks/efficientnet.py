@@ -33,7 +33,9 @@ SIDE = 224
 # Both sides to 224 whatever the aspect, so that nothing at the border of a frame is left out.
 PREPARE = Preparation(SIDE, "squash", "bilinear", True, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # Part of the keys of stored scores: these words stay as they are, wherever the module lies.
-SOURCE = f"EfficientNet-Lite0, ImageNet weights of the package {PACKAGE}; toraeval.metrics.networks.efficientnet"
+SOURCE = (
+    f"EfficientNet-Lite0, ImageNet weights of the package {PACKAGE}; toraeval.metrics.networks.efficientnet"
+)
 
 # (kernel, stride, expansion, channels out, blocks)
 STAGES = (

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 from toraeval import assets
+from toraeval.models.shared.nano.pipeline import keyed_generator
+from toraeval.models.shared.network.config import SIZES, STDiTConfig
+from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.weight_files import StateReader
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE
 from toraeval.models.tora.checkpoints.importers import (
@@ -22,10 +25,7 @@ from toraeval.models.tora.checkpoints.importers import (
     read_config,
 )
 from toraeval.models.tora.conditions.t5 import PRECISIONS, Captioner, T5Captions
-from toraeval.models.tora.network.config import SIZES, STDiTConfig
 from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.network.stdit import STDiT3
-from toraeval.models.tora.sampling.pipeline import keyed_generator
 from toraeval.store import keys
 from toraeval.types import MissingAsset, UserError
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.weight_files import StateReader, fill, write_safetensors
-from toraeval.models.tora.network.config import STDiTConfig
 from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.network.stdit import STDiT3
 from toraeval.types import UserError
 
 if TYPE_CHECKING:

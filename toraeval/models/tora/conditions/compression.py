@@ -15,7 +15,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from toraeval.models.tora.conditions.trajectory import Float32Array
+from toraeval.models.shared.trajectory import Float32Array
 
 INTERVAL = 4  # frames per latent frame
 FLOW_SCALE = 8.0  # pixels per frame that become 1

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from toraeval.models.tora.conditions.flow_colour import Float32Array
-from toraeval.models.tora.conditions.trajectory import IntArray
+from toraeval.models.shared.flow_colour import Float32Array
+from toraeval.models.shared.trajectory import IntArray
 from toraeval.types import FloatArray, UserError
 
 GRID_SPACING = 32  # pixels between points that may be drawn

@@ -19,24 +19,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.autoencoder.linear_patches import LinearPatchAutoencoder
-from toraeval.models.tora.autoencoder.video import OpenSoraVAE
-from toraeval.models.tora.conditions.compression import FLOW_SCALE, FlowPatch, compress_flow
-from toraeval.models.tora.conditions.flow_colour import (
+from toraeval.models.shared.flow_colour import (
     Float32Array,
     flow_colours,
     torch_magnitude,
     torch_polar,
 )
-from toraeval.models.tora.conditions.flow_sampling import check_flow
-from toraeval.models.tora.conditions.trajectory import (
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.shared.trajectory import (
     IntArray,
     blur_flow,
     check_sources,
     flow_patches,
     sparse_flow,
 )
-from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.models.tora.autoencoder.video import OpenSoraVAE
+from toraeval.models.tora.conditions.compression import FLOW_SCALE, FlowPatch, compress_flow
+from toraeval.models.tora.conditions.flow_sampling import check_flow
 from toraeval.types import ByteArray, UserError
 
 Autoencoder = LinearPatchAutoencoder | OpenSoraVAE

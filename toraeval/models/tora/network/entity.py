@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toraeval.models.tora.autoencoder.linear_patches import BLOCK, STRIDE_T
+from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T
 from toraeval.types import FloatArray
 
 START_SIGMA = 24.0  # pixels around the start that count as the object

@@ -17,6 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from toraeval.models.shared.nano.pipeline import initial_noise, keyed_generator
+from toraeval.models.shared.network.stdit import STDiT3
+from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
+from toraeval.models.shared.trajectory import integer_points
 from toraeval.models.tora.autoencoder.tiling import Tiling
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE
 from toraeval.models.tora.conditions.given_frames import (
@@ -27,11 +31,7 @@ from toraeval.models.tora.conditions.given_frames import (
     overlap_frames,
 )
 from toraeval.models.tora.conditions.motion import motion_input
-from toraeval.models.tora.conditions.trajectory import integer_points
 from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.network.stdit import STDiT3
-from toraeval.models.tora.sampling.pipeline import initial_noise, keyed_generator
-from toraeval.models.tora.sampling.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.types import ByteArray, FloatArray, UserError
 
 OVERLAP = 5  # latent frames that a clip takes over from the one before

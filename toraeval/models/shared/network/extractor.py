@@ -12,7 +12,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.models.tora.network.fuser import conv3x3
+from toraeval.models.shared.network.fuser import conv3x3
 
 
 class ResidualBlock(nn.Module):

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.models.tora.network.config import STDiTConfig
-from toraeval.models.tora.network.linear import Linear
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.shared.network.linear import Linear
 
 FREQUENCY_WIDTH = 256
 

@@ -18,10 +18,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from toraeval.models.tora.conditions.flow_colour import Float32Array as Float32Array
-from toraeval.models.tora.conditions.flow_colour import flow_colours as flow_colours
-from toraeval.models.tora.conditions.flow_colour import flow_video
-from toraeval.types import BoolArray, ByteArray, FloatArray, UserError
+from toraeval import geometry
+from toraeval.models.shared.flow_colour import Float32Array as Float32Array
+from toraeval.models.shared.flow_colour import flow_colours as flow_colours
+from toraeval.models.shared.flow_colour import flow_video
+from toraeval.types import BoolArray, ByteArray, Case, FloatArray, UserError
 
 IntArray = npt.NDArray[np.int64]
 Patch = tuple[int, int, int, ByteArray]  # frame, top, left, uint8 (h, w, 3)
@@ -72,6 +73,17 @@ def clipped_points(tracks_NT2: FloatArray, width: int, height: int) -> int:
     """Return how many positions `integer_points` moves onto the picture because they lie outside it."""
     points = np.trunc(tracks_NT2)
     return int(((points < 0) | (points > np.array([width - 1, height - 1]))).any(-1).sum())
+
+
+def all_tracks(case: Case, canvas: tuple[int, int] | None = None) -> FloatArray:
+    """Return the paths of objects and then of the camera, (N, T, 2) in pixels of a `(width, height)` canvas.
+
+    Without a canvas they stay on that of the case.
+    """
+    given = [case.trajectories] if case.camera is None else [case.trajectories, case.camera]
+    if canvas is not None and canvas != (case.width, case.height):
+        given = [geometry.to_canvas(paths, *canvas) for paths in given]
+    return np.concatenate([paths.tracks_NT2 for paths in given])
 
 
 def sparse_flow(

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.models.tora.network.attention import attend
-from toraeval.models.tora.network.config import STDiTConfig
+from toraeval.models.shared.network.attention import attend
+from toraeval.models.shared.network.config import STDiTConfig
 
 NORM_EPS = 1e-5
 Grid = tuple[int, int] | None  # token rows and columns

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.models.tora.network.attention import NORM_EPS, CrossAttention, SelfAttention
-from toraeval.models.tora.network.config import STDiTConfig
-from toraeval.models.tora.network.embeddings import Mlp
-from toraeval.models.tora.network.linear import Linear
+from toraeval.models.shared.network.attention import NORM_EPS, CrossAttention, SelfAttention
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.shared.network.embeddings import Mlp
+from toraeval.models.shared.network.linear import Linear
 
 # Bytes of the widest intermediate (the hidden layer of the MLP) that a block works on at a time without gradients.
 # On the CPU memory up to 32 MiB is handed out again without page faults; a GPU needs more to be busy.

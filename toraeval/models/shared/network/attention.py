@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.models.tora.network.config import STDiTConfig
-from toraeval.models.tora.network.embeddings import rotate
-from toraeval.models.tora.network.linear import Linear
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.shared.network.embeddings import rotate
+from toraeval.models.shared.network.linear import Linear
 
 NORM_EPS = 1e-6
 SHORT_KEYS = (

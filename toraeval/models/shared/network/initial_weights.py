@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from toraeval.models.tora.network.stdit import STDiT3
+    from toraeval.models.shared.network.stdit import STDiT3
 
 
 @torch.no_grad()

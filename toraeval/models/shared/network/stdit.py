@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from toraeval.models.tora.network.blocks import FinalLayer, STDiTBlock, TextContext
-from toraeval.models.tora.network.config import STDiTConfig
-from toraeval.models.tora.network.embeddings import (
+from toraeval.models.shared.network.blocks import FinalLayer, STDiTBlock, TextContext
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.shared.network.embeddings import (
     CaptionEmbedder,
     PatchEmbed,
     RotaryEmbedding,
@@ -32,8 +32,8 @@ from toraeval.models.tora.network.embeddings import (
     position_table,
     tile_rows,
 )
-from toraeval.models.tora.network.fuser import build_fusers
-from toraeval.models.tora.network.initial_weights import initialise
+from toraeval.models.shared.network.fuser import build_fusers
+from toraeval.models.shared.network.initial_weights import initialise
 from toraeval.optional import MissingDependency, require
 
 DEFAULT_FPS = 24.0

@@ -1,0 +1,96 @@
+"""From trajectories to the input of the trajectory extractor at the embedded size.
+
+Shape legend: N objects, T moments, C channels, t latent frames, h, w latent cells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.shared.trajectory import flow_patches, integer_points, trajectory_patches
+from toraeval.models.tora.conditions.compression import compress_flow
+from toraeval.models.tora.network.entity import entity_maps
+from toraeval.models.tora.network.model import Tora
+from toraeval.types import ByteArray, FloatArray
+
+
+def motion_latents(vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, height: int, width: int) -> Tensor:
+    """Draw and encode the motion picture of 1 + 4k moments; float32 (1, C, t, h, w).
+
+    Blocks that stay white are encoded once, so the cost grows with the marks and not with the picture.
+    """
+    points = integer_points(tracks_NT2, width, height)
+    t, h, w = vae.latent_size(points.shape[1], height, width)
+    video = np.full((STRIDE_T, height, width, 3), 255, np.uint8)
+    white = vae.encode(video[:1])[:, 0, 0, 0]
+    latents = white.view(-1, 1, 1, 1).repeat(1, t, h, w)
+    by_chunk: dict[int, list[tuple[int, int, int, ByteArray]]] = {}
+    for frame, top, left, patch in trajectory_patches(points, width, height):
+        by_chunk.setdefault((frame + STRIDE_T - 1) // STRIDE_T, []).append((frame, top, left, patch))
+    for chunk, patches in by_chunk.items():
+        video[:] = 255
+        for frame, top, left, patch in patches:
+            video[(frame - 1) % STRIDE_T, top : top + patch.shape[0], left : left + patch.shape[1]] = patch
+        low = [min(p[1 + k] for p in patches) // 32 for k in (0, 1)]
+        high = [-(-max(p[1 + k] + p[3].shape[k] for p in patches) // 32) for k in (0, 1)]
+        part = video[:, low[0] * 32 : high[0] * 32, low[1] * 32 : high[1] * 32]
+        # a chunk of four frames is encoded as the second latent of a five-frame clip
+        encoded = vae.encode(np.concatenate([part[:1], part]))[:, 1]
+        latents[:, chunk, low[0] : high[0], low[1] : high[1]] = encoded
+    return latents[None]
+
+
+def motion_input(
+    config: STDiTConfig,
+    vae: LinearPatchAutoencoder,
+    tracks_NT2: FloatArray,
+    height: int,
+    width: int,
+    first_1C1hw: Tensor | None = None,
+) -> Tensor:
+    """Make the extractor's input from the targets of 1 + 4k moments, as `compression` and `binding` say.
+
+    Args:
+        config: of the network.
+        vae: fitted autoencoder.
+        tracks_NT2: targets in pixels of the (width, height) picture.
+        height, width: of the picture in pixels.
+        first_1C1hw: latent of the first frame; needed with `binding=entity`.
+
+    Returns:
+        float32 (1, motion_in_channels, t, h, w).
+    """
+    flow = _flow_input(config, vae, tracks_NT2, height, width)
+    if config.binding == "none":
+        return flow
+    assert first_1C1hw is not None
+    looks = entity_maps(first_1C1hw[0, :, 0].permute(1, 2, 0), tracks_NT2)
+    return torch.cat((flow, looks.permute(3, 0, 1, 2)[None]), 1)
+
+
+def _flow_input(
+    config: STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, height: int, width: int
+) -> Tensor:
+    if config.compression == "vae":
+        return motion_latents(vae, tracks_NT2, height, width)
+    patches = flow_patches(integer_points(tracks_NT2, width, height), width, height)
+    frames, stride = tracks_NT2.shape[1], config.latent_stride
+    cells = compress_flow(patches, config.compression, frames, height, width, stride, config.motion_unshuffle)
+    return torch.from_numpy(cells).permute(3, 0, 1, 2)[None]
+
+
+def motion_conditions(
+    model: Tora, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first: Tensor, rows: int
+) -> dict[str, Any]:
+    """Return the features of Tora's trajectory extractor; see `Conditions`."""
+    if model.traj_extractor is None:
+        return {"motion": None}
+    height, width = (BLOCK * int(side) for side in first.shape[3:])
+    motion = motion_input(model.config, vae, tracks_NT2, height, width, first)
+    return {"motion": [f.repeat(rows, 1, 1, 1) for f in model.encode_motion(motion)]}
