@@ -13,7 +13,7 @@ from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.nano.pipeline import SamplingOptions, generate_frames
 from toraeval.models.shared.network.config import nano
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.conditions.nano_motion import motion_input
+from toraeval.models.tora.conditions.nano_motion import motion_conditions, motion_input
 from toraeval.models.tora.network.entity import entity_maps
 from toraeval.models.tora.network.model import Tora
 from toraeval.types import Case, Trajectories
@@ -86,7 +86,9 @@ def test_weights_with_binding_load_and_generate(vae: LinearPatchAutoencoder, tmp
     paths = Trajectories(tracks(((12, 20), (50, 40)), frames=9), np.ones((1, 9), bool), (64, 64))
     first = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     case = Case("a", "test-v1", "a red circle moves", paths, 9, 64, 64, 8.0, 0, first)
-    frames = generate_frames(loaded, autoencoder, case, 0, SamplingOptions(1, precision="fp32"))
+    frames = generate_frames(
+        loaded, autoencoder, case, 0, SamplingOptions(1, precision="fp32"), motion_conditions
+    )
     assert frames.shape == (9, 64, 64, 3)
 
 

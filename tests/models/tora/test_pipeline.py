@@ -13,7 +13,7 @@ from toraeval.geometry import native_frames
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.nano.pipeline import SamplingOptions, initial_noise, sample_latents
 from toraeval.models.shared.trajectory import integer_points, trajectory_video
-from toraeval.models.tora.conditions.nano_motion import motion_latents
+from toraeval.models.tora.conditions.nano_motion import motion_conditions, motion_latents
 from toraeval.models.tora.network.model import Tora
 
 EXACT = SamplingOptions(steps=3, precision="fp32")
@@ -37,6 +37,7 @@ def sample(model: Tora, vae: LinearPatchAutoencoder, **changes: object) -> Tenso
         "noise": initial_noise("case", 0, (1, vae.components, 3, 4, 4)),
         "fps": 8.0,
         "options": EXACT,
+        "conditions": motion_conditions,
     }
     return sample_latents(model, vae, **{**arguments, **changes})  # type: ignore[arg-type]
 
