@@ -79,7 +79,6 @@ class PhotoRenderer(Renderer[PhotoScene]):
         self.still = bool((self._camera_T4 == self._camera_T4[0]).all())
 
     def background(self, frame: int) -> ByteArray:
-        """Return the uint8 (H, W, 3) ground of a frame, without objects."""
         x, y, scale, angle = self._camera_T4[frame]
         cos, sin = scale * np.cos(angle), scale * np.sin(angle)
         turn = np.array([[cos, -sin], [sin, cos]])
@@ -122,7 +121,6 @@ class PhotoRenderer(Renderer[PhotoScene]):
         return (x0, y0, x1, y1), drawn
 
     def frame(self, index: int, base: ByteArray | None = None) -> ByteArray:
-        """Return the uint8 (H, W, 3) picture of a frame; `base` is its background when known."""
         out = np.array(self.background(index) if base is None else base)
         for n, thing in enumerate(self.scene.objects):
             (x0, y0, x1, y1), drawn = self.layer(n, index)
@@ -150,7 +148,6 @@ class PhotoRenderer(Renderer[PhotoScene]):
         out[top:y1, left:x1] = np.rint(out[top:y1, left:x1] * (1 - part))
 
     def solid(self, index: int, frame: int) -> tuple[Box, BoolArray]:
-        """Return the window of an object and which of its pixels are at least half covered."""
         box, drawn = self.layer(index, frame)
         return box, np.asarray(drawn[..., 3] >= 0.5)
 
@@ -166,7 +163,6 @@ class PhotoRenderer(Renderer[PhotoScene]):
         return out
 
     def visible(self) -> BoolArray:
-        """Return bool (N, T): whether each point is inside the picture and not covered by a later object."""
         tracks, inside = self.tracks_NT2, self._inside()
         for m in range(1, len(self.scene.objects)):
             for t in range(self.frames):

@@ -47,19 +47,15 @@ class Photos(DrawnSuite[PhotoScene]):
         self.count = count
 
     def files_digest(self) -> bytes:
-        """Return the SHA-256 over every file of the split."""
         return files_hash(self.split).encode()
 
     def scenes(self) -> list[tuple[str, PhotoScene]]:
-        """Return id and scene of every case."""
         return [scene_of(self.split, index) for index in range(self.count)]
 
     def renderer(self, scene: PhotoScene, frames: int, width: int, height: int) -> PhotoRenderer:
-        """Return what draws a scene."""
         return PhotoRenderer(scene, frames, width, height)
 
     def facts(self, scenes: list[PhotoScene]) -> dict[str, Any]:
-        """Return counts by kind, and the path families and photographs."""
         return {
             "camera_cases": sum(not s.objects for s in scenes),
             "object_cases": sum(bool(s.objects) for s in scenes),

@@ -15,6 +15,7 @@ from toraeval.suites.photos.files import CUT_OUTS, GROUNDS, corners, photograph
 from toraeval.suites.shared.drawing import (
     CANVAS,
     SPLITS,
+    DrawnScene,
     apart_and_inside,
     at_frames,
     lone_path,
@@ -56,7 +57,7 @@ class PhotoObject:
 
 
 @dataclass(frozen=True)
-class PhotoScene:
+class PhotoScene(DrawnScene):
     """A clip before rendering; later objects are drawn over earlier ones.
 
     Attributes:
@@ -77,13 +78,11 @@ class PhotoScene:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each followed object or point is called."""
         return tuple(o.name for o in self.objects) or tuple(
             f"point {k + 1}" for k in range(len(self.points_K2))
         )
 
     def content(self) -> bytes:
-        """Return everything that decides how the scene looks, for hashes."""
         head: list[object] = [self.caption, self.ground, self.motion]
         head += [
             [o.name, o.family, o.shadow, *(round(value, 6) for value in (o.radius, o.growth, o.turn))]
@@ -96,9 +95,8 @@ class PhotoScene:
         return at_frames(self.camera_P4, frames)
 
     def tracks(self, frames: int) -> FloatArray:
-        """Return float64 (N, frames, 2): the followed points in canvas pixels."""
         if self.objects:
-            return np.stack([at_frames(o.path_P2, frames) for o in self.objects])
+            return super().tracks(frames)
         return np.stack([seen_at(point, self.camera(frames)) for point in self.points_K2])
 
 

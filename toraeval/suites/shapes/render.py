@@ -99,7 +99,6 @@ class SceneRenderer(Renderer[Scene]):
             array[..., low_y - top : high_y - top, low_x - left : high_x - left][..., solid] = value
 
     def background(self, frame: int) -> ByteArray:
-        """Return the uint8 (H, W, 3) background of a frame."""
         pad_x, pad_y = (int(np.ceil(_PAD * s)) for s in self._stretch)
         shift = self.offsets_T2[frame]
         if not shift.any():
@@ -131,7 +130,6 @@ class SceneRenderer(Renderer[Scene]):
         return box, body, disc
 
     def frame(self, index: int, base: ByteArray | None = None) -> ByteArray:
-        """Return the uint8 (H, W, 3) picture of a frame; `base` is its background when known."""
         out = np.array(self.background(index) if base is None else base)
         for n, obj in enumerate(self.scene.objects):
             (x0, y0, x1, y1), body, disc = self.coverage(n, index)
@@ -144,18 +142,15 @@ class SceneRenderer(Renderer[Scene]):
         return self.add_panel(out)
 
     def solid(self, index: int, frame: int) -> tuple[Box, BoolArray]:
-        """Return the window of an object and which of its pixels are at least half covered."""
         box, body, _ = self.coverage(index, frame)
         return box, np.asarray(body >= 0.5)
 
     def masks(self) -> BoolArray:
-        """Return bool (N, T, H, W): the visible pixels of each object (at least half covered)."""
         out = super().masks()
         self.clear_panel(out)
         return out
 
     def visible(self) -> BoolArray:
-        """Return bool (N, T): whether each object's centre is inside and not covered by a later object or the panel."""
         tracks, out = self.tracks_NT2, self._inside()
         for n in range(len(self.scene.objects)):
             for m in range(n + 1, len(self.scene.objects)):

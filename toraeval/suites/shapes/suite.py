@@ -68,7 +68,6 @@ class Shapes(DrawnSuite[Scene]):
         self.count, self.version = count, str(version)
 
     def scenes(self) -> list[tuple[str, Scene]]:
-        """Return id and scene of every case."""
         if self.split != "test":
             return [
                 (f"{self.split}_{i:05d}", sample_scene(self.split, i, int(self.version)))
@@ -79,11 +78,9 @@ class Shapes(DrawnSuite[Scene]):
         return [(_case_id(*entry), world2.sample_scene("test", *entry)) for entry in world2.TEST_SET]
 
     def renderer(self, scene: Scene, frames: int, width: int, height: int) -> SceneRenderer:
-        """Return what draws a scene."""
         return SceneRenderer(scene, frames, width, height)
 
     def facts(self, scenes: list[Scene]) -> dict[str, Any]:
-        """Return counts by objects, backgrounds and panels, and the path families."""
         return {
             "single_object_cases": sum(len(s.objects) == 1 for s in scenes),
             "drifting_backgrounds": sum(s.drift is not None for s in scenes),

@@ -10,8 +10,8 @@ import numpy as np
 from toraeval.suites.shared.drawing import (
     CANVAS,
     SPLITS,
+    DrawnScene,
     apart_and_inside,
-    at_frames,
     lone_path,
     rounded,
 )
@@ -80,7 +80,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scene(DrawnScene):
     """A clip before rendering; later objects are drawn over earlier ones, and the panel over all of them."""
 
     objects: tuple[SceneObject, ...]
@@ -92,21 +92,15 @@ class Scene:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each object is called."""
         return tuple(f"{o.colour} {o.shape}" for o in self.objects)
 
     def content(self) -> bytes:
-        """Return everything that decides how the scene looks, for hashes."""
         head: list[object] = [self.caption, self.background, self.drift]
         head += [[o.shape, o.colour, o.disc, round(o.radius, 6), o.family] for o in self.objects]
         if self.panel is not None:
             sides = [round(v, 6) for v in (*self.panel.centre, *self.panel.half_sides)]
             head.append([self.panel.colour, *sides])
         return json.dumps(head).encode() + rounded(self.tracks(129)) + rounded(self.grid_GG3)
-
-    def tracks(self, frames: int) -> FloatArray:
-        """Return float64 (N, frames, 2) object centres in canvas pixels."""
-        return np.stack([at_frames(o.path_P2, frames) for o in self.objects])
 
     def background_offsets(self, frames: int) -> FloatArray:
         """Return float64 (frames, 2): how far the background has moved, canvas pixels."""

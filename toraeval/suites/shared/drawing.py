@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -18,31 +18,6 @@ from toraeval.types import BoolArray, ByteArray, FloatArray
 CANVAS = 512
 SPLITS = {"train": 1, "validation": 2, "test": 3}
 Box = tuple[int, int, int, int]
-
-
-class Moving(Protocol):
-    """A drawn object: its radius and its places (PATH_SAMPLES, 2), canvas pixels."""
-
-    @property
-    def radius(self) -> float: ...
-    @property
-    def path_P2(self) -> FloatArray: ...
-
-
-class DrawnScene(Protocol):
-    """A clip before rendering; later objects are drawn over earlier ones."""
-
-    @property
-    def objects(self) -> Sequence[Any]: ...
-    @property
-    def caption(self) -> str: ...
-    @property
-    def names(self) -> tuple[str, ...]: ...
-    def tracks(self, frames: int) -> FloatArray: ...
-    def content(self) -> bytes: ...
-
-
-S = TypeVar("S", bound=DrawnScene)
 
 
 def rounded(values: FloatArray) -> bytes:
@@ -67,7 +42,7 @@ def lone_path(
     family: str,
     radii: tuple[float, float],
     lengths: tuple[float, float],
-    others: Sequence[Moving],
+    others: Sequence[Any],
     gap: float,
     rng: np.random.Generator,
     draw: Callable[..., FloatArray] = sample_path,
@@ -77,7 +52,7 @@ def lone_path(
     Args:
         family: of the path.
         radii, lengths: bounds of radius and arc length, canvas pixels.
-        others: objects whose start points it keeps clear of.
+        others: objects with `path_P2` and `radius` whose start points it keeps clear of.
         gap: least distance between start points, in units of the sum of the radii.
         rng: source of everything.
         draw: makes the path, as `sample_path` does.
@@ -97,6 +72,29 @@ def apart_and_inside(paths: Sequence[FloatArray], radii: FloatArray, gap: float)
     return bool(inside and np.linalg.norm(paths[0][0] - paths[1][0]) > gap * radii.sum())
 
 
+class DrawnScene:
+    """A clip before rendering; later `objects` are drawn over earlier ones."""
+
+    objects: tuple[Any, ...]
+    caption: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each followed object or point is called."""
+        raise NotImplementedError
+
+    def tracks(self, frames: int) -> FloatArray:
+        """Return float64 (N, frames, 2): the followed points in canvas pixels."""
+        return np.stack([at_frames(o.path_P2, frames) for o in self.objects])
+
+    def content(self) -> bytes:
+        """Return everything that decides how the scene looks, for hashes."""
+        raise NotImplementedError
+
+
+S = TypeVar("S", bound=DrawnScene)
+
+
 class Renderer(ABC, Generic[S]):
     """Draws one scene at one size and length.
 
@@ -106,8 +104,7 @@ class Renderer(ABC, Generic[S]):
         width, height: size in pixels.
     """
 
-    still: bool
-    """Whether the background is the same in all frames."""
+    still: bool  # whether the background is the same in all frames
 
     def __init__(self, scene: S, frames: int, width: int = CANVAS, height: int = CANVAS) -> None:
         self.scene, self.frames, self.width, self.height = scene, frames, width, height
