@@ -93,15 +93,15 @@ class ArrayFile:
                 shape, fortran, dtype = self._header(stream)
                 label = f"{name}: " if name else ""
                 if dtype.hasobject:
-                    fail(self.path, None, f"{label}an array of Python objects", str(dtype), _ALLOWED)
+                    fail(self.path, f"{label}an array of Python objects", str(dtype), _ALLOWED)
                 size = math.prod(shape) * dtype.itemsize
                 if size > most:
                     got = f"{size:,} bytes for shape {shape}"
-                    fail(self.path, None, f"{label}the array is too large", got, f"{most:,} bytes")
+                    fail(self.path, f"{label}the array is too large", got, f"{most:,} bytes")
                 data = _upto(stream, size + 1)
                 if len(data) != size:
                     got = f"{'more' if len(data) > size else f'{len(data):,}'} bytes for {size:,} of shape {shape}"
-                    fail(self.path, None, f"{label}size and header disagree", got, "a whole file")
+                    fail(self.path, f"{label}size and header disagree", got, "a whole file")
                 flat = (
                     np.frombuffer(data, dtype=dtype, count=math.prod(shape)) if size else np.zeros(0, dtype)
                 )
@@ -129,7 +129,7 @@ class ArrayFile:
         except _BROKEN as error:
             self._fail(error)
         if len(data) > MAX_BYTES:
-            fail(self.path, None, f"{ending} is too large", f"more than {MAX_BYTES:,} bytes", "less")
+            fail(self.path, f"{ending} is too large", f"more than {MAX_BYTES:,} bytes", "less")
         return data
 
     def _stream(self, name: str) -> Any:
@@ -150,7 +150,7 @@ class ArrayFile:
 
     def _fail(self, error: BaseException) -> NoReturn:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        fail(self.path, None, "not a readable NumPy file", reason, _ALLOWED)
+        fail(self.path, "not a readable NumPy file", reason, _ALLOWED)
 
 
 def _upto(stream: IO[bytes], count: int) -> bytes:
@@ -184,7 +184,7 @@ def as_array(path: Path, name: str, value: Any) -> np.ndarray:
     try:
         return np.asarray(value)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        fail(path, None, f"wrong {name}", str(error).splitlines()[0], "an array of numbers")
+        fail(path, f"wrong {name}", str(error).splitlines()[0], "an array of numbers")
 
 
 def number(path: Path, name: str, array: np.ndarray) -> float:
@@ -197,7 +197,7 @@ def number(path: Path, name: str, array: np.ndarray) -> float:
     good = array.dtype.kind in "iuf" and value is not None and np.isfinite(value) and value > 0
     if not good:
         shown: object = array.tolist() if array.size < 5 else f"{array.size} values"
-        fail(path, None, f"wrong {name}", f"{shown} ({array.dtype})", "one finite number above 0")
+        fail(path, f"wrong {name}", f"{shown} ({array.dtype})", "one finite number above 0")
     return float(value)  # type: ignore[arg-type]
 
 
@@ -208,7 +208,7 @@ def flags(path: Path, name: str, array: np.ndarray, shape: Sequence[int]) -> np.
         UserError: another shape than the paths', or other values.
     """
     if tuple(array.shape) != tuple(shape) or array.dtype.kind not in "biuf":
-        fail(path, None, f"wrong {name}", f"{array.dtype} {array.shape}", f"bool {tuple(shape)}")
+        fail(path, f"wrong {name}", f"{array.dtype} {array.shape}", f"bool {tuple(shape)}")
     if array.dtype != bool and not np.isin(array, (0, 1)).all():
-        fail(path, None, f"wrong {name}", f"{array.dtype} with other values", "true and false, or 0 and 1")
+        fail(path, f"wrong {name}", f"{array.dtype} with other values", "true and false, or 0 and 1")
     return array.astype(bool)

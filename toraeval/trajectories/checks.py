@@ -23,7 +23,7 @@ MAX_POINTS = 4_000_000
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def fail(path: Path | str, line: int | None, rule: str, got: Any, allowed: str) -> NoReturn:
+def fail(path: Path | str, rule: str, got: Any, allowed: str, line: int | None = None) -> NoReturn:
     """Raise the one-line UserError `file:line: rule; got ...; allowed ...`."""
     value = shown(" ".join(got.split()), 300) if isinstance(got, str) else _short(got)
     place = shown(path, 1000) + (f":{line}" if line else "")
@@ -45,7 +45,7 @@ def path_text(path: Path) -> str:
         raise UserError(f"{shown(path)}: no such trajectory file")
     text = read_text(path)
     if not text.strip():
-        fail(path, None, "the file is empty", f"{len(text)} characters", "one point a line, or JSON")
+        fail(path, "the file is empty", f"{len(text)} characters", "one point a line, or JSON")
     return text
 
 
@@ -58,14 +58,14 @@ class JsonFile:
         try:
             self.data: Any = parse_json(self.text)
         except json.JSONDecodeError as error:
-            fail(path, error.lineno, "not valid JSON", error.msg, "JSON as in docs/trajectories.md")
+            fail(path, "not valid JSON", error.msg, "JSON as in docs/trajectories.md", line=error.lineno)
         except ValueError as error:
-            fail(path, None, "not valid JSON", str(error), "JSON as in docs/trajectories.md")
+            fail(path, "not valid JSON", str(error), "JSON as in docs/trajectories.md")
 
     def fail(self, where: Sequence[str | int], rule: str, got: Any, allowed: str) -> NoReturn:
         """Raise the one-line UserError for the value at `where`, a path of keys and indices."""
         names = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in where).lstrip(".")
-        fail(self.path, self.line_of(where), f"{names}: {rule}" if names else rule, got, allowed)
+        fail(self.path, f"{names}: {rule}" if names else rule, got, allowed, line=self.line_of(where))
 
     def line_of(self, where: Sequence[str | int]) -> int:
         """Return the line, from 1, on which the value at `where` starts; for a missing key, its container's."""
@@ -145,7 +145,7 @@ def check_count(path: Path | str, objects: int, moments: int) -> None:
     """
     if objects > MAX_OBJECTS or moments > MAX_MOMENTS or objects * moments > MAX_POINTS:
         allowed = f"{MAX_OBJECTS} objects, {MAX_MOMENTS} moments, {MAX_POINTS:,} points; leave some out"
-        fail(path, None, "too many", f"{objects} objects of up to {moments} moments", allowed)
+        fail(path, "too many", f"{objects} objects of up to {moments} moments", allowed)
 
 
 def tiny(points: FloatArray) -> bool:
@@ -175,7 +175,7 @@ def check_canvas(source: str, canvas: Any) -> tuple[int, int]:
         for side in sides
     )
     if not good:
-        fail(source, None, "wrong canvas", canvas, "[width, height] in whole pixels, 1..65536 each")
+        fail(source, "wrong canvas", canvas, "[width, height] in whole pixels, 1..65536 each")
     return int(sides[0]), int(sides[1])
 
 

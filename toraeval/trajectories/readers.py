@@ -103,7 +103,13 @@ def read_prompts(path: str | os.PathLike[str]) -> list[tuple[str, str | None]]:
             continue
         parts = [part.strip() for part in line.split("@@")]
         if len(parts) > 2 or not all(parts):
-            fail(path, number, "a line must hold a prompt", line.strip(), '"prompt" or "prompt@@image.png"')
+            fail(
+                path,
+                "a line must hold a prompt",
+                line.strip(),
+                '"prompt" or "prompt@@image.png"',
+                line=number,
+            )
         prompts.append((parts[0], parts[1] if len(parts) == 2 else None))
     return prompts
 

@@ -37,10 +37,10 @@ def load(path: Path, data: bytes) -> Any:
         found = _Unpickler(io.BytesIO(data)).load()
         return _plain(found, 0, {})
     except _Forbidden as error:
-        fail(path, None, "a pickle that would run code is not opened", str(error), _ALLOWED)
+        fail(path, "a pickle that would run code is not opened", str(error), _ALLOWED)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        fail(path, None, "not a readable pickle", reason, _ALLOWED)
+        fail(path, "not a readable pickle", reason, _ALLOWED)
 
 
 class _Forbidden(Exception):

@@ -55,7 +55,7 @@ def settle(path: Path, format: str, raw: Raw, reading: Reading, clip: Clip) -> T
     count, moments = tracks.shape[:2]
     check_count(path, count, moments)
     if raw.names and len(raw.names) != count:
-        fail(path, None, "one name per object", f"{len(raw.names)} names", f"{count} names")
+        fail(path, "one name per object", f"{len(raw.names)} names", f"{count} names")
     visible = np.ones((count, moments), dtype=bool) if raw.visible is None else raw.visible
     tracks = _filled(path, raw, visible)
     units = _units(path, raw, reading, tracks, visible)
@@ -98,7 +98,7 @@ def _refuse(path: Path, raw: Raw, index: int, moment: int, rule: str, allowed: s
     place = raw.line(index, moment)
     x, y = (float(value) for value in raw.values[index, moment])
     where = "" if place else f" at object {index + 1}, moment {moment + 1}"
-    fail(path, place, rule, f"{x:g},{y:g}{where}", allowed)
+    fail(path, rule, f"{x:g},{y:g}{where}", allowed, line=place)
 
 
 def _order(path: Path, raw: Raw, reading: Reading, clip: Clip) -> tuple[str, tuple[str, ...]]:
@@ -108,7 +108,7 @@ def _order(path: Path, raw: Raw, reading: Reading, clip: Clip) -> tuple[str, tup
         moments = {raw.order: moments[raw.order]} if raw.order in moments else {}
     wrong = f"{_SHAPES['nt']}, {_SHAPES['tn']} or (T,2) with T >= {MIN_POINTS}"
     if not moments or (reading.layout != "auto" and reading.layout not in moments and not raw.certain):
-        fail(path, None, "wrong shape", f"{raw.values.shape} with layout={reading.layout}", wrong)
+        fail(path, "wrong shape", f"{raw.values.shape} with layout={reading.layout}", wrong)
     if raw.certain:
         return raw.order, ()
     if reading.layout != "auto":
@@ -134,7 +134,6 @@ def _two_orders(path: Path, shape: tuple[int, int], why: str) -> NoReturn:
     a, b = shape
     fail(
         path,
-        None,
         "the layout can be read in two ways",
         f"shape ({a}, {b}, 2): {a} objects over {b} moments, or {b} objects over {a} moments; {why}",
         "layout=nt for the first, layout=tn for the second",
@@ -150,7 +149,6 @@ def _units(path: Path, raw: Raw, reading: Reading, tracks: FloatArray, visible: 
     if raw.units == "pixels" and tiny(seen):
         fail(
             path,
-            None,
             "the coordinates look like fractions of the frame",
             f"values from {seen.min():g} to {seen.max():g}",
             "units=normalised if they are, units=pixels if they are pixels",
@@ -172,7 +170,7 @@ def _canvas(
     if units != "pixels":  # fractions fit every canvas, so the one they end on anyway is the best
         canvas = given or clip.size or raw.canvas or raw.default_canvas
         if canvas is None:
-            fail(path, None, "the canvas is not known", "none", "canvas=[width,height]")
+            fail(path, "the canvas is not known", "none", "canvas=[width,height]")
         return canvas, ()
     if raw.canvas is not None:
         return agreed(path, raw.canvas, given), ()
@@ -181,19 +179,12 @@ def _canvas(
     default, own = raw.default_canvas, clip.size
     if own is None:
         if default is None:
-            fail(
-                path,
-                None,
-                "the canvas is not known",
-                "none",
-                "canvas=[width,height], or a file that states it",
-            )
+            fail(path, "the canvas is not known", "none", "canvas=[width,height], or a file that states it")
         return default, (f"canvas {_sides(default)}, the one of format {format}, as the file states none",)
     fits = [c for c in dict.fromkeys((own, default)) if c and _fits(tracks, visible, c)]
     if len(fits) > 1:
         fail(
             path,
-            None,
             "the canvas can be read in two ways",
             f"no canvas in the file, and all points fit both the clip ({_sides(own)}) and the canvas of format "
             f"{format} ({_sides(default or own)})",
@@ -221,7 +212,6 @@ def check_one_canvas(paths: Iterable[Trajectories]) -> None:
         if len(files) > 1:
             fail(
                 files["the one"],
-                None,
                 f"files of format {format} were read on two kinds of canvas",
                 f"{files[_CLIP_SIZE]} fits its clip only, this one the canvas of its format only",
                 "canvas=clip or canvas=[width,height] for all",
@@ -240,7 +230,7 @@ def agreed(path: Path, stated: Canvas, given: Canvas | None) -> Canvas:
     """Return the canvas that a file states, which the one that was asked for must not contradict."""
     if given is not None and tuple(given) != tuple(stated):
         allowed = f"{stated}, or no canvas argument"
-        fail(path, None, "the file states its own canvas", f"canvas={given}", allowed)
+        fail(path, "the file states its own canvas", f"canvas={given}", allowed)
     return stated
 
 
@@ -252,7 +242,7 @@ def _to_pixels(
     slack = 1e-6
     if seen.min() < low - slack or seen.max() > high + slack:
         what = f"values from {seen.min():g} to {seen.max():g} with units={units}"
-        fail(path, None, "the coordinates are not fractions", what, f"{low:g} to {high:g}, or units=pixels")
+        fail(path, "the coordinates are not fractions", what, f"{low:g} to {high:g}, or units=pixels")
     size = np.asarray(canvas, dtype=np.float64)
     unit = (tracks - low) / (high - low)
     pixels = {"tapnet": unit * size - 0.5, "cotracker": unit * (size - 1)}.get(units, unit * size)

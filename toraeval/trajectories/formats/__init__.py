@@ -1,4 +1,4 @@
-"""The path-file formats, one module each, and the table by which a file's format is told."""
+"""The path-file formats and the table by which a file's format is told."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from toraeval.trajectories.formats import (
     ati,
     comfyui,
     csv_table,
-    draganything,
-    dragnuwa,
+    json_tracks,
     kubric,
     mc_bench,
     native_json,
@@ -30,8 +29,7 @@ TABLE: tuple[Format, ...] = (
     *text.FORMATS,
     *comfyui.FORMATS,
     *mc_bench.FORMATS,
-    *draganything.FORMATS,
-    *dragnuwa.FORMATS,
+    *json_tracks.FORMATS,
     *kubric.FORMATS,
     *wan_move.FORMATS,
     *sgi2v.FORMATS,
@@ -62,7 +60,7 @@ def choose(source: Source) -> Format:
         if format.fits(source):
             return format
     allowed = "; ".join(f"{format.name}: {format.about}" for format in fitting)
-    fail(source.path, None, "no known path format", _found(source), allowed)
+    fail(source.path, "no known path format", _found(source), allowed)
 
 
 def _found(source: Source) -> str:

@@ -14,7 +14,7 @@ from toraeval.trajectories.array_files import as_array, flags, number
 from toraeval.trajectories.checks import check_canvas, check_count, fail
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.reading import LAYOUTS, Order, Raw
-from toraeval.types import FloatArray
+from toraeval.types import BoolArray, FloatArray
 
 TRACKS = ("tracks", "pred_tracks", "trajectories", "arr_0")
 VISIBLE = ("visible", "visibles", "visibility", "pred_visibility", "pred_visibles")
@@ -38,7 +38,7 @@ def read(source: Source) -> Raw:
     key = next((name for name in TRACKS if name in names), "" if source.kind == "npy" else None)
     if key is None:
         allowed = f"one of {', '.join(TRACKS)}, and optionally {', '.join((*VISIBLE[:1], *OWN))}"
-        fail(path, None, "wrong keys", names or "an empty archive", allowed)
+        fail(path, "wrong keys", names or "an empty archive", allowed)
     shape, kept = source.shape(key), [key]
     tracks = without_batch(path, source.array(key), 4)
     order: Order = "either"
@@ -79,36 +79,41 @@ def without_batch(path: Path, raw: Any, full: int) -> FloatArray:
     """
     array = as_array(path, "tracks" if full == 4 else "visibility", raw)
     if array.dtype.kind not in ("iuf" if full == 4 else "biuf"):
-        fail(path, None, "wrong dtype", str(array.dtype), "integers or real numbers")
+        fail(path, "wrong dtype", str(array.dtype), "integers or real numbers")
     if array.ndim == full and array.shape[0] != 1:
-        fail(path, None, "several batches", str(array.shape), "a leading axis of length 1, or none")
+        fail(path, "several batches", str(array.shape), "a leading axis of length 1, or none")
     array = array[0] if array.ndim == full else array
     if full == 4:
         if array.ndim not in (2, 3) or array.shape[-1] != 2 or min(array.shape) < 1:
             shapes = "(N,T,2), (T,N,2) or (T,2) with T >= 2"
-            fail(path, None, "wrong shape", str(array.shape), shapes)
+            fail(path, "wrong shape", str(array.shape), shapes)
         check_count(path, 1 if array.ndim == 2 else min(array.shape[:2]), max(array.shape[:2]))
         with np.errstate(all="ignore"):  # NaN and infinity are refused later, with their place
             return array.astype(np.float64)
     return array
 
 
+def objects_first(path: Path, raw: Any) -> FloatArray:
+    """Return tracks as float64 (N, T, 2), where a single one may lack its axis."""
+    tracks = without_batch(path, raw, 4)
+    return tracks[None] if tracks.ndim == 2 else tracks
+
+
+def hidden_flags(path: Path, name: str, raw: Any, tracks_NT2: FloatArray) -> BoolArray:
+    """Return bool (N, T) of hidden points; that of a single track may lack its axis."""
+    return flags(path, name, np.atleast_2d(as_array(path, name, raw)), tracks_NT2.shape[:2])
+
+
 def _stated_order(path: Path, layout: np.ndarray) -> Order:
     word = str(layout.item()) if layout.size == 1 else str(layout)
     if word not in LAYOUTS[1:]:
-        fail(path, None, "wrong layout", word, ", ".join(LAYOUTS[1:]))
+        fail(path, "wrong layout", word, ", ".join(LAYOUTS[1:]))
     return "nt" if word == "nt" else "tn"
 
 
 def _labels(path: Path, names: np.ndarray) -> tuple[str, ...]:
     if names.dtype.kind != "U" or names.ndim > 1:
-        fail(
-            path,
-            None,
-            "wrong names",
-            f"{names.dtype} {names.shape}",
-            "an array of text, one label per object",
-        )
+        fail(path, "wrong names", f"{names.dtype} {names.shape}", "an array of text, one label per object")
     return tuple(str(name) for name in np.atleast_1d(names))
 
 

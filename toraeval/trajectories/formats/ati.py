@@ -25,18 +25,18 @@ def read(source: Source) -> Raw:
     path, allowed = source.path, "a torch archive with one bytes object (ATI)"
     with ArrayFile(path) as file:
         if file.kind != "torch":
-            fail(path, None, "not a torch archive", file.kind, allowed)
+            fail(path, "not a torch archive", file.kind, allowed)
         data = safe_pickle.load(path, file.member("data.pkl"))
     if not isinstance(data, bytes):
-        fail(path, None, "not a track file", type(data).__name__, allowed)
+        fail(path, "not a track file", type(data).__name__, allowed)
     with ArrayFile(path, data) as inner:
         if inner.names not in (["array"], ["arr_0"]):
-            fail(path, None, "wrong keys", inner.names, "array")
+            fail(path, "wrong keys", inner.names, "array")
         raw = inner.read(inner.names[0])
     if raw.dtype.kind not in "iuf" or raw.ndim not in (3, 4) or raw.shape[-1] != 3 or min(raw.shape) < 1:
-        fail(path, None, "wrong shape", f"{raw.dtype} {raw.shape}", "(N,T,1,3)")
+        fail(path, "wrong shape", f"{raw.dtype} {raw.shape}", "(N,T,1,3)")
     if raw.ndim == 4 and raw.shape[2] != 1:
-        fail(path, None, "wrong shape", f"{raw.dtype} {raw.shape}", "(N,T,1,3)")
+        fail(path, "wrong shape", f"{raw.dtype} {raw.shape}", "(N,T,1,3)")
     with np.errstate(all="ignore"):  # NaN and infinity are refused later, with their place
         tracks = raw.reshape(raw.shape[0], raw.shape[1], 3).astype(np.float64) / SCALE
     visible = tracks[..., 2] > 0.5

@@ -9,8 +9,8 @@ import numpy as np
 
 from toraeval.inputs.text_files import parse_json
 from toraeval.trajectories.checks import JsonFile, json_number
+from toraeval.trajectories.formats.json_tracks import STAND_STILL, Where, joined
 from toraeval.trajectories.formats.source import Format, Source
-from toraeval.trajectories.formats.tracks import STAND_STILL, Where, joined
 from toraeval.trajectories.reading import Raw
 from toraeval.types import FloatArray
 

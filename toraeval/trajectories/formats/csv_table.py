@@ -49,14 +49,14 @@ def read(source: Source) -> Raw:
     for place, cells in rows:
         if len(cells) != len(names):
             got = f"{len(cells)} cells under {len(names)} columns"
-            fail(source.path, place, "a line must fill every column", got, ",".join(names))
+            fail(source.path, "a line must fill every column", got, ",".join(names), line=place)
         row = dict(zip(names, cells, strict=True))
         track = points.setdefault(row.get("object", ""), {})
         frame = _frame(source, place, row["frame"]) if "frame" in row else len(track)
         if frame in track:
             got = f"frame {frame} of object {row.get('object') or 'without name'} again"
             allowed = "one point per frame and object; name the objects in a column object"
-            fail(source.path, place, "a point is given twice", got, allowed)
+            fail(source.path, "a point is given twice", got, allowed, line=place)
         seen = _flag(source, place, row.get("visible", "1")) and not _flag(
             source, place, row.get("occluded", "0")
         )
@@ -64,7 +64,7 @@ def read(source: Source) -> Raw:
         x, y = (np.nan, np.nan) if hidden else (number(source, place, row[key]) for key in ("x", "y"))
         track[frame] = (x, y, seen, place)
     if not points:
-        fail(source.path, None, "the table is empty", "a header alone", "a line per point")
+        fail(source.path, "the table is empty", "a header alone", "a line per point")
     return _raw(source, points, notes, "frame" in names)
 
 
@@ -76,13 +76,7 @@ def _raw(
 ) -> Raw:
     frames = sorted({frame for track in points.values() for frame in track})
     if frames[0] > 1:
-        fail(
-            source.path,
-            None,
-            "the frames start late",
-            f"frame {frames[0]} first",
-            "frame numbers from 0 or 1",
-        )
+        fail(source.path, "the frames start late", f"frame {frames[0]} first", "frame numbers from 0 or 1")
     count = frames[-1] - frames[0] + 1
     check_count(source.path, len(points), count)
     values = np.full((len(points), count, 2), np.nan)
@@ -134,13 +128,7 @@ def _cells(source: Source) -> list[tuple[int, list[str]]]:
             (place, [cell.strip() for cell in cells]) for (place, _), cells in zip(lines, cut, strict=True)
         ]
     except (csv.Error, ValueError) as error:  # ValueError: a quoted cell that holds a line end
-        fail(
-            source.path,
-            None,
-            "not a readable table",
-            str(error),
-            "one line per point, cells without line ends",
-        )
+        fail(source.path, "not a readable table", str(error), "one line per point, cells without line ends")
 
 
 def _names(head: Sequence[str]) -> list[str]:
@@ -151,7 +139,7 @@ def _names(head: Sequence[str]) -> list[str]:
 def _check_columns(source: Source, names: list[str]) -> None:
     unknown = [name for name in names if name not in COLUMNS.values()]
     if unknown or len(set(names)) < len(names) or not {"x", "y"} <= set(names):
-        fail(source.path, 1, "unknown columns", ",".join(unknown or names), _ALLOWED)
+        fail(source.path, "unknown columns", ",".join(unknown or names), _ALLOWED, line=1)
 
 
 def _unnamed(source: Source, rows: list[tuple[int, list[str]]]) -> list[str]:
@@ -161,10 +149,10 @@ def _unnamed(source: Source, rows: list[tuple[int, list[str]]]) -> list[str]:
         place, cells = rows[0]
         fail(
             source.path,
-            place,
             "a line must hold two numbers",
             ",".join(cells),
             f'"x,y", or a header: {_ALLOWED}',
+            line=place,
         )
     return ["frame", "x", "y"]
 
@@ -172,13 +160,13 @@ def _unnamed(source: Source, rows: list[tuple[int, list[str]]]) -> list[str]:
 def _frame(source: Source, place: int, cell: str) -> int:
     value = number(source, place, cell)
     if value < 0 or value != int(value):
-        fail(source.path, place, "wrong frame", cell, "whole numbers from 0")
+        fail(source.path, "wrong frame", cell, "whole numbers from 0", line=place)
     return int(value)
 
 
 def _flag(source: Source, place: int, cell: str) -> bool:
     if cell.lower() not in (*_TRUE, *_FALSE):
-        fail(source.path, place, "wrong visibility", cell or "nothing", ", ".join((*_TRUE, *_FALSE)))
+        fail(source.path, "wrong visibility", cell or "nothing", ", ".join((*_TRUE, *_FALSE)), line=place)
     return cell.lower() in _TRUE
 
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from toraeval.trajectories.array_files import as_array, flags
 from toraeval.trajectories.checks import fail
-from toraeval.trajectories.formats.arrays import without_batch
+from toraeval.trajectories.formats.arrays import hidden_flags, objects_first
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.reading import Raw
 
@@ -37,12 +34,9 @@ def read(source: Source) -> Raw:
         allowed = (
             "a plain array, or CoTracker's Kubric export {coords, visibility}, without other Python objects"
         )
-        fail(path, None, "an array of Python objects", got, allowed)
-    tracks = without_batch(path, item["coords"], 4)
-    tracks = tracks[None] if tracks.ndim == 2 else tracks
-    hidden = flags(
-        path, "visibility", np.atleast_2d(as_array(path, "visibility", item["visibility"])), tracks.shape[:2]
-    )
+        fail(path, "an array of Python objects", got, allowed)
+    tracks = objects_first(path, item["coords"])
+    hidden = hidden_flags(path, "visibility", item["visibility"], tracks)
     notes = ("visibility is True where a point is hidden, as in CoTracker's Kubric export",)
     return Raw(tracks, visible=~hidden, notes=notes)
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from toraeval import geometry
 from toraeval.trajectories.checks import fail
+from toraeval.trajectories.formats.json_tracks import joined, pairs
 from toraeval.trajectories.formats.source import Format, Source
-from toraeval.trajectories.formats.tracks import joined, pairs
 from toraeval.trajectories.reading import Canvas, Raw
 
 KEY, FRAMES = "traj_key_points", 16
@@ -56,7 +56,7 @@ def _picture_size(picture: Path) -> Canvas | None:
         with Image.open(picture) as image:
             return image.size
     except Exception as error:  # Pillow raises many kinds
-        fail(picture, None, "not a readable picture", str(error), f"the first frame beside {KEY}")
+        fail(picture, "not a readable picture", str(error), f"the first frame beside {KEY}")
 
 
 FORMATS = (Format("mc_bench", ("json",), fits, read, f'JSON {{"{KEY}": ...}} (MC-Bench)'),)

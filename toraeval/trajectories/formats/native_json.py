@@ -24,7 +24,7 @@ def read(source: Source) -> Raw:
     if not chosen:
         names = ", ".join(case.id for case in cases[:4])
         got = f"{len(cases)} cases ({names})"
-        fail(source.path, None, "one case is needed here", got, "suite=folder for many")
+        fail(source.path, "one case is needed here", got, "suite=folder for many")
     paths = chosen[0].trajectories
     return Raw(
         paths.tracks_NT2,

@@ -38,7 +38,7 @@ def fits(source: Source) -> bool:
             else "its name, and a picture beside it"
         )
         allowed = "format=sgi2v if so (corners are left out), format=numpy if these are places of the object"
-        fail(source.path, None, "this may be a file of SG-I2V with box corners", why, allowed)
+        fail(source.path, "this may be a file of SG-I2V with box corners", why, allowed)
     return False
 
 
@@ -50,7 +50,7 @@ def read(source: Source) -> Raw:
     """
     tracks = without_batch(source.path, source.array(), 4)
     if tracks.ndim != 3 or tracks.shape[1] < CORNERS + 2:
-        fail(source.path, None, "wrong shape", str(tracks.shape), "(N, 2 + F, 2) with F >= 2")
+        fail(source.path, "wrong shape", str(tracks.shape), "(N, 2 + F, 2) with F >= 2")
     return Raw(
         tracks[:, CORNERS:],
         notes=("the two box corners of every object (SG-I2V) are left out",),

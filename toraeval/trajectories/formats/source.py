@@ -52,7 +52,7 @@ class Source:
         """
         if self.path.suffix.lower() not in PATH_SUFFIXES:
             shown = self.path.suffix or "none"
-            fail(self.path, None, "unknown suffix", shown, f"{', '.join(PATH_SUFFIXES)}, or format=...")
+            fail(self.path, "unknown suffix", shown, f"{', '.join(PATH_SUFFIXES)}, or format=...")
 
     @cached_property
     def text(self) -> str:
@@ -87,13 +87,13 @@ class Source:
         if self.kind == "pickle":
             try:
                 if not is_file(self.path):
-                    fail(self.path, None, "no such trajectory file", "nothing", "a file")
+                    fail(self.path, "no such trajectory file", "nothing", "a file")
                 size = self.path.stat().st_size
                 if size > MAX_PICKLE:
-                    fail(self.path, None, "the file is too large", f"{size:,} bytes", f"{MAX_PICKLE:,} bytes")
+                    fail(self.path, "the file is too large", f"{size:,} bytes", f"{MAX_PICKLE:,} bytes")
                 return safe_pickle.load(self.path, self.path.read_bytes())
             except (OSError, ValueError) as error:
-                fail(self.path, None, "not readable", str(error), "a file")
+                fail(self.path, "not readable", str(error), "a file")
         with ArrayFile(self.path) as file:
             data = file.pickled()
         return None if data is None else safe_pickle.load(self.path, data)

@@ -14,9 +14,8 @@ import numpy as np
 from PIL import Image
 
 from toraeval.inputs.text_files import shown
-from toraeval.trajectories.array_files import as_array, flags
 from toraeval.trajectories.checks import fail
-from toraeval.trajectories.formats.arrays import without_batch
+from toraeval.trajectories.formats.arrays import hidden_flags, objects_first
 from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.reading import Canvas, Raw
 
@@ -43,14 +42,11 @@ def read(source: Source) -> Raw:
     else:
         item = _item(source)
         size = _size(source, item.get("video"))
-    points = without_batch(path, item["points"], 4)
-    points = points[None] if points.ndim == 2 else points
-    hidden = flags(
-        path, "occluded", np.atleast_2d(as_array(path, "occluded", item["occluded"])), points.shape[:2]
-    )
+    points = objects_first(path, item["points"])
+    hidden = hidden_flags(path, "occluded", item["occluded"], points)
     ever = np.asarray(~hidden.all(axis=1))
     if not ever.any():
-        fail(path, None, "no point is ever visible", f"{len(ever)} points", "at least one visible point")
+        fail(path, "no point is ever visible", f"{len(ever)} points", "at least one visible point")
     never = int((~ever).sum())
     # Where a point is hidden its place is not defined.
     return Raw(
@@ -72,7 +68,7 @@ def items(source: Source) -> dict[str, Mapping[str, Any]]:
         isinstance(item, dict) and set(KEYS) <= set(item) for item in named.values()
     )
     if not good or not named:
-        fail(source.path, None, "not TAP-Vid data", _found(data), _ITEM)
+        fail(source.path, "not TAP-Vid data", _found(data), _ITEM)
     return {str(name): item for name, item in named.items()}
 
 
@@ -83,7 +79,7 @@ def _item(source: Source) -> Mapping[str, Any]:
     if source.item not in found:
         few = ", ".join(list(found)[:6]) + (", ..." if len(found) > 6 else "")
         got = f"{len(found)} items ({shown(few)})"
-        fail(source.path, None, "one item is needed here", got, "clips or cases named like the items")
+        fail(source.path, "one item is needed here", got, "clips or cases named like the items")
     return found[source.item]
 
 
@@ -95,7 +91,7 @@ def _size(source: Source, video: Any) -> Canvas | None:
             with Image.open(io.BytesIO(video[0])) as picture:
                 return picture.size
         except Exception as error:  # Pillow raises many kinds
-            fail(source.path, None, "the first frame is not readable", str(error), "JPEG pictures")
+            fail(source.path, "the first frame is not readable", str(error), "JPEG pictures")
     return None
 
 

@@ -32,13 +32,13 @@ def read(source: Source) -> Raw:
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) != 2:
             allowed = '"x,y", or columns under a header such as "frame,x,y"'
-            fail(source.path, place, "a line must hold two numbers", line.strip(), allowed)
+            fail(source.path, "a line must hold two numbers", line.strip(), allowed, line=place)
         x, y = (number(source, place, cell) for cell in cells)
         rows.append((x, y))
         places.append(place)
     if len(rows) < MIN_POINTS:
         allowed = "2 or more; give the point twice to stand still"
-        fail(source.path, places[0], "too few points", len(rows), allowed)
+        fail(source.path, "too few points", len(rows), allowed, line=places[0])
     return Raw(
         np.array([rows]), default_canvas=CANVAS, line=lambda index, moment: places[moment], certain=True
     )
@@ -51,7 +51,7 @@ def number(source: Source, line: int, cell: str) -> float:
         UserError: it is none.
     """
     if not NUMBER.fullmatch(cell) or not np.isfinite(float(cell)):
-        fail(source.path, line, "not a finite number", cell or "nothing", 'numbers, as in "120,194"')
+        fail(source.path, "not a finite number", cell or "nothing", 'numbers, as in "120,194"', line=line)
     return float(cell)
 
 

@@ -50,16 +50,10 @@ def read(source: Source) -> Raw:
     """
     beside = partner(source.path)
     if not exists(beside):
-        fail(
-            source.path,
-            None,
-            "the visibility is missing",
-            "nothing",
-            f"{beside.name} beside it, or format=numpy",
-        )
+        fail(source.path, "the visibility is missing", "nothing", f"{beside.name} beside it, or format=numpy")
     tracks = without_batch(source.path, source.array(), 4)
     if tracks.ndim != 3:
-        fail(source.path, None, "wrong shape", str(tracks.shape), "(1,T,N,2)")
+        fail(source.path, "wrong shape", str(tracks.shape), "(1,T,N,2)")
     with ArrayFile(beside) as file:
         visible = flags(beside, "visibility", without_batch(beside, file.read(), 3), tracks.shape[:2])
     return Raw(tracks, order="tn", visible=visible)

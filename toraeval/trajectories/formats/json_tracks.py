@@ -1,4 +1,4 @@
-"""Lists of tracks that JSON files hold: checked point by point, brought to one length."""
+"""Tracks that JSON files hold, checked point by point and brought to one length: DragAnything, DragNUWA and others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from toraeval import geometry
 from toraeval.trajectories.checks import MIN_POINTS, JsonFile, check_count, json_point
+from toraeval.trajectories.formats.source import Format, Source
 from toraeval.trajectories.reading import Raw
 from toraeval.types import FloatArray
 
@@ -58,3 +59,46 @@ def joined(
         return file.line_of(place(index, min(moment, len(tracks[index]) - 1)))
 
     return Raw(np.stack(values), notes=tuple(notes), line=line, **facts)
+
+
+def _is_draganything(source: Source) -> bool:
+    data = source.json.data
+    return isinstance(data, dict) and bool(data) and all(key.strip().isdigit() for key in data)
+
+
+def _draganything(source: Source) -> Raw:
+    """Read `{"0": [[x, y], ...], ...}`; the ids become the objects' names."""
+    file = source.json
+    if not isinstance(file.data, dict) or not file.data:
+        file.fail([], "no tracks", file.data, '{"0": [[x, y], ...], ...}')
+    ids = list(file.data)
+    tracks = [pairs(file, [name], file.data[name]) for name in ids]
+    return joined(file, tracks, lambda index, point: [ids[index], point], names=tuple(ids))
+
+
+def _dragnuwa(source: Source) -> Raw:
+    """Read a list of tracks `[[[x, y], ...], ...]`."""
+    file = source.json
+    if not isinstance(file.data, list) or not file.data:
+        file.fail([], "no tracks", file.data, "a list of tracks [[[x, y], ...], ...]")
+    tracks = [pairs(file, [index], track) for index, track in enumerate(file.data)]
+    return joined(file, tracks, lambda index, point: [index, point], default_canvas=geometry.DRAGNUWA_CANVAS)
+
+
+FORMATS = (
+    Format(
+        "draganything",
+        ("json",),
+        _is_draganything,
+        _draganything,
+        'JSON {"id": [[x,y],...], ...} (DragAnything)',
+    ),
+    Format(
+        "dragnuwa",
+        ("json",),
+        lambda source: isinstance(source.json.data, list),  # ComfyUI's lists are told first
+        _dragnuwa,
+        "JSON [[[x,y],...],...] (DragNUWA)",
+        geometry.DRAGNUWA_CANVAS,
+    ),
+)
