@@ -96,6 +96,35 @@ _TABLES: dict[str, dict[str, Entry]] = {
         "folder": Entry(
             "toraeval.suites.folder.suite:Folder", "your own prompts, trajectories and first frames"
         ),
+        "movebench": Entry(
+            "toraeval.suites.movebench:MoveBench",
+            "Wan-Move's benchmark: real clips, captions, tracked points",
+            licence="MIT; clips: Pexels",
+        ),
+        "mc_bench": Entry(
+            "toraeval.suites.mc_bench:MCBench", "MotionPro's benchmark: drawn paths on real first frames"
+        ),
+        "magicdata": Entry(
+            "toraeval.suites.magicdata:MagicData", "MagicMotion's data: real clips with masks and boxes"
+        ),
+        "davis": Entry(
+            "toraeval.suites.davis:Davis",
+            "DAVIS: real clips, paths from object masks",
+            licence="CC BY 4.0 for the authors' own clips",
+        ),
+        "tapvid": Entry(
+            "toraeval.suites.tapvid:TAPVid",
+            "TAP-Vid and RoboTAP: real clips with points tracked by people",
+            licence="CC BY 4.0",
+        ),
+        "kubric": Entry(
+            "toraeval.suites.kubric:Kubric", "rendered clips with exact tracks (CoTracker's export)"
+        ),
+        "flexbench": Entry(
+            "toraeval.suites.flexbench:FlexBench",
+            "FlexTraj's benchmark: dense tracks and segments",
+            licence="not stated",
+        ),
     },
     "tracker": {
         "lucas_kanade": Entry(

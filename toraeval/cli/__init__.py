@@ -34,6 +34,9 @@ VERBS: dict[str, Verb] = {
         "calibrate", "measure trackers on videos with exact tracks", "calibrate tracker=lucas_kanade"
     ),
     "convert": Verb("convert", "path files from one format to another", "convert fox.json fox.txt"),
+    "validate": Verb(
+        "validate", "what is missing or odd in a suite on the disk", "validate suite=movebench suite.path=DIR"
+    ),
     "train": Verb("train", "train the embedded model, or go on", "train model=tora size=nano"),
 }
 

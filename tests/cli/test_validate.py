@@ -1,0 +1,47 @@
+"""`validate` as a user calls it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.suites import layouts
+from toraeval.__main__ import main
+
+
+def test_a_complete_benchmark(tmp_path, capsys):
+    root = layouts.movebench(tmp_path, 2, 9, (48, 32))
+    assert (
+        main(["validate", "suite=movebench", f"suite.path={root}", "frames=9", "height=32", "width=48"]) == 0
+    )
+    out = capsys.readouterr().out
+    assert "cases: 2" in out
+    assert "nothing is missing" in out
+
+
+def test_what_is_missing_or_damaged(tmp_path, capsys):
+    root = layouts.movebench(tmp_path, 3, 9, (48, 32))
+    (root / "en" / "first_frame" / "clip_0000.jpg").write_bytes(b"no picture")
+    (root / "en" / "track" / "single" / "clip_0001_visibility.npy").unlink()
+    layouts.video(root / "en" / "video" / "clip_0002.mp4", 5, (48, 32))
+    assert main(["validate", "suite=movebench", f"suite.path={root}"]) == 1
+    out = capsys.readouterr().out
+    assert "problem: clip_0000: " in out
+    assert "problem: clip_0001: en/track/single/clip_0001_visibility.npy is missing" in out
+    assert "its video has 5 frames, its paths have 9" in out
+    assert "3 cases cannot be used" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "name one suite"),
+        (["suite=movebench"], "suite.path=VALUE"),
+        (["suite=movebnch", "suite.path=x"], "movebench"),
+        (["suite=movebench", "suite.path=x", "suite.langage=zh"], "suite.language"),
+        (["suite=movebench", "suite.path=x", "frames=a"], "whole numbers"),
+        (["x"], "name one suite"),
+    ],
+)
+def test_wrong_use_is_one_line(arguments, told, capsys):
+    assert main(["validate", *arguments]) == 2
+    assert told in capsys.readouterr().err

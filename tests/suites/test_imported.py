@@ -1,0 +1,206 @@
+"""Importers of public benchmarks: axis order, pixel centres, visibility, scaling rules, and what is missing."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from tests.suites import layouts
+from toraeval import registry
+from toraeval.suites.shared.run_lengths import decode
+from toraeval.types import UserError
+
+FRAMES, SIZE = 11, (64, 40)
+PATH = layouts.tracks(3, FRAMES)
+
+
+def cases(name, path, frames=FRAMES, size=SIZE, **options):
+    return registry.build("suite", {"name": name, "path": str(path), **options}).cases(
+        frames, size[1], size[0]
+    )
+
+
+def test_movebench(tmp_path):
+    root = layouts.movebench(tmp_path, 2, FRAMES, SIZE)
+    found = cases("movebench", root)
+    assert [case.id for case in found] == ["clip_0000", "clip_0001"]
+    assert [case.seed for case in found] == [0, 1]
+    assert found[0].prompt == "a caption, with commas, of clip_0000"
+    np.testing.assert_allclose(found[0].trajectories.tracks_NT2, PATH[:1])
+    assert found[0].first_frame_HWC.shape == (40, 64, 3)
+    assert found[0].reference().video.num_frames == FRAMES
+    assert cases("movebench", root, tracks="multi")[0].trajectories.num_objects == 3
+
+
+def test_half_the_frames_fall_on_frames_of_the_real_clip_and_others_do_not(tmp_path):
+    root = layouts.movebench(tmp_path, 1, FRAMES, SIZE)
+    (half,) = cases("movebench", root, frames=6)
+    np.testing.assert_array_equal(half.reference().video.thwc, layouts.pictures(FRAMES, SIZE)[::2])
+    assert cases("movebench", root, frames=7)[0].reference is None
+
+
+def test_another_size_moves_paths_with_the_picture(tmp_path):
+    root = layouts.movebench(tmp_path, 1, FRAMES, SIZE, with_video=False)
+    (case,) = cases(
+        "movebench", root, size=(108, 80)
+    )  # scaled by 2 to 128x80, 10 pixels cropped on either side
+    x, y = 2 * (PATH[0, :, 0] + 0.5) - 0.5 - 10, 2 * (PATH[0, :, 1] + 0.5) - 0.5
+    np.testing.assert_allclose(case.trajectories.tracks_NT2[0], np.stack([x, y], -1))
+    assert case.first_frame_HWC.shape == (80, 108, 3)
+
+
+def test_a_crop_that_removes_every_start_names_the_size_of_the_protocol(tmp_path):
+    root = layouts.movebench(tmp_path, 1, FRAMES, SIZE, with_video=False)
+    with pytest.raises(UserError, match=r"frames=81 height=480 width=832"):
+        cases("movebench", root, size=(20, 40))
+
+
+def test_mc_bench_paths_are_its_monotone_cubic_at_16_moments(tmp_path):
+    found = cases("mc_bench", layouts.mc_bench(tmp_path, SIZE), frames=16)
+    assert [case.id for case in found] == ["object_control_case", "Fine_grained_control_case"]
+    first = found[0].trajectories
+    np.testing.assert_allclose(first.tracks_NT2[0, [0, -1]], [[6, 8], [14, 10]])
+    np.testing.assert_allclose(first.tracks_NT2[1], [[20, 20]] * 16)
+    assert found[0].reference is None
+
+
+def test_davis_centroids_masks_and_years(tmp_path):
+    (case,) = cases("davis", layouts.davis(tmp_path / "17", FRAMES, SIZE))
+    np.testing.assert_allclose(
+        case.trajectories.tracks_NT2, np.floor(PATH[:2]), atol=0.8
+    )  # they overlap a little
+    assert case.reference().masks().shape == (2, FRAMES, 40, 64)
+    (binary,) = cases("davis", layouts.davis(tmp_path / "16", FRAMES, SIZE, 2016), year=2016)
+    assert binary.trajectories.num_objects == 1
+
+
+@pytest.mark.parametrize("maps", ["masks", "boxs"])
+def test_magicdata_colours_are_objects(maps, tmp_path):
+    (case,) = cases("magicdata", layouts.magicdata(tmp_path, FRAMES, SIZE), maps=maps)
+    assert case.prompt == "a thing, moving"
+    np.testing.assert_allclose(case.trajectories.tracks_NT2, np.floor(PATH[:2]), atol=0.8)
+    assert case.reference().masks()[0, 0].sum() in (25, 24, 23, 22, 21)
+
+
+@pytest.mark.parametrize("jpeg", [False, True])
+def test_tapvid_queries_begin_where_a_point_is_first_seen(jpeg, tmp_path):
+    path = layouts.tapvid(tmp_path / "tapvid_davis.pkl", FRAMES, SIZE, jpeg)
+    built = registry.build("suite", {"name": "tapvid", "path": str(path)})
+    assert [clip.name for clip in built.clips] == ["horse.f0", "horse.f4"]
+    at_start = built.case(built.clips[0], FRAMES, 40, 64)
+    np.testing.assert_allclose(at_start.trajectories.tracks_NT2, PATH[:1], atol=1e-4)
+    late = built.case(built.clips[1], FRAMES - 4, 40, 64)
+    np.testing.assert_allclose(late.trajectories.tracks_NT2, PATH[1:2, 4:], atol=1e-4)
+    assert late.first_frame_HWC.shape == (40, 64, 3)
+    assert late.reference().video.num_frames == FRAMES - 4
+
+
+def test_the_scaling_rule_of_tapvid_is_an_option_and_part_of_the_fingerprint(tmp_path):
+    path = layouts.tapvid(tmp_path / "a.pkl", FRAMES, SIZE)
+    suites = [
+        registry.build("suite", {"name": "tapvid", "path": str(path), "scale": scale})
+        for scale in ("tapnet", "cotracker")
+    ]
+    tapnet, cotracker = (
+        suite.case(suite.clips[0], FRAMES, 40, 64).trajectories.tracks_NT2 for suite in suites
+    )
+    fraction = (PATH[:1] + 0.5) / SIZE
+    np.testing.assert_allclose(cotracker, fraction * (np.array(SIZE) - 1), atol=1e-4)
+    assert np.abs(tapnet - cotracker).max() > 0.1
+    assert suites[0].fingerprint() != suites[1].fingerprint()
+
+
+def test_strided_queries_take_every_point_seen_in_that_frame(tmp_path):
+    path = layouts.tapvid(tmp_path / "a.pkl", FRAMES, SIZE)
+    built = registry.build("suite", {"name": "tapvid", "path": str(path), "query": "strided"})
+    assert [clip.tags["query_frame"] for clip in built.clips] == [0, 5]
+    assert built.case(built.clips[1], 6, 40, 64).trajectories.num_objects == 2
+
+
+def test_kubric_visibility_is_true_where_hidden_and_points_are_spread(tmp_path):
+    root = layouts.kubric(tmp_path, FRAMES, SIZE)
+    (case,) = cases("kubric", root)
+    assert case.trajectories.visible_NT[0].tolist() == [True, True, False] + [True] * (FRAMES - 3)
+    (two,) = cases("kubric", root, points=2)
+    np.testing.assert_allclose(two.trajectories.tracks_NT2, PATH[[0, 2]], atol=1e-4)
+
+
+def test_flexbench_takes_the_middle_track_of_every_segment(tmp_path):
+    root = layouts.flexbench(tmp_path, FRAMES, SIZE)
+    with pytest.raises(UserError, match=r"second: unaligned.*allow_missing=true"):
+        cases("flexbench", root)
+    (case,) = cases("flexbench", root, allow_missing=True)
+    np.testing.assert_allclose(case.trajectories.tracks_NT2, PATH[:2], atol=1e-6)
+    assert case.prompt == "a thing moves"
+
+
+def test_compressed_run_lengths_are_those_of_plain_ones(tmp_path):
+    # "04" at 48 + value: runs 0, 4 and so on; made by hand from the layout: 5 bits a character, little end first
+    plain = decode(tmp_path, {"size": [2, 20], "counts": [3, 35, 2]})
+    # 3 -> "3"; 35 = 3 + 1*32 -> 48+3+32, 48+1; third stands as it is: 2 -> "2"
+    packed = decode(tmp_path, {"size": [2, 20], "counts": bytes([51, 83, 49, 50])})
+    np.testing.assert_array_equal(plain, packed)
+    assert plain.sum() == 35
+    # from the fourth on differences to the run two before: 2 - 35 = -33 and 0
+    longer = decode(tmp_path, {"size": [1, 42], "counts": [3, 35, 2, 2]})
+    again = decode(tmp_path, {"size": [1, 42], "counts": bytes([51, 83, 49, 50, 48 + 31 + 32, 48 + 30])})
+    np.testing.assert_array_equal(longer, again)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        {"size": [2, 2], "counts": [1, 2]},
+        {"size": [2], "counts": [4]},
+        {"size": [2, 2], "counts": b"\x00"},
+        {"size": [2, 2], "counts": 7},
+        {"size": [2, 2], "counts": bytes([83])},
+        {"size": [10**6, 10**6], "counts": [10**12]},
+    ],
+)
+def test_wrong_run_lengths_are_one_line(mask, tmp_path):
+    with pytest.raises(UserError):
+        decode(tmp_path, mask)
+
+
+def test_what_is_missing_is_named_and_can_be_left_out(tmp_path):
+    root = layouts.movebench(tmp_path, 3, FRAMES, SIZE, with_video=False)
+    (root / "en" / "first_frame" / "clip_0001.jpg").unlink()
+    with pytest.raises(
+        UserError, match=r"clip_0001: en/first_frame/clip_0001.jpg is missing.*validate suite=movebench"
+    ):
+        cases("movebench", root)
+    found = registry.build("suite", {"name": "movebench", "path": str(root), "allow_missing": True})
+    assert [clip.name for clip in found.clips] == ["clip_0000", "clip_0002"]
+    assert found.fingerprint()["left_out"] == ["clip_0001"]
+    assert "clip_0001 is left out" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["movebench", "mc_bench", "magicdata", "davis", "tapvid", "kubric", "flexbench"]
+)
+def test_another_folder_says_what_is_expected(name, tmp_path):
+    with pytest.raises(UserError, match=r"expected there|is missing"):
+        cases(name, tmp_path)
+    with pytest.raises(UserError, match="does not exist"):
+        cases(name, tmp_path / "none")
+
+
+def test_a_hostile_pickle_runs_nothing(tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"cos\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR.")
+    with pytest.raises(UserError):
+        cases("tapvid", path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_many_cases_hold_no_pictures(tmp_path):
+    root = layouts.movebench(tmp_path, 60, 81, SIZE, with_video=False)
+    start = time.process_time()
+    found = cases("movebench", root, frames=81)
+    assert len(found) == 60
+    assert all("first_frame_HWC" not in vars(case) for case in found)
+    assert not found[0].trajectories.visible_NT[0, -1]  # it leaves the picture, whatever the file calls it
+    assert time.process_time() - start < 3  # a thousand in five seconds is the aim; processors differ

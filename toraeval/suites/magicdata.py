@@ -1,0 +1,121 @@
+"""MagicData and MagicBench of MagicMotion: real clips with colour maps of masks and boxes.
+
+Layout: the dataset card of `quanhaol/MagicData`; loading as quanhaol/MagicMotion@7642d61 does: an object is a colour of
+the first map, frames of a clip are picked by `linspace` rounded down. The evaluation code is not published.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toraeval import registry
+from toraeval.inputs.picture_folder import picture_files
+from toraeval.inputs.text_files import csv_rows, is_file, is_folder
+from toraeval.suites.shared.imported import Clip, ImportedSuite
+from toraeval.suites.shared.media import centres, colour_masks, first_of_video, read_clip
+from toraeval.types import BoolArray, UserError
+
+VIDEO_COLUMNS, CAPTION_COLUMNS = ("video", "video_path", "path", "file"), ("caption", "prompt", "text")
+MAPS = ("masks", "boxs")
+
+
+class MagicData(ImportedSuite):
+    """Cases of MagicData: paths are centroids of the coloured masks, `ground_truth` is the real clip.
+
+    Args:
+        path: the folder that holds `videos/` and `masks/` or `boxs/`.
+        maps: `masks`, or `boxs` (outlines of boxes, filled here).
+        allow_missing: leave out incomplete cases and say so.
+
+    Raises:
+        UserError: the folder is not MagicData's, or a case is incomplete.
+    """
+
+    name = "magicdata"
+    licence = "Apache-2.0"
+    native = "49 frames of 720x480 at 8 fps"
+    native_size = (49, 480, 720)
+    layout = "videos/<id>.mp4, masks/<id>/annotated_frame_00000.png ..., MagicData.csv with captions"
+
+    def __init__(self, path: str, maps: str = "masks", allow_missing: bool = False) -> None:
+        if maps not in MAPS:
+            raise UserError(registry.unknown("value of suite.maps", maps, MAPS))
+        self.maps = maps
+        self.captions: dict[str, str] = {}
+        super().__init__(path, allow_missing)
+
+    def options(self) -> dict[str, Any]:
+        """Return which maps the paths come from."""
+        return {"maps": self.maps}
+
+    def scan(self) -> list[Clip]:
+        """Return the clips by name: every folder of maps with a video; a video without maps is a problem."""
+        table, maps, videos = self.path / "MagicData.csv", self.path / self.maps, self.path / "videos"
+        if is_file(table):
+            self.captions = _captions(table)
+        drawn = (
+            sorted(folder.name for folder in maps.iterdir() if is_folder(folder)) if is_folder(maps) else []
+        )
+        filmed = sorted(file.stem for file in videos.glob("*.mp4")) if is_folder(videos) else []
+        for name in sorted(set(filmed) - set(drawn)):
+            self.problem(name, f"{self.maps}/{name}/ is missing")
+        return [clip for name in drawn if (clip := self._clip(name, maps / name, videos / f"{name}.mp4"))]
+
+    def _clip(self, name: str, maps: Path, video: Path) -> Clip | None:
+        if not self.require_files(name, video):
+            return None
+        files = picture_files(maps)
+        if not files:
+            self.problem(name, f"{self.maps}/{name}/ holds no maps")
+            return None
+        masks = partial(_filled if self.maps == "boxs" else colour_masks, maps)
+        return Clip(
+            name=name,
+            prompt=self.captions.get(name, ""),
+            paths=partial(centres, masks, str(maps), 8.0),
+            files=(*files, video),
+            fps=8.0,
+            picture=partial(first_of_video, video),
+            video=partial(read_clip, video),
+            masks=masks,
+            tags={"caption": name in self.captions},
+        )
+
+
+def _captions(table: Path) -> dict[str, str]:
+    """Return captions by the names of their videos.
+
+    Raises:
+        UserError: the table has no column for one of the two; their names are not published.
+    """
+    captions: dict[str, str] = {}
+    for _, row in csv_rows(table):
+        columns = {name.strip().lower(): name for name in row}
+        video, caption = (
+            next((columns[name] for name in known if name in columns), None)
+            for known in (VIDEO_COLUMNS, CAPTION_COLUMNS)
+        )
+        if video is None or caption is None:
+            raise UserError(
+                f"{table}: columns {', '.join(row)}; expected: one of {', '.join(VIDEO_COLUMNS)} and one of "
+                f"{', '.join(CAPTION_COLUMNS)}"
+            )
+        captions[Path(row[video]).stem] = " ".join(row[caption].split())
+    return captions
+
+
+def _filled(maps: Path) -> BoolArray:
+    """Return bool (N, T, H, W) of the boxes whose outlines are drawn."""
+    outlines = colour_masks(maps)
+    rows: BoolArray = np.asarray(outlines.any(axis=3))
+    columns: BoolArray = np.asarray(outlines.any(axis=2))
+    return _between(rows)[..., :, None] & _between(columns)[..., None, :]
+
+
+def _between(hit: BoolArray) -> BoolArray:
+    """Return True from the first to the last hit along the last axis."""
+    return np.logical_or.accumulate(hit, -1) & np.logical_or.accumulate(hit[..., ::-1], -1)[..., ::-1]

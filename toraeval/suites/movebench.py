@@ -1,0 +1,100 @@
+"""MoveBench, the benchmark of Wan-Move: real clips with captions and tracked points.
+
+Layout and protocol: ali-vilab/Wan-Move@27409be, `generate.py`; dataset `Ruihang/MoveBench`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from toraeval import registry
+from toraeval.inputs.text_files import is_file, read_text, split_lines
+from toraeval.suites.shared.imported import Clip, ImportedSuite
+from toraeval.suites.shared.media import picture_size, read_clip
+from toraeval.suites.shared.points import on_picture
+from toraeval.trajectories.formats import Source, wan_move
+from toraeval.types import Trajectories, UserError
+from toraeval.video import read_picture
+
+LANGUAGES, TRACKS = ("en", "zh"), ("single", "multi")
+
+
+class MoveBench(ImportedSuite):
+    """Cases of MoveBench; the paths are tracks of real clips, so `ground_truth` is the real clip where it is there.
+
+    Args:
+        path: the folder `MoveBench`, which holds `en/` and `zh/`.
+        language: `en` or `zh`, of the captions.
+        tracks: `single` (1018 cases) or `multi` (192): one or several points per case.
+        allow_missing: leave out incomplete cases and say so.
+
+    Raises:
+        UserError: the folder is not MoveBench's, or a case is incomplete.
+    """
+
+    name = "movebench"
+    licence = "MIT; clips under the Pexels licence"
+    native = "81 frames of 832x480 at 16 fps"
+    native_size = (81, 480, 832)
+    layout = "{en,zh}/{single,multi}_track.txt, first_frame/<id>.jpg, track/{single,multi}/<id>_tracks.npy"
+
+    def __init__(
+        self,
+        path: str,
+        language: str = "en",
+        tracks: str = "single",
+        allow_missing: bool = False,
+    ) -> None:
+        for option, value, allowed in (("language", language, LANGUAGES), ("tracks", tracks, TRACKS)):
+            if value not in allowed:
+                raise UserError(registry.unknown(f"value of suite.{option}", value, allowed))
+        self.language, self.tracks = language, tracks
+        super().__init__(path, allow_missing)
+
+    def options(self) -> dict[str, str]:
+        """Return language and kind of tracks."""
+        return {"language": self.language, "tracks": self.tracks}
+
+    def scan(self) -> list[Clip]:
+        """Return the clips in the order of the list file; the caption is what follows the first comma of a line."""
+        root = self.path / self.language
+        listing = root / f"{self.tracks}_track.txt"
+        if not self.require_files(listing.name, listing):
+            return []
+        found: list[Clip] = []
+        rows = [line.strip() for line in split_lines(read_text(listing))]
+        rows = [row for row in rows if row and not row.startswith("#")]
+        for index, row in enumerate(rows):
+            video, _, caption = row.partition(",")
+            identifier = Path(video.strip()).stem
+            if identifier in {clip.name for clip in found[-3:]} or not identifier:
+                self.problem(identifier or row, f"listed twice or without a name in {listing.name}")
+                continue
+            clip = self._clip(root, identifier, caption.strip(), index)
+            found += [clip] if clip else []
+        return found
+
+    def _clip(self, root: Path, identifier: str, caption: str, index: int) -> Clip | None:
+        picture = root / "first_frame" / f"{identifier}.jpg"
+        tracks, visibility = (
+            root / "track" / self.tracks / f"{identifier}_{kind}.npy" for kind in ("tracks", "visibility")
+        )
+        if not self.require_files(identifier, picture, tracks, visibility):
+            return None
+        video = root / "video" / f"{identifier}.mp4"
+        return Clip(
+            name=identifier,
+            prompt=caption,
+            paths=partial(_paths, tracks, picture),
+            files=(picture, tracks, visibility),
+            fps=16.0,
+            picture=partial(read_picture, picture),
+            video=partial(read_clip, video) if is_file(video) else None,
+            tags={"tracks": self.tracks, "language": self.language},
+            seed=index,  # generate.py adds the place in the list to its base seed
+        )
+
+
+def _paths(tracks: Path, picture: Path) -> Trajectories:
+    return on_picture(wan_move.read(Source(tracks)), picture_size(picture), str(tracks))

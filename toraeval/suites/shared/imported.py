@@ -1,0 +1,291 @@
+"""What the importers of public benchmarks share: clips found on the disk become cases, decoded only when used.
+
+Shape legend: N objects, T frames, H height, W width. A clip's paths lie on its own picture and have its own number of
+moments; a case has the requested size and length. Pictures are resized until they cover the frame and their centre is
+cropped, paths move with them, paths are brought to the requested length evenly over their moments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from toraeval import geometry
+from toraeval.inputs.text_files import is_file, is_folder, shown
+from toraeval.store.keys import current_sha256, safe_id
+from toraeval.suites.shared import first_frame
+from toraeval.suites.shared.base import case_seed, check_request, content_hash
+from toraeval.types import BoolArray, ByteArray, Case, Reference, Trajectories, UserError, Video
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a public benchmark as it lies on the disk.
+
+    Attributes:
+        name: its name there; the case's id is a safe form of it.
+        prompt: caption, possibly empty.
+        paths: reads its paths, on the canvas of its picture, with its own number of moments.
+        files: what decides the case besides the paths; hashed.
+        fps: frames per second.
+        picture: decodes the first frame, uint8 (H, W, 3), or None.
+        video: reads the real clip, or None.
+        masks: reads bool (N, T, H, W), the visible pixels of each object, or None.
+        tags: facts for grouping.
+        seed: of the case; from its name if None.
+    """
+
+    name: str
+    prompt: str
+    paths: Callable[[], Trajectories]
+    files: tuple[Path, ...]
+    fps: float
+    picture: Callable[[], ByteArray] | None = None
+    video: Callable[[], Video] | None = None
+    masks: Callable[[], BoolArray] | None = None
+    tags: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+
+
+class _Decoded:
+    """Stands in a class for an attribute that is decoded at every use, so that a thousand cases hold no pictures."""
+
+    def __get__(self, case: CaseOnDisk | None, owner: type) -> ByteArray | None:
+        return None if case is None else case.__dict__["decode"]()
+
+
+class CaseOnDisk(Case):
+    """A case whose first frame is decoded when it is asked for."""
+
+    first_frame_HWC = _Decoded()  # type: ignore[assignment]
+
+
+def on_disk(case: Case, decode: Callable[[], ByteArray]) -> Case:
+    """Return the case with a first frame that `decode` gives when it is asked for."""
+    lazy = CaseOnDisk(**{name: value for name, value in vars(case).items() if name != "first_frame_HWC"})
+    del lazy.__dict__["first_frame_HWC"]  # the class's descriptor answers instead
+    lazy.__dict__["decode"] = decode
+    return lazy
+
+
+class ImportedSuite(ABC):
+    """A public benchmark in its own layout.
+
+    Args:
+        path: its folder or file.
+        allow_missing: leave out cases of which something is missing or wrong, and say so; otherwise they are an error.
+
+    Raises:
+        UserError: nothing there, nothing usable, or something missing.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    licence: ClassVar[str]
+    native: ClassVar[str]  # length, size and rate of the authors' protocol, in words
+    native_size: ClassVar[tuple[int, int, int]]  # its frames, height and width, or what comes near
+    layout: ClassVar[str]  # what must lie in the folder, in words
+
+    def __init__(self, path: str, allow_missing: bool = False) -> None:
+        self.path = Path(path)
+        self.problems: dict[str, str] = {}
+        if not (is_folder(self.path) or is_file(self.path)):
+            raise UserError(f"suite {self.name}: {shown(self.path)} does not exist; {self._expected()}")
+        self.clips = list(self.scan())
+        if not self.clips and not self.problems:
+            raise UserError(f"suite {self.name}: no clip in {self.path}; {self._expected()}")
+        if self.problems and not allow_missing:
+            first, text = next(iter(self.problems.items()))
+            more = f", and {len(self.problems) - 1} more" if len(self.problems) > 1 else ""
+            raise UserError(
+                f"suite {self.name}: {first}: {text}{more}; list them all with: python -m toraeval validate "
+                f"suite={self.name} suite.path={self.path}; or leave these cases out with suite.allow_missing=true"
+            )
+        if not self.clips:
+            raise UserError(
+                f"suite {self.name}: none of {len(self.problems)} cases is complete in {self.path}"
+            )
+
+    @abstractmethod
+    def scan(self) -> list[Clip]:
+        """Return the clips in their order; what is missing or wrong goes into `problems`."""
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that change the cases, for the fingerprint."""
+        return {}
+
+    def _expected(self) -> str:
+        return f"give its folder with suite.path=DIR; expected there: {self.layout}"
+
+    def problem(self, name: str, text: str) -> None:
+        """Record why a case cannot be used."""
+        self.problems.setdefault(name, text)
+
+    def require_files(self, name: str, *files: Path) -> bool:
+        """Return True if all files exist; otherwise record the first one that does not."""
+        missing = [file for file in files if not is_file(file)]
+        if missing:
+            self.problem(name, f"{_below(missing[0], self.path)} is missing")
+        return not missing
+
+    def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
+        """Return the cases at one length and size, in the benchmark's order.
+
+        Objects that are hidden or outside the frame at the start are left out, since tracking starts there; the tag
+        `left_out` counts them.
+
+        Raises:
+            UserError: a length or size that no case can have, a damaged file, or a case of which no object is left.
+        """
+        check_request(self.name, frames, height, width, limit)
+        return [self.case(clip, frames, height, width) for clip in self.clips[:limit]]
+
+    def case(self, clip: Clip, frames: int, height: int, width: int) -> Case:
+        """Return one clip as a case at a length and size.
+
+        Raises:
+            UserError: a damaged file, or no object is visible inside the frame at the start.
+        """
+        native = clip.paths()
+        plan = geometry.cover_crop(native.canvas, (width, height))
+        moved, _ = first_frame.place_paths(geometry.resample(native, frames), plan)
+        inside = moved.visible_NT[:, 0] & geometry.inside_canvas(moved.tracks_NT2[:, 0], (width, height))
+        if not inside.any():
+            raise UserError(
+                f"suite {self.name}: {clip.name}: none of its {native.num_objects} objects is visible inside "
+                f"{width}x{height} at the start, of the {native.canvas[0]}x{native.canvas[1]} they lie on; the size of "
+                "the protocol: frames={} height={} width={}".format(*self.native_size)
+            )
+        names = tuple(name for name, kept in zip(moved.names, inside, strict=False) if kept)
+        paths = replace(
+            moved, tracks_NT2=moved.tracks_NT2[inside], visible_NT=moved.visible_NT[inside], names=names,
+            fps=clip.fps, notes=native.notes,
+        )  # fmt: skip
+        identifier = safe_id(clip.name)
+        seed = case_seed(identifier) if clip.seed is None else clip.seed
+        request = {"frames": frames, "height": height, "width": width, "fps": clip.fps, "seed": seed}
+        stamps = {"files": [current_sha256(file) for file in clip.files]}
+        case = Case(
+            id=identifier,
+            suite=f"{self.name}-v{self.version}",
+            prompt=clip.prompt,
+            trajectories=paths,
+            frames=frames,
+            height=height,
+            width=width,
+            fps=clip.fps,
+            seed=seed,
+            tags={
+                "family": self.name,
+                "objects": paths.num_objects,
+                "left_out": int((~inside).sum()),
+                "original_id": clip.name,
+                "points": native.num_frames,
+                "canvas": list(native.canvas),
+                "paths_read": "; ".join(native.notes),
+                **clip.tags,
+            },
+            reference=_reference(clip, native.num_frames, frames, plan, inside),
+            content_hash=content_hash(clip.prompt, paths, request | stamps, None),
+        )
+        if clip.picture is None:
+            return case
+        decode = clip.picture
+        return on_disk(case, lambda: first_frame.fit(Image.fromarray(decode()), width, height)[0])
+
+    def odd(self, clip: Clip) -> list[str]:
+        """Return what reading all of one clip shows to be wrong or worth knowing, a sentence each."""
+        try:
+            paths = clip.paths()
+            found = [f"note: {note}" for note in paths.notes]
+            hidden = int((~paths.visible_NT[:, 0]).sum())
+            if hidden:
+                found.append(f"note: {hidden} of {paths.num_objects} objects are hidden in frame 0: left out")
+            if hidden == paths.num_objects:
+                return ["every object is hidden in frame 0"]
+            picture = None if clip.picture is None else clip.picture()
+            if picture is not None and picture.shape[1::-1] != paths.canvas:
+                found.append(
+                    f"its first frame is {picture.shape[1]}x{picture.shape[0]}, its paths lie on {paths.canvas}"
+                )
+            video = None if clip.video is None else clip.video()
+        except UserError as error:
+            return [str(error)]
+        if video is None:
+            return [*found, "note: no real clip, so nothing can be compared with one"]
+        if video.num_frames != paths.num_frames:
+            found.append(f"its video has {video.num_frames} frames, its paths have {paths.num_frames}")
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        """Return counts, native protocol and licence."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "path": str(self.path),
+            "cases": len(self.clips),
+            "left_out": len(self.problems),
+            "with_prompt": sum(bool(clip.prompt) for clip in self.clips),
+            "with_video": sum(clip.video is not None for clip in self.clips),
+            "native": self.native,
+            "hash": self.fingerprint()["hash"],
+            "licence": self.licence,
+        }
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return name, version, options and the SHA-256 over names, prompts and files of all cases."""
+        digest = hashlib.sha256()
+        for clip in self.clips:
+            digest.update(repr((clip.name, clip.prompt)).encode())
+            for file in clip.files:
+                digest.update(current_sha256(file).encode())
+        left_out = {"left_out": sorted(self.problems)} if self.problems else {}
+        stated = {"suite": self.name, "version": self.version, **self.options()}
+        return {**stated, "hash": digest.hexdigest(), **left_out}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, a sentence each; printed before a run and kept in its record."""
+        return tuple(f"suite {self.name}: {name} is left out: {text}" for name, text in self.problems.items())
+
+
+def _below(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)
+
+
+def _reference(
+    clip: Clip, native: int, frames: int, plan: geometry.CoverCrop, kept: BoolArray
+) -> Callable[[], Reference] | None:
+    """Return what reads the real clip at the case's length and size; None where the frames of the two do not meet."""
+    if clip.video is None or frames < 2 or (native - 1) % (frames - 1):
+        return None
+    read, masks = clip.video, clip.masks
+    chosen = np.arange(frames) * ((native - 1) // (frames - 1))
+
+    def reference() -> Reference:
+        video = read()
+        if video.num_frames < native:
+            raise UserError(f"{clip.name}: its video has {video.num_frames} frames and its paths {native}")
+        pictures = [first_frame.fit(Image.fromarray(video.thwc[i]), *plan.target)[0] for i in chosen]
+        fitted = Video.from_thwc(np.stack(pictures), clip.fps, video.info)
+        return Reference(
+            fitted, None if masks is None else lambda: _fit_masks(masks()[kept][:, chosen], plan)
+        )
+
+    return reference
+
+
+def _fit_masks(masks_NTHW: BoolArray, plan: geometry.CoverCrop) -> BoolArray:
+    left, top, right, bottom = plan.box
+    flat = masks_NTHW.reshape(-1, *masks_NTHW.shape[2:]).astype(np.uint8)
+    resized = [cv2.resize(mask, plan.scaled, interpolation=cv2.INTER_NEAREST) for mask in flat]
+    cropped = np.stack(resized)[:, top:bottom, left:right].astype(bool)
+    return cropped.reshape(*masks_NTHW.shape[:2], *cropped.shape[1:])

@@ -1,0 +1,152 @@
+"""TAP-Vid (DAVIS, RGB-Stacking, Kinetics) and RoboTAP: real clips with points tracked by people.
+
+Layout and query modes: google-deepmind/tapnet@c2cbab8, `tapnet/tapvid/evaluation_datasets.py`. A query of a later frame
+becomes a case of its own that begins there; what lies before a query, which `strided` also scores there, is not asked.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from toraeval import registry
+from toraeval.inputs.text_files import is_folder
+from toraeval.suites.shared.imported import Clip, ImportedSuite
+from toraeval.suites.shared.points import choose_points, require_points
+from toraeval.trajectories import Reading, read_paths
+from toraeval.trajectories.formats import Source, tapvid
+from toraeval.trajectories.reading import Clip as Asked
+from toraeval.types import ByteArray, Trajectories, UserError, Video
+
+QUERIES, SCALES = ("first", "strided"), ("tapnet", "cotracker")
+STRIDE, FPS = 5, 25.0
+
+
+class TAPVid(ImportedSuite):
+    """Clips of TAP-Vid's files: with `model=ground_truth` a tracker is measured on them, by `metric=tapvid`.
+
+    Args:
+        path: a `.pkl` file, or a folder of them (RoboTAP's splits, Kinetics' shards).
+        query: `first`: every point from the first frame it is visible in; `strided`: from every fifth frame.
+        scale: `tapnet`: x = u * width - 0.5; `cotracker`: x = u * (width - 1). It moves AJ by several points.
+        points: at most this many points of each query frame.
+        allow_missing: leave out damaged items and say so.
+
+    Raises:
+        UserError: no such file, damaged data, or an unknown option.
+    """
+
+    name = "tapvid"
+    licence = "CC BY 4.0 (annotations; RGB-Stacking and RoboTAP: clips too)"
+    native = "24 to 250 frames, scored at 256x256"
+    native_size = (24, 256, 256)
+    layout = "tapvid_davis.pkl, tapvid_rgb_stacking.pkl, robotap_split*.pkl or the shards of Kinetics"
+
+    def __init__(
+        self,
+        path: str,
+        query: str = "first",
+        scale: str = "tapnet",
+        points: int = 256,
+        allow_missing: bool = False,
+    ) -> None:
+        for option, value, allowed in (("query", query, QUERIES), ("scale", scale, SCALES)):
+            if value not in allowed:
+                raise UserError(registry.unknown(f"value of suite.{option}", value, allowed))
+        self.query, self.scale, self.points = query, scale, require_points(self.name, points)
+        super().__init__(path, allow_missing)
+
+    def options(self) -> dict[str, Any]:
+        """Return query mode, scaling rule and number of points."""
+        return {"query": self.query, "scale": self.scale, "points": self.points}
+
+    def scan(self) -> list[Clip]:
+        """Return one clip per item and query frame, named `<item>.f<frame>`."""
+        files = sorted(self.path.glob("*.pkl")) if is_folder(self.path) else [self.path]
+        found = []
+        for file in files:
+            try:
+                items = tapvid.items(Source(file))
+            except UserError as error:
+                self.problem(file.name, str(error))
+                continue
+            prefix = f"{file.stem}_" if len(files) > 1 else ""
+            for name, item in items.items():
+                found += list(self._clips(file, prefix, name, item))
+        return found
+
+    def _clips(self, file: Path, prefix: str, name: str, item: Mapping[str, Any]) -> Iterator[Clip]:
+        label = f"{prefix}{name or file.stem}"
+        video = item.get("video")
+        frames = len(video) if isinstance(video, list | np.ndarray) else 0
+        hidden = np.asarray(item["occluded"])
+        if hidden.ndim != 2 or not frames or hidden.shape[1] != frames:
+            self.problem(label, f"occluded {hidden.shape} does not fit a video of {frames} frames")
+            return
+        for start in _starts(~hidden.astype(bool), self.query):
+            if frames - start < 2:
+                continue  # nothing follows the query
+            yield Clip(
+                name=f"{label}.f{start}",
+                prompt="",
+                paths=partial(self._paths, file, name, start),
+                files=(file,),
+                fps=FPS,
+                picture=partial(_frame, video, start),
+                video=partial(_video, video, start),
+                tags={"query": self.query, "query_frame": start},
+            )
+
+    def _paths(self, file: Path, name: str, start: int) -> Trajectories:
+        every = read_paths(file, Reading(units=self.scale, format="tapvid"), Asked(name=name))
+        first = np.argmax(every.visible_NT, axis=1)
+        due = (first == start) if self.query == "first" else every.visible_NT[:, start]
+        chosen = replace(
+            every,
+            tracks_NT2=every.tracks_NT2[due, start:],
+            visible_NT=every.visible_NT[due, start:],
+            names=(),
+            fps=FPS,
+        )
+        return choose_points(chosen, self.points)
+
+
+def _starts(visible_NT: np.ndarray, query: str) -> list[int]:
+    """Return the frames in which points are asked for."""
+    if query == "first":
+        ever = visible_NT.any(axis=1)
+        return sorted({int(frame) for frame in np.argmax(visible_NT, axis=1)[ever]})
+    return [frame for frame in range(0, visible_NT.shape[1], STRIDE) if visible_NT[:, frame].any()]
+
+
+def _frame(video: Any, index: int) -> ByteArray:
+    """Return one frame, uint8 (H, W, 3), of an array or of a list of JPEG files.
+
+    Raises:
+        UserError: it is not a picture.
+    """
+    frame = video[index]
+    if isinstance(frame, bytes):
+        try:
+            with Image.open(io.BytesIO(frame)) as opened:
+                return np.asarray(opened.convert("RGB"))
+        except Exception as error:  # Pillow raises many kinds
+            raise UserError(f"frame {index} of a TAP-Vid video is not readable: {error}") from error
+    picture = np.asarray(frame)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise UserError(
+            f"frame {index} of a TAP-Vid video: {picture.dtype} {picture.shape}; expected: uint8 (H,W,3)"
+        )
+    return picture
+
+
+def _video(video: Any, start: int) -> Video:
+    frames = np.stack([_frame(video, index) for index in range(start, len(video))])
+    return Video.from_thwc(frames, FPS, {"source": "tapvid"})
