@@ -249,7 +249,7 @@ def test_long_names_in_every_option_and_field(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="no such file or folder") as caught:
             plan_score({"align": "resample", **options})
         assert len(str(caught.value)) < 500
-    with pytest.raises(UserError, match="is no directory"):
+    with pytest.raises(UserError, match="is not a directory"):
         Folder(long)
     (tmp_path / "n.json").write_text(json.dumps({**native, "first_frame": long}))
     assert "no such image" in refused(tmp_path / "n.json")

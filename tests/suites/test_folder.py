@@ -225,7 +225,7 @@ def test_broken_folders(tmp_path: Path, files: dict[str, str], match: str) -> No
 
 
 def test_wrong_requests(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no directory"):
+    with pytest.raises(UserError, match="is not a directory"):
         Folder(tmp_path / "none")
     suite = Folder(write(tmp_path, a__txt=LINE))
     for request, match in [((1, 64, 64), "frames=1"), ((0, 64, 64), "frames=0"), ((16, 8, 64), "size 64x8")]:

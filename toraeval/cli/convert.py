@@ -76,27 +76,26 @@ def _folder(sources: list[Path], out: Path, reading: Any, target: Any) -> int:
     """Convert every case of a folder; prompts and pictures go along where the format holds them."""
     from dataclasses import replace
 
-    from toraeval.store.keys import safe_id
     from toraeval.suites.folder.scan import scan
-    from toraeval.trajectories import NativeCase, write_native
+    from toraeval.trajectories import write_native
     from toraeval.trajectories.writing import WRITERS, write_paths
 
     if len(sources) > 1:
         raise UserError(f"convert: {len(sources)} inputs with a folder among them; allowed: one folder")
-    entries = scan(sources[0], reading)
+    found = scan(sources[0], reading)
     if target.format == "native" and out.suffix.lower() == ".json":
-        cases = [NativeCase(e.id, e.trajectories, e.prompt, e.picture, e.last, e.camera) for e in entries]
+        cases = [replace(case, id=identifier) for identifier, case in found.items()]
         out.parent.mkdir(parents=True, exist_ok=True)
         print(write_native(out, cases))
         return 0
-    for entry in entries:
-        place = out / f"{safe_id(entry.id)}{WRITERS[target.format].suffix}"
-        written = write_paths(place, entry.trajectories, replace(target, prompt=entry.prompt))
+    for identifier, case in found.items():
+        place = out / f"{identifier}{WRITERS[target.format].suffix}"
+        written = write_paths(place, case.trajectories, replace(target, prompt=case.prompt))
         beside = [
-            name for name, there in (("pictures", entry.picture), ("camera paths", entry.camera)) if there
+            name for name, there in (("pictures", case.first_frame), ("camera paths", case.camera)) if there
         ]
-        notes = (*entry.trajectories.notes, *(f"not held by {target.format}: {name}" for name in beside))
-        _report(f"{entry.id}: ", written, notes)
+        notes = (*case.trajectories.notes, *(f"not held by {target.format}: {name}" for name in beside))
+        _report(f"{identifier}: ", written, notes)
     return 0
 
 

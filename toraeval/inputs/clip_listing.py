@@ -17,6 +17,7 @@ from toraeval.inputs.text_files import (
     is_file,
     is_folder,
     jsonl_rows,
+    listed,
     parse_json,
     read_text,
     shown,
@@ -27,7 +28,6 @@ from toraeval.video import VIDEO_SUFFIXES, has_video_suffix
 
 MANIFESTS = ("manifest.json", "manifest.jsonl", "manifest.csv")
 COLUMNS = ("case", "file", "seed", "label", "notes")
-SHOWN = 5  # names listed in a message
 HIDDEN = re.compile(r"(?i)\..*|thumbs\.db|desktop\.ini|__macosx|@eadir|~\$.*")
 """What systems and tools leave in folders: dot files, thumbnails, folder settings, resource forks, office locks."""
 
@@ -102,7 +102,7 @@ class Found:
             words.append(f"{self.hidden} hidden file{'s' * (self.hidden > 1)}")
         if not words:
             return ""
-        return f"{before}{few(words)}" + ")" * before.count("(")
+        return f"{before}{listed(words, 5)}" + ")" * before.count("(")
 
 
 def look_into(folder: Path) -> Found:
@@ -145,18 +145,12 @@ def _no_clip(path: Path) -> str:
     return "" if has_video_suffix(path) else "not a video"
 
 
-def few(names: list[str]) -> str:
-    """Return the first names of a list and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
 def _from_manifest(manifest: Path, label: str | None) -> Listing:
     rows = list(_rows(manifest))
     labels = list(dict.fromkeys(row["label"] for row in rows if row["label"]))
     if len(labels) > 1:
         if label not in labels:
-            raise UserError(f"{manifest} holds {few(labels)}; choose one with model.label=NAME")
+            raise UserError(f"{manifest} holds {listed(labels, 5)}; choose one with model.label=NAME")
         rows = [row for row in rows if row["label"] == label]
     if not rows:
         raise UserError(f"{manifest}: names no clip")
@@ -170,11 +164,11 @@ def _from_manifest(manifest: Path, label: str | None) -> Listing:
         if row["notes"]:
             notes[name] = row["notes"]
     if twice:
-        raise UserError(f"{manifest}: names these samples twice: {few(list(dict.fromkeys(twice)))}")
+        raise UserError(f"{manifest}: names these samples twice: {listed(list(dict.fromkeys(twice)), 5)}")
     names = {name: row["file"] for name, row in zip(files, rows, strict=True)}
     absent = [shown(names[name]) for name, path in files.items() if not exists(path)]
     if absent:
-        raise UserError(f"{manifest}: {len(absent)} of {len(files)} files are not there: {few(absent)}")
+        raise UserError(f"{manifest}: {len(absent)} of {len(files)} files are not there: {listed(absent, 5)}")
     return Listing(files, notes, labels[0] if len(labels) == 1 else label)
 
 
@@ -198,17 +192,17 @@ def _rows(manifest: Path) -> Iterator[dict[str, Any]]:
 
 def _mapping(manifest: Path) -> dict[str, Any]:
     try:
-        listed = parse_json(read_text(manifest))
+        value = parse_json(read_text(manifest))
     except ValueError as error:
         raise UserError(
             f"{manifest}: not JSON ({shown(error)}); expected an object {{case id: file name}}"
         ) from error
-    if not isinstance(listed, dict):
+    if not isinstance(value, dict):
         raise UserError(
-            f"{manifest}: expected an object {{case id: file name}}, got {type(listed).__name__}; lines of "
+            f"{manifest}: expected an object {{case id: file name}}, got {type(value).__name__}; lines of "
             f"{', '.join(COLUMNS)} go into .jsonl or .csv"
         )
-    return listed
+    return value
 
 
 def _row(line: Any, where: str) -> dict[str, Any]:

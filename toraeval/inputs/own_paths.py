@@ -8,7 +8,7 @@ from pathlib import Path
 
 from toraeval.inputs import pairing
 from toraeval.inputs.clip_listing import HIDDEN
-from toraeval.inputs.text_files import exists, is_file, is_folder, shown
+from toraeval.inputs.text_files import exists, is_file, is_folder, listed, shown
 from toraeval.store.keys import digest, file_sha256
 from toraeval.trajectories import (
     PATH_SUFFIXES,
@@ -85,7 +85,7 @@ def match(clips: Sequence[str], source: str) -> Matched:
     if for_all and len(units) > 1:
         raise UserError(
             f"trajectories={source}: serves all clips, but holds {len(units)} sets of paths: "
-            f"{pairing.listed(names)}; allowed: one, or leave out all:"
+            f"{listed(names)}; allowed: one, or leave out all:"
         )
     found = pairing.pair_names(clips, names)
     if len(units) == 1 and (for_all or not found.partner):
@@ -94,12 +94,12 @@ def match(clips: Sequence[str], source: str) -> Matched:
         meant = [] if for_all else pairing.named_in(unit.name, clips)
         if meant and len(clips) > 1:
             raise UserError(
-                f"trajectories={source}: the name {unit.name} holds that of the clip {pairing.listed(meant)}, of "
+                f"trajectories={source}: the name {unit.name} holds that of the clip {listed(meant)}, of "
                 f"{len(clips)} clips; allowed: name it like its clip, or let it serve all: trajectories=all:{source}"
             )
         if alike:
             raise UserError(
-                f"trajectories={source}: {unit.name} has the number of the clip {pairing.listed(alike)}, of "
+                f"trajectories={source}: {unit.name} has the number of the clip {listed(alike)}, of "
                 f"{len(clips)} clips; allowed: name it like its clip, or let it serve all: trajectories=all:{source}"
             )
         why = "as asked" if for_all else "its name is that of no clip"
@@ -110,8 +110,8 @@ def match(clips: Sequence[str], source: str) -> Matched:
     if not found.partner or (found.alone and found.left_over):
         raise UserError(
             f"score: {len(found.alone)} clips and {len(found.left_over)} sets of paths do not belong together by name "
-            f"or number. Clips without paths: {pairing.listed(found.alone)}. Paths without clip: "
-            f"{pairing.listed(found.left_over)}. Name them alike, or give one file for all: trajectories=all:FILE"
+            f"or number. Clips without paths: {listed(found.alone)}. Paths without clip: "
+            f"{listed(found.left_over)}. Name them alike, or give one file for all: trajectories=all:FILE"
         )
     notes += _told(found)
     return Matched({clip: units[name] for clip, name in found.partner.items()}, found.rule, tuple(notes))
@@ -125,9 +125,9 @@ def _told(found: pairing.Pairing) -> list[str]:
         if clip != name
     ]
     if found.alone:
-        notes.append(f"without paths, not scored: {pairing.listed(found.alone)}")
+        notes.append(f"without paths, not scored: {listed(found.alone)}")
     if found.left_over:
-        notes.append(f"paths without clip, not used: {pairing.listed(found.left_over)}")
+        notes.append(f"paths without clip, not used: {listed(found.left_over)}")
     return notes
 
 
@@ -168,7 +168,7 @@ def _units(place: Path, clips: Sequence[str]) -> tuple[dict[str, Paths], list[st
         raise UserError(f"trajectories={place}: several sets of paths are named {twice}; keep one of them")
     notes = [f"{unit.name}: {len(unit.files)} files, one per object" for unit in units if len(unit.files) > 1]
     if passed_over:
-        notes.append(f"{place.name}/ holds no paths in: {pairing.listed(passed_over)}")
+        notes.append(f"{place.name}/ holds no paths in: {listed(passed_over)}")
     return named, notes
 
 

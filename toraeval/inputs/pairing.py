@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-SHOWN = 12  # names listed in a message
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")  # 7.5 is one number
 _WORD = re.compile(r"([^\W\d_]*)[\W_]*$")  # the letters before a number
 _OBJECT = re.compile(r"(?i)(?P<name>.+)\.obj(?:ect)?[-_]?(?P<number>[0-9]+)")
@@ -192,9 +191,3 @@ def gather_numbered(stems: Iterable[str], names: Iterable[str]) -> dict[str, lis
         name, number = (one["name"], int(one["number"])) if one else (stem, 0)
         found.setdefault(name, []).append((number, stem))
     return {name: sorted(members) for name, members in found.items()}
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return the first names of a list and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return (", ".join(names[:SHOWN]) or "none") + more

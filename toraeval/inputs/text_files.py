@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,12 @@ def shown(value: object, longest: int = 120) -> str:
     text = str(value)
     head = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:longest])
     return head if len(text) <= longest else f"{head}... ({len(text)} characters)"
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Return the first names of a list and how many more there are; `none` for an empty one."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
 
 
 def _likely(data: bytes) -> str:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toraeval.inputs.clip_listing import Listing, few, list_clips
+from toraeval.inputs.clip_listing import Listing, list_clips
 from toraeval.inputs.picture_folder import picture_files, read_pictures
+from toraeval.inputs.text_files import listed
 from toraeval.store.keys import digest, file_sha256, short
 from toraeval.store.slot import sample_id
 from toraeval.types import Case, UserError, Video
@@ -123,7 +124,7 @@ class Precomputed:
             near = difflib.get_close_matches(name, files, n=1, cutoff=0.5)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise UserError(
-                f"{self.videos}: unknown video '{name}'.{hint} There are {len(files)}: {few(sorted(files))}"
+                f"{self.videos}: unknown video '{name}'.{hint} There are {len(files)}: {listed(sorted(files), 5)}"
             )
 
     def generate(self, case: Case, seed: int) -> Video:

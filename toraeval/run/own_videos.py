@@ -13,7 +13,7 @@ from toraeval import geometry, registry
 from toraeval.inputs import own_paths, pairing
 from toraeval.inputs.clip_listing import look_into
 from toraeval.inputs.picture_folder import measure_pictures, picture_files, read_pictures
-from toraeval.inputs.text_files import is_file, is_folder, shown
+from toraeval.inputs.text_files import is_file, is_folder, listed, shown
 from toraeval.models.precomputed import Precomputed, files_sha256
 from toraeval.run.plan import Plan, options_of, path_notes
 from toraeval.store import keys
@@ -145,14 +145,14 @@ def _references(clips: list[str], source: Path) -> tuple[dict[str, Path], list[s
         return {clips[0]: next(iter(files.values()))}, notes
     if not found.partner:
         raise UserError(
-            f"references={source}: none is named like a clip. Clips: {pairing.listed(clips)}. References: "
-            f"{pairing.listed(list(files))}. Name them alike"
+            f"references={source}: none is named like a clip. Clips: {listed(clips)}. References: "
+            f"{listed(list(files))}. Name them alike"
         )
     notes.append(f"clips and references paired: {found.told()}")
     if found.alone:
-        notes.append(f"without reference: {pairing.listed(found.alone)}")
+        notes.append(f"without reference: {listed(found.alone)}")
     if found.left_over:
-        notes.append(f"references without clip, not used: {pairing.listed(found.left_over)}")
+        notes.append(f"references without clip, not used: {listed(found.left_over)}")
     return {clip: files[name] for clip, name in found.partner.items()}, notes
 
 

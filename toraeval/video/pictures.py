@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from toraeval.types import ByteArray, UserError
+from toraeval.video.colours import over_white
 from toraeval.video.opening import reason
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -53,10 +54,10 @@ def read_picture(path: Path, transparent: bool = True) -> ByteArray:
         ) from error
     if values.shape[2] == 3:
         return values
-    rgb, alpha = values[..., :3], values[..., 3:].astype(np.uint32)
-    if alpha.min() < 255 and not transparent:
+    rgb, through = over_white(values)
+    if through and not transparent:
         raise UserError(f"{path}: has transparent pixels; allowed: opaque pictures")
-    return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return rgb
 
 
 def _values(path: Path, opened: Image.Image) -> ByteArray:

@@ -18,10 +18,10 @@ import numpy as np
 
 from toraeval import geometry
 from toraeval.inputs.text_files import is_folder, shown
-from toraeval.suites.folder.scan import Entry, scan
+from toraeval.suites.folder.scan import scan
 from toraeval.suites.shared import first_frame
 from toraeval.suites.shared.base import case_seed, check_request, content_hash, hash_paths
-from toraeval.trajectories import Reading
+from toraeval.trajectories import NativeCase, Reading
 from toraeval.types import ByteArray, Case, Trajectories, UserError
 
 
@@ -55,15 +55,17 @@ class Folder:
     ) -> None:
         self.path = Path(path)
         if not is_folder(self.path):
-            raise UserError(f"suite folder: {shown(self.path)} is no directory; give one with suite.path=DIR")
+            raise UserError(
+                f"suite folder: {shown(self.path)} is not a directory; give one with suite.path=DIR"
+            )
         if rule not in geometry.RESAMPLING_RULES:
             allowed = ", ".join(geometry.RESAMPLING_RULES)
             raise UserError(f"suite folder: rule={rule!r}; allowed: {allowed}")
         if not 0 < fps < math.inf:
             raise UserError(f"suite folder: fps={fps}; allowed: finite numbers above 0")
         self.rule, self.fps = rule, float(fps)
-        self._entries = scan(self.path, Reading(canvas, format, layout, units))  # type: ignore[arg-type]
-        self._hash = _hash(self._entries)
+        self._found = scan(self.path, Reading(canvas, format, layout, units))  # type: ignore[arg-type]
+        self._hash = _hash(self._found)
 
     def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
         """Return the cases at one length and size, sorted by id (in file order for `cases.json`).
@@ -76,22 +78,25 @@ class Folder:
                 inside the frame.
         """
         check_request(self.name, frames, height, width, limit)
-        return [self._case(entry, frames, height, width) for entry in self._entries[:limit]]
+        return [
+            self._case(identifier, found, frames, height, width)
+            for identifier, found in list(self._found.items())[:limit]
+        ]
 
     def describe(self) -> dict[str, Any]:
         """Return counts, lengths and the content hash."""
-        entries = self._entries
+        found = self._found.values()
         return {
             "name": self.name,
             "version": self.version,
             "path": str(self.path),
-            "cases": len(entries),
-            "single_object_cases": sum(entry.trajectories.num_objects == 1 for entry in entries),
-            "with_prompt": sum(bool(entry.prompt) for entry in entries),
-            "with_first_frame": sum(entry.picture is not None for entry in entries),
-            "with_last_frame": sum(entry.last is not None for entry in entries),
-            "with_camera": sum(entry.camera is not None for entry in entries),
-            "points": sorted({entry.trajectories.num_frames for entry in entries}),
+            "cases": len(found),
+            "single_object_cases": sum(case.trajectories.num_objects == 1 for case in found),
+            "with_prompt": sum(bool(case.prompt) for case in found),
+            "with_first_frame": sum(case.first_frame is not None for case in found),
+            "with_last_frame": sum(case.last_frame is not None for case in found),
+            "with_camera": sum(case.camera is not None for case in found),
+            "points": sorted({case.trajectories.num_frames for case in found}),
             "hash": self._hash,
             "licence": "the user's own",
         }
@@ -106,31 +111,31 @@ class Folder:
             "hash": self._hash,
         }
 
-    def _case(self, entry: Entry, frames: int, height: int, width: int) -> Case:
+    def _case(self, identifier: str, found: NativeCase, frames: int, height: int, width: int) -> Case:
         picture: ByteArray | None = None
         last: ByteArray | None = None
         plan: geometry.CoverCrop | None = None
         tags: dict[str, Any] = {}
-        if entry.picture is not None:
-            picture, plan = first_frame.fit(first_frame.open_picture(entry.picture), width, height)
-            tags = {"first_frame": entry.picture.name, "first_frame_method": first_frame.METHOD}
+        if found.first_frame is not None:
+            picture, plan = first_frame.fit(first_frame.open_picture(found.first_frame), width, height)
+            tags = {"first_frame": found.first_frame.name, "first_frame_method": first_frame.METHOD}
             tags |= {"first_frame_size": list(plan.source)}
-        trajectories, paths_on = self._placed(entry.trajectories, frames, (width, height), plan)
+        trajectories, paths_on = self._placed(found.trajectories, frames, (width, height), plan)
         if plan is not None:
             tags["paths_on"] = paths_on
         camera = None
-        if entry.camera is not None:
-            camera, _ = self._placed(entry.camera, frames, (width, height), plan)
+        if found.camera is not None:
+            camera, _ = self._placed(found.camera, frames, (width, height), plan)
             tags["camera_paths"] = camera.num_objects
-        if entry.last is not None:
-            last, _ = first_frame.fit(first_frame.open_picture(entry.last), width, height)
-            tags["last_frame"] = entry.last.name
-        fps, seed = entry.trajectories.fps or self.fps, case_seed(entry.id)
+        if found.last_frame is not None:
+            last, _ = first_frame.fit(first_frame.open_picture(found.last_frame), width, height)
+            tags["last_frame"] = found.last_frame.name
+        fps, seed = found.trajectories.fps or self.fps, case_seed(identifier)
         request = {"frames": frames, "height": height, "width": width, "fps": fps, "seed": seed}
         return Case(
-            id=entry.id,
+            id=identifier,
             suite=f"{self.name}-v{self.version}",
-            prompt=entry.prompt,
+            prompt=found.prompt,
             trajectories=replace(trajectories, fps=fps),
             frames=frames,
             height=height,
@@ -143,13 +148,13 @@ class Folder:
             tags={
                 "family": "folder",
                 "objects": trajectories.num_objects,
-                "original_id": entry.original_id,
-                "points": entry.trajectories.num_frames,
-                "canvas": list(entry.trajectories.canvas),
-                "paths_read": "; ".join(entry.trajectories.notes),
+                "original_id": found.id,
+                "points": found.trajectories.num_frames,
+                "canvas": list(found.trajectories.canvas),
+                "paths_read": "; ".join(found.trajectories.notes),
                 **tags,
             },
-            content_hash=content_hash(entry.prompt, trajectories, request, picture, last, camera),
+            content_hash=content_hash(found.prompt, trajectories, request, picture, last, camera),
         )
 
     def _placed(
@@ -170,18 +175,18 @@ class Folder:
         return paths, paths_on
 
 
-def _hash(entries: list[Entry]) -> str:
+def _hash(found: dict[str, NativeCase]) -> str:
     digest = hashlib.sha256()
-    for entry in entries:
-        paths = entry.trajectories
-        head = [entry.id, entry.prompt, list(paths.canvas), paths.fps, list(paths.tracks_NT2.shape)]
+    for identifier, case in found.items():
+        paths = case.trajectories
+        head = [identifier, case.prompt, list(paths.canvas), paths.fps, list(paths.tracks_NT2.shape)]
         digest.update(json.dumps(head, ensure_ascii=False).encode())
         hash_paths(digest, paths)
-        if entry.picture is not None:
-            digest.update(hashlib.sha256(entry.picture.read_bytes()).digest())
-        if entry.last is not None:
-            digest.update(b"last" + hashlib.sha256(entry.last.read_bytes()).digest())
-        if entry.camera is not None:
-            digest.update(f"camera {entry.camera.canvas} {entry.camera.tracks_NT2.shape}".encode())
-            hash_paths(digest, entry.camera)
+        if case.first_frame is not None:
+            digest.update(hashlib.sha256(case.first_frame.read_bytes()).digest())
+        if case.last_frame is not None:
+            digest.update(b"last" + hashlib.sha256(case.last_frame.read_bytes()).digest())
+        if case.camera is not None:
+            digest.update(f"camera {case.camera.canvas} {case.camera.tracks_NT2.shape}".encode())
+            hash_paths(digest, case.camera)
     return digest.hexdigest()
