@@ -1,4 +1,4 @@
-"""How often the 95 % intervals of `toraeval.stats` hold the truth, by number of cases.
+"""How often the 95 % intervals of `toraeval.stats` contain the true value, by number of cases.
 
     python -m benchmarks.coverage              # 2000 draws of each size, about two minutes on one core
     python -m benchmarks.coverage --draws 200
@@ -27,7 +27,7 @@ LAWS: Mapping[str, tuple[Callable[[np.random.Generator, int], FloatArray], float
 
 
 def coverage(law: str, cases: int, draws: int, seed: int = 0) -> float:
-    """Return the share of draws whose interval holds the true mean, 0 to 1.
+    """Return the share of draws whose interval contains the true mean, 0 to 1.
 
     Args:
         law: one of `LAWS`.

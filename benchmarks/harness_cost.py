@@ -5,7 +5,7 @@
     python -m benchmarks.harness_cost --memory 1000            # peak memory of scoring 10 and 1000 small clips
 
 The clips are stored beforehand, as generation would leave them; times are processor seconds, which other
-processes on the machine change little. Reading a video and the metrics are no part of the tracker call and are shown
+processes on the machine change little. Reading a video and the metrics are not part of the tracker call and are shown
 apart; everything else is the harness.
 """
 
@@ -62,7 +62,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=128)
     parser.add_argument("--size", type=int, default=512, help="height and width in pixels (default: 512)")
     parser.add_argument("--clips", type=int, default=4)
-    parser.add_argument("--memory", type=int, metavar="CLIPS", help="compare the memory of 10 and of so many")
+    parser.add_argument(
+        "--memory", type=int, metavar="CLIPS", help="compare the memory of scoring 10 and CLIPS clips"
+    )
     parser.add_argument("--child", type=int, metavar="CLIPS", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:

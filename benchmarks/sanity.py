@@ -5,7 +5,7 @@
 
 Every condition of `toraeval.metrics.shared.expectations` is made from the suite's own render by moving, delaying,
 shuffling, freezing, filtering or fading it; the first frame stays as given except in `other_case`. Shifts move the
-whole picture sideways, away from the nearer border, and repeat the border's pixels. Each video is tracked anew.
+whole picture sideways, away from the nearer border, and repeat the border's pixels. Each video is tracked again.
 Writes results/sanity.csv (one row per length, condition and value) and results/sanity.md; exit code 1 if a metric
 orders the videos differently from what its documentation says.
 """

@@ -5,7 +5,7 @@ Each attempt damages one file of a finished store, reads the store as a report d
   equal      the run left the bytes of the undamaged store
   refused    it ended in one line
   accepted   it left other bytes, or the reader gave other values, without a word
-  traceback  anything that is no message for the user
+  traceback  anything that is not a message for the user
 
   python -m benchmarks.store_damage            5 kinds of damage and 200 single-bit flips of every kind of file
   python -m benchmarks.store_damage flips=20 files=score.json,score.npz
@@ -198,13 +198,13 @@ def _benched(folder: Path) -> str:
     return f"{bench.recorded(folder)} {values(folder)}"
 
 
-def _scored_anew(folder: Path, again: Store) -> Store:
-    def scored_anew() -> None:
+def _scored_again(folder: Path, again: Store) -> Store:
+    def scored_again() -> None:
         for path in folder.rglob("score.json"):
             path.unlink()
         again()
 
-    return scored_anew
+    return scored_again
 
 
 def main(argv: list[str]) -> int:
@@ -224,7 +224,7 @@ def main(argv: list[str]) -> int:
             if wanted != [""] and kind.split(" ")[0] not in wanted:
                 continue
             # a feature of the reference is read when something is scored again
-            needed = _scored_anew(folder, again) if kind.startswith("features") else again
+            needed = _scored_again(folder, again) if kind.startswith("features") else again
             (found[kind],) = attack(folder, [path], needed, flips, _benched).values()
             print(kind, dict(found[kind]), file=sys.stderr, flush=True)
     names = [f"{who} {outcome}" for who in ("reader", "run") for outcome in OUTCOMES]

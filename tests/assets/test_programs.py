@@ -49,7 +49,7 @@ def test_the_fork_is_recognised_by_its_files(tmp_path: Path, name: str, fork: st
 def test_what_is_absent_is_named_with_the_way_to_get_it(tmp_path: Path) -> None:
     fetch = "run: python -m toraeval fetch model=dragnuwa size=upstream"
     with pytest.raises(
-        MissingAsset, match=rf"cache/dragnuwa_checkout is no checkout of it .*DragNUWA_demo.py.*{fetch}"
+        MissingAsset, match=rf"cache/dragnuwa_checkout is not a checkout of it .*DragNUWA_demo.py.*{fetch}"
     ):
         programs.find_program("dragnuwa", None, None, None)
     folder = checkout(programs.program_folder("dragnuwa"), "dragnuwa", "bensonbs")
@@ -102,7 +102,7 @@ def test_instructions_name_everything(name: str, cache: Path) -> None:
     assert f"fetch {program.weights}" in text
     assert programs.program_of(program.weights) == name
     assert isinstance(assets.ASSETS[program.weights], assets.Snapshot)
-    assert "is no checkout of it" in programs.state(name)
+    assert "is not a checkout of it" in programs.state(name)
 
 
 def test_unknown_program() -> None:

@@ -183,7 +183,7 @@ def test_other_files_are_no_checkpoint(content: str, repo: Path, checkpoint: Pat
     else:
         checkpoint.write_bytes(b"no weights at all")
     tracker = CoTracker3Offline(source="local", repo_dir=str(repo), checkpoint=str(checkpoint))
-    with pytest.raises(UserError, match="is no checkpoint of this model") as error:
+    with pytest.raises(UserError, match="is not a checkpoint of this model") as error:
         tracker.track(clip(4), QUERIES)
     assert "\n" not in str(error.value)
 

@@ -34,7 +34,7 @@ def files_sha256(files: Iterable[Path]) -> str:
 def remembered_sha256(file: Path) -> str:
     """Return the SHA-256 (hex) of a file, from memory while nothing in `keys.state_of` changes.
 
-    Hashing an encoder of 20 GB takes a minute; `<cache>/hashes.json` spares it on every start but the first.
+    Hashing an encoder of 20 GB takes a minute; `<cache>/hashes.json` saves that on every start but the first.
     """
     file = file.resolve()
     seen = list(state_of(file))

@@ -74,7 +74,7 @@ class Installed:
     Attributes:
         fork: key of `Program.forks`.
         checkout, python, checkpoint: paths.
-        revision: commit and hash of the local changes, or None where it is no git checkout.
+        revision: commit and hash of the local changes, or None where it is not a git checkout.
     """
 
     fork: str
@@ -235,7 +235,7 @@ def find_code(
     if fork is None:
         wanted = " or ".join(", ".join(source.files) for source in forks.values())
         raise MissingAsset(
-            f"{name} upstream: {folder} is no checkout of it (looked for {wanted}); give another one with "
+            f"{name} upstream: {folder} is not a checkout of it (looked for {wanted}); give another one with "
             f"model.checkout=DIR, or run: {_fetch(name)}"
         )
     interpreter = Path(python).expanduser() if python else folder / "env" / "bin" / "python"

@@ -75,10 +75,10 @@ def list_clips(place: Path, label: str | None = None) -> Listing:
     found = look_into(place)
     if not found.files:
         raise UserError(
-            f"model precomputed: no video in {place}{found.told()}; allowed: {', '.join(VIDEO_SUFFIXES)}, folders of "
+            f"model precomputed: no video in {place}{found.described()}; allowed: {', '.join(VIDEO_SUFFIXES)}, folders of "
             f"numbered pictures, or a manifest ({', '.join(MANIFESTS)})"
         )
-    return Listing(found.files, passed_over=found.told("also holds what is no clip: "))
+    return Listing(found.files, passed_over=found.described("also holds what is not a clip: "))
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Found:
 
     Attributes:
         files: name without suffix -> video file, or folder of numbered pictures.
-        passed_over: what is there beside them, with the reason why it is no clip.
+        passed_over: what is there beside them, with the reason why it is not a clip.
         hidden: number of files that systems and tools leave behind.
     """
 
@@ -95,7 +95,7 @@ class Found:
     passed_over: Mapping[str, str]
     hidden: int
 
-    def told(self, before: str = " (not a clip: ") -> str:
+    def described(self, before: str = " (not a clip: ") -> str:
         """Return what is not a clip in words, with `before` in front; empty where everything is one."""
         words = [f"{name} ({reason})" for name, reason in self.passed_over.items()]
         if self.hidden:

@@ -113,12 +113,12 @@ def match(clips: Sequence[str], source: str) -> Matched:
             f"or number. Clips without paths: {listed(found.alone)}. Paths without clip: "
             f"{listed(found.left_over)}. Name them alike, or give one file for all: trajectories=all:FILE"
         )
-    notes += _told(found)
+    notes += _notes(found)
     return Matched({clip: units[name] for clip, name in found.partner.items()}, found.rule, tuple(notes))
 
 
-def _told(found: pairing.Pairing) -> list[str]:
-    notes = [f"clips and paths paired: {found.told()}"]
+def _notes(found: pairing.Pairing) -> list[str]:
+    notes = [f"clips and paths paired: {found.described()}"]
     notes += [
         f"{clip} has the paths {name} (by {found.rule[clip]})"
         for clip, name in found.partner.items()

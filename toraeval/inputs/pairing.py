@@ -33,7 +33,7 @@ class Pairing:
     alone: tuple[str, ...] = ()
     left_over: tuple[str, ...] = ()
 
-    def told(self) -> str:
+    def described(self) -> str:
         """Return the rules that were used, with how many pairs each made."""
         rules = list(self.rule.values())
         return ", ".join(f"{rules.count(rule)} by {rule}" for rule in dict.fromkeys(rules))
@@ -87,23 +87,25 @@ def fold(name: str) -> str:
 
 
 def _numbers(names: Sequence[str]) -> dict[str, object]:
-    """Return what tells names apart: the number in which they differ, nothing where the words around it differ.
+    """Return the number by which names differ, nothing where the words around it differ.
 
-    Of `clip_00_512` and `clip_01_512` that is 0 and 1; a single name is told by all its numbers. Several numbers count
+    Of `clip_00_512` and `clip_01_512` that is 0 and 1; a single name is known by all its numbers. Several numbers count
     with the words before them, since those of `seed1_prompt2` and `prompt1_seed2` mean other things; without words, as
-    in dates, they tell nothing.
+    in dates, they say nothing.
     """
     if not names or len({_NUMBER.sub("#", fold(name)) for name in names}) > 1:
         return {}
     rows = {name: _numbers_of(name) for name in names}
     columns = list(zip(*rows.values(), strict=True))
-    told = [i for i, column in enumerate(columns) if len(set(column)) > 1 or len(names) == 1]
-    if len(told) < 2:
-        return {name: row[told[0]] for name, row in rows.items()} if told else {}
-    words = [_words(names[0])[i] for i in told]
+    distinct = [i for i, column in enumerate(columns) if len(set(column)) > 1 or len(names) == 1]
+    if len(distinct) < 2:
+        return {name: row[distinct[0]] for name, row in rows.items()} if distinct else {}
+    words = [_words(names[0])[i] for i in distinct]
     if "" in words or len(set(words)) < len(words):
         return {}
-    return {name: frozenset(zip(words, (row[i] for i in told), strict=True)) for name, row in rows.items()}
+    return {
+        name: frozenset(zip(words, (row[i] for i in distinct), strict=True)) for name, row in rows.items()
+    }
 
 
 def _numbers_of(name: str) -> tuple[tuple[int, ...], ...]:
@@ -117,7 +119,7 @@ def _words(name: str) -> list[str]:
 
 
 def numbered_alike(name: str, others: Sequence[str]) -> list[str]:
-    """Return those of `others` that are told apart by a number which `name` has too."""
+    """Return those of `others` that differ by a number which `name` has too."""
     mine = set(_numbers_of(name))
     return [other for other, number in _numbers(others).items() if number in mine] if len(others) > 1 else []
 
@@ -166,11 +168,11 @@ def gather_objects(stems: Iterable[str], clips: Iterable[str]) -> Grouped:
 def gather_numbered(stems: Iterable[str], names: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     """Gather `fox.obj1`, ... and complete rows `fox.1`, `fox.2`, ... under `fox`; other numbers belong to the name.
 
-    `cat_cfg7.0` and `cat_cfg7.5`, or `Wan2.1` alone, are no such row and stand for themselves.
+    `cat_cfg7.0` and `cat_cfg7.5`, or `Wan2.1` alone, are not such a row and stand for themselves.
 
     Args:
         stems: names of trajectory files.
-        names: names of other files of cases, which are no object's.
+        names: names of other files of cases, which belong to no object.
 
     Returns:
         name -> (object number, stem), by number; 0 where there is none.

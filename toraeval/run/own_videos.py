@@ -131,10 +131,10 @@ def _listed(source: Path, option: str) -> tuple[Mapping[str, Path], list[str]]:
         return {source.resolve().name: source}, []
     if not found.files:
         raise UserError(
-            f"{option}={source}: no video in this folder{found.told()}; allowed: {', '.join(VIDEO_SUFFIXES)}, "
+            f"{option}={source}: no video in this folder{found.described()}; allowed: {', '.join(VIDEO_SUFFIXES)}, "
             "and folders of numbered pictures"
         )
-    told = found.told("")
+    told = found.described("")
     return found.files, [f"{source.name}/ also holds what is not scored: {told}"] if told else []
 
 
@@ -148,7 +148,7 @@ def _references(clips: list[str], source: Path) -> tuple[dict[str, Path], list[s
             f"references={source}: none is named like a clip. Clips: {listed(clips)}. References: "
             f"{listed(list(files))}. Name them alike"
         )
-    notes.append(f"clips and references paired: {found.told()}")
+    notes.append(f"clips and references paired: {found.described()}")
     if found.alone:
         notes.append(f"without reference: {listed(found.alone)}")
     if found.left_over:

@@ -22,7 +22,7 @@ from toraeval.stats.intervals import (
 from toraeval.types import FloatArray, UserError
 
 EXACT_CASES = 16
-"""Up to so many cases every sign pattern is counted: 65536 of them."""
+"""Up to this many cases every sign pattern is counted: 65536 of them."""
 
 PERMUTATIONS = 99_999
 

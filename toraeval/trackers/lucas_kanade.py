@@ -41,7 +41,7 @@ class LucasKanade(Anchoring):
 
     Attributes:
         max_radius: an object reaching farther from its query is taken for background, pixels.
-        min_solidity: an area filling less of its convex hull is no object.
+        min_solidity: an area filling less of its convex hull is not an object.
         patch_radius: half side of the patch where there is no bounded object, pixels.
         flat_step: largest 8-bit Lab step between neighbours inside a flat area.
         ring_share: part of the ring around a flat area that must have one colour for it to grow.

@@ -53,7 +53,7 @@ def load_network(path: Path) -> CorrelationTracker:
 
     from toraeval.trackers.shared.correlation_net import CorrelationTracker, NetConfig
 
-    again = f"train anew: {TRAIN_COMMAND}"
+    again = f"train it again: {TRAIN_COMMAND}"
     if not path.is_file():
         raise MissingAsset(f"shapes_tracker: no weights at {path}; train them: {TRAIN_COMMAND}")
     require_numbers([path], "shapes_tracker", again)

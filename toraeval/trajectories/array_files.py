@@ -1,4 +1,4 @@
-"""NumPy files, read without running a pickle and without taking memory that the file does not pay for."""
+"""NumPy files, read without running a pickle and without allocating memory beyond what the file holds."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def as_array(path: Path, name: str, value: Any) -> np.ndarray:
     """Return what a pickle holds as an array.
 
     Raises:
-        UserError: lists of unequal length, or anything else that is no array.
+        UserError: lists of unequal length, or anything else that is not an array.
     """
     try:
         return np.asarray(value)

@@ -39,7 +39,7 @@ def path_text(path: Path) -> str:
     """Return a trajectory file's text, in one of the encodings of `read_text`.
 
     Raises:
-        UserError: the file is absent, unreadable, empty or no text.
+        UserError: the file is absent, unreadable, empty or not text.
     """
     if not exists(path):
         raise UserError(f"{shown(path)}: no such trajectory file")
@@ -107,7 +107,7 @@ def json_number(
     """Return a JSON number as float.
 
     Raises:
-        UserError: it is no number (true and false are none) or not finite.
+        UserError: it is not a number (true and false are not) or not finite.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         file.fail(where, "not a number", value, allowed)
@@ -124,7 +124,7 @@ def json_point(file: JsonFile, where: Sequence[str | int], value: Any) -> tuple[
     """Return a JSON `[x, y]` as two floats.
 
     Raises:
-        UserError: it is no list of exactly two finite numbers.
+        UserError: it is not a list of exactly two finite numbers.
     """
     if not isinstance(value, list) or len(value) != 2:
         file.fail(where, "a point must be a pair", value, "[x, y]")

@@ -84,7 +84,7 @@ def looks_native(data: Any) -> bool:
 
 
 def parse_native(file: JsonFile) -> list[NativeCase]:
-    """Check and convert an already parsed native file; see `read_native`."""
+    """Check and convert an already parsed native file, as `read_native` does."""
     data = file.data
     if not isinstance(data, dict):
         file.fail([], "the file must be a JSON object", type(data).__name__, f'{{"format": "{FORMAT}", ...}}')

@@ -59,7 +59,7 @@ def read_paths(
     reading: Reading,
     clip: Clip | None = None,
 ) -> Trajectories:
-    """Load path files as `load` does, with the options in one."""
+    """Load path files as `load` does, with its options in one object."""
     if reading.format not in FORMATS:
         raise UserError(f"trajectory format={reading.format!r}: allowed are {', '.join(FORMATS)}")
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)

@@ -45,7 +45,7 @@ def settle(path: Path, format: str, raw: Raw, reading: Reading, clip: Clip) -> T
         clip: the clip, as far as it is known.
 
     Raises:
-        UserError: layout, units or canvas cannot be told, a place is unknown where it is visible, or a visible point
+        UserError: layout, units or canvas cannot be determined, a place is unknown where it is visible, or a visible point
             lies outside the canvas.
     """
     order, notes = _order(path, raw, reading, clip)
@@ -200,7 +200,7 @@ def check_one_canvas(paths: Iterable[Trajectories]) -> None:
     """Refuse files of one format of which some fit their clip only and others the canvas of their format only.
 
     Raises:
-        UserError: the canvas has to be given, because the same tool hardly wrote both.
+        UserError: the canvas has to be given, because one tool is unlikely to have written both.
     """
     rules: dict[str, dict[str, str]] = {}
     for given in paths:

@@ -39,7 +39,7 @@ def size(path: Path) -> tuple[int, int]:
 
 
 def decode(path: Path, take: Take | None, strict: bool = True) -> Decoded:
-    """Decode the pictures of a WebP file, see `decoding.decode`."""
+    """Decode the pictures of a WebP file; arguments and result as in `decoding.decode`."""
     width, height = size(path)
     require_pixels(path, width, height)
     wrong = structure.fault(path, "webp") if strict else None

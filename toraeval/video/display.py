@@ -55,7 +55,7 @@ class Display:
 
     @property
     def note(self) -> str:
-        """Say what was done; empty for nothing."""
+        """What was done, in words; empty where nothing was."""
         if self.degrees is not None:
             return (
                 f"turned by {self.degrees} degrees counterclockwise, as the file asks" if self.degrees else ""

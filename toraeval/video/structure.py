@@ -1,4 +1,4 @@
-"""Whether a file is there to its end, told from its container's own sizes, end marks and checksums.
+"""Whether a file is complete, by its container's own sizes, end marks and checksums.
 
 FFmpeg reads a file that was cut off as a shorter clip. What a format states about its own length is read here,
 without decoding; a format that states nothing (raw streams, MPEG program streams) cannot tell.

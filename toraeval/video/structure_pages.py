@@ -1,4 +1,4 @@
-"""Whether files of page after page, or frame after frame, are there to their end; see `structure`."""
+"""Whether files of page after page, or frame after frame, are complete; see `structure`."""
 
 from __future__ import annotations
 

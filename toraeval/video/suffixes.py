@@ -1,4 +1,4 @@
-"""Which files are taken for videos, told by their names."""
+"""Which files are taken for videos, by their names."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def rate(stamps: Stamps, header: float | None, tagged: float | None) -> tuple[fl
 def repeats(stamps: Stamps) -> tuple[list[int], float] | None:
     """Return how often each picture is shown, in units of the shortest delay, and that unit in seconds.
 
-    Animated pictures store a pause as one picture with a long delay. None where the delays are no multiples of a
+    Animated pictures store a pause as one picture with a long delay. None where the delays are not multiples of a
     unit, or are not stated.
     """
     if any(not duration for duration in stamps.durations):

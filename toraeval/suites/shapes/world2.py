@@ -158,7 +158,7 @@ def sample_scene(
         meet = count > 1 and not hides and rng.random() < 0.33
         family = "crossing" if meet else str(rng.choice(pool))
     objects: list[SceneObject] = []
-    while len(objects) < count:  # begun anew where there is no room for a further object
+    while len(objects) < count:  # start over where there is no room for a further object
         colours, front = list(COLOURS), None
         if hides:
             first, front = _hidden(family, colours, rng)

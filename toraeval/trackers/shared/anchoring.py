@@ -67,7 +67,7 @@ class Anchoring:
         found_structure, structure_px: or if structure correlates this much near the expected
             place (a faded or discoloured object). Set on rendered validation clips that were
             blurred and discoloured: at 0.7 the mean error is twice that at 0.4 (56 against 27 px),
-            below 0.4 hardly anything is gained; merely blurred clips do not care.
+            below 0.4 little is gained; for clips that are only blurred it makes no difference.
         flow_correlation: a patch where the flow expects it needs only this correlation.
         refound_quality: quality (mean of agreement and correlation) needed after a loss, at the
             expected place.
@@ -168,7 +168,7 @@ class Anchoring:
 
     def _best(self, point: FollowedPoint, fits: list[Fit]) -> Fit | None:
         good = [f for f in fits if self._accepts(point, f)]
-        # equal places are told apart by the distance to the expected one, for determinism
+        # equal places are ranked by their distance to the expected one, for determinism
         return max(good, key=lambda f: (round(f.quality, 6), -self._distance(point, f)), default=None)
 
     def _distance(self, point: FollowedPoint, fit: Fit) -> float:

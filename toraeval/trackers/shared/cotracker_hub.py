@@ -197,6 +197,6 @@ class HubSource:
         except Exception as error:
             reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             raise UserError(
-                f"tracker {self.name}: {path} is no checkpoint of this model ({reason}); "
+                f"tracker {self.name}: {path} is not a checkpoint of this model ({reason}); "
                 f"run: {assets.fetch_command(self.name)}"
             ) from error

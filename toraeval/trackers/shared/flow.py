@@ -25,7 +25,7 @@ def checked_flow(
     Args:
         before_HW, after_HW: uint8 grey frames of one size.
         points_K2: float32 `(x, y)` pixels of the first frame; all points of a frame go into one
-            call because OpenCV's Python interface builds both pyramids anew in every call.
+            call because OpenCV's Python interface rebuilds both pyramids in every call.
         window: window side, pixels.
         levels: highest pyramid level.
         tolerance: largest distance between a point and where it returns to, pixels.

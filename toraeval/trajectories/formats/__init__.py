@@ -1,4 +1,4 @@
-"""The path-file formats and the table by which a file's format is told."""
+"""The path-file formats and the table by which a file's format is recognised."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def named(name: str) -> Format:
 
 
 def choose(source: Source) -> Format:
-    """Tell a file's format from its suffix and content.
+    """Recognise a file's format by its suffix and content.
 
     Raises:
-        UserError: no format fits; what was found and what can be read is said.
+        UserError: no format fits; the message says what was found and what can be read.
     """
     source.check_suffix()
     fitting = [format for format in TABLE if source.kind in format.kinds]

@@ -21,7 +21,7 @@ def pairs(file: JsonFile, where: Where, track: Any, least: int = MIN_POINTS) -> 
     """Return a JSON list `[[x, y], ...]` as float64 (P, 2).
 
     Raises:
-        UserError: it is no list, has fewer than `least` points, or holds something else than pairs of numbers.
+        UserError: it is not a list, has fewer than `least` points, or holds anything other than pairs of numbers.
     """
     if not isinstance(track, list):
         file.fail(where, "a track must be a list of points", track, "[[x, y], ...]")
@@ -96,7 +96,7 @@ FORMATS = (
     Format(
         "dragnuwa",
         ("json",),
-        lambda source: isinstance(source.json.data, list),  # ComfyUI's lists are told first
+        lambda source: isinstance(source.json.data, list),  # ComfyUI's lists are recognised before
         _dragnuwa,
         "JSON [[[x,y],...],...] (DragNUWA)",
         geometry.DRAGNUWA_CANVAS,

@@ -1,6 +1,6 @@
 """SG-I2V's `traj.npy` (N, 2+F, 2): two corners of a box per object, then the F places of its centre.
 
-The corners are no motion: they are left out, and a file that looks like it under another name is refused.
+The corners are not motion: they are left out, and a file that looks like it under another name is refused.
 """
 
 from __future__ import annotations

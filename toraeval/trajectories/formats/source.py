@@ -1,4 +1,4 @@
-"""A path file as the formats look at it: each form of its content is made once, when a format asks for it."""
+"""A path file as the formats see it: each form of its content is made once, when a format asks for it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Source:
             return file.kind
 
     def check_suffix(self) -> None:
-        """Refuse a suffix from which no format can be told.
+        """Refuse a suffix that no format has.
 
         Raises:
             UserError: none of `PATH_SUFFIXES`.

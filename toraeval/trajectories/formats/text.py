@@ -48,7 +48,7 @@ def number(source: Source, line: int, cell: str) -> float:
     """Return a finite number of a text file.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not one.
     """
     if not NUMBER.fullmatch(cell) or not np.isfinite(float(cell)):
         fail(source.path, "not a finite number", cell or "nothing", 'numbers, as in "120,194"', line=line)
