@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from toraeval.config.models import RivalConfig
-from toraeval.models.shared.base import need_first_frame, shipped_sha256
-from toraeval.models.shared.nano.caption_encoder import prompt_facts
-from toraeval.models.shared.nano.checkpoint import train_command
+from toraeval.models.shared.nano.generator import NanoGenerator
 from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
-from toraeval.models.shared.nano.pipeline import SamplingOptions
-from toraeval.models.shared.trajectory import all_tracks
-from toraeval.types import Case, UserError, Video
+from toraeval.models.shared.nano.pipeline import ClipRequest
+from toraeval.models.shared.nano.windows import WINDOW, Window, plan_windows, seams
+from toraeval.trajectories.displacement import displacement_maps
+from toraeval.types import Case
 
 from . import checkpoint
 from .network import UNet
-from .sampling import sample_window
-from .windows import WINDOW, plan_windows, roll_out, seams
 
 VERSION = "1"
-MAX_FRAMES = 1024
-PRECISIONS = ("bf16", "fp32")
 
 
-class EmbeddedRival:
+class EmbeddedRival(NanoGenerator):
     """One of the embedded U-Nets; it needs a first frame.
 
     Args:
@@ -38,104 +35,51 @@ class EmbeddedRival:
     """
 
     version = VERSION
+    multiple = BLOCK
+    lengths = f"{WINDOW} (the first one given)"
 
     def __init__(self, name: str, config: RivalConfig, default_steps: int) -> None:
-        steps = default_steps if config.steps is None else config.steps
-        guidance = 1.0 if config.guidance is None else config.guidance
-        if not 1 <= steps <= 1000:
-            raise UserError(f"{name}: steps={steps}; allowed: 1 to 1000")
-        if not 1.0 <= guidance < float("inf"):
-            raise UserError(f"{name}: guidance={guidance}; allowed: 1 (off) and larger")
-        if config.precision not in PRECISIONS:
-            raise UserError(f"{name}: precision={config.precision}; allowed: {', '.join(PRECISIONS)}")
-        plan_windows(WINDOW, config.long_video, config.overlap)  # refuses what it does not know
-        self.name, self.mode, self.overlap = name, config.long_video, config.overlap
+        self.name, self.default_steps = name, default_steps  # type: ignore[misc]
+        self.mode, self.overlap = config.long_video, config.overlap
+        super().__init__(config)
+        self.plan(WINDOW)  # refuses what it does not know
         self.label = f"{name} (direct)" if self.mode == "direct" else None
-        self.options = SamplingOptions(steps, guidance, config.precision)
-        self.path = Path(config.weights) if config.weights else checkpoint.weights_path(name)
-        self._loaded: tuple[UNet, LinearPatchAutoencoder] | None = None
 
-    @cached_property
-    def weights_sha256(self) -> str:
-        """SHA-256 of the weights file.
+    def shipped(self) -> Path:
+        return checkpoint.weights_path(self.name)
 
-        Raises:
-            MissingAsset: the file does not exist.
+    def load(self) -> tuple[UNet, LinearPatchAutoencoder]:
+        return checkpoint.load(self.path, self.name)
+
+    @staticmethod
+    def conditions(
+        network: UNet, vae: LinearPatchAutoencoder, request: ClipRequest, first_1C1hw: Tensor, rows: int
+    ) -> dict[str, Any]:
+        """Return caption and motion features, see `NanoGenerator.conditions`.
+
+        Under guidance the null half sees what the published code shows it: MotionCtrl's an empty flow, DragNUWA's the
+        same drags.
         """
-        return shipped_sha256(self.name, self.path, train_command(self.name))
+        height, width = request.size
+        maps = torch.from_numpy(displacement_maps(request.tracks_NT2, width, height))[None]
+        if rows == 2:
+            maps = torch.cat((maps, maps if network.null_keeps_paths else torch.zeros_like(maps)))
+        return {"y": network.guided_text(request.prompt, rows), "motion": network.encode_motion(maps)}
 
-    def prepare(self) -> None:
-        """Load the weights, once."""
-        if self._loaded is None:
-            self._loaded = checkpoint.load(self.path, self.name)
+    def plan(self, frames: int) -> list[Window]:
+        return plan_windows(frames, self.mode, self.overlap)
 
-    def check(self, frames: int, height: int, width: int) -> None:
-        """Refuse what this model cannot make.
+    def noise_key(self, case: Case, window: Window) -> str:
+        return f"{case.suite}/{case.id}/{window.index}"
 
-        Raises:
-            UserError: frames outside 2..1024 or a side that is no multiple of 32, or below 64.
-        """
-        if not 2 <= frames <= MAX_FRAMES:
-            raise UserError(f"{self.name}: frames={frames}; allowed: 2 to {MAX_FRAMES}")
-        if height % BLOCK or width % BLOCK or min(height, width) < 2 * BLOCK:
-            raise UserError(
-                f"{self.name}: size {width}x{height}; allowed: sides divisible by {BLOCK}, at least {2 * BLOCK}"
-            )
+    def choices(self) -> dict[str, Any]:
+        return {"long_video": self.mode, "overlap": self.overlap}
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Return size, options, weights hash and generator version."""
+    def facts(self, case: Case, plan: list[Window]) -> dict[str, Any]:
         return {
-            "model": self.name,
-            "size": "nano",
-            "version": VERSION,
-            "steps": self.options.steps,
-            "guidance": self.options.guidance,
-            "precision": self.options.precision,
-            "long_video": self.mode,
-            "overlap": self.overlap,
-            "weights_sha256": self.weights_sha256,
-        }
-
-    def check_case(self, case: Case, seed: int) -> None:
-        """Refuse a case that `generate` would refuse; no weights are loaded.
-
-        Raises:
-            UserError: the case has no first frame, has a last one, or a size the model cannot make.
-        """
-        need_first_frame(self.name, case)
-        if case.last_frame_HWC is not None:
-            raise UserError(
-                f"case {case.id}: {self.name} takes no last frame; allowed: cases with a first frame only"
-            )
-        self.check(case.frames, case.height, case.width)
-
-    def generate(self, case: Case, seed: int) -> Video:
-        """Generate one clip of exactly `case.frames` frames.
-
-        Raises:
-            UserError: the case has no first frame, has a last one, or a size the model cannot make.
-        """
-        self.check_case(case, seed)
-        assert case.first_frame_HWC is not None
-        self.prepare()
-        assert self._loaded is not None
-        plan = plan_windows(case.frames, self.mode, self.overlap)
-        make = partial(sample_window, *self._loaded, case, seed, self.options)
-        frames = roll_out(plan, case.first_frame_HWC, all_tracks(case), make)
-        whole = "exact" if len(frames) == case.frames else "cut"
-        info = {
-            "requested": case.frames,
-            "generated": len(frames),
-            "length_mode": self.mode if case.frames > WINDOW else whole,
+            **({"length_mode": self.mode} if case.frames > WINDOW else {}),
             "windows": len(plan),
             "seams": seams(plan),
             "overlap": self.overlap if len(plan) > 1 else None,
-            "steps": self.options.steps,
-            "first_frame": "given",
-            "native_frames": f"{WINDOW} (the first one given)",
-            "precision": self.options.precision,
-            "device": "cpu",
-            **prompt_facts(case.prompt),
-            **({} if case.camera is None else {"camera_paths": case.camera.num_objects}),
+            **super().facts(case, plan),
         }
-        return Video.from_thwc(frames[: case.frames], case.fps, info)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.models.shared.nano.caption_encoder import MAX_TOKENS, CaptionEncoder
+from toraeval.models.shared.nano.caption_encoder import MAX_TOKENS, CaptionEncoder, tokenise
 from toraeval.models.shared.network.embeddings import RotaryEmbedding, ScalarEmbedder, SizeEmbedder
 from toraeval.models.shared.rectified_flow import linear_estimate
 
@@ -128,6 +128,13 @@ class UNet(nn.Module, ABC):
         """Replace the captions of the samples marked in bool (B) by the learned null caption."""
         null = self.null_caption[: y_B1LC.shape[2]].to(y_B1LC.dtype)
         return torch.where(dropped_B[:, None, None, None], null, y_B1LC)
+
+    def guided_text(self, prompt: str, rows: int) -> Tensor:
+        """Return the features of a caption; the second of two rows has the null caption."""
+        y = self.encode_words(torch.tensor([tokenise(prompt)]))
+        if rows == 2:
+            y = torch.cat((y, self.drop_text(y, torch.ones(1, dtype=torch.bool))))
+        return y
 
     def encode_motion(self, maps_BTHWC: Tensor) -> list[Tensor]:
         """Map displacement maps (B, T, H, W, motion_in) to one feature map (B, T, h, w, channels) per level."""

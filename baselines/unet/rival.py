@@ -8,9 +8,10 @@ from typing import Any
 
 from toraeval.config.models import RivalConfig
 from toraeval.models.shared.base import Generator
+from toraeval.models.shared.sized import SizedGenerator
 from toraeval.registry import unknown
 from toraeval.run.requirements import Requirement
-from toraeval.types import Case, UserError, Video
+from toraeval.types import UserError
 
 from .generator import VERSION, EmbeddedRival
 
@@ -19,7 +20,7 @@ EMBEDDED = {"long_video", "overlap", "precision", "weights"}
 SHARED = {"name", "size", "steps", "guidance"}
 
 
-class Rival:
+class Rival(SizedGenerator):
     """A generator with an embedded size and the authors' own code.
 
     Args:
@@ -40,46 +41,12 @@ class Rival:
         if config.size not in SIZES:
             raise UserError(f"{self.name}: {unknown('size', config.size, SIZES)}")
         self._refuse_others(config)
-        self.size = config.size
-        self._made = self._upstream(config) if config.size == "upstream" else self._embedded(config)
-        self.label: str | None = getattr(self._made, "label", None)
-
-    def prepare(self) -> None:
-        """Load the weights, once, or start the authors' program."""
-        self._made.prepare()
-
-    def check(self, frames: int, height: int, width: int) -> None:
-        """Refuse lengths and sizes that this model cannot make.
-
-        Raises:
-            UserError: a length or size outside the range of the model's size.
-        """
-        self._made.check(frames, height, width)
-
-    def check_case(self, case: Case, seed: int) -> None:
-        """Refuse a case that `generate` would refuse; no weights are loaded.
-
-        Raises:
-            UserError: a case that does not fit the model's size.
-        """
-        if hasattr(self._made, "check_case"):
-            self._made.check_case(case, seed)
+        make = self._upstream if config.size == "upstream" else self._embedded
+        super().__init__(config.size, make(config))
 
     def requirements(self) -> list[Requirement]:
         """Return what is absent of the authors' code; the embedded size needs nothing but its weights."""
         return self._made.requirements() if hasattr(self._made, "requirements") else []
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return size, options, hashes of all weights and generator version."""
-        return self._made.fingerprint()
-
-    def generate(self, case: Case, seed: int) -> Video:
-        """Generate one clip of exactly `case.frames` frames.
-
-        Raises:
-            UserError: a case that does not fit the model's size.
-        """
-        return self._made.generate(case, seed)
 
     def _embedded(self, config: RivalConfig) -> Any:
         return EmbeddedRival(self.name, config, self.default_steps)

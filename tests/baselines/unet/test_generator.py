@@ -13,11 +13,12 @@ import torch
 
 from baselines.dragnuwa.generator import DragNUWA
 from baselines.motionctrl.generator import MotionCtrl
-from baselines.unet import checkpoint, sampling
+from baselines.unet import checkpoint
 from baselines.unet.network import UNet
 from baselines.unet.rival import Rival
 from toraeval import registry
 from toraeval.config import schema_of
+from toraeval.models.shared.nano import pipeline
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.types import Case, MissingAsset, Trajectories, UserError, Video
 
@@ -137,13 +138,13 @@ def test_same_bytes_whatever_was_made_before(weights: Callable[[str], str], desi
 def test_windows_of_a_clip_have_noise_of_their_own(
     weights: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used, original = [], sampling.initial_noise
+    used, original = [], pipeline.initial_noise
 
     def noise(key: str, seed: int, shape: tuple[int, ...]) -> torch.Tensor:
         used.append((key, seed))
         return original(key, seed, shape)
 
-    monkeypatch.setattr(sampling, "initial_noise", noise)
+    monkeypatch.setattr(pipeline, "initial_noise", noise)
     build("motionctrl", weights("motionctrl"), steps=1).generate(case(40), 7)
     assert used == [(f"test-v1/a/{i}", 7) for i in range(3)]
 
@@ -227,7 +228,7 @@ def test_weights_with_nan_are_one_clear_error(
     generator = build("dragnuwa", weights("dragnuwa"))
     monkeypatch.setattr(UNet, "predict_clean", lambda self, x, *a, **k: x * float("nan"))
     with pytest.raises(UserError, match="non-finite latents in window 0; try precision=fp32"):
-        generator.generate(case(), 0)
+        generator.generate(case(40), 0)
 
 
 @pytest.mark.parametrize("design", DESIGNS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from baselines.unet.windows import Window, plan_windows, roll_out, seams
+from toraeval.models.shared.nano.windows import Window, plan_windows, roll_out, seams
 from toraeval.types import ByteArray, FloatArray, UserError
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
-from toraeval.models.shared.nano.pipeline import SamplingOptions, generate_frames
 from toraeval.models.shared.network.config import nano
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.conditions.nano_motion import motion_conditions, motion_input
+from toraeval.models.tora.conditions.nano_motion import motion_input
+from toraeval.models.tora.generator import Tora as TrajectoryModel
 from toraeval.models.tora.network.entity import entity_maps
 from toraeval.models.tora.network.model import Tora
 from toraeval.types import Case, Trajectories
@@ -81,15 +81,13 @@ def test_the_extractor_gets_the_looks(vae: LinearPatchAutoencoder) -> None:
 def test_weights_with_binding_load_and_generate(vae: LinearPatchAutoencoder, tmp_path: Path) -> None:
     network, path = small(binding="entity"), tmp_path / "w.safetensors"
     checkpoint.save(path, network.state_dict(), vae, {"architecture": asdict(network.config)})
-    loaded, autoencoder = checkpoint.load(path)
+    loaded, _ = checkpoint.load(path)
     assert loaded.config.binding == "entity"
     paths = Trajectories(tracks(((12, 20), (50, 40)), frames=9), np.ones((1, 9), bool), (64, 64))
     first = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     case = Case("a", "test-v1", "a red circle moves", paths, 9, 64, 64, 8.0, 0, first)
-    frames = generate_frames(
-        loaded, autoencoder, case, 0, SamplingOptions(1, precision="fp32"), motion_conditions
-    )
-    assert frames.shape == (9, 64, 64, 3)
+    generator = TrajectoryModel(steps=1, precision="fp32", weights=str(path))
+    assert generator.generate(case, 0).num_frames == 9
 
 
 def test_unknown_bindings_are_refused() -> None:

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from toraeval.geometry import native_frames
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
-from toraeval.models.shared.nano.pipeline import SamplingOptions, initial_noise, sample_latents
+from toraeval.models.shared.nano.pipeline import ClipRequest, SamplingOptions, initial_noise, sample_latents
 from toraeval.models.shared.trajectory import integer_points, trajectory_video
-from toraeval.models.tora.conditions.nano_motion import motion_conditions, motion_latents
+from toraeval.models.tora.conditions.nano_motion import motion_latents
+from toraeval.models.tora.generator_nano import NanoTora
 from toraeval.models.tora.network.model import Tora
 
 EXACT = SamplingOptions(steps=3, precision="fp32")
@@ -31,15 +32,16 @@ def picture() -> np.ndarray:
 
 def sample(model: Tora, vae: LinearPatchAutoencoder, **changes: object) -> Tensor:
     arguments: dict[str, object] = {
+        "key": "case",
+        "seed": 0,
         "prompt": PROMPT,
-        "first_frame_HWC": picture(),
+        "given_THWC": picture()[None],
         "tracks_NT2": path(),
-        "noise": initial_noise("case", 0, (1, vae.components, 3, 4, 4)),
         "fps": 8.0,
-        "options": EXACT,
-        "conditions": motion_conditions,
     }
-    return sample_latents(model, vae, **{**arguments, **changes})  # type: ignore[arg-type]
+    options = changes.pop("options", EXACT)
+    request = ClipRequest(**{**arguments, **changes})  # type: ignore[arg-type]
+    return sample_latents(model, vae, request, options, NanoTora.conditions)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -105,13 +107,13 @@ def test_every_condition_matters(tiny_tora: Tora, tiny_vae: LinearPatchAutoencod
     plain = sample(tiny_tora, tiny_vae)
     changes: list[dict[str, object]] = [
         {"prompt": PROMPT.replace("red", "green")},
-        {"first_frame_HWC": picture()[::-1].copy()},
+        {"given_THWC": picture()[::-1].copy()[None]},
         {"tracks_NT2": path()[:, :, ::-1]},
-        {"noise": initial_noise("case", 1, (1, 6, 3, 4, 4))},
+        {"seed": 1},
+        {"key": "other"},
         {"fps": 24.0},
         {"options": replace(EXACT, steps=4)},
         {"options": replace(EXACT, guidance=2.0)},
-        {"options": replace(EXACT, prediction="velocity")},
     ]
     for change in changes:
         moved = (sample(tiny_tora, tiny_vae, **change)[:, 1:] - plain[:, 1:]).abs().max()

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from toraeval.config import ToraConfig
+from toraeval.models.shared.nano.pipeline import check_sampling
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints.full_parts import Parts
 from toraeval.models.tora.conditions.given_frames import (
@@ -61,6 +62,7 @@ class FullTora:
         if config.condition not in conditions:
             raise UserError(f"tora: condition={config.condition}; allowed: {', '.join(conditions)}")
         self.config, self.options = config, FullOptions.of(config)
+        check_sampling("tora", self.options.steps, self.options.guidance, config.precision)
         self.device = resolve_device(self.options.device)
         self.parts = Parts(
             config.size,

@@ -1,8 +1,7 @@
-"""From a case to a video with an embedded model: trajectories, first frame and caption in, frames out.
+"""Latents of one clip from an embedded model: noise -> rectified flow under first frame, caption and paths.
 
-The steps of the paper in order: trajectory -> colour-coded motion picture -> autoencoder
--> trajectory extractor -> fusers inside the transformer; noise -> rectified flow under
-first frame and caption -> latents -> frames.
+All embedded models share the sampler and the latents of the linear patch autoencoder, so that they differ in their
+networks and in how these are told of paths.
 """
 
 from __future__ import annotations
@@ -15,16 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toraeval.geometry import extend_points, native_frames
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
-from toraeval.models.shared.network.captioned import CaptionedSTDiT
 from toraeval.models.shared.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
-from toraeval.models.shared.trajectory import all_tracks
-from toraeval.types import ByteArray, Case, FloatArray, UserError
+from toraeval.types import ByteArray, FloatArray, UserError
 
-# From network, autoencoder, targets of 1 + 4k moments in pixels, latent of the first frame (1, C, 1, h, w) and a number
-# of rows to what `predict_clean` is told of the paths, that many times in a batch.
-Conditions = Callable[[Any, LinearPatchAutoencoder, FloatArray, Tensor, int], dict[str, Any]]
+PRECISIONS = ("bf16", "fp32")
 
 
 @dataclass(frozen=True)
@@ -34,14 +28,57 @@ class SamplingOptions:
     Attributes:
         steps: Euler steps.
         guidance: classifier-free guidance scale; 1 turns it off and halves the cost.
-        precision: `bf16` or `fp32` for the transformer.
-        prediction: what the network predicts, `clean` or `velocity`.
+        precision: `bf16` or `fp32` for the network.
     """
 
     steps: int
     guidance: float = 1.0
     precision: str = "bf16"
-    prediction: str = "clean"
+
+
+def check_sampling(model: str, steps: int, guidance: float, precision: str = "bf16") -> None:
+    """Refuse what no sampler can do.
+
+    Raises:
+        UserError: steps outside 1 to 1000, a guidance below 1 or not finite, or an unknown precision.
+    """
+    if not 1 <= steps <= 1000:
+        raise UserError(f"{model}: steps={steps}; allowed: 1 to 1000")
+    if not 1.0 <= guidance < float("inf"):
+        raise UserError(f"{model}: guidance={guidance}; allowed: 1 (off) and larger")
+    if precision not in PRECISIONS:
+        raise UserError(f"{model}: precision={precision}; allowed: {', '.join(PRECISIONS)}")
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """One pass of an embedded model.
+
+    Attributes:
+        key, seed: decide the noise.
+        prompt: caption.
+        given_THWC: uint8 frames that the clip begins with, 1 + 4k.
+        tracks_NT2: targets at 1 + 4k moments, pixels of the given frames.
+        fps: frames per second.
+    """
+
+    key: str
+    seed: int
+    prompt: str
+    given_THWC: ByteArray
+    tracks_NT2: FloatArray
+    fps: float
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width = self.given_THWC.shape[1:3]
+        return height, width
+
+
+# From network, autoencoder, request, latent of the first frame (1, C, 1, h, w) and the number of rows of a batch, 1 or
+# 2 with the caption left out of the second, to what `predict_clean` is told of caption and paths.
+Conditions = Callable[[Any, LinearPatchAutoencoder, ClipRequest, Tensor, int], dict[str, Any]]
 
 
 def keyed_generator(key: str, seed: int) -> torch.Generator:
@@ -62,93 +99,43 @@ def initial_noise(key: str, seed: int, shape: tuple[int, ...]) -> Tensor:
 
 @torch.no_grad()
 def sample_latents(
-    model: CaptionedSTDiT,
+    network: Any,
     vae: LinearPatchAutoencoder,
-    prompt: str,
-    first_frame_HWC: ByteArray,
-    tracks_NT2: FloatArray,
-    noise: Tensor,
-    fps: float,
+    request: ClipRequest,
     options: SamplingOptions,
     conditions: Conditions,
 ) -> Tensor:
-    """Sample the latents of one clip.
+    """Sample the latents of one clip, float32 (C, t, h, w); those of the given frames are kept clean.
 
     Args:
-        model, vae: loaded weights.
-        prompt: caption.
-        first_frame_HWC: uint8 first frame; it is kept as the clean first latent.
-        tracks_NT2: targets at 1 + 4k moments, pixels of the first frame.
-        noise: (1, C, t, h, w), see `initial_noise`.
-        fps: frames per second.
+        network, vae: loaded weights; the network has `latent_channels` and `predict_clean`.
+        request: what to make.
         options: sampling options.
-        conditions: how the network is told of the paths.
-
-    Returns:
-        float32 (C, t, h, w).
+        conditions: how the network is told of caption and paths.
     """
-    height, width = first_frame_HWC.shape[:2]
-    first = vae.encode(first_frame_HWC[None])[None]
-    flow = RectifiedFlow(FlowConfig(prediction=options.prediction))
+    (height, width), frames = request.size, request.tracks_NT2.shape[1]
+    shape = (1, network.latent_channels, *vae.latent_size(frames, height, width))
+    z = initial_noise(request.key, request.seed, shape)
+    known = vae.encode(request.given_THWC)[None]
+    z[:, :, : known.shape[2]] = known
+    mask = torch.ones(1, shape[2])
+    mask[:, : known.shape[2]] = 0.0
     copies = 1 if options.guidance == 1.0 else 2
+    first = known[:, :, :1]
     with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
-        y = model.encode_text([prompt])
-        if copies == 2:
-            y = torch.cat((y, model.y_embedder.null(1).to(y)))
-        text = model.precompute_text(y)
-        paths = conditions(model, vae, tracks_NT2, first, copies)
-        rate = torch.tensor([fps])
+        told = conditions(network, vae, request, first, copies)
+        cond, rate = first.repeat(copies, 1, 1, 1, 1), torch.tensor([request.fps])
 
         def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
-            cond = first.repeat(copies, 1, 1, 1, 1)
-            return model.predict_clean(x, timestep, x_mask, cond, fps=rate, text=text, **paths)
+            return network.predict_clean(x, timestep, x_mask, cond, fps=rate, **told)  # type: ignore[no-any-return]
 
-        z = noise.clone()
-        z[:, :, :1] = first
-        mask = torch.ones(1, z.shape[2])
-        mask[:, 0] = 0.0
-        size = ClipSize(float(height), float(width), float(tracks_NT2.shape[1]))
-        # frames to be generated are noisy from the start, so no fresh noise is ever needed
-        return flow.sample(
+        return RectifiedFlow(FlowConfig(prediction="clean")).sample(
             denoise,
             z,
             options.steps,
             options.guidance,
-            size,
+            ClipSize(float(height), float(width), float(frames)),
             mask,
+            # frames to be generated are noisy from the start, so no fresh noise is ever needed
             draw_noise=lambda step: torch.zeros_like(z),
         )[0]
-
-
-def generate_frames(
-    model: CaptionedSTDiT,
-    vae: LinearPatchAutoencoder,
-    case: Case,
-    seed: int,
-    options: SamplingOptions,
-    conditions: Conditions,
-) -> ByteArray:
-    """Generate the 1 + 4k frames that hold a case's, uint8 (T, H, W, 3); frame 0 is the given one.
-
-    Raises:
-        UserError: the latents are not finite.
-    """
-    assert case.first_frame_HWC is not None
-    native = native_frames(case.frames)
-    shape = (1, model.config.in_channels, *vae.latent_size(native, case.height, case.width))
-    latents = sample_latents(
-        model,
-        vae,
-        case.prompt,
-        case.first_frame_HWC,
-        extend_points(all_tracks(case), native),
-        initial_noise(f"{case.suite}/{case.id}", seed, shape),
-        case.fps,
-        options,
-        conditions,
-    )
-    if not torch.isfinite(latents).all():
-        raise UserError(f"tora: case {case.id} gave non-finite latents; try precision=fp32")
-    frames = vae.decode(latents)
-    frames[0] = case.first_frame_HWC  # given, so it is not replaced by its lossy reconstruction
-    return frames

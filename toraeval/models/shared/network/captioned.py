@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from toraeval.models.shared.nano.caption_encoder import CaptionEncoder, tokenise
+from toraeval.models.shared.network.blocks import TextContext
 from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.rectified_flow import linear_estimate
 
@@ -35,6 +36,13 @@ class CaptionedSTDiT(STDiT3):
             )
         ids = torch.tensor([tokenise(p) for p in prompts], device=self.final_layer.linear.weight.device)
         return self.text_encoder(ids)  # type: ignore[no-any-return]
+
+    def guided_text(self, prompt: str, rows: int) -> TextContext:
+        """Return a caption for every step of the sampler; the second of two rows has the null caption."""
+        y = self.encode_text([prompt])
+        if rows == 2:
+            y = torch.cat((y, self.y_embedder.null(1).to(y)))
+        return self.precompute_text(y)
 
     def predict_clean(
         self, x: Tensor, timestep: Tensor, x_mask: Tensor | None, cond: Tensor, **others: Any

@@ -5,18 +5,15 @@ Shape legend: N objects, T moments, C channels, t latent frames, h, w latent cel
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder
+from toraeval.models.shared.nano.linear_patches import STRIDE_T, LinearPatchAutoencoder
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.trajectory import flow_patches, integer_points, trajectory_patches
 from toraeval.models.tora.conditions.compression import compress_flow
 from toraeval.models.tora.network.entity import entity_maps
-from toraeval.models.tora.network.model import Tora
 from toraeval.types import ByteArray, FloatArray
 
 
@@ -83,14 +80,3 @@ def _flow_input(
     frames, stride = tracks_NT2.shape[1], config.latent_stride
     cells = compress_flow(patches, config.compression, frames, height, width, stride, config.motion_unshuffle)
     return torch.from_numpy(cells).permute(3, 0, 1, 2)[None]
-
-
-def motion_conditions(
-    model: Tora, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first: Tensor, rows: int
-) -> dict[str, Any]:
-    """Return the features of Tora's trajectory extractor; see `Conditions`."""
-    if model.traj_extractor is None:
-        return {"motion": None}
-    height, width = (BLOCK * int(side) for side in first.shape[3:])
-    motion = motion_input(model.config, vae, tracks_NT2, height, width, first)
-    return {"motion": [f.repeat(rows, 1, 1, 1) for f in model.encode_motion(motion)]}

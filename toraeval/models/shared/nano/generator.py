@@ -1,0 +1,211 @@
+"""What the embedded models have in common as generators: shipped weights, CPU, a first frame and paths in."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from toraeval.geometry import native_frames
+from toraeval.models.shared.base import Generator, need_first_frame, shipped_sha256
+from toraeval.models.shared.nano.caption_encoder import prompt_facts
+from toraeval.models.shared.nano.checkpoint import train_command
+from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
+from toraeval.models.shared.nano.pipeline import (
+    ClipRequest,
+    SamplingOptions,
+    check_sampling,
+    sample_latents,
+)
+from toraeval.models.shared.nano.windows import Window, roll_out
+from toraeval.models.shared.trajectory import all_tracks
+from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
+
+MAX_FRAMES = 1024
+
+
+class NanoOptions(Protocol):
+    """Options of every embedded model; None is the default."""
+
+    steps: int | None
+    guidance: float | None
+    precision: str
+    weights: str | None
+
+
+class NanoGenerator(Generator):
+    """A model on the latents of the linear patch autoencoder.
+
+    Args:
+        options: steps, guidance, precision and a weights file of your own.
+
+    Attributes:
+        version: of the generator; raised when the same options give other pixels.
+        default_steps: sampling steps if the options give none.
+        multiple: pixels that divide both sides of a picture.
+        lengths: what the record says of the lengths that the model was made for.
+
+    Raises:
+        UserError: an option outside its range.
+    """
+
+    name: str
+    version: ClassVar[str] = "1"
+    label: str | None = None
+    default_steps: ClassVar[int] = 1
+    multiple: ClassVar[int] = 2 * BLOCK
+    lengths: ClassVar[str] = "any (trained on 17 to 129)"
+
+    def __init__(self, options: NanoOptions) -> None:
+        steps = self.default_steps if options.steps is None else options.steps
+        guidance = 1.0 if options.guidance is None else options.guidance
+        check_sampling(self.name, steps, guidance, options.precision)
+        self.sampling = SamplingOptions(steps, guidance, options.precision)
+        self.path = Path(options.weights) if options.weights else self.shipped()
+        self._loaded: tuple[nn.Module, LinearPatchAutoencoder] | None = None
+
+    @abstractmethod
+    def shipped(self) -> Path:
+        """Return where the shipped weights lie."""
+
+    @abstractmethod
+    def load(self) -> tuple[nn.Module, LinearPatchAutoencoder]:
+        """Return the networks in `self.path`."""
+
+    @staticmethod
+    @abstractmethod
+    def conditions(
+        network: Any, vae: LinearPatchAutoencoder, request: ClipRequest, first_1C1hw: Tensor, rows: int
+    ) -> dict[str, Any]:
+        """Return what the network is told of caption and paths, see `pipeline.Conditions`."""
+
+    def plan(self, frames: int) -> list[Window]:
+        """Return the passes that make a clip of `frames` frames: one, of the next length that has whole latents."""
+        return [Window(0, 0, native_frames(frames), 1)]
+
+    def noise_key(self, case: Case, window: Window) -> str:
+        """Return what decides the noise of a pass, besides the seed."""
+        return f"{case.suite}/{case.id}"
+
+    def choices(self) -> dict[str, Any]:
+        """Return further options that change the pixels, for the fingerprint."""
+        return {}
+
+    def facts(self, case: Case, plan: list[Window]) -> dict[str, Any]:
+        """Return what the record says of a clip besides what all embedded models say."""
+        return {"steps": self.sampling.steps}
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights file.
+
+        Raises:
+            MissingAsset: the file does not exist.
+        """
+        return shipped_sha256(self.name, self.path, train_command(self.name))
+
+    def prepare(self) -> None:
+        """Load the weights, once."""
+        if self._loaded is None:
+            self._loaded = self.load()
+
+    def prepare_cases(self, cases: Sequence[Case]) -> None:
+        """Do nothing: cases share no more than the weights."""
+
+    def check(self, frames: int, height: int, width: int) -> None:
+        """Refuse what this model cannot make.
+
+        Raises:
+            UserError: frames outside 2..1024, or a side that is not a multiple of `multiple` or is below 64.
+        """
+        if not 2 <= frames <= MAX_FRAMES:
+            raise UserError(f"{self.name}: frames={frames}; allowed: 2 to {MAX_FRAMES}")
+        if height % self.multiple or width % self.multiple or min(height, width) < 2 * BLOCK:
+            least = f", at least {2 * BLOCK}" if self.multiple < 2 * BLOCK else ""
+            raise UserError(
+                f"{self.name}: size {width}x{height}; allowed: sides divisible by {self.multiple}{least}"
+            )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return size, options, weights hash and generator version."""
+        return {
+            "model": self.name,
+            "size": "nano",
+            "version": self.version,
+            "steps": self.sampling.steps,
+            "guidance": self.sampling.guidance,
+            "precision": self.sampling.precision,
+            **self.choices(),
+            "weights_sha256": self.weights_sha256,
+        }
+
+    def check_case(self, case: Case, seed: int) -> None:
+        """Refuse a case that `generate` would refuse; no weights are loaded.
+
+        Raises:
+            UserError: the case has no first frame, has a last one, or a size the model cannot make.
+        """
+        need_first_frame(self.name, case)
+        if case.last_frame_HWC is not None:
+            self.refuse_last_frame(case)
+        self.check(case.frames, case.height, case.width)
+
+    def refuse_last_frame(self, case: Case) -> None:
+        """Say that a last frame has no use.
+
+        Raises:
+            UserError: always, unless the options say to ignore it.
+        """
+        raise UserError(
+            f"case {case.id}: {self.name} takes no last frame; allowed: cases with a first frame only"
+        )
+
+    def generate(self, case: Case, seed: int) -> Video:
+        """Generate one clip of exactly `case.frames` frames.
+
+        Raises:
+            UserError: the case has no first frame, has a last one, or a size the model cannot make.
+        """
+        self.check_case(case, seed)
+        assert case.first_frame_HWC is not None
+        self.prepare()
+        plan = self.plan(case.frames)
+        frames = roll_out(plan, case.first_frame_HWC, all_tracks(case), self._maker(case, seed, len(plan)))
+        info = {
+            "requested": case.frames,
+            "generated": len(frames),
+            "length_mode": "exact" if len(frames) == case.frames else "cut",
+            **self.facts(case, plan),
+            "first_frame": "given",
+            "native_frames": self.lengths,
+            "precision": self.sampling.precision,
+            "device": "cpu",
+            **prompt_facts(case.prompt),
+            **({} if case.camera is None else {"camera_paths": case.camera.num_objects}),
+        }
+        return Video.from_thwc(frames[: case.frames], case.fps, info)
+
+    def _maker(
+        self, case: Case, seed: int, passes: int
+    ) -> Callable[[Window, ByteArray, FloatArray], ByteArray]:
+        """Return what makes one window, for `roll_out`."""
+        assert self._loaded is not None
+        network, vae = self._loaded
+
+        def make(window: Window, given_THWC: ByteArray, tracks_NT2: FloatArray) -> ByteArray:
+            key = self.noise_key(case, window)
+            request = ClipRequest(key, seed, case.prompt, given_THWC, tracks_NT2, case.fps)
+            latents = sample_latents(network, vae, request, self.sampling, self.conditions)
+            if not torch.isfinite(latents).all():
+                where = f" in window {window.index}" if passes > 1 else ""
+                raise UserError(
+                    f"{self.name}: case {case.id} gave non-finite latents{where}; try precision=fp32"
+                )
+            return vae.decode(latents)
+
+        return make

@@ -1,0 +1,60 @@
+"""A generator whose option `size` picks who does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from toraeval.models.shared.base import Generator
+from toraeval.types import Case, Video
+
+
+class SizedGenerator(Generator):
+    """Hands everything on to the generator of its size.
+
+    Args:
+        size: name of the size.
+        made: the generator of that size.
+    """
+
+    name: str
+
+    def __init__(self, size: str, made: Any) -> None:
+        self.size, self._made = size, made
+        self.label: str | None = getattr(made, "label", None)
+
+    def prepare(self) -> None:
+        """Load the weights, once."""
+        self._made.prepare()
+
+    def prepare_cases(self, cases: Sequence[Case]) -> None:
+        """Do once what these cases share."""
+        self._made.prepare_cases(cases)
+
+    def check(self, frames: int, height: int, width: int) -> None:
+        """Refuse lengths and sizes that this model cannot make.
+
+        Raises:
+            UserError: a length or size outside the range of the model's size.
+        """
+        self._made.check(frames, height, width)
+
+    def check_case(self, case: Case, seed: int) -> None:
+        """Refuse a case that `generate` would refuse; no weights are loaded.
+
+        Raises:
+            UserError: a case that does not fit the model's size or options.
+        """
+        self._made.check_case(case, seed)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return size, options, hashes of all weights and generator version."""
+        return self._made.fingerprint()
+
+    def generate(self, case: Case, seed: int) -> Video:
+        """Generate one clip of exactly `case.frames` frames.
+
+        Raises:
+            UserError: a case that does not fit the model's size or options.
+        """
+        return self._made.generate(case, seed)
