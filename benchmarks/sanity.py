@@ -27,7 +27,8 @@ from tabulate import tabulate
 
 from benchmarks.machine import describe, use_threads
 from toraeval import registry
-from toraeval.metrics.shared.expectations import CONDITIONS, ORDERS, Finding, check
+from toraeval.metrics.shared.base import adapted
+from toraeval.metrics.shared.expectations import CONDITIONS, Finding, check, orders
 from toraeval.metrics.shared.reference import share_reference
 from toraeval.store.sealed import write_text
 from toraeval.trackers.shared.base import follow
@@ -155,7 +156,7 @@ def _rows(condition: str, name: str, metric: Any, by_case: dict[str, Score]) -> 
     given = {case: score for case, score in by_case.items() if score.skipped is None}
     if not given:
         return [(condition, name, name, np.nan, 0, next(iter(by_case.values())).skipped)]
-    if hasattr(metric, "pool"):
+    if metric.of_set:
         pooled = metric.pool({case: score.arrays for case, score in given.items()})
         if pooled.skipped is not None:
             return [(condition, name, name, np.nan, 0, pooled.skipped)]
@@ -183,7 +184,7 @@ def to_markdown(table: pd.DataFrame, about: str) -> str:
     """Return the table for reading: expected columns by condition, then every expectation."""
     lines = ["# Sanity table\n", about, ""]
     for frames, part in table.groupby("frames"):
-        wide = part[part["column"].isin(ORDERS)].pivot_table(
+        wide = part[part["column"].isin(orders())].pivot_table(
             index="column", columns="condition", values="value", sort=False
         )
         wide = wide.reindex(columns=[name for name in CONDITIONS if name in wide])
@@ -209,7 +210,7 @@ def build(names: Sequence[str]) -> dict[str, Any]:
     built: dict[str, Any] = {}
     for name in names:
         try:
-            built[name] = registry.build("metric", {"name": name})
+            built[name] = adapted(registry.build("metric", {"name": name}))
         except MissingAsset as error:
             built[name] = error
     return built

@@ -10,7 +10,8 @@ import pytest
 
 from benchmarks import sanity
 from toraeval import registry
-from toraeval.metrics.shared.expectations import CONDITIONS, ORDERS, check
+from toraeval.metrics.shared.base import adapted
+from toraeval.metrics.shared.expectations import CONDITIONS, check, orders
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.types import MissingAsset, Score, UserError
 
@@ -27,7 +28,7 @@ def cases():
 @pytest.fixture(scope="module")
 def table(cases):
     # metrics that rest on a network need larger pictures, and sets more videos: see the committed table
-    names = [name for name in registry.names("metric") if name in ORDERS]
+    names = [name for name in registry.names("metric") if name in orders()]
     tracker = registry.build("tracker", {"name": "lucas_kanade"})
     return sanity.measure(cases, tracker, sanity.build(names)).assign(frames=10)
 
@@ -128,7 +129,9 @@ class _Set:
 def test_missing_weights_are_a_row_with_the_reason_and_sets_are_pooled(cases):
     tracker = registry.build("tracker", {"name": "lucas_kanade"})
     small = [case for case in Shapes().cases(2, 64, 64)[:2]]
-    table = sanity.measure(small, tracker, {"absent": _Absent(), "set": _Set()}).assign(frames=2)
+    table = sanity.measure(small, tracker, {"absent": adapted(_Absent()), "set": adapted(_Set())}).assign(
+        frames=2
+    )
     absent = table[table["metric"] == "absent"]
     assert (absent["cases"] == 0).all()
     assert absent["value"].isna().all()

@@ -143,5 +143,5 @@ def test_clip_through_transformers(clip_folder):
     (clip_folder / "config.json").write_text("{}")
     with pytest.raises(UserError, match="holds no CLIP"):
         ClipSim("clip_vit_b32", weights=str(clip_folder)).score(make_case(4), None, video)
-    with pytest.raises(MissingAsset, match="is no folder"):
+    with pytest.raises(MissingAsset, match="is not a folder"):
         ClipSim("clip_vit_b32", weights=str(clip_folder / "none")).score(make_case(4), None, video)

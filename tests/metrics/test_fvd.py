@@ -210,7 +210,7 @@ def test_torchscript_backbone_gets_clips_as_its_recipe_says(tmp_path):
     np.testing.assert_allclose(features[0, 3:6], 1.0)
     np.testing.assert_allclose(features[0, :3], 1.0, atol=0.02)
     file.write_bytes(b"no script")
-    with pytest.raises(UserError, match="no TorchScript file"):
+    with pytest.raises(UserError, match="not a TorchScript file"):
         FVD(backbone="i3d", weights=str(file)).score(wide_case, None, video)
 
 

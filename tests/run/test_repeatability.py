@@ -12,7 +12,7 @@ import pytest
 from tests.fake_parts import config
 from toraeval import registry
 from toraeval.run import pipeline
-from toraeval.run.plan import metric_fingerprint, plan_run
+from toraeval.run.plan import plan_run
 from toraeval.store.sealed import read_json
 from toraeval.store.slot import SET_SCORES
 from toraeval.types import MissingAsset
@@ -26,7 +26,7 @@ def metrics() -> dict[str, dict[str, Any]]:
     for name in registry.names("metric"):
         options = {"name": name, "backbone": "random"} if name == "fvd" else {"name": name}
         try:
-            metric_fingerprint(registry.build("metric", options))
+            registry.build("metric", options).fingerprint()
         except MissingAsset:
             continue
         chosen[name] = options

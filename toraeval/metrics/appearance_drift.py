@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 
-from toraeval.metrics.shared.kinds import Found, LookMetric
+from toraeval.metrics.shared.base import Found
 from toraeval.metrics.shared.likeness import MIN_CONTRAST, PATCH_REACH, likeness
-from toraeval.metrics.shared.paths import EXCLUDED, POOLING, Paths, definition_of, per_object
+from toraeval.metrics.shared.paths import EXCLUDED, LookMetric, Paths, per_object
 from toraeval.metrics.shared.readings import final_errors, mean_over
 from toraeval.types import Case, Video
 
@@ -32,10 +30,30 @@ class AppearanceDrift(LookMetric):
     vanishes scores near 1. Definition of our own; VBench's `subject_consistency` has the same purpose.
     """
 
-    name: ClassVar[str] = "appearance_drift"
-    version: ClassVar[str] = "2"
-    direction: ClassVar[str] = "lower"
-    units: ClassVar[str] = "1 - NCC"
+    name = "appearance_drift"
+    version = "2"
+    direction = "lower"
+    units = "1 - NCC"
+    value_range = "0 to 2"
+    formula = "mean_case mean_object mean_frame 1 - NCC(patch at tracked point, patch at start in frame 0)"
+    excluded = (*EXCLUDED, f"objects whose contrast in frame 0 is below {MIN_CONTRAST:g} levels")
+    details = {"patch": f"round, radius {PATCH_REACH} of the shorter side"}
+    columns = {
+        "appearance_drift": "mean of 1 - normalised cross-correlation with the object's patch in frame 0",
+        "appearance_drift_final": "the same in the last scored frame of each object",
+        "appearance_drift_colour": "mean absolute difference of the patches, 8-bit levels",
+    }
+    source = "toraeval"
+    expected = {
+        "appearance_drift": (
+            "frozen <= ground_truth < blurred",
+            "ground_truth < noise",
+            "ground_truth < smeared",
+            "ground_truth < vanished",
+            "ground_truth < other_case",
+        ),
+        "appearance_drift_colour": ("frozen <= ground_truth < blurred", "ground_truth < vanished"),
+    }
 
     def measure(self, case: Case, paths: Paths, video: Video) -> Found:
         """Return values and arrays `drift_NT`, `colour_NT` in 8-bit levels, NaN where not scored."""
@@ -51,20 +69,3 @@ class AppearanceDrift(LookMetric):
             "appearance_drift_colour": per_object(colour_NT),
         }
         return values, {"drift_NT": drift_NT, "colour_NT": colour_NT}
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_object mean_frame 1 - NCC(patch at tracked point, patch at start in frame 0)",
-            value_range="0 to 2",
-            columns={
-                "appearance_drift": "mean of 1 - normalised cross-correlation with the object's patch in frame 0",
-                "appearance_drift_final": "the same in the last scored frame of each object",
-                "appearance_drift_colour": "mean absolute difference of the patches, 8-bit levels",
-            },
-            source="toraeval",
-            pooling=POOLING,
-            excluded=[*EXCLUDED, f"objects whose contrast in frame 0 is below {MIN_CONTRAST:g} levels"],
-            patch=f"round, radius {PATCH_REACH} of the shorter side",
-        )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 
+from toraeval.metrics.shared.base import Found
 from toraeval.metrics.shared.boxes import box_of, box_overlap, moved_box, reference_masks
-from toraeval.metrics.shared.kinds import Found, PathMetric
-from toraeval.metrics.shared.paths import EXCLUDED, LOST, POOLING, Paths, definition_of, per_object
+from toraeval.metrics.shared.expectations import OVERLAP
+from toraeval.metrics.shared.paths import EXCLUDED, LOST, PathMetric, Paths, per_object
 from toraeval.types import Case
 
 
@@ -28,10 +27,17 @@ class BoxIoU(PathMetric):
     2503.16421) reports a Box IoU with undisclosed segmentation; the box at the tracked point is our choice.
     """
 
-    name: ClassVar[str] = "box_iou"
-    version: ClassVar[str] = "1"
-    direction: ClassVar[str] = "higher"
-    units: ClassVar[str] = "share"
+    name = "box_iou"
+    version = "1"
+    direction = "higher"
+    units = "share"
+    value_range = "0 to 1"
+    formula = "mean_case mean_object mean_frame IoU(b, b + p - g), b box of the true mask"
+    excluded = (*EXCLUDED, "frames in which no pixel of the object is visible")
+    lost_points = LOST
+    columns = {"box_iou": "overlap of the true box with the same box moved by the tracking error"}
+    source = "after Box IoU of MagicBench, arXiv 2503.16421, whose way of finding the object is not published"
+    expected = {"box_iou": OVERLAP}
 
     def measure(self, case: Case, paths: Paths) -> Found:
         """Return values and arrays `box_iou_NT`, NaN where not scored."""
@@ -49,16 +55,3 @@ class BoxIoU(PathMetric):
             return "nothing to score: every mask is empty"
         values = {"box_iou": per_object(overlap_NT)}
         return values, {"box_iou_NT": overlap_NT}
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_object mean_frame IoU(b, b + p - g), b box of the true mask",
-            value_range="0 to 1",
-            columns={"box_iou": "overlap of the true box with the same box moved by the tracking error"},
-            source="after Box IoU of MagicBench, arXiv 2503.16421, whose way of finding the object is not published",
-            pooling=POOLING,
-            excluded=[*EXCLUDED, "frames in which no pixel of the object is visible"],
-            lost_points=LOST,
-        )

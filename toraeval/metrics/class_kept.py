@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from toraeval.metrics.shared.areas import check_video
-from toraeval.metrics.shared.frame_features import BACKBONES, FrameFeatures, later_frames
+from toraeval.metrics.shared.base import BACKBONE, Found
+from toraeval.metrics.shared.frame_features import BACKBONES, LATER_RULE, FrameFeatures, later_frames
 from toraeval.metrics.shared.networks import efficientnet
-from toraeval.metrics.shared.paths import NO_VIDEO, definition_of
-from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
+from toraeval.metrics.shared.reference import FrameMetric
+from toraeval.types import Case, FloatArray, Video
 
 
-class ClassKept:
+class ClassKept(FrameMetric):
     """Share of frames whose most probable ImageNet class is that of the first frame: does the content survive?
 
         class_kept = mean over cases, frames t of [argmax p(x_t) = argmax p(x_0)]
@@ -41,11 +42,29 @@ class ClassKept:
         UserError: an option that cannot be.
     """
 
-    name: ClassVar[str] = "class_kept"
-    version: ClassVar[str] = "2"
-    direction: ClassVar[str] = "higher"
-    units: ClassVar[str] = "share"
-    needs_video: ClassVar[bool] = True
+    name = "class_kept"
+    version = "2"
+    direction = "higher"
+    units = "share"
+    value_range = "0 to 1"
+    formula = "mean_case mean_frame [argmax p(x_t) = argmax p(x_0)]"
+    details = {"frames": LATER_RULE}
+    columns = {
+        f"class_kept_{BACKBONE}": "share of frames that keep the class of the first frame",
+        f"class_kept_{BACKBONE}_confidence": "mean probability of that class",
+        f"class_kept_{BACKBONE}_reference": "share of frames that have the class of the same frame of the reference",
+    }
+    source = efficientnet.SOURCE
+    expected = {
+        f"class_kept_{BACKBONE}_reference": (
+            "blurred < ground_truth",
+            "noise < ground_truth",
+            "other_case < ground_truth",
+        )
+    }
+    backbones = BACKBONES
+    keyed = ("backbone", "weights", "max_frames")
+    one_frame = "1 frame: nothing to compare with it"
 
     def __init__(
         self,
@@ -55,42 +74,19 @@ class ClassKept:
         device: str = "cpu",
         cache: str | None = None,
     ) -> None:
-        for option, word, allowed in (("backbone", backbone, BACKBONES), ("device", device, ("cpu", "cuda"))):
-            if word not in allowed:
-                raise UserError(f"class_kept: {option}={word}; allowed: {', '.join(allowed)}")
-        if max_frames < 1:
-            raise UserError(f"class_kept: max_frames={max_frames}; allowed: whole numbers >= 1")
-        self.backbone, self.max_frames = backbone, max_frames
-        self._features = FrameFeatures(weights, device, cache)
+        self.take(backbone=backbone, max_frames=max_frames, device=device)
+        self.cache = Path(cache) if cache else None
+        self._features = FrameFeatures(weights, device)
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Return everything that changes a value.
+    @property
+    def weights(self) -> Any:
+        """What identifies the network."""
+        return self._features.identity
 
-        Raises:
-            MissingAsset: no weights.
-        """
-        return {
-            "metric": self.name,
-            "version": self.version,
-            "backbone": self.backbone,
-            "weights": self._features.identity,
-            "max_frames": self.max_frames,
-        }
-
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
-        """Score one case; arrays: `class_T` and, with a reference, `reference_class_T`, NaN where not looked at.
-
-        Raises:
-            MissingAsset: no weights.
-            UserError: the video or the reference does not fit the case.
-        """
-        if video is None:
-            return Score(self.name, self.version, skipped=NO_VIDEO)
-        check_video(self.name, case, video)
-        if video.num_frames < 2:
-            return Score(self.name, self.version, skipped="1 frame: nothing to compare with it")
+    def measure(self, case: Case, video: Video) -> Found:
+        """Return values, and arrays `class_T` and, with a reference, `reference_class_T`, NaN where not looked at."""
         chosen = np.concatenate([[0], later_frames(video.num_frames, self.max_frames)])
-        chances = self._features.probabilities(self._features(np.asarray(video.frames_TCHW[chosen])))
+        chances = self._features.probabilities(self._features.of_frames(video, chosen))
         classes = chances.argmax(axis=1)
         column = f"class_kept_{self.backbone}"
         values = {
@@ -98,29 +94,12 @@ class ClassKept:
             f"{column}_confidence": float(chances[1:, classes[0]].mean()),
         }
         arrays = {"class_T": _spread(chosen, classes, video.num_frames)}
-        truth = self._features.of_reference(self.name, case, chosen[1:])
-        if truth is not None:
+        if case.reference is not None:
+            truth = self._features.of_reference(self.name, case, chosen[1:], self.cache)
             true_classes = self._features.probabilities(truth).argmax(axis=1)
             values[f"{column}_reference"] = float((classes[1:] == true_classes).mean())
             arrays["reference_class_T"] = _spread(chosen[1:], true_classes, video.num_frames)
-        return Score(self.name, self.version, values, arrays)
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        column = f"class_kept_{self.backbone}"
-        return definition_of(
-            self,
-            formula="mean_case mean_frame [argmax p(x_t) = argmax p(x_0)]",
-            value_range="0 to 1",
-            columns={
-                column: "share of frames that keep the class of the first frame",
-                f"{column}_confidence": "mean probability of that class",
-                f"{column}_reference": "share of frames that have the class of the same frame of the reference",
-            },
-            source=efficientnet.SOURCE,
-            pooling="frames of a case, then cases, with equal weight",
-            frames=f"at most {self.max_frames}, evenly spread after frame 0 up to the last",
-        )
+        return values, arrays
 
 
 def _spread(chosen: Any, classes: Any, frames: int) -> FloatArray:

@@ -5,10 +5,10 @@ Legend of the shape suffixes: T frames, C channels, H height, W width, D feature
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,14 +16,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toraeval import assets
-from toraeval.metrics.shared.areas import check_video
+from toraeval.metrics.shared.base import BACKBONE, Found
 from toraeval.metrics.shared.frames import Preparation, in_chunks
 from toraeval.metrics.shared.networks import dual_encoder, shipped
-from toraeval.metrics.shared.paths import NO_VIDEO, definition_of
-from toraeval.metrics.shared.reference import spread_frames
+from toraeval.metrics.shared.networks.weight_sources import own_or_fetched, readable
+from toraeval.metrics.shared.reference import FrameMetric, spread_frames
 from toraeval.optional import require
 from toraeval.threads import one_thread
-from toraeval.types import Case, FloatArray, MissingAsset, Score, Tracks, UserError, Video
+from toraeval.types import Case, FloatArray, Video
 
 # OpenAI CLIP, `clip/clip.py`: mean and standard deviation of the pictures it was trained on.
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -78,15 +78,11 @@ class ClipEncoder:
     def __init__(self, folder: Path, device: str) -> None:
         transformers = require("transformers", "clipsim backbone=clip_vit_b32", "clip")
         files = [file for suffix in ("safetensors", "bin") for file in folder.glob(f"*.{suffix}")]
-        assets.require_numbers(files, "clipsim", f"run: {assets.fetch_command('clip_vit_b32')}")
-        try:
+        fetch = f"run: {assets.fetch_command('clip_vit_b32')}"
+        assets.require_numbers(files, "clipsim", fetch)
+        with readable(f"clipsim: {folder} holds no CLIP that transformers can read", fetch):
             model = transformers.CLIPModel.from_pretrained(str(folder), local_files_only=True)
             self._tokenizer = transformers.CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise UserError(
-                f"clipsim: {folder} holds no CLIP that transformers can read ({' '.join(str(error).split())[:200]}); "
-                f"run: {assets.fetch_command('clip_vit_b32')}"
-            ) from error
         self._model = model.float().eval().requires_grad_(False).to(device)
         self._device = device
         self._limit = int(model.config.text_config.max_position_embeddings)
@@ -106,7 +102,7 @@ class ClipEncoder:
         return F.normalize(self._model.visual_projection(pooled), dim=-1)
 
 
-class ClipSim:
+class ClipSim(FrameMetric):
     """CLIPSIM: mean over frames of 100 times the cosine between the frame's and the caption's unit vectors.
 
         clipsim = mean over cases of mean over frames t of 100 cos(image(x_t), text(prompt))
@@ -131,77 +127,62 @@ class ClipSim:
         UserError: an option that cannot be.
     """
 
-    name: ClassVar[str] = "clipsim"
-    version: ClassVar[str] = "2"
-    direction: ClassVar[str] = "higher"
-    units: ClassVar[str] = "cosine x 100"
-    needs_video: ClassVar[bool] = True
+    name = "clipsim"
+    version = "2"
+    direction = "higher"
+    units = "cosine x 100"
+    value_range = "-100 to 100"
+    formula = "mean_case mean_frame 100 cos(image(frame), text(prompt))"
+    details = {"frames": "at most {max_frames}, evenly spread, first and last included"}
+    columns = {
+        f"clipsim_{BACKBONE}": "mean cosine between frames and prompt, times 100",
+        f"clipsim_{BACKBONE}_tokens": "tokens of the prompt",
+        f"clipsim_{BACKBONE}_truncated": "1 where the prompt is longer than the text encoder takes and was cut",
+    }
+    source = "GODIVA, arXiv 2104.14806"
+    expected = {f"clipsim_{BACKBONE}": ("other_case < ground_truth", "vanished < ground_truth")}
+    backbones = tuple(RECIPES)
+    keyed = ("backbone", "prepare", "weights", "max_frames")
+    one_frame = ""
 
     def __init__(
         self, backbone: str = "shapes", weights: str | None = None, max_frames: int = 32, device: str = "cpu"
     ) -> None:
-        if backbone not in RECIPES:
-            raise UserError(f"clipsim: backbone={backbone}; allowed: {', '.join(RECIPES)}")
-        if max_frames < 1:
-            raise UserError(f"clipsim: max_frames={max_frames}; allowed: whole numbers >= 1")
-        if device not in ("cpu", "cuda"):
-            raise UserError(f"clipsim: device={device}; allowed: cpu, cuda")
-        self.backbone, self.max_frames, self.device = backbone, max_frames, device
-        self._weights = Path(weights).expanduser() if weights else None
-        self._encoder: ShapesEncoder | ClipEncoder | None = None
+        self.take(backbone=backbone, max_frames=max_frames, device=device)
+        self.prepare = RECIPES[backbone]
+        self.source = f"{ClipSim.source}; backbone: {SOURCES[backbone]}"
+        self._own = Path(weights).expanduser() if weights else None
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Return everything that changes a value.
+    @cached_property
+    def weights(self) -> Any:
+        """What identifies the weights.
 
         Raises:
             MissingAsset: no weights.
         """
-        return {
-            "metric": self.name,
-            "version": self.version,
-            "backbone": self.backbone,
-            "prepare": asdict(RECIPES[self.backbone]),
-            "weights": self._weights_identity,
-            "max_frames": self.max_frames,
-        }
-
-    @cached_property
-    def _weights_identity(self) -> Any:
         if self.backbone == "shapes":
-            return shipped.fingerprint("clip", self._weights)
+            return shipped.fingerprint("clip", self._own)
         files = sorted(file for file in self._folder().iterdir() if file.is_file())
         return assets.files_sha256(file for file in files if not file.name.startswith("."))
 
     def _folder(self) -> Path:
-        if self._weights is None:
-            return assets.path("clip_vit_b32")
-        if not self._weights.is_dir():
-            raise MissingAsset(
-                f"clipsim: weights={self._weights} is no folder; allowed: a folder with CLIP ViT-B/32"
-            )
-        return self._weights
+        return own_or_fetched(self.name, self._own, "clip_vit_b32", "a folder with CLIP ViT-B/32")
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
-        """Score one case; arrays: `clipsim_T`, NaN for frames that are not looked at.
+    @cached_property
+    def _encoder(self) -> ShapesEncoder | ClipEncoder:
+        if self.backbone == "shapes":
+            return ShapesEncoder(self._own, self.device)
+        return ClipEncoder(self._folder(), self.device)
 
-        Raises:
-            MissingAsset: no weights, or transformers is absent.
-            UserError: the video does not fit the case.
-        """
-        if video is None:
-            return Score(self.name, self.version, skipped=NO_VIDEO)
-        check_video(self.name, case, video)
+    def measure(self, case: Case, video: Video) -> Found:
+        """Return values, and array `clipsim_T`, NaN for frames that are not looked at."""
         if not case.prompt.strip():
-            return Score(self.name, self.version, skipped="the case has no prompt to compare with")
-        if self._encoder is None:
-            own = self.backbone == "shapes"
-            self._encoder = (
-                ShapesEncoder(self._weights, self.device) if own else ClipEncoder(self._folder(), self.device)
-            )
+            return "the case has no prompt to compare with"
         chosen = spread_frames(0, video.num_frames, self.max_frames)
+        encoder = self._encoder
         with one_thread(), torch.inference_mode():
-            caption = self._encoder.caption(case.prompt)
-            cosines = self._cosines(RECIPES[self.backbone](video.frames_TCHW[chosen]), caption.vector_1D)
+            caption = encoder.caption(case.prompt)
+            cosines = self._cosines(self.prepare(video.frames_TCHW[chosen]), caption.vector_1D)
         per_frame = np.full(video.num_frames, np.nan)
         per_frame[chosen] = 100 * cosines
         column = f"clipsim_{self.backbone}"
@@ -210,29 +191,11 @@ class ClipSim:
             f"{column}_tokens": float(caption.tokens),
             f"{column}_truncated": float(caption.truncated),
         }
-        return Score(self.name, self.version, values, {"clipsim_T": per_frame})
+        return values, {"clipsim_T": per_frame}
 
     def _cosines(self, frames_TCHW: Tensor, vector_1D: Tensor) -> FloatArray:
-        assert self._encoder is not None
         found = []
         for chunk, count in in_chunks(frames_TCHW):
             vectors = self._encoder.frames(chunk.to(self.device))
             found.append((vectors.double() @ vector_1D.double().T)[:count, 0])
         return np.asarray(torch.cat(found).cpu().numpy())
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        column = f"clipsim_{self.backbone}"
-        return definition_of(
-            self,
-            formula="mean_case mean_frame 100 cos(image(frame), text(prompt))",
-            value_range="-100 to 100",
-            columns={
-                column: "mean cosine between frames and prompt, times 100",
-                f"{column}_tokens": "tokens of the prompt",
-                f"{column}_truncated": "1 where the prompt is longer than the text encoder takes and was cut",
-            },
-            source="GODIVA, arXiv 2104.14806; backbone: " + SOURCES[self.backbone],
-            pooling="frames of a case, then cases, with equal weight",
-            frames=f"at most {self.max_frames}, evenly spread, first and last included",
-        )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 
-from toraeval.metrics.shared.kinds import Found, PathMetric
-from toraeval.metrics.shared.paths import EXCLUDED, POOLING, Paths, definition_of, per_object
+from toraeval.metrics.shared.base import Found
+from toraeval.metrics.shared.paths import EXCLUDED, PathMetric, Paths, per_object
 from toraeval.metrics.shared.steps import Steps, steps_of
 from toraeval.types import Case, FloatArray
 
@@ -33,10 +31,26 @@ class DirectionError(PathMetric):
     Source: angular error of optical flow (Barron et al. 1994) applied to tracks; steps and minimum are our choice.
     """
 
-    name: ClassVar[str] = "direction_error"
-    version: ClassVar[str] = "1"
-    direction: ClassVar[str] = "lower"
-    units: ClassVar[str] = "degrees"
+    name = "direction_error"
+    version = "1"
+    direction = "lower"
+    units = "degrees"
+    value_range = "0 to 180"
+    formula = "mean_case mean_object mean_step angle(v_p, v_g), v displacement over max(1, (T-1)//15) frames"
+    excluded = (*EXCLUDED, "steps in which the target moves less than (shorter side / 256) px")
+    columns = {
+        "direction_error": "mean angle between asked and tracked movement while the target moves",
+        "direction_error_still": "share of these steps in which the tracked point stands still (90 degrees)",
+    }
+    source = "angular error of optical flow (Barron, Fleet and Beauchemin 1994) applied to tracks"
+    expected = {
+        "direction_error": (
+            "ground_truth < lag_1 < lag_4 < frozen",
+            "shift_32 < frozen",
+            "ground_truth < shuffled",
+            "ground_truth < other_case",
+        )
+    }
 
     def measure(self, case: Case, paths: Paths) -> Found:
         """Return values and arrays `angle_NT` degrees by the later frame of a step, NaN elsewhere."""
@@ -48,21 +62,6 @@ class DirectionError(PathMetric):
         angle_NT[:, steps.lag :] = angle_NS
         values = {"direction_error": per_object(angle_NS), "direction_error_still": per_object(still_NS)}
         return values, {"angle_NT": angle_NT}
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_object mean_step angle(v_p, v_g), v displacement over max(1, (T-1)//15) frames",
-            value_range="0 to 180",
-            columns={
-                "direction_error": "mean angle between asked and tracked movement while the target moves",
-                "direction_error_still": "share of these steps in which the tracked point stands still (90 degrees)",
-            },
-            source="angular error of optical flow (Barron, Fleet and Beauchemin 1994) applied to tracks",
-            pooling=POOLING,
-            excluded=[*EXCLUDED, "steps in which the target moves less than (shorter side / 256) px"],
-        )
 
 
 def _angles(steps: Steps) -> tuple[FloatArray, FloatArray]:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any, ClassVar
 
 import numpy as np
 
-from toraeval.metrics.shared.kinds import Found, PathMetric
-from toraeval.metrics.shared.paths import EXCLUDED, LOST, V1, Paths, definition_of
-from toraeval.metrics.shared.readings import mean_over
-from toraeval.types import Case
+from toraeval.metrics.shared.expectations import ERROR
+from toraeval.metrics.shared.paths import V1, Further, Paths, ReadingMetric
+from toraeval.metrics.shared.readings import Measured, mean_over
 
 RASTER = (832, 480)
 """Width and height of MoveBench's clips in pixels."""
 
 MAIN = replace(V1, distance="l2", pooling="points")
-WITH_QUERY = replace(MAIN, skip_query=False)
 
 
-class EPE(PathMetric):
+class EPE(ReadingMetric):
     """EPE, the mean Euclidean distance between conditioning tracks and tracks re-estimated on the output.
 
     With all scored points (object n, frame t) of a case in one set S, target g and tracked point p:
@@ -35,39 +33,30 @@ class EPE(PathMetric):
     loses the object.
     """
 
-    name: ClassVar[str] = "epe"
-    version: ClassVar[str] = "2"
-    direction: ClassVar[str] = "lower"
-    units: ClassVar[str] = "px"
+    name = "epe"
+    version = "2"
+    direction = "lower"
+    units = "px"
+    value_range = "0 and more"
+    formula = "mean_case mean_(object, frame) |p - g|_2, p tracked, g target"
+    pooling = "all scored points of a case, then cases, with equal weight"
+    readings = {"epe": MAIN, "epe_with_query": replace(MAIN, skip_query=False)}
+    details = {"readings": {column: asdict(reading) for column, reading in readings.items()}}
+    columns = {
+        "epe": "mean Euclidean distance over all scored points of a case",
+        "epe_with_query": "epe with the query frame, where the tracker is told the answer",
+        "epe_832x480": "epe over the same points in pixels of MoveBench's size (dx*832/width, dy*480/height)",
+    }
+    source = (
+        "MoveBench in Wan-Move, arXiv 2512.08765; frames, mask and pooling are not documented there "
+        "and are our choice"
+    )
+    expected = {"epe": ERROR}
 
-    def measure(self, case: Case, paths: Paths) -> Found:
-        """Return values and arrays `errors_NT`, Euclidean pixels, NaN where not scored."""
-        main = paths.measure(MAIN)
+    def further(self, paths: Paths, found: Mapping[str, Measured]) -> Further:
+        """Return the value on MoveBench's raster, and array `errors_NT`, Euclidean pixels, NaN where not scored."""
         # the same points as in `epe`: whether a target is inside was decided on the picture that was scored
+        error_NT = found["epe"].error_NT
         offset_NT2 = (paths.tracked_NT2 - paths.target_NT2) * (np.array(RASTER) / paths.size)
-        mapped = np.where(np.isfinite(main.error_NT), np.linalg.norm(offset_NT2, axis=-1), np.nan)
-        values = {
-            "epe": main.value,
-            "epe_with_query": paths.measure(WITH_QUERY).value,
-            "epe_832x480": float(mean_over(mapped.ravel(), axis=0)),
-        }
-        return values, {"errors_NT": main.error_NT}
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_(object, frame) |p - g|_2, p tracked, g target",
-            value_range="0 and more",
-            columns={
-                "epe": "mean Euclidean distance over all scored points of a case",
-                "epe_with_query": "epe with the query frame, where the tracker is told the answer",
-                "epe_832x480": "epe over the same points in pixels of MoveBench's size (dx*832/width, dy*480/height)",
-            },
-            source="MoveBench in Wan-Move, arXiv 2512.08765; frames, mask and pooling are not documented there "
-            "and are our choice",
-            pooling="all scored points of a case, then cases, with equal weight",
-            excluded=list(EXCLUDED),
-            lost_points=LOST,
-            readings={"epe": asdict(MAIN), "epe_with_query": asdict(WITH_QUERY)},
-        )
+        mapped = np.where(np.isfinite(error_NT), np.linalg.norm(offset_NT2, axis=-1), np.nan)
+        return {"epe_832x480": float(mean_over(mapped.ravel(), axis=0))}, {"errors_NT": error_NT}

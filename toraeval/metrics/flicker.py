@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 
 from toraeval.metrics.shared.areas import OBJECT_REACH, near
-from toraeval.metrics.shared.kinds import Found, LookMetric
-from toraeval.metrics.shared.paths import Paths, definition_of
+from toraeval.metrics.shared.base import Found
+from toraeval.metrics.shared.paths import LookMetric, Paths
 from toraeval.metrics.shared.readings import mean_over
 from toraeval.types import ByteArray, Case, FloatArray, Video
 
@@ -34,10 +33,21 @@ class Flicker(LookMetric):
     of standard deviation s in every frame scores about 0.98 s. Definition of our own.
     """
 
-    name: ClassVar[str] = "flicker"
-    version: ClassVar[str] = "2"
-    direction: ClassVar[str] = "lower"
-    units: ClassVar[str] = "levels"
+    name = "flicker"
+    version = "2"
+    direction = "lower"
+    units = "levels"
+    value_range = "0 to 255"
+    formula = "mean_case mean_frame mean_(quiet pixel, channel) |x_t - (x_(t-1) + x_(t+1)) / 2|"
+    pooling = "pixels of a frame, then frames of a case, then cases, with equal weight"
+    excluded = ()
+    details = {
+        "area": f"farther than {OBJECT_REACH} of the shorter side from targets and tracked points of 3 frames",
+        "grid": f"every k-th row and column, k = shorter side // {RASTER}",
+    }
+    columns = {"flicker": "mean distance of quiet parts from the mean of their neighbours in time"}
+    source = "toraeval"
+    expected = {"flicker": ("frozen <= ground_truth < noise", "ground_truth <= shuffled < noise")}
 
     def measure(self, case: Case, paths: Paths, video: Video) -> Found:
         """Return values and arrays `flicker_T`, 8-bit levels, NaN where a frame has no value."""
@@ -51,19 +61,6 @@ class Flicker(LookMetric):
                 "targets and tracked points"
             )
         return {"flicker": value}, {"flicker_T": flicker_T}
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_frame mean_(quiet pixel, channel) |x_t - (x_(t-1) + x_(t+1)) / 2|",
-            value_range="0 to 255",
-            columns={"flicker": "mean distance of quiet parts from the mean of their neighbours in time"},
-            source="toraeval",
-            pooling="pixels of a frame, then frames of a case, then cases, with equal weight",
-            area=f"farther than {OBJECT_REACH} of the shorter side from targets and tracked points of 3 frames",
-            grid=f"every k-th row and column, k = shorter side // {RASTER}",
-        )
 
 
 def _flicker(paths: Paths, video: Video) -> FloatArray:

@@ -1,28 +1,25 @@
-"""FVD and KVD: how far a set of generated clips is from the set of reference clips, in the features of a video network.
-
-Legend of the shape suffixes: D features.
-"""
+"""FVD and KVD: how far generated clips are from reference clips, in the features of a video network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from toraeval.metrics.shared.areas import check_video
-from toraeval.metrics.shared.feature_cache import cache_file, kept
-from toraeval.metrics.shared.feature_sets import collect
-from toraeval.metrics.shared.paths import NO_VIDEO, definition_of
-from toraeval.metrics.shared.reference import NO_REFERENCE, reference_video
-from toraeval.metrics.shared.video_features import RECIPES, video_features
-from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
+from toraeval.metrics.shared.base import BACKBONE, Found
+from toraeval.metrics.shared.expectations import PHOTO_FRAMES
+from toraeval.metrics.shared.feature_cache import reference_features
+from toraeval.metrics.shared.feature_sets import FeatureSetMetric, FeatureSets
+from toraeval.metrics.shared.networks import efficientnet
+from toraeval.metrics.shared.video_features import RECIPES, Recipe, video_features
+from toraeval.types import Case, FloatArray, UserError, Video
 
-VERSION = "3"
-PHOTO = "efficientnet_lite0"
+KERNEL = tuple(f"ground_truth < {spoilt}" for spoilt in ("shuffled", "frozen", "smeared", "vanished"))
+PARTS = {"": "", "_frame": ", what the frames show", "_time": ", how they change over time"}
 
 
-class FVD:
+class FVD(FeatureSetMetric):
     """Frechet video distance between the generated clips of a run and the reference clips of the same cases.
 
     With means m and covariances S (divisor N - 1) of the features of all generated (1) and reference (2) clips:
@@ -68,11 +65,37 @@ class FVD:
         UserError: an option that cannot be.
     """
 
-    name: ClassVar[str] = "fvd"
-    version: ClassVar[str] = VERSION
-    direction: ClassVar[str] = "lower"
-    units: ClassVar[str] = "squared feature units"
-    needs_video: ClassVar[bool] = True
+    name = "fvd"
+    version = "3"
+    direction = "lower"
+    units = "squared feature units"
+    value_range = "0 and more; kvd also below 0"
+    columns = {
+        f"fvd_{BACKBONE}": "Frechet distance of generated and reference clips",
+        f"kvd_{BACKBONE}": "kernel distance (cubic polynomial kernel, no bias in N) of the same features",
+        f"fvd_{BACKBONE}_low": "lower end of the 95 % interval over cases",
+        f"fvd_{BACKBONE}_high": "upper end of the 95 % interval over cases",
+        f"fvd_{BACKBONE}_inf": "extrapolated to infinitely many videos",
+        f"fvd_{BACKBONE}_videos": "videos that the distance rests on",
+        f"fvd_{BACKBONE}_clips": "clips of the generated set",
+    }
+    source = "Unterthiner et al., arXiv 1812.01717"
+    expected = {
+        f"fvd_{BACKBONE}": (*KERNEL, "ground_truth < blurred", "ground_truth < noise"),
+        f"kvd_{BACKBONE}": KERNEL,
+        f"fvd_{BACKBONE}_frame": PHOTO_FRAMES,
+        f"fvd_{BACKBONE}_time": tuple(
+            f"ground_truth < {spoilt} < frozen"
+            for spoilt in ("shuffled", "lag_4", "blurred", "noise", "smeared")
+        ),
+    }
+    backbones = tuple(RECIPES)
+    keyed = ("backbone", "recipe", "weights", "clip_stride", "min_videos", "resamples", "extrapolate")
+    one_frame = ""
+    clip_stride: int
+    extrapolate: bool
+    counted = "clips"
+    too_few = "a covariance needs 2 clips of each set: all cases share one reference clip"
 
     def __init__(
         self,
@@ -85,132 +108,59 @@ class FVD:
         device: str = "cpu",
         cache: str | None = None,
     ) -> None:
-        for option, value, least in (
-            ("clip_stride", clip_stride, 1),
-            ("min_videos", min_videos, 2),
-            ("resamples", resamples, 0),
-        ):
-            if value < least:
-                raise UserError(f"fvd: {option}={value}; allowed: whole numbers >= {least}")
-        if backbone == PHOTO and clip_stride != 16:
+        self.take(clip_stride=clip_stride, min_videos=min_videos, resamples=resamples)
+        if backbone == efficientnet.NAME and clip_stride != 16:
             raise UserError(
-                f"fvd: clip_stride={clip_stride}; backbone {PHOTO} takes one clip of a whole video and has no stride"
+                f"fvd: clip_stride={clip_stride}; backbone {backbone} takes one clip of a whole video and has no stride"
             )
-        self._features = video_features(backbone, weights, device)
-        self.backbone, self.clip_stride, self.min_videos = backbone, clip_stride, min_videos
-        self.resamples, self.extrapolate = resamples, extrapolate
+        self.take(backbone=backbone, device=device, extrapolate=extrapolate)
         self.cache = Path(cache) if cache else None
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return everything that changes a value."""
-        return {
-            "metric": self.name,
-            "version": self.version,
-            **self._features.fingerprint(),
-            "clip_stride": self.clip_stride,
-            "min_videos": self.min_videos,
-            "resamples": self.resamples,
-            "extrapolate": self.extrapolate,
+        self._features = video_features(backbone, weights, device)
+        self.parts = self._features.parts
+        self.main = tuple(f"fvd_{BACKBONE}{suffix}" for suffix in self.parts)
+        self.columns = {
+            name.replace(BACKBONE, f"{BACKBONE}{suffix}"): words + PARTS[suffix] * (name == f"fvd_{BACKBONE}")
+            for suffix in self.parts
+            for name, words in list(FVD.columns.items())[:-2]
+        } | dict(list(FVD.columns.items())[-2:])
+        self.source = f"{FVD.source}; backbone: {self.recipe.source}"
+        self.details = {
+            "features": {"backbone": backbone, "recipe": asdict(self.recipe)},
+            "clips": self._features.clips_rule.format(self.recipe.frames, clip_stride),
+            "skipped": f"videos shorter than {self.recipe.frames} frames, cases without reference, sets below "
+            f"{min_videos} videos",
         }
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
-        """Return the features of one sample: arrays `features` and `reference_features`, float64 (clips, D).
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the features besides the weights."""
+        return self._features.recipe
 
-        Raises:
-            MissingAsset: the backbone has no weights.
-            UserError: the video or the reference does not fit the case.
-        """
-        if video is None:
-            return self._skip(NO_VIDEO)
-        check_video(self.name, case, video)
-        if case.reference is None:
-            return self._skip(NO_REFERENCE)
-        needed = self._features.recipe.frames
+    @property
+    def weights(self) -> Any:
+        """What identifies the weights."""
+        return self._features.weights
+
+    def measure(self, case: Case, video: Video) -> Found:
+        """Return no value and the arrays `features` and `reference_features`, float64 (clips, features)."""
+        needed = self.recipe.frames
         if video.num_frames < needed:
-            return self._skip(f"{video.num_frames} frames, a clip of backbone {self.backbone} has {needed}")
-        features = self._features(video.frames_TCHW, self.clip_stride)
-        arrays = {"features": features, "reference_features": self._reference(case)}
-        return Score(self.name, self.version, {}, arrays)
+            return f"{video.num_frames} frames, a clip of backbone {self.backbone} has {needed}"
 
-    def _skip(self, reason: str) -> Score:
-        return Score(self.name, self.version, skipped=reason)
+        def features(clip: Video) -> FloatArray:
+            return self._features(clip.frames_TCHW, self.clip_stride)
 
-    def _reference(self, case: Case) -> FloatArray:
-        """Return the features of the reference clip, from the cache where they are there and whole."""
-        identity = (self._features.fingerprint(), self.clip_stride)
+        identity = ((self._features.fingerprint(), self.clip_stride),)
+        truth = reference_features(self.name, case, self.cache, identity, features)
+        return {}, {"features": features(video), "reference_features": truth}
 
-        def make() -> FloatArray:
-            reference = reference_video(self.name, case)
-            assert reference is not None
-            return self._features(reference.frames_TCHW, self.clip_stride)
-
-        return kept(cache_file(self.cache, case, identity), make)
-
-    def pool(self, contributions: Mapping[str, Mapping[str, FloatArray]]) -> Score:
-        """Return distance, interval and counts of a set of samples; the order of the samples does not matter.
-
-        Several seeds of one case share its reference, which then counts once; the interval draws whole cases.
-        """
-        videos = len(contributions)
-        values: dict[str, float] = {}
-        clips = 0
-        for suffix, part in self._features.parts.items():
-            column = f"fvd_{self.backbone}{suffix}"
-            sets = collect(contributions, part)
-            if sets is None or videos < self.min_videos:
-                return self._skip(
-                    f"{videos} videos with features; backbone {self.backbone} needs {self.min_videos}"
-                )
-            if sets.samples < 2:
-                return self._skip(
-                    "a covariance needs 2 clips of each set: all cases share one reference clip"
-                )
-            values[column] = sets.frechet()
-            values[f"kvd_{self.backbone}{suffix}"] = sets.kernel()
-            interval = sets.interval(self.resamples)
-            if interval is not None:
-                values[f"{column}_low"], values[f"{column}_high"] = interval
-            beyond = sets.extrapolated() if self.extrapolate else None
-            if beyond is not None:
-                values[f"{column}_inf"] = beyond
-            clips = sets.moments[0].count
-        values[f"fvd_{self.backbone}_videos"] = float(videos)
-        values[f"fvd_{self.backbone}_clips"] = float(clips)
-        return Score(self.name, self.version, values)
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        recipe, parts = RECIPES[self.backbone], self._features.parts
-        columns = {
-            name: words for suffix in parts for name, words in _columns(self.backbone, suffix).items()
-        } | {
-            f"fvd_{self.backbone}_videos": "videos that the distance rests on",
-            f"fvd_{self.backbone}_clips": "clips of the generated set",
+    def distances(self, suffix: str, sets: FeatureSets) -> dict[str, float]:
+        """Return the distances of one part of the features, the Frechet one with its interval."""
+        column, *bounds = (found := super().distances(suffix, sets))
+        beyond = sets.extrapolated() if self.extrapolate else None
+        return {
+            column: found[column],
+            f"kvd_{self.backbone}{suffix}": sets.kernel(),
+            **{bound: found[bound] for bound in bounds},
+            f"{column}_inf": math.nan if beyond is None else beyond,
         }
-        return definition_of(
-            self,
-            formula="|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2), covariances with divisor N - 1",
-            value_range="0 and more; kvd also below 0",
-            main=[f"fvd_{self.backbone}{suffix}" for suffix in parts],
-            columns=columns,
-            source="Unterthiner et al., arXiv 1812.01717; backbone: " + recipe.source,
-            pooling="one value for the set; never the mean of values of cases",
-            features={"backbone": self.backbone, "recipe": asdict(recipe)},
-            clips=self._features.clips_rule.format(recipe.frames, self.clip_stride),
-            skipped=f"videos shorter than {recipe.frames} frames, cases without reference, sets below "
-            f"{self.min_videos} videos",
-        )
-
-
-_PARTS = {"": "", "_frame": ", what the frames show", "_time": ", how they change over time"}
-
-
-def _columns(backbone: str, suffix: str) -> dict[str, str]:
-    column, part = f"fvd_{backbone}{suffix}", _PARTS[suffix]
-    return {
-        column: f"Frechet distance of generated and reference clips{part}",
-        f"kvd_{backbone}{suffix}": "kernel distance (cubic polynomial kernel, no bias in N) of the same features",
-        f"{column}_low": "lower end of the 95 % interval over cases",
-        f"{column}_high": "upper end of the 95 % interval over cases",
-        f"{column}_inf": "extrapolated to infinitely many videos",
-    }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 
-from toraeval.metrics.shared.kinds import Found, PathMetric
-from toraeval.metrics.shared.paths import EXCLUDED, V1, Paths, definition_of, per_object
+from toraeval.metrics.shared.base import Found
+from toraeval.metrics.shared.expectations import ERROR
+from toraeval.metrics.shared.paths import V1, PathMetric, Paths, per_object
 from toraeval.metrics.shared.readings import distances, offsets
 from toraeval.types import Case
 
@@ -32,10 +31,22 @@ class LostError(PathMetric):
     excluded as in `traj_error`. Source: this project.
     """
 
-    name: ClassVar[str] = "lost_error"
-    version: ClassVar[str] = "1"
-    direction: ClassVar[str] = "lower"
-    units: ClassVar[str] = "px"
+    name = "lost_error"
+    version = "1"
+    direction = "lower"
+    units = "px"
+    value_range = "0 and more, never below traj_error"
+    formula = (
+        "mean_case mean_object mean_frame d(p, g), or max(d(p, g), d(g_0, g)) where lost; d = |dx| + |dy|"
+    )
+    lost_points = "count with the larger of the error of their reported place and that of the start point"
+    columns = {
+        "lost_error": "traj_error in which a lost frame counts at least like standing still",
+        "lost_error_seen": "mean over the scored frames in which the tracker sees the object",
+        "lost_error_share": "share of scored frames that the tracker lost",
+    }
+    source = "this project"
+    expected = {"lost_error": ERROR}
 
     def measure(self, case: Case, paths: Paths) -> Found:
         """Return values, and the array `lost_error_NT` in pixels, NaN where a frame is not scored."""
@@ -50,20 +61,3 @@ class LostError(PathMetric):
             "lost_error_share": per_object(np.where(counted, lost.astype(float), np.nan)),
         }
         return values, {"lost_error_NT": error}
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_object mean_frame d(p, g), or max(d(p, g), d(g_0, g)) where lost; d = |dx| + |dy|",
-            value_range="0 and more, never below traj_error",
-            columns={
-                "lost_error": "traj_error in which a lost frame counts at least like standing still",
-                "lost_error_seen": "mean over the scored frames in which the tracker sees the object",
-                "lost_error_share": "share of scored frames that the tracker lost",
-            },
-            source="this project",
-            pooling="frames of an object, then objects of a case, then cases, all with equal weight",
-            excluded=list(EXCLUDED),
-            lost_points="count with the larger of the error of their reported place and that of the start point",
-        )

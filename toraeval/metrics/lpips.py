@@ -5,30 +5,39 @@ Legend of the shape suffixes: T frames, C channels, H height, W width.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from toraeval import assets
+from toraeval.metrics.shared.base import BACKBONE
+from toraeval.metrics.shared.expectations import APART
 from toraeval.metrics.shared.frames import Preparation, in_chunks
 from toraeval.metrics.shared.networks import dual_encoder, efficientnet, perceptual, shipped
-from toraeval.metrics.shared.paths import definition_of
-from toraeval.metrics.shared.reference import FRAMES_RULE, ComparedFrames, compared_frames
+from toraeval.metrics.shared.networks.weight_sources import own_or_fetched
+from toraeval.metrics.shared.reference import ComparedMetric, Numbers
 from toraeval.optional import require
 from toraeval.threads import one_thread
-from toraeval.types import ByteArray, Case, FloatArray, MissingAsset, Score, Tracks, UserError, Video
+from toraeval.types import FloatArray, UserError, Video
 
 IMPLEMENTATIONS = ("own", "lpips", "torchmetrics")
-BACKBONES = ("shapes", *perceptual.LAYOUTS, efficientnet.NAME)
-EMBEDDED = ("shapes", efficientnet.NAME)
-"""Backbones without learned weights: every channel counts alike."""
+EMBEDDED = {
+    "shapes": (
+        Preparation(dual_encoder.SIDE, "squash", "bilinear", True),
+        "; features of toraeval.metrics.networks.dual_encoder, equal weights",
+    ),
+    efficientnet.NAME: (
+        efficientnet.PREPARE,
+        f"; features of {efficientnet.SOURCE}, uniform weights (not learned)",
+    ),
+}
+"""Backbones without learned weights, every channel counts alike: how frames are resized, and where they come from."""
 
 
-class LPIPS:
+class LPIPS(ComparedMetric):
     """LPIPS: distance of two frames in the normalised features of a network for pictures, against the reference clip.
 
         lpips = mean over cases, frames t of sum over layers l of
@@ -58,11 +67,18 @@ class LPIPS:
         UserError: an option that cannot be.
     """
 
-    name: ClassVar[str] = "lpips"
-    version: ClassVar[str] = "2"
-    direction: ClassVar[str] = "lower"
-    units: ClassVar[str] = ""
-    needs_video: ClassVar[bool] = True
+    name = "lpips"
+    version = "2"
+    direction = "lower"
+    value_range = "0 and more, rarely above 1"
+    formula = "mean_case mean_frame sum_layer mean_place sum_channel w (f(x)/|f(x)| - f(y)/|f(y)|)^2"
+    details = {**ComparedMetric.details, "implementation": "{implementation}"}
+    columns = {f"lpips_{BACKBONE}": "mean perceptual distance from the reference frames"}
+    source = "Zhang et al., arXiv 1801.03924, version 0.1"
+    expected = {f"lpips_{BACKBONE}": APART}
+    backbones = ("shapes", *perceptual.LAYOUTS, efficientnet.NAME)
+    keyed = ("backbone", "implementation", "prepare", "weights", "max_frames")
+    implementation: str
 
     def __init__(
         self,
@@ -72,138 +88,79 @@ class LPIPS:
         max_frames: int = 16,
         device: str = "cpu",
     ) -> None:
-        for option, value, allowed in (
-            ("backbone", backbone, BACKBONES),
-            ("implementation", implementation, IMPLEMENTATIONS),
-            ("device", device, ("cpu", "cuda")),
-        ):
-            if value not in allowed:
-                raise UserError(f"lpips: {option}={value}; allowed: {', '.join(allowed)}")
-        if max_frames < 1:
-            raise UserError(f"lpips: max_frames={max_frames}; allowed: whole numbers >= 1")
+        if implementation not in IMPLEMENTATIONS:
+            raise UserError(f"lpips: implementation={implementation}; allowed: {', '.join(IMPLEMENTATIONS)}")
+        self.take(backbone=backbone, implementation=implementation, device=device, max_frames=max_frames)
         if implementation != "own" and (backbone in EMBEDDED or weights):
             raise UserError(
-                f"lpips: implementation={implementation} knows no backbone={backbone} and no weights="
-                if backbone in EMBEDDED
-                else f"lpips: implementation={implementation} knows no backbone=shapes and no weights="
+                f"lpips: implementation={implementation} knows no backbone="
+                f"{backbone if backbone in EMBEDDED else 'shapes'} and no weights="
             )
-        self.backbone, self.implementation = backbone, implementation
-        self.max_frames, self.device = max_frames, device
+        self.prepare: Preparation | None = None
+        if backbone in EMBEDDED:
+            self.prepare, further = EMBEDDED[backbone]
+            self.source = LPIPS.source + further
         self._file = Path(weights).expanduser() if weights else None
-        self._distance: perceptual.Distance | None = None
 
-    @property
-    def prepare(self) -> Preparation | None:
-        """How frames are resized; None where they keep their size."""
-        return {
-            "shapes": Preparation(dual_encoder.SIDE, "squash", "bilinear", True),
-            efficientnet.NAME: efficientnet.PREPARE,
-        }.get(self.backbone)
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return everything that changes a value.
+    @cached_property
+    def weights(self) -> Any:
+        """What identifies the weights.
 
         Raises:
             MissingAsset: no weights.
         """
-        return {
-            "metric": self.name,
-            "version": self.version,
-            "backbone": self.backbone,
-            "implementation": self.implementation,
-            "prepare": asdict(self.prepare) if self.prepare else None,
-            "weights": self._weights_identity,
-            "max_frames": self.max_frames,
-        }
-
-    @cached_property
-    def _weights_identity(self) -> Any:
         if self.backbone == "shapes":
             return shipped.fingerprint("clip", self._file)
         if self.backbone == efficientnet.NAME:
             return efficientnet.fingerprint(self._file)
         if self.implementation != "own":
             # the package brings its own weights
-            return require(
-                self.implementation, f"lpips implementation={self.implementation}", "lpips"
-            ).__version__
+            return self._package(self.implementation).__version__
         return assets.files_sha256([self._path(), perceptual.heads_file(self.backbone)])
 
-    def _path(self) -> Path:
-        if self._file is None:
-            return assets.path(f"lpips_{self.backbone}")
-        if not self._file.is_file():
-            raise MissingAsset(
-                f"lpips: weights={self._file} is missing; allowed: a file of torchvision's weights"
-            )
-        return self._file
+    def _package(self, module: str) -> Any:
+        return require(module, f"lpips implementation={self.implementation}", "lpips")
 
-    def _load(self) -> perceptual.Distance:
+    def _path(self) -> Path:
+        return own_or_fetched(
+            self.name, self._file, f"lpips_{self.backbone}", "a file of torchvision's weights"
+        )
+
+    @cached_property
+    def _distance(self) -> perceptual.Distance:
         if self.backbone == "shapes":
             network = shipped.load("clip", self._file)
             assert isinstance(network, dual_encoder.DualEncoder)
             return perceptual.FeatureDistance(network.image).to(self.device)
         if self.backbone == efficientnet.NAME:
             return perceptual.FeatureDistance(efficientnet.load(self._file)).to(self.device)
+        if self.implementation == "own":
+            return perceptual.load(self.backbone, self._path()).to(self.device)
         if self.implementation == "lpips":
-            package = require("lpips", "lpips implementation=lpips", "lpips")
-            return (
-                package.LPIPS(net=self.backbone, verbose=False).eval().requires_grad_(False).to(self.device)
-            )
-        if self.implementation == "torchmetrics":
-            require("torchvision", "lpips implementation=torchmetrics", "lpips")
-            module = require("torchmetrics.functional.image.lpips", "lpips implementation=torchmetrics")
-            net = module._NoTrainLpips(net=self.backbone)
-            return net.eval().requires_grad_(False).to(self.device)
-        return perceptual.load(self.backbone, self._path()).to(self.device)
+            network = self._package("lpips").LPIPS(net=self.backbone, verbose=False)
+        else:
+            self._package("torchvision")
+            network = self._package("torchmetrics.functional.image.lpips")._NoTrainLpips(net=self.backbone)
+        return network.eval().requires_grad_(False).to(self.device)
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
-        """Score one case; arrays: `lpips_T`, NaN for frames that are not compared.
-
-        Raises:
-            MissingAsset: no weights, or a package is absent.
-            UserError: the video or the reference does not fit the case.
-        """
-        frames = compared_frames(self.name, case, video, self.max_frames)
-        if not isinstance(frames, ComparedFrames):
-            return Score(self.name, self.version, skipped=frames)
-        if self._distance is None:
-            self._distance = self._load()
-        chosen = frames.chosen
-        per_frame = np.full(frames.video.num_frames, np.nan)
+    def compare(self, video: Video, truth: Video, chosen_K: Numbers) -> FloatArray:
+        """Return the distance of each chosen frame, float64 (K,)."""
+        distance = self._distance
         with one_thread(), torch.inference_mode():
-            pair = (clip.frames_TCHW[chosen] for clip in (frames.video, frames.reference))
-            per_frame[chosen] = self._distances(*pair)
-        values = {f"lpips_{self.backbone}": float(per_frame[chosen].mean())}
-        return Score(self.name, self.version, values, {"lpips_T": per_frame})
-
-    def _distances(self, frames_TCHW: ByteArray, truth_TCHW: ByteArray) -> FloatArray:
-        assert self._distance is not None
-        prepared = [
-            self.prepare(x) if self.prepare else torch.from_numpy(np.ascontiguousarray(x)).float() / 127.5 - 1
-            for x in (frames_TCHW, truth_TCHW)
-        ]
-        found = []
-        for (own, count), (true, _) in zip(*map(in_chunks, prepared), strict=True):
-            distance = self._distance(own.to(self.device), true.to(self.device))
-            found.append(distance.reshape(-1)[:count])
+            prepared = [self._prepared(clip, chosen_K) for clip in (video, truth)]
+            found = [
+                distance(own.to(self.device), true.to(self.device)).reshape(-1)[:count]
+                for (own, count), (true, _) in zip(*map(in_chunks, prepared), strict=True)
+            ]
         return np.asarray(torch.cat(found).double().cpu().numpy())
 
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_frame sum_layer mean_place sum_channel w (f(x)/|f(x)| - f(y)/|f(y)|)^2",
-            value_range="0 and more, rarely above 1",
-            columns={f"lpips_{self.backbone}": "mean perceptual distance from the reference frames"},
-            source="Zhang et al., arXiv 1801.03924, version 0.1"
-            + (
-                {
-                    "shapes": "; features of toraeval.metrics.networks.dual_encoder, equal weights",
-                    efficientnet.NAME: f"; features of {efficientnet.SOURCE}, uniform weights (not learned)",
-                }.get(self.backbone, "")
-            ),
-            pooling="frames of a case, then cases, with equal weight",
-            frames=FRAMES_RULE.format(self.max_frames),
-            implementation=self.implementation,
-        )
+    def _prepared(self, clip: Video, chosen_K: Numbers) -> torch.Tensor:
+        """Return float frames in the range of the network; without a recipe they keep their size."""
+        frames_TCHW = clip.frames_TCHW[chosen_K]
+        if self.prepare is not None:
+            return self.prepare(frames_TCHW)
+        return torch.from_numpy(np.ascontiguousarray(frames_TCHW)).float() / 127.5 - 1
+
+    def mean(self, found_T: FloatArray, chosen_K: Numbers) -> float:
+        """Return the mean over the compared frames, summed without the NaN between them: the last bit depends on it."""
+        return float(found_T[chosen_K].mean())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 
+from toraeval.metrics.shared.base import Found
 from toraeval.metrics.shared.boxes import box_of, box_overlap, reference_masks
-from toraeval.metrics.shared.kinds import Found, LookMetric
-from toraeval.metrics.shared.paths import EXCLUDED, POOLING, Paths, definition_of, per_object
+from toraeval.metrics.shared.expectations import OVERLAP
+from toraeval.metrics.shared.paths import EXCLUDED, LookMetric, Paths, per_object
 from toraeval.metrics.shared.segmentation import ColourModel
 from toraeval.types import BoolArray, Case, Video
 
@@ -33,10 +32,23 @@ class MaskIoU(LookMetric):
     what still has its colours. Source: Mask IoU and Box IoU of MagicBench (MagicMotion, arXiv 2503.16421).
     """
 
-    name: ClassVar[str] = "mask_iou"
-    version: ClassVar[str] = "2"
-    direction: ClassVar[str] = "higher"
-    units: ClassVar[str] = "share"
+    name = "mask_iou"
+    version = "2"
+    direction = "higher"
+    units = "share"
+    value_range = "0 to 1"
+    formula = (
+        "mean_case mean_object mean_frame |G and M| / |G or M|, G generated, M true pixels of the object"
+    )
+    excluded = (*EXCLUDED, "frames in which no pixel of the object is visible")
+    details = {"segmentation": "colours of the first frame around the tracked point, see the class"}
+    columns = {
+        "mask_iou": "overlap of the object's pixels; 0 in frames in which it is not found",
+        "mask_iou_box": "overlap of the boxes around these pixels",
+        "mask_iou_found": "share of scored frames in which anything has the object's colours",
+    }
+    source = "MagicBench in MagicMotion, arXiv 2503.16421; how the object is found again is our choice"
+    expected = {"mask_iou": (*OVERLAP, "vanished < ground_truth", "smeared < ground_truth")}
 
     def measure(self, case: Case, paths: Paths, video: Video) -> Found:
         """Return values and arrays `mask_iou_NT`, `box_iou_NT`, NaN where not scored."""
@@ -61,23 +73,6 @@ class MaskIoU(LookMetric):
         }
         arrays = {"mask_iou_NT": mask_iou, "box_iou_NT": box_iou}
         return values, arrays
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_object mean_frame |G and M| / |G or M|, G generated, M true pixels of the object",
-            value_range="0 to 1",
-            columns={
-                "mask_iou": "overlap of the object's pixels; 0 in frames in which it is not found",
-                "mask_iou_box": "overlap of the boxes around these pixels",
-                "mask_iou_found": "share of scored frames in which anything has the object's colours",
-            },
-            source="MagicBench in MagicMotion, arXiv 2503.16421; how the object is found again is our choice",
-            pooling=POOLING,
-            excluded=[*EXCLUDED, "frames in which no pixel of the object is visible"],
-            segmentation="colours of the first frame around the tracked point, see the class",
-        )
 
 
 def _overlaps(true_HW: BoolArray, own_hw: BoolArray, corner: tuple[int, int]) -> tuple[float, float]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import cv2
 import numpy as np
 
 from toraeval.metrics.shared.areas import OBJECT_REACH, near
-from toraeval.metrics.shared.kinds import Found, LookMetric
-from toraeval.metrics.shared.paths import EXCLUDED, Paths, definition_of
+from toraeval.metrics.shared.base import Found
+from toraeval.metrics.shared.paths import EXCLUDED, LookMetric, Paths
 from toraeval.metrics.shared.readings import mean_over
 from toraeval.metrics.shared.steps import steps_of, travelled
 from toraeval.types import Case, FloatArray, Video
@@ -34,10 +32,28 @@ class MotionAmount(LookMetric):
     `dynamic_degree` has the same purpose.
     """
 
-    name: ClassVar[str] = "motion_amount"
-    version: ClassVar[str] = "2"
-    direction: ClassVar[str] = "higher"
-    units: ClassVar[str] = "share"
+    name = "motion_amount"
+    version = "2"
+    direction = "higher"
+    units = "share"
+    value_range = "0 to 1"
+    formula = "mean_case mean_object min(1, tracked way / asked way)"
+    pooling = "objects of a case (of the changes: frames), then cases, with equal weight"
+    excluded = (*EXCLUDED, "objects whose target stands still")
+    details = {"area": f"within {OBJECT_REACH} of the shorter side around the targets of both frames"}
+    columns = {
+        "motion_amount": "share of the asked way that the object travels, at most 1",
+        "motion_amount_ratio": "tracked way / asked way without a limit; 1 = as asked",
+        "motion_amount_inside": "mean absolute change per frame near the targets, 8-bit levels",
+        "motion_amount_outside": "mean absolute change per frame away from the targets, 8-bit levels",
+    }
+    source = "toraeval"
+    expected = {
+        "motion_amount": ("frozen < lag_4 < ground_truth", "frozen < shuffled", "vanished < ground_truth"),
+        "motion_amount_ratio": ("frozen < ground_truth < shuffled",),
+        "motion_amount_inside": ("frozen < ground_truth < noise", "ground_truth < shuffled"),
+        "motion_amount_outside": ("frozen <= ground_truth < noise",),
+    }
 
     def measure(self, case: Case, paths: Paths, video: Video) -> Found:
         """Return values and arrays `asked_N` and `seen_N`, ways in pixels, `inside_T` and `outside_T`, levels."""
@@ -54,24 +70,6 @@ class MotionAmount(LookMetric):
         }
         arrays = {"asked_N": asked_N, "seen_N": seen_N, "inside_T": inside_T, "outside_T": outside_T}
         return values, arrays
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_object min(1, tracked way / asked way)",
-            value_range="0 to 1",
-            columns={
-                "motion_amount": "share of the asked way that the object travels, at most 1",
-                "motion_amount_ratio": "tracked way / asked way without a limit; 1 = as asked",
-                "motion_amount_inside": "mean absolute change per frame near the targets, 8-bit levels",
-                "motion_amount_outside": "mean absolute change per frame away from the targets, 8-bit levels",
-            },
-            source="toraeval",
-            pooling="objects of a case (of the changes: frames), then cases, with equal weight",
-            excluded=[*EXCLUDED, "objects whose target stands still"],
-            area=f"within {OBJECT_REACH} of the shorter side around the targets of both frames",
-        )
 
 
 def _changes(paths: Paths, video: Video) -> tuple[FloatArray, FloatArray]:

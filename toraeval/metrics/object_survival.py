@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 
-from toraeval.metrics.shared.kinds import Found, LookMetric
+from toraeval.metrics.shared.base import Found
 from toraeval.metrics.shared.likeness import MIN_CONTRAST, PATCH_REACH, Likeness, likeness
-from toraeval.metrics.shared.paths import EXCLUDED, Paths, definition_of, per_object
+from toraeval.metrics.shared.paths import EXCLUDED, OBJECTS, LookMetric, Paths, per_object
 from toraeval.metrics.shared.readings import mean_over
 from toraeval.metrics.shared.steps import steps_of, travelled
 from toraeval.types import BoolArray, Case, FloatArray, Video
@@ -48,10 +46,30 @@ class ObjectSurvival(LookMetric):
     tracker follows it. Thresholds were set on the ground truth of the `shapes` world; definition of our own.
     """
 
-    name: ClassVar[str] = "object_survival"
-    version: ClassVar[str] = "2"
-    direction: ClassVar[str] = "higher"
-    units: ClassVar[str] = "share"
+    name = "object_survival"
+    version = "2"
+    direction = "higher"
+    units = "share"
+    value_range = "0 to 1"
+    formula = (
+        "mean_case mean_object [present in half of the last tenth of frames and half of the way travelled]"
+    )
+    pooling = OBJECTS
+    excluded = (*EXCLUDED, f"objects whose contrast in frame 0 is below {MIN_CONTRAST:g} levels")
+    details = {
+        "present": f"NCC >= {MIN_CORRELATION} and mean absolute difference <= {MAX_FADED} of that of the surroundings",
+        "patch": f"round, radius {PATCH_REACH} of the shorter side",
+    }
+    columns = {
+        "object_survival": "share of objects that look like themselves at the end and have moved",
+        "object_survival_look": "share of objects that look like themselves at the end, moved or not",
+        "object_survival_frames": "share of scored frames in which the object looks like itself",
+    }
+    source = "toraeval"
+    expected = {
+        "object_survival": ("frozen < ground_truth", "vanished < ground_truth", "other_case < ground_truth"),
+        "object_survival_look": ("vanished < ground_truth <= frozen", "other_case < ground_truth"),
+    }
 
     def measure(self, case: Case, paths: Paths, video: Video) -> Found:
         """Return values and arrays `present_NT`, `survived_N`, `moved_N` (1 or 0), NaN where not scored."""
@@ -68,24 +86,6 @@ class ObjectSurvival(LookMetric):
         }
         arrays = {"present_NT": present_NT, "survived_N": survived_N, "moved_N": moved_N.astype(np.float64)}
         return values, arrays
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_object [present in half of the last tenth of frames and half of the way travelled]",
-            value_range="0 to 1",
-            columns={
-                "object_survival": "share of objects that look like themselves at the end and have moved",
-                "object_survival_look": "share of objects that look like themselves at the end, moved or not",
-                "object_survival_frames": "share of scored frames in which the object looks like itself",
-            },
-            source="toraeval",
-            pooling="objects of a case, then cases, with equal weight",
-            excluded=[*EXCLUDED, f"objects whose contrast in frame 0 is below {MIN_CONTRAST:g} levels"],
-            present=f"NCC >= {MIN_CORRELATION} and mean absolute difference <= {MAX_FADED} of that of the surroundings",
-            patch=f"round, radius {PATCH_REACH} of the shorter side",
-        )
 
 
 def _present(found: Likeness) -> FloatArray:

@@ -5,12 +5,10 @@ Shape legend: A, B points of two paths.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 
-from toraeval.metrics.shared.kinds import Found, PathMetric
-from toraeval.metrics.shared.paths import EXCLUDED, LOST, Paths, definition_of
+from toraeval.metrics.shared.base import Found
+from toraeval.metrics.shared.paths import LOST, OBJECTS, PathMetric, Paths
 from toraeval.metrics.shared.readings import mean_over
 from toraeval.types import Case, FloatArray
 
@@ -33,10 +31,30 @@ class PathDistance(PathMetric):
     Source: Sakoe and Chiba 1978; Eiter and Mannila 1994.
     """
 
-    name: ClassVar[str] = "path_distance"
-    version: ClassVar[str] = "1"
-    direction: ClassVar[str] = "lower"
-    units: ClassVar[str] = "px"
+    name = "path_distance"
+    version = "1"
+    direction = "lower"
+    units = "px"
+    value_range = "0 and more"
+    formula = "mean_case mean_object DTW / (2 frames), Euclidean, symmetric weights (diagonal 2, others 1)"
+    pooling = OBJECTS
+    lost_points = LOST
+    columns = {
+        "path_distance": "mean distance along the best matching in order (dynamic time warping)",
+        "path_distance_frechet": "largest distance along the best matching in order (discrete Frechet)",
+        "path_distance_timing": "what the matching in time adds: mean Euclidean distance - path_distance",
+    }
+    source = "Sakoe and Chiba 1978 (symmetric P=0); Eiter and Mannila 1994"
+    expected = {
+        "path_distance": (
+            "ground_truth < shift_2 < shift_8 < shift_32",
+            "ground_truth < lag_1 < lag_4 < shift_32",
+            "lag_4 < shuffled",
+            "lag_4 < frozen",
+            "ground_truth < other_case",
+        ),
+        "path_distance_timing": ("ground_truth < lag_1 < lag_4",),
+    }
 
     def measure(self, case: Case, paths: Paths) -> Found:
         """Return values and arrays `dtw_N`, `frechet_N`, pixels, NaN for an object without points."""
@@ -53,23 +71,6 @@ class PathDistance(PathMetric):
             "path_distance_timing": float(mean_over(np.maximum(plain - dtw, 0.0), axis=0)),
         }
         return values, {"dtw_N": dtw, "frechet_N": frechet}
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_object DTW / (2 frames), Euclidean, symmetric weights (diagonal 2, others 1)",
-            value_range="0 and more",
-            columns={
-                "path_distance": "mean distance along the best matching in order (dynamic time warping)",
-                "path_distance_frechet": "largest distance along the best matching in order (discrete Frechet)",
-                "path_distance_timing": "what the matching in time adds: mean Euclidean distance - path_distance",
-            },
-            source="Sakoe and Chiba 1978 (symmetric P=0); Eiter and Mannila 1994",
-            pooling="objects of a case, then cases, with equal weight",
-            excluded=list(EXCLUDED),
-            lost_points=LOST,
-        )
 
 
 def path_distances(a_A2: FloatArray, b_B2: FloatArray) -> tuple[float, float]:

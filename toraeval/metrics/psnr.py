@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import cv2
 import numpy as np
 
-from toraeval.metrics.shared.kinds import PictureMetric
-from toraeval.metrics.shared.paths import definition_of
-from toraeval.metrics.shared.reference import FRAMES_RULE
-from toraeval.types import ByteArray
+from toraeval.metrics.shared.expectations import CLOSE
+from toraeval.metrics.shared.reference import ComparedMetric, Numbers, each_pair
+from toraeval.types import ByteArray, FloatArray, Video
 
 LARGEST_DB = 100.0
 SMALLEST_ERROR = 1e-10
 
 
-class PSNR(PictureMetric):
+class PSNR(ComparedMetric):
     """Peak signal-to-noise ratio of the generated frames against the reference frames.
 
         psnr = mean over cases, frames t of 10 log10(1 / mse_t), pixels in [0, 1], mse over pixels and channels
@@ -38,26 +35,19 @@ class PSNR(PictureMetric):
         UserError: `max_frames` below 1.
     """
 
-    name: ClassVar[str] = "psnr"
-    version: ClassVar[str] = "2"
-    direction: ClassVar[str] = "higher"
-    units: ClassVar[str] = "dB"
+    name = "psnr"
+    version = "2"
+    direction = "higher"
+    units = "dB"
+    value_range = "0 to 100 dB"
+    formula = "mean_case mean_frame 10 log10(1 / mse), pixels in [0, 1]"
+    columns = {"psnr": "mean peak signal-to-noise ratio against the reference frames"}
+    source = "usual definition"
+    expected = {"psnr": CLOSE}
 
-    def compare(self, frame_HWC: ByteArray, truth_HWC: ByteArray) -> float:
-        """Return the ratio in dB of two uint8 frames."""
-        return psnr(frame_HWC, truth_HWC)
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_frame 10 log10(1 / mse), pixels in [0, 1]",
-            value_range="0 to 100 dB",
-            columns={"psnr": "mean peak signal-to-noise ratio against the reference frames"},
-            source="usual definition",
-            pooling="frames of a case, then cases, with equal weight",
-            frames=FRAMES_RULE.format(self.max_frames),
-        )
+    def compare(self, video: Video, truth: Video, chosen_K: Numbers) -> FloatArray:
+        """Return the ratio in dB of each chosen frame, float64 (K,)."""
+        return each_pair(psnr, video, truth, chosen_K)
 
 
 def psnr(frame_HWC: ByteArray, truth_HWC: ByteArray) -> float:

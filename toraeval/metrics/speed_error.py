@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 
-from toraeval.metrics.shared.kinds import Found, PathMetric
-from toraeval.metrics.shared.paths import EXCLUDED, POOLING, Paths, definition_of, per_object
+from toraeval.metrics.shared.base import Found
+from toraeval.metrics.shared.paths import PathMetric, Paths, per_object
 from toraeval.metrics.shared.readings import mean_over
 from toraeval.metrics.shared.steps import steps_of
 from toraeval.types import Case
@@ -30,10 +28,25 @@ class SpeedError(PathMetric):
     A frozen video scores the asked mean speed and a ratio of 0. Definition of our own; steps as in `direction_error`.
     """
 
-    name: ClassVar[str] = "speed_error"
-    version: ClassVar[str] = "1"
-    direction: ClassVar[str] = "lower"
-    units: ClassVar[str] = "px/frame"
+    name = "speed_error"
+    version = "1"
+    direction = "lower"
+    units = "px/frame"
+    value_range = "0 and more"
+    formula = (
+        "mean_case mean_object mean_step | |v_p| - |v_g| | / L, v displacement over "
+        "L = max(1, (T-1)//15) frames"
+    )
+    columns = {
+        "speed_error": "mean difference of speeds, px per frame",
+        "speed_error_ratio": "mean tracked / mean asked speed of moving targets; 1 = as asked, 0 = frozen",
+        "speed_error_asked": "mean asked speed, px per frame; depends on the target only",
+    }
+    source = "toraeval"
+    expected = {
+        "speed_error": ("ground_truth < lag_1 < lag_4 < frozen", "ground_truth < shuffled"),
+        "speed_error_ratio": ("frozen < ground_truth < shuffled",),
+    }
 
     def measure(self, case: Case, paths: Paths) -> Found:
         """Return values and arrays `asked_NT`, `seen_NT`, px per frame by the later end of a step."""
@@ -54,20 +67,3 @@ class SpeedError(PathMetric):
         arrays["seen_NT"] = arrays["asked_NT"].copy()
         arrays["asked_NT"][:, steps.lag :], arrays["seen_NT"][:, steps.lag :] = asked, seen
         return values, arrays
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_object mean_step | |v_p| - |v_g| | / L, v displacement over "
-            "L = max(1, (T-1)//15) frames",
-            value_range="0 and more",
-            columns={
-                "speed_error": "mean difference of speeds, px per frame",
-                "speed_error_ratio": "mean tracked / mean asked speed of moving targets; 1 = as asked, 0 = frozen",
-                "speed_error_asked": "mean asked speed, px per frame; depends on the target only",
-            },
-            source="toraeval",
-            pooling=POOLING,
-            excluded=list(EXCLUDED),
-        )

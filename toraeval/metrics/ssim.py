@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from toraeval.metrics.shared.kinds import PictureMetric
-from toraeval.metrics.shared.paths import definition_of
-from toraeval.metrics.shared.reference import FRAMES_RULE
-from toraeval.types import ByteArray, Case, Score, Tracks, Video
+from toraeval.metrics.shared.base import Found
+from toraeval.metrics.shared.expectations import CLOSE
+from toraeval.metrics.shared.reference import ComparedMetric, Numbers, each_pair
+from toraeval.types import ByteArray, Case, FloatArray, Tracks, Video
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = 0.01**2, 0.03**2
 
 
-class SSIM(PictureMetric):
+class SSIM(ComparedMetric):
     """Structural similarity of the generated frames to the reference frames.
 
         ssim = mean over cases, frames, channels, places of
@@ -42,36 +42,29 @@ class SSIM(PictureMetric):
         UserError: `max_frames` below 1.
     """
 
-    name: ClassVar[str] = "ssim"
-    version: ClassVar[str] = "2"
-    direction: ClassVar[str] = "higher"
-    units: ClassVar[str] = ""
+    name = "ssim"
+    version = "2"
+    direction = "higher"
+    value_range = "-1 to 1"
+    formula = "mean (2 m_x m_y + C1)(2 s_xy + C2) / ((m_x^2 + m_y^2 + C1)(s_x^2 + s_y^2 + C2))"
+    pooling = "places and channels of a frame, then frames of a case, then cases, with equal weight"
+    details = {
+        "window": f"Gaussian, {WINDOW}x{WINDOW}, sigma {SIGMA}, inside the picture only",
+        **ComparedMetric.details,
+    }
+    columns = {"ssim": "mean structural similarity to the reference frames"}
+    source = "Wang et al. 2004"
+    expected = {"ssim": CLOSE}
 
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None) -> Score:
-        """Score one case; see `PictureMetric.score`."""
+    def examine(self, case: Case, tracks: Tracks | None, video: Video | None) -> Found:
+        """Return the similarity of a case whose pictures hold the window, see `ComparedMetric.measure`."""
         if min(case.height, case.width) < WINDOW:
-            reason = (
-                f"pictures of {case.width}x{case.height} are smaller than the window of {WINDOW}x{WINDOW}"
-            )
-            return Score(self.name, self.version, skipped=reason)
-        return super().score(case, tracks, video)
+            return f"pictures of {case.width}x{case.height} are smaller than the window of {WINDOW}x{WINDOW}"
+        return super().examine(case, tracks, video)
 
-    def compare(self, frame_HWC: ByteArray, truth_HWC: ByteArray) -> float:
-        """Return the similarity of two uint8 RGB frames of at least 11x11 pixels."""
-        return ssim(frame_HWC, truth_HWC)
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean (2 m_x m_y + C1)(2 s_xy + C2) / ((m_x^2 + m_y^2 + C1)(s_x^2 + s_y^2 + C2))",
-            value_range="-1 to 1",
-            columns={"ssim": "mean structural similarity to the reference frames"},
-            source="Wang et al. 2004",
-            pooling="places and channels of a frame, then frames of a case, then cases, with equal weight",
-            window=f"Gaussian, {WINDOW}x{WINDOW}, sigma {SIGMA}, inside the picture only",
-            frames=FRAMES_RULE.format(self.max_frames),
-        )
+    def compare(self, video: Video, truth: Video, chosen_K: Numbers) -> FloatArray:
+        """Return the similarity of each chosen frame, float64 (K,)."""
+        return each_pair(ssim, video, truth, chosen_K)
 
 
 def ssim(frame_HWC: ByteArray, truth_HWC: ByteArray) -> float:

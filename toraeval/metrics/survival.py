@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
 
-import numpy as np
-
-from toraeval.metrics.shared.kinds import Found, PathMetric
-from toraeval.metrics.shared.paths import EXCLUDED, LOST, POOLING, V1, Paths, definition_of
-from toraeval.types import Case, FloatArray
+from toraeval.metrics.shared.paths import V1, Further, Paths, ReadingMetric
+from toraeval.metrics.shared.readings import Measured, alive
 
 RADIUS, WIDE = 16.0, 50.0
 """Pixels of a 256x256 raster: what pips2's code uses, and what its paper states."""
@@ -17,7 +14,7 @@ RADIUS, WIDE = 16.0, 50.0
 MAIN = replace(V1, distance="l2", pooling="survival", canvas=256, threshold=RADIUS)
 
 
-class Survival(PathMetric):
+class Survival(ReadingMetric):
     """Track survival: share of an object's scored frames before it first leaves a radius around its target.
 
     Both paths are mapped to a 256x256 raster (x*256/width, y*256/height). With S_n the scored frames of object n
@@ -32,41 +29,35 @@ class Survival(PathMetric):
     Source: survival rate of PointOdyssey (Zheng et al., arXiv 2307.15055).
     """
 
-    name: ClassVar[str] = "survival"
-    version: ClassVar[str] = "1"
-    direction: ClassVar[str] = "higher"
-    units: ClassVar[str] = "share"
-
-    def measure(self, case: Case, paths: Paths) -> Found:
-        """Return values and arrays `alive_NT` (1 or 0), NaN where not scored."""
-        main = paths.measure(MAIN)
-        values = {
-            "survival": main.value,
-            "survival_50": paths.measure(replace(MAIN, threshold=WIDE)).value,
-            "survival_whole": float((main.error_NT <= RADIUS)[paths.counted_NT].all()),
-        }
-        return values, {"alive_NT": _alive(main.error_NT)}
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        return definition_of(
-            self,
-            formula="mean_case mean_object (scored frames before |p - g|_2 first exceeds 16 px of 256x256) / "
-            "(scored frames)",
-            value_range="0 to 1",
-            columns={
-                "survival": "share of scored frames before the track first leaves 16 px of 256x256",
-                "survival_50": "the same with 50 px",
-                "survival_whole": "1 if no object of the case ever leaves 16 px, else 0",
-            },
-            source="PointOdyssey, arXiv 2307.15055; radii as in aharley/pips2 (16 in code, 50 in the paper)",
-            pooling=POOLING,
-            excluded=list(EXCLUDED),
-            lost_points=LOST,
+    name = "survival"
+    version = "1"
+    direction = "higher"
+    units = "share"
+    value_range = "0 to 1"
+    formula = (
+        "mean_case mean_object (scored frames before |p - g|_2 first exceeds 16 px of 256x256) / "
+        "(scored frames)"
+    )
+    readings = {"survival": MAIN, "survival_50": replace(MAIN, threshold=WIDE)}
+    columns = {
+        "survival": "share of scored frames before the track first leaves 16 px of 256x256",
+        "survival_50": "the same with 50 px",
+        "survival_whole": "1 if no object of the case ever leaves 16 px, else 0",
+    }
+    source = "PointOdyssey, arXiv 2307.15055; radii as in aharley/pips2 (16 in code, 50 in the paper)"
+    expected = {
+        "survival": (
+            "shift_32 < shift_8 <= ground_truth",
+            "lag_4 <= lag_1",
+            "lag_4 <= ground_truth",
+            "frozen < ground_truth",
+            "shuffled < ground_truth",
+            "vanished < ground_truth",
         )
+    }
 
-
-def _alive(error_NT: FloatArray) -> FloatArray:
-    counted = np.isfinite(error_NT)
-    within = np.where(counted, error_NT <= RADIUS, True)
-    return np.where(counted, np.minimum.accumulate(within, axis=1), np.nan)
+    def further(self, paths: Paths, found: Mapping[str, Measured]) -> Further:
+        """Return whether every object stayed, and array `alive_NT` (1 or 0), NaN where not scored."""
+        error_NT = found["survival"].error_NT
+        stayed = float((error_NT <= RADIUS)[paths.counted_NT].all())
+        return {"survival_whole": stayed}, {"alive_NT": alive(error_NT, RADIUS)}

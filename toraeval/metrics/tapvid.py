@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 
 from toraeval.geometry import inside_canvas
-from toraeval.metrics.shared.kinds import Found, PathMetric
-from toraeval.metrics.shared.paths import Paths, definition_of
+from toraeval.metrics.shared.base import Found
+from toraeval.metrics.shared.expectations import OVERLAP
+from toraeval.metrics.shared.paths import PathMetric, Paths
 from toraeval.metrics.shared.readings import distances, offsets
 from toraeval.metrics.shared.tapvid_scores import THRESHOLDS, tapvid_metrics, to_raster
 from toraeval.types import Case
@@ -36,10 +35,30 @@ class TapVid(PathMetric):
     Source: Doersch et al., arXiv 2211.03726; google-deepmind/tapnet, `tapnet/tapvid/evaluation_datasets.py`.
     """
 
-    name: ClassVar[str] = "tapvid"
-    version: ClassVar[str] = "1"
-    direction: ClassVar[str] = "higher"
-    units: ClassVar[str] = "share"
+    name = "tapvid"
+    version = "1"
+    direction = "higher"
+    units = "share"
+    value_range = "0 to 1"
+    formula = "mean_k TP_k / (visible + FP_k), k = 1, 2, 4, 8, 16 px of 256x256, distance < k"
+    pooling = "all points of a case, then cases, with equal weight"
+    excluded = ("frame 0, the query frame", "objects whose target cannot be queried in frame 0")
+    details = {"query_mode": "first", "scaling": CONVENTION}
+    columns = {
+        "tapvid": "Average Jaccard (AJ): mean of tapvid_jaccard_1 to tapvid_jaccard_16",
+        "tapvid_delta_avg": "position accuracy: mean of tapvid_within_1 to tapvid_within_16",
+        "tapvid_oa": "occlusion accuracy: share of frames whose visibility agrees",
+        **{
+            column: words
+            for k in THRESHOLDS
+            for column, words in (
+                (f"tapvid_within_{k}", f"share of visible targets with the tracked point nearer than {k} px"),
+                (f"tapvid_jaccard_{k}", f"TP / (visible targets + FP) at {k} px"),
+            )
+        },
+    }
+    source = "TAP-Vid, arXiv 2211.03726; google-deepmind/tapnet, tapnet/tapvid/evaluation_datasets.py"
+    expected = {"tapvid": OVERLAP, "tapvid_delta_avg": OVERLAP}
 
     def measure(self, case: Case, paths: Paths) -> Found:
         """Return values and arrays `errors_NT`, raster pixels, NaN where the target is not seen."""
@@ -53,27 +72,3 @@ class TapVid(PathMetric):
         values = {"tapvid": found.pop("aj")} | {f"tapvid_{name}": value for name, value in found.items()}
         error = distances(offsets(target, tracked), "l2")
         return values, {"errors_NT": np.where(paths.counted_NT, error, np.nan)}
-
-    def definition(self) -> dict[str, Any]:
-        """Return the definition as JSON-serialisable data."""
-        columns = {
-            "tapvid": "Average Jaccard (AJ): mean of tapvid_jaccard_1 to tapvid_jaccard_16",
-            "tapvid_delta_avg": "position accuracy: mean of tapvid_within_1 to tapvid_within_16",
-            "tapvid_oa": "occlusion accuracy: share of frames whose visibility agrees",
-        }
-        for k in THRESHOLDS:
-            columns[f"tapvid_within_{k}"] = (
-                f"share of visible targets with the tracked point nearer than {k} px"
-            )
-            columns[f"tapvid_jaccard_{k}"] = f"TP / (visible targets + FP) at {k} px"
-        return definition_of(
-            self,
-            formula="mean_k TP_k / (visible + FP_k), k = 1, 2, 4, 8, 16 px of 256x256, distance < k",
-            value_range="0 to 1",
-            columns=columns,
-            source="TAP-Vid, arXiv 2211.03726; google-deepmind/tapnet, tapnet/tapvid/evaluation_datasets.py",
-            pooling="all points of a case, then cases, with equal weight",
-            excluded=["frame 0, the query frame", "objects whose target cannot be queried in frame 0"],
-            query_mode="first",
-            scaling=CONVENTION,
-        )

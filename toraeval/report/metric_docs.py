@@ -13,24 +13,19 @@ from toraeval.report.html import TEMPLATES
 from toraeval.report.measures import GROUPS, group_of
 from toraeval.store.sealed import write_text
 
-WITHOUT_WEIGHTS: dict[str, dict[str, Any]] = {"fvd": {"backbone": "random"}}
-"""Options under which a metric defines itself without its weights."""
-
-ANY_BACKBONE = "BACKBONE"
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 
 
 def described(name: str) -> dict[str, Any]:
-    """Return what the page says of one metric, from its registry line, its class and its default definition."""
+    """Return what the page says of one metric, from its registry line and its class."""
     entry = registry.entry("metric", name)
-    cls = registry.load("metric", name)
-    metric = cls(**WITHOUT_WEIGHTS.get(name, {}))
+    metric = registry.load("metric", name)
     needs = [f"the package {module}" for module in entry.modules]
     needs += [
         f"`{choice}`: {', '.join(f'`{asset}`' for asset in assets)}"
         for choice, assets in entry.option_assets.items()
     ]
-    looks_at = "video" if getattr(cls, "needs_video", False) else "tracks"
+    looks_at = "video" if metric.needs_video else "tracks"
     return {
         "name": name,
         "summary": entry.summary,
@@ -39,21 +34,12 @@ def described(name: str) -> dict[str, Any]:
         "direction": metric.direction,
         "units": metric.units,
         "looks_at": looks_at,
-        "of_set": hasattr(metric, "pool"),
+        "of_set": metric.of_set,
         "group": group_of(name, looks_at),
-        "text": markdown(inspect.getdoc(cls) or ""),
-        "columns": columns_of(metric),
+        "text": markdown(inspect.getdoc(metric) or ""),
+        "columns": {column: words.replace("|", "\\|") for column, words in metric.columns.items()},
         "needs": "; ".join(needs),
     }
-
-
-def columns_of(metric: Any) -> dict[str, str]:
-    """Return the columns of a metric; those of networks carry the placeholder of their name."""
-    columns = {column: _cell(words) for column, words in metric.definition()["columns"].items()}
-    backbone = getattr(metric, "backbone", None)
-    if backbone is None:
-        return columns
-    return {column.replace(f"_{backbone}", f"_{ANY_BACKBONE}"): words for column, words in columns.items()}
 
 
 def markdown(docstring: str) -> str:
@@ -66,10 +52,6 @@ def markdown(docstring: str) -> str:
         else:
             blocks.append(block)
     return "\n\n".join(blocks)
-
-
-def _cell(words: str) -> str:
-    return str(words).replace("|", "\\|")
 
 
 def page() -> str:

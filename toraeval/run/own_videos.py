@@ -15,7 +15,7 @@ from toraeval.inputs.clip_listing import look_into
 from toraeval.inputs.picture_folder import measure_pictures, picture_files, read_pictures
 from toraeval.inputs.text_files import is_file, is_folder, listed, shown
 from toraeval.models.precomputed import Precomputed, files_sha256
-from toraeval.run.plan import Plan, options_of, path_notes
+from toraeval.run.plan import Plan, build_metrics, options_of, path_notes
 from toraeval.store import keys
 from toraeval.store.keys import digest, safe_id, short
 from toraeval.suites.shared.base import content_hash
@@ -94,7 +94,7 @@ def plan_score(config: Mapping[str, Any]) -> Plan:
         width=0,
         generator=generator,
         tracker=registry.build("tracker", config["tracker"]),
-        metrics={name: registry.build("metric", values) for name, values in config["metrics"].items()},
+        metrics=build_metrics(config["metrics"]),
         suite_fingerprint={"suite": suite, **identity},
         options=options_of(config),
         config=config,

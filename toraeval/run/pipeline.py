@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from toraeval.metrics.shared.base import Metric
 from toraeval.run.plan import Plan, plan_floor
 from toraeval.run.sample import Outcome, has_video, is_current, process
 from toraeval.run.set_scores import pool_sets
@@ -157,9 +158,8 @@ def _announce(progress: Progress, readings: dict[str, str]) -> None:
 def _sweep_caches(plan: Plan) -> None:
     """Remove what killed processes left in the caches of metrics, which other runs may be writing into."""
     for metric in plan.metrics.values():
-        cache = getattr(metric, "cache", None)
-        if isinstance(cache, Path):
-            sweep(cache, least_age_s=CACHE_SWEEP_S)
+        if isinstance(metric.cache, Path):
+            sweep(metric.cache, least_age_s=CACHE_SWEEP_S)
 
 
 def open_samples(plan: Plan) -> list[tuple[int, Case, int]]:
@@ -213,17 +213,16 @@ def _write(
     )
 
 
-def defined(metric: Any) -> dict[str, Any]:
+def defined(metric: Metric) -> dict[str, Any]:
     """Return a metric's definition, with what reports need to know of it."""
-    stated = dict(metric.definition()) if hasattr(metric, "definition") else {}
     return {
         "metric": metric.name,
         "version": str(metric.version),
-        "direction": getattr(metric, "direction", ""),
-        **stated,
-        "looks_at": "video" if getattr(metric, "needs_video", False) else "tracks",
-        "unit": getattr(metric, "units", ""),
-        "of_whole_set": hasattr(metric, "pool"),
+        "direction": metric.direction,
+        **metric.definition(),
+        "looks_at": "video" if metric.needs_video else "tracks",
+        "unit": metric.units,
+        "of_whole_set": metric.of_set,
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from toraeval import registry
 from toraeval.config import KEEP, STAGES
+from toraeval.metrics.shared.base import Metric, adapted
 from toraeval.store.keys import canonical, comparability, digest, safe_id, short
 from toraeval.store.slot import RunStore, Slot, sample_id
 from toraeval.store.tables import MAIN_METRIC
@@ -88,7 +89,7 @@ class Plan:
     width: int
     generator: Any
     tracker: Any
-    metrics: Mapping[str, Any]
+    metrics: Mapping[str, Metric]
     suite_fingerprint: Mapping[str, Any]
     options: Options
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -102,7 +103,7 @@ class Plan:
             "suite": dict(self.suite_fingerprint),
             "generator": dict(self.generator.fingerprint()),
             "tracker": dict(self.tracker.fingerprint()),
-            "metrics": {name: metric_fingerprint(metric) for name, metric in self.metrics.items()},
+            "metrics": {name: dict(metric.fingerprint()) for name, metric in self.metrics.items()},
         }
 
     @cached_property
@@ -192,11 +193,9 @@ def path_notes(cases: Sequence[Case]) -> tuple[str, ...]:
     )
 
 
-def metric_fingerprint(metric: Any) -> dict[str, Any]:
-    """Return the metric's own fingerprint, or its name and version where it has none."""
-    if hasattr(metric, "fingerprint"):
-        return dict(metric.fingerprint())
-    return {"metric": metric.name, "version": metric.version}
+def build_metrics(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, Metric]:
+    """Return the metrics of a config; one whose class does not inherit from `Metric` gets its defaults here."""
+    return {name: adapted(registry.build("metric", options)) for name, options in configs.items()}
 
 
 def check_request(frames: int, height: int, width: int) -> None:
@@ -273,7 +272,7 @@ def plan_run(config: Mapping[str, Any]) -> Plan:
         width=width,
         generator=generator,
         tracker=registry.build("tracker", config["tracker"]),
-        metrics={name: registry.build("metric", values) for name, values in config["metrics"].items()},
+        metrics=build_metrics(config["metrics"]),
         suite_fingerprint=suite_fingerprint,
         options=options,
         config=config,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toraeval.metrics.shared.reference import share_reference
-from toraeval.run.plan import Plan, metric_fingerprint
+from toraeval.run.plan import Plan
 from toraeval.store.disk import is_disk_full
 from toraeval.store.keys import score_key, tracks_key, video_key
 from toraeval.store.slot import Slot, StoredTracks, sample_id
@@ -248,7 +248,7 @@ class _Sample:
     def _missing_metrics(self, tracks: str, video_sha256: str) -> dict[str, str]:
         stored = self.slot.scores()
         keys = {
-            name: score_key(tracks, video_sha256, metric_fingerprint(metric), self.case.content_hash)
+            name: score_key(tracks, video_sha256, metric.fingerprint(), self.case.content_hash)
             for name, metric in self.plan.metrics.items()
         }
         return {name: key for name, key in keys.items() if stored.get(name, {}).get("key") != key}
@@ -269,7 +269,7 @@ class _Sample:
         fresh: dict[str, tuple[str, Score]] = {}
         for name, key in missing.items():
             metric = self.plan.metrics[name]
-            video = self._video_again(meta)[0] if getattr(metric, "needs_video", False) else self.video
+            video = self._video_again(meta)[0] if metric.needs_video else self.video
             fresh[name] = (key, metric.score(case, tracks.tracks, video))
         seconds = round(time.perf_counter() - start, 4)
         facts = self.plan.facts(self.order, self.case, self.seed, meta)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.run.plan import Plan, metric_fingerprint
+from toraeval.metrics.shared.base import Metric
+from toraeval.run.plan import Plan
 from toraeval.store.keys import digest
 from toraeval.store.sealed import read_json, write_json
 from toraeval.store.slot import SET_SCORES, RunStore, sample_id
@@ -33,18 +34,13 @@ class Contributions(Mapping[str, Mapping[str, FloatArray]]):
         return len(self._samples)
 
 
-def set_metrics(plan: Plan) -> dict[str, Any]:
-    """Return the metrics of a plan whose values belong to the whole set."""
-    return {name: metric for name, metric in plan.metrics.items() if hasattr(metric, "pool")}
-
-
 def pool_sets(plan: Plan) -> None:
     """Write `set_scores.json`: one value set per metric over the scored samples that the plan asks for.
 
     A metric whose contributions and definition are the stored ones is not pooled again. Metrics that this plan
     does not name keep their stored values.
     """
-    metrics = set_metrics(plan)
+    metrics = {name: metric for name, metric in plan.metrics.items() if metric.of_set}
     if not metrics:
         return
     path = plan.run_dir / SET_SCORES
@@ -54,7 +50,7 @@ def pool_sets(plan: Plan) -> None:
         write_json(path, dict(sorted({**stored, **fresh}.items())))
 
 
-def _pooled(plan: Plan, name: str, metric: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
+def _pooled(plan: Plan, name: str, metric: Metric, stored: Mapping[str, Any]) -> dict[str, Any]:
     samples: dict[str, tuple[str, int]] = {}
     keys: dict[str, str] = {}
     reasons: list[str] = []
@@ -67,7 +63,7 @@ def _pooled(plan: Plan, name: str, metric: Any, stored: Mapping[str, Any]) -> di
             continue
         samples[sample_id(case.id, seed)] = (case.id, seed)
         keys[sample_id(case.id, seed)] = score["key"]
-    key = digest("set", metric_fingerprint(metric), keys)
+    key = digest("set", metric.fingerprint(), keys)
     if stored.get("key") == key:
         return dict(stored)
     entry: dict[str, Any] = {"version": str(metric.version), "key": key, "values": {}, "skipped": None}
@@ -80,13 +76,13 @@ def _pooled(plan: Plan, name: str, metric: Any, stored: Mapping[str, Any]) -> di
         entry["skipped"] = f"no sample contributes: {why}"
         return entry | {"samples": []}
     try:
-        score = metric.pool(Contributions(plan.store, name, samples))
+        pooled = metric.pool(Contributions(plan.store, name, samples))
     except Exception as error:  # one metric must not cost the tables of all the others
         entry |= {
             "key": "",
             "skipped": f"pooling failed: {type(error).__name__}: {' '.join(str(error).split())}",
         }
     else:
-        values = {column: float(value) for column, value in score.values.items() if np.isfinite(value)}
-        entry |= {"values": values, "skipped": score.skipped}
+        values = {column: float(value) for column, value in pooled.values.items() if np.isfinite(value)}
+        entry |= {"values": values, "skipped": pooled.skipped}
     return entry | {"samples": sorted(samples)}

@@ -1,30 +1,16 @@
-"""Parts of a picture around moving points, and the check of the clip that is looked at."""
+"""Parts of a picture around moving points."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
+from toraeval.types import ByteArray, FloatArray
 
 OBJECT_REACH = 0.15
 """Radius of a disc that holds an object, in units of the shorter side: 77 px of 512, 38 px of 256."""
 
 FAR = 1e6  # where OpenCV's whole-number coordinates are still safe
-
-
-def check_video(metric: str, case: Case, video: Video) -> None:
-    """Refuse a clip that does not belong to the case.
-
-    Raises:
-        UserError: another number of frames or another size than the case asks for.
-    """
-    asked, found = (case.frames, case.height, case.width), (video.num_frames, video.height, video.width)
-    if asked != found:
-        raise UserError(
-            f"{metric}: case {case.id} has a video of {found[0]} frames of {found[2]}x{found[1]}, expected "
-            f"{asked[0]} of {asked[2]}x{asked[1]}"
-        )
 
 
 def near(points_K2: FloatArray, size: tuple[int, int]) -> ByteArray:

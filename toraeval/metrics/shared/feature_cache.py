@@ -6,32 +6,39 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from toraeval.metrics.shared.reference import reference_video
 from toraeval.store.keys import digest
 from toraeval.store.sealed import read_arrays, write_arrays
-from toraeval.types import Case, FloatArray
+from toraeval.types import Case, FloatArray, Video
 
 
-def cache_file(cache: Path | None, case: Case, *identity: Any) -> Path | None:
-    """Return where features of a case's reference are kept, or None without a folder or a hash of the case.
+def reference_features(
+    metric: str,
+    case: Case,
+    cache: Path | None,
+    identity: tuple[Any, ...],
+    features: Callable[[Video], FloatArray],
+) -> FloatArray:
+    """Return float64 (N, D) features of a case's reference clip, from their file where it is there and whole.
 
     Args:
-        cache: the folder, or None.
-        case: whose reference is looked at.
+        metric: who asks.
+        case: has a reference.
+        cache: folder of the files, or None; a case without a hash has no file either.
         identity: JSON-able data that changes whenever the features do.
+        features: computes them.
+
+    Raises:
+        UserError: the clip has another length or size than the case.
     """
-    if cache is None or not case.content_hash:
-        return None
-    key = digest("reference", *identity, case.content_hash, case.frames, case.height, case.width)
-    return cache / f"{key[:32]}.npz"
-
-
-def kept(file: Path | None, make: Callable[[], FloatArray]) -> FloatArray:
-    """Return float64 (N, D) features from a file where it is there and whole, else made anew and written."""
-    known = None if file is None else read_arrays(file)
-    if known is not None:
-        found: FloatArray = known["features"]
-        return found
-    features = make()
+    file = None
+    if cache is not None and case.content_hash:
+        key = digest("reference", *identity, case.content_hash, case.frames, case.height, case.width)
+        file = cache / f"{key[:32]}.npz"
+        known = read_arrays(file)
+        if known is not None:
+            return known["features"]
+    found = features(reference_video(metric, case))
     if file is not None:
-        write_arrays(file, {"features": features})
-    return features
+        write_arrays(file, {"features": found})
+    return found

@@ -1,19 +1,22 @@
-"""Features of the generated and the reference samples of a set, collected for a distance between both.
+"""Features of the generated and the reference samples of a set, and the metrics that are a distance between both.
 
 Legend of the shape suffixes: N samples, D features.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from toraeval.metrics.shared.base import Found, SetMetric
 from toraeval.metrics.shared.frechet import Moments, at_infinite_size, bootstrap_interval, frechet_distance
 from toraeval.metrics.shared.kernel_distance import kernel_distance
+from toraeval.metrics.shared.reference import FrameMetric
 from toraeval.stats import MIN_CASES
-from toraeval.types import FloatArray
+from toraeval.types import FloatArray, Score
 
 WHOLE = slice(None)
 
@@ -84,3 +87,50 @@ def collect(contributions: Mapping[str, Mapping[str, FloatArray]], part: slice =
         return None
     pieces = [np.concatenate(own) for own in generated]
     return FeatureSets(len(contributions), pieces, list(reference.values()), moments)
+
+
+class FeatureSetMetric(FrameMetric, SetMetric):
+    """A Frechet distance between the features of generated and reference clips; `measure` gives those of one sample.
+
+    Attributes:
+        parts: of the vector, each with a value of its own, by what is appended to the column.
+        counted: what a set consists of.
+        too_few: why a set of less than two has no value.
+    """
+
+    needs_reference = True
+    formula = "|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2), covariances with divisor N - 1"
+    pooling = "one value for the set; never the mean of values of cases"
+    parts: Mapping[str, slice] = {"": WHOLE}
+    counted: str
+    too_few: str
+    min_videos: int
+    resamples: int
+
+    def pool(self, contributions: Mapping[str, Mapping[str, FloatArray]]) -> Score:
+        """Return distance, interval and counts of a set of samples; the order of the samples does not matter.
+
+        Several seeds of one case share its reference, which then counts once; the interval draws whole cases.
+        """
+        return self.scored(self._pooled(contributions))
+
+    def _pooled(self, contributions: Mapping[str, Mapping[str, FloatArray]]) -> Found:
+        column, videos = f"{self.name}_{self.backbone}", len(contributions)
+        who = f"backbone {self.backbone}" if len(self.backbones) > 1 else self.name
+        values: dict[str, float] = {}
+        samples = 0
+        for suffix, part in self.parts.items():
+            sets = collect(contributions, part)
+            if sets is None or videos < self.min_videos:
+                return f"{videos} videos with features; {who} needs {self.min_videos}"
+            if sets.samples < 2:
+                return self.too_few
+            values |= self.distances(suffix, sets)
+            samples = sets.moments[0].count
+        return values | {f"{column}_videos": float(videos), f"{column}_{self.counted}": float(samples)}, {}
+
+    def distances(self, suffix: str, sets: FeatureSets) -> dict[str, float]:
+        """Return the distance of one part of the features with its interval."""
+        column = f"{self.name}_{self.backbone}{suffix}"
+        low, high = sets.interval(self.resamples) or (math.nan, math.nan)
+        return {column: sets.frechet(), f"{column}_low": low, f"{column}_high": high}

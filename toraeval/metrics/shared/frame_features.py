@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from toraeval.metrics.shared.feature_cache import cache_file, kept
+from toraeval.metrics.shared.feature_cache import reference_features
 from toraeval.metrics.shared.frames import CHUNK, in_chunks
 from toraeval.metrics.shared.networks import efficientnet
-from toraeval.metrics.shared.reference import reference_video
+from toraeval.metrics.shared.reference import Numbers, spread_frames
 from toraeval.threads import one_thread
-from toraeval.types import ByteArray, Case, FloatArray
+from toraeval.types import ByteArray, Case, FloatArray, Video
 
 BACKBONES = (efficientnet.NAME,)
 GROUP = 20
+LATER_RULE = "at most {max_frames}, evenly spread after frame 0 up to the last"
 QUIET = 0.001  # features change by 0.05 to 0.2 between frames of real clips; keeps the logarithm of 0 finite
 CAPACITY = 4096  # pictures whose features are remembered, 10 kB each
 
@@ -38,11 +38,9 @@ class FrameFeatures:
     Args:
         weights: the user's own weight file, None for the package's.
         device: `cpu` or `cuda`.
-        cache: folder in which features of reference frames are kept for all models, or None.
     """
 
-    def __init__(self, weights: str | None = None, device: str = "cpu", cache: str | None = None) -> None:
-        self._cache = Path(cache) if cache else None
+    def __init__(self, weights: str | None = None, device: str = "cpu") -> None:
         self._file = Path(weights).expanduser() if weights else None
         self._device = device
 
@@ -88,23 +86,21 @@ class FrameFeatures:
             _remembered.popitem(last=False)
         return np.stack([known[key] for key in keys])
 
-    def of_reference(self, metric: str, case: Case, chosen_K: npt.NDArray[np.int64]) -> FloatArray | None:
-        """Return float64 (K, 1280) features of some frames of a case's reference clip, or None where it has none.
+    def of_frames(self, video: Video, chosen_K: Numbers) -> FloatArray:
+        """Return float64 (K, 1280) features of some frames of a clip."""
+        return self(np.asarray(video.frames_TCHW[chosen_K]))
+
+    def of_reference(self, metric: str, case: Case, chosen_K: Numbers, cache: Path | None) -> FloatArray:
+        """Return the same of the reference clip of a case that has one.
 
         Raises:
             MissingAsset: no weights.
             UserError: the clip has another length or size than the case.
         """
-        if case.reference is None:
-            return None
-
-        def make() -> FloatArray:
-            reference = reference_video(metric, case)
-            assert reference is not None
-            return self(np.asarray(reference.frames_TCHW[chosen_K]))
-
-        identity = (self.identity, asdict(efficientnet.PREPARE), [int(t) for t in chosen_K])
-        return kept(cache_file(self._cache, case, "frames", identity), make)
+        identity = ("frames", (self.identity, asdict(efficientnet.PREPARE), [int(t) for t in chosen_K]))
+        return reference_features(
+            metric, case, cache, identity, lambda video: self.of_frames(video, chosen_K)
+        )
 
     def _computed(self, frames_TCHW: ByteArray) -> FloatArray:
         with one_thread(), torch.inference_mode():
@@ -120,13 +116,12 @@ class FrameFeatures:
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def later_frames(frames: int, at_most: int) -> npt.NDArray[np.int64]:
-    """Return at most so many frame numbers after frame 0, evenly spread from it to the last one.
+def later_frames(frames: int, at_most: int) -> Numbers:
+    """Return at most `at_most` frame numbers after frame 0, evenly spread from it to the last one.
 
     With 15 of them these are the frames that the temporal part of `fvd` looks at, computed once for both.
     """
-    count = min(at_most, frames - 1)
-    return np.unique(np.rint(np.linspace(0, frames - 1, count + 1)).astype(np.int64))[1:]
+    return spread_frames(0, frames, at_most + 1)[1:]
 
 
 def changes(features_TD: FloatArray) -> FloatArray:

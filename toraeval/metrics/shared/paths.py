@@ -1,22 +1,23 @@
-"""Target and tracked paths of one case, and which of their points count; shared by all trajectory metrics.
+"""Target and tracked paths of one case, which of their points count, and what the metrics that read them share.
 
 Shape legend: N objects, T frames.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from toraeval.metrics.shared.base import check_tracks
+from toraeval.metrics.shared.base import NO_VIDEO, Found, Metric, check_video
 from toraeval.metrics.shared.readings import READINGS, Measured, Reading, counted_points, mean_over, measure
-from toraeval.types import BoolArray, Case, FloatArray, Tracks
+from toraeval.types import BoolArray, Case, FloatArray, Tracks, UserError, Video
 
 V1 = READINGS["traj_error_v1"]
 
-EXCLUDED = (
+EXCLUDED: tuple[str, ...] = (
     "frame 0, the query frame",
     "frames whose target is not visible",
     "frames whose target lies off the picture: outside -0.5 <= x <= width - 0.5, same for y",
@@ -25,9 +26,13 @@ EXCLUDED = (
 """What `traj_error` and every metric that follows its rules leaves out."""
 
 POOLING = "frames of an object, then objects of a case, then cases, all with equal weight"
+OBJECTS = "objects of a case, then cases, with equal weight"
 LOST = "a point that the tracker calls lost counts with the place it reports"
 NO_TRACKS = "no tracks: the metric needs a tracker"
-NO_VIDEO = "no video: the metric looks at frames"
+
+
+Further = tuple[dict[str, float], dict[str, FloatArray]]
+"""Values and arrays beside those of the readings."""
 
 
 @dataclass(frozen=True)
@@ -88,23 +93,92 @@ def per_object(values_NT: FloatArray) -> float:
     return float(mean_over(mean_over(values_NT, axis=1), axis=0))
 
 
-def known(values: dict[str, float]) -> dict[str, float]:
-    """Return the values that are numbers: what could not be computed is absent."""
-    return {name: value for name, value in values.items() if np.isfinite(value)}
+def check_tracks(metric: str, case: Case, tracks: Tracks) -> None:
+    """Refuse tracks that do not belong to the case.
+
+    Raises:
+        UserError: shapes differ from (objects, frames, 2), a coordinate is not finite, or the target
+            is not on the canvas that is scored. Never cuts, pads or fills anything.
+    """
+    target = case.trajectories
+    if target.canvas != (case.width, case.height):
+        raise UserError(
+            f"{metric}: case {case.id} has its target on canvas {target.canvas}, but is scored at "
+            f"{(case.width, case.height)}; convert it with geometry.to_canvas"
+        )
+    shape = (target.num_objects, case.frames, 2)
+    if target.tracks_NT2.shape != shape:
+        raise UserError(
+            f"{metric}: case {case.id} has target points {target.tracks_NT2.shape}, expected {shape} "
+            "(objects, frames, 2); resample it with geometry.resample"
+        )
+    seen = np.asarray(tracks.tracks_NT2)
+    if seen.shape != shape:
+        raise UserError(
+            f"{metric}: case {case.id} has tracks of shape {seen.shape}, expected {shape} "
+            "(objects, frames, 2); the tracker must return one point per object and frame"
+        )
+    if np.shape(tracks.visible_NT) != shape[:2]:
+        raise UserError(
+            f"{metric}: case {case.id} has tracker visibility of shape {np.shape(tracks.visible_NT)}, "
+            f"expected {shape[:2]} (objects, frames)"
+        )
+    if not np.isfinite(seen).all():
+        n, t = np.argwhere(~np.isfinite(seen).all(axis=-1))[0]
+        raise UserError(
+            f"{metric}: case {case.id} has a tracked coordinate that is not a finite number at object {n}, "
+            f"frame {t}; a lost point must keep its last place and be marked not visible"
+        )
 
 
-def definition_of(
-    metric: Any, *, formula: str, value_range: str, columns: dict[str, str], source: str, **further: Any
-) -> dict[str, Any]:
-    """Return what every `definition()` holds, from the metric's own attributes and the words given."""
-    return {
-        "metric": metric.name,
-        "version": metric.version,
-        "direction": metric.direction,
-        "units": metric.units,
-        "range": value_range,
-        "formula": formula,
-        **further,
-        "columns": columns,
-        "source": source,
-    }
+class PathMetric(Metric):
+    """A metric of the tracked paths alone."""
+
+    pooling = POOLING
+    excluded: tuple[str, ...] = EXCLUDED
+
+    def examine(self, case: Case, tracks: Tracks | None, video: Video | None) -> Found:
+        """Return what `measure` makes of the paths, or the reason why none of their points counts."""
+        paths = scored_paths(self.name, case, tracks)
+        return paths if isinstance(paths, str) else self.measure(case, paths)
+
+    @abstractmethod
+    def measure(self, case: Case, paths: Paths) -> Found:
+        """Return the values and arrays of paths of which at least one point counts."""
+
+
+class LookMetric(Metric):
+    """A metric of the frames near the paths."""
+
+    pooling = POOLING
+    excluded: tuple[str, ...] = EXCLUDED
+    needs_video = True
+
+    def examine(self, case: Case, tracks: Tracks | None, video: Video | None) -> Found:
+        """Return what `measure` makes of a clip that fits its case, or the reason why there is nothing to look at."""
+        paths = scored_paths(self.name, case, tracks)
+        if isinstance(paths, str) or video is None:
+            return paths if isinstance(paths, str) else NO_VIDEO
+        check_video(self.name, case, video)
+        return self.measure(case, paths, video)
+
+    @abstractmethod
+    def measure(self, case: Case, paths: Paths, video: Video) -> Found:
+        """Return the values and arrays of a clip that fits its case."""
+
+
+class ReadingMetric(PathMetric):
+    """Distances between both paths, one reading a column, the main one first; array `errors_NT`, NaN if not scored."""
+
+    readings: Mapping[str, Reading]
+    lost_points = LOST
+
+    def measure(self, case: Case, paths: Paths) -> Found:
+        """Return the value of every reading, then what `further` adds."""
+        found = {column: paths.measure(reading) for column, reading in self.readings.items()}
+        values, arrays = self.further(paths, found)
+        return {column: measured.value for column, measured in found.items()} | values, arrays
+
+    def further(self, paths: Paths, found: Mapping[str, Measured]) -> Further:
+        """Return further values, and the arrays."""
+        return {}, {"errors_NT": found[self.name].error_NT}

@@ -191,9 +191,14 @@ def pool(error_NT: FloatArray, pooling: str, threshold: float | None = None) -> 
     if pooling == "max_per_object":
         worst = np.where(present, error_NT, -np.inf).max(axis=1, initial=-np.inf)
         return float(mean_over(np.where(present.any(axis=1), worst, np.nan), axis=0))
-    within = np.where(present, error_NT <= float(threshold or 0.0), True)
-    alive = np.where(present, np.minimum.accumulate(within, axis=1), np.nan)
-    return float(mean_over(mean_over(alive, axis=1), axis=0))
+    return float(mean_over(mean_over(alive(error_NT, float(threshold or 0.0)), axis=1), axis=0))
+
+
+def alive(error_NT: FloatArray, threshold: float) -> FloatArray:
+    """Return 1 until an error first exceeds the threshold, 0 from there on, NaN where nothing is counted."""
+    present = np.isfinite(error_NT)
+    within = np.where(present, error_NT <= threshold, True)
+    return np.where(present, np.minimum.accumulate(within, axis=1), np.nan)
 
 
 _ALL = Reading("l1", skip_query=False, visible="any", inside=False, needs_query=False, pooling="points")

