@@ -75,8 +75,8 @@ def list_clips(place: Path, label: str | None = None) -> Listing:
     found = look_into(place)
     if not found.files:
         raise UserError(
-            f"model precomputed: no video in {place}{found.described()}; allowed: {', '.join(VIDEO_SUFFIXES)}, folders of "
-            f"numbered pictures, or a manifest ({', '.join(MANIFESTS)})"
+            f"model precomputed: no video in {place}{found.described()}; allowed: {', '.join(VIDEO_SUFFIXES)}, folders "
+            f"of numbered pictures, or a manifest ({', '.join(MANIFESTS)})"
         )
     return Listing(found.files, passed_over=found.described("also holds what is not a clip: "))
 

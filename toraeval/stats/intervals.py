@@ -17,7 +17,7 @@ BOOTSTRAP_SEED = 20240731
 """Seed of every resampling: the same results always give the same interval."""
 
 MIN_CASES = 8
-"""Fewer cases get no interval: `benchmarks/coverage.py` measures how rarely a 95 % one would then contain the true value."""
+"""Fewer cases get no interval: `benchmarks/coverage.py` measures how rarely a 95 % one would then contain the truth."""
 
 ROUNDING = 1e-12
 """Share of the largest value below which differences are those of summing in another order."""

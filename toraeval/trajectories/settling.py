@@ -45,8 +45,8 @@ def settle(path: Path, format: str, raw: Raw, reading: Reading, clip: Clip) -> T
         clip: the clip, as far as it is known.
 
     Raises:
-        UserError: layout, units or canvas cannot be determined, a place is unknown where it is visible, or a visible point
-            lies outside the canvas.
+        UserError: layout, units or canvas cannot be determined, a place is unknown where it is visible, or a visible
+            point lies outside the canvas.
     """
     order, notes = _order(path, raw, reading, clip)
     if order == "tn":
