@@ -1,13 +1,14 @@
-"""The documentation names only commands, files and columns that exist."""
+"""The documentation names only commands, files, columns and figures that exist, and its example runs."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from toraeval import registry
+from toraeval import __version__, registry
 from toraeval.cli import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,3 +53,47 @@ def test_pages_that_messages_point_to_exist() -> None:
     sources = [*(ROOT / "toraeval").rglob("*.py"), *(ROOT / "conf").rglob("*.yaml")]
     named = {name for path in sources for name in re.findall(r"docs/\w+\.md", path.read_text())}
     assert {name for name in named if not (ROOT / name).is_file()} == set()
+
+
+def test_the_results_table_of_the_readme_is_what_the_results_hold() -> None:
+    folder = ROOT / "results"
+    if not (folder / "table1.csv").exists():
+        pytest.skip("results/ was removed")
+    errors, ratios, metrics = (
+        pd.read_csv(folder / f"{name}.csv") for name in ("table1", "ratios", "metrics")
+    )
+    fvd = metrics[(metrics["column"] == "fvd_shapes") & (metrics["frames"] == 128)]
+    shown = [(errors[errors["frames"] == frames], "traj_error", 2) for frames in (16, 64, 128)]
+    shown += [(ratios[ratios["frames"] == 128], "ratio", 2), (fvd, "value", 1)]
+    lines = re.findall(r"^\| `(.+?)` \| (.*) \|$", _section("Results"), flags=re.MULTILINE)
+    assert [name for name, _ in lines] == [
+        "ground_truth", "motionctrl", "dragnuwa", "tora", "motionctrl (direct)", "dragnuwa (direct)", "static"
+    ]  # fmt: skip
+    for name, cells in lines:
+        assert [cell.strip() for cell in f" {cells} ".split("|")] == [
+            _cell(table[table["model"] == name], column, digits) for table, column, digits in shown
+        ]
+
+
+def _section(title: str) -> str:
+    return (ROOT / "README.md").read_text().split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def _cell(rows: pd.DataFrame, column: str, digits: int) -> str:
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    value = f"{row[column]:.{digits}f}"
+    low, high = ("low", "high") if column in ("ratio", "value") else (f"{column}_low", f"{column}_high")
+    return f"{value} [{row[low]:.{digits}f}, {row[high]:.{digits}f}]" if digits == 2 else value
+
+
+def test_the_python_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", _section("From Python"), flags=re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+    assert float(capsys.readouterr().out) > 10  # nothing moves
+
+
+def test_the_version_to_cite_is_this_one() -> None:
+    assert f"version = {{{__version__}}}" in (ROOT / "README.md").read_text()
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
