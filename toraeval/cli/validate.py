@@ -15,7 +15,7 @@ HELP = """Read every case of a suite, with its pictures, paths and real clip, an
   python -m toraeval validate suite=folder suite.path=DIR frames=64 height=320 width=512
 
   frames=N height=H width=W   length and size at which the cases are made; by default those of the suite's protocol
-  suite.OPTION=VALUE          options of the suite; python -m toraeval run suite=NAME --help lists them
+  suite.OPTION=VALUE          options of the suite; listed by: python -m toraeval run suite=movebench --help
 
 The exit code is 0 if nothing is wrong, 1 if a case cannot be used, 2 if the suite cannot be read at all.
 """
