@@ -27,7 +27,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from benchmarks.machine import describe, peak_memory_gib
-from toraeval import config, registry
+from toraeval import registry
 from toraeval.cli import overrides
 from toraeval.run import pipeline
 from toraeval.run.own_videos import plan_score
@@ -115,7 +115,6 @@ def make_plan(folder: Path, words: list[str]) -> Plan:
         f"trajectories={folder / 'paths'}",
         f"results={folder / 'results'}",
     ]
-    config.register_schemas("score")
     checked = overrides.check("score", [*places, *words], multirun=False)
     plain = OmegaConf.to_container(checked.configs[0], resolve=True)
     assert isinstance(plain, dict)

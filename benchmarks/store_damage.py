@@ -24,7 +24,6 @@ from pathlib import Path
 from unittest import mock
 
 from toraeval.cli import overrides
-from toraeval.config import register_schemas
 from toraeval.report.collect import collect
 from toraeval.run import bench
 from toraeval.run.pipeline import Silent
@@ -169,7 +168,6 @@ def frozen() -> Iterator[None]:
 
 def smoke_store(results: Path) -> Store:
     """Return what brings a small bench in `results` up to date: the ground truth and a metric of the set."""
-    register_schemas("bench")
     values = [
         "preset=smoke", "models=[ground_truth]", "frames=[16]", "height=64", "width=64", "keep=lossless",
         "metric=[fvd,traj_error]", "metrics.fvd.min_videos=2", f"results={results}",

@@ -28,6 +28,7 @@ class Entry:
         extra: the extra of this project that installs them.
         assets: names in `toraeval.assets` that must be fetched.
         option_assets: further ones that an option's value needs, by `option=value`.
+        origin: what named a part that is not ours: a distribution or the command; empty for ours.
     """
 
     target: str
@@ -37,6 +38,7 @@ class Entry:
     extra: str | None = None
     assets: tuple[str, ...] = ()
     option_assets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    origin: str = ""
 
     def assets_for(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Return what must be fetched for these options."""
@@ -230,13 +232,15 @@ def names(kind: str) -> list[str]:
 
 
 def entry(kind: str, name: str) -> Entry:
-    """Return the entry of a component.
+    """Return the entry of a component: a registered name, or `module:Class` for one that is not registered.
 
     Raises:
         UserError: unknown name, with the nearest one.
     """
     _load_entry_points()
     found = _table(kind).get(name)
+    if found is None and ":" in name:
+        return Entry(name, "given as module:Class", licence="see its own", origin="the command")
     if found is None:
         raise UserError(unknown(kind, name, _table(kind)) + f"; run: python -m toraeval list {kind}s")
     return found
@@ -246,17 +250,23 @@ def load(kind: str, name: str) -> Any:
     """Import and return the class of a component.
 
     Raises:
-        UserError: unknown name, or a target that does not exist.
+        UserError: unknown name, a target that does not exist, or a part from elsewhere that does not import.
     """
-    target = entry(kind, name).target
-    module, _, attribute = target.partition(":")
+    found = entry(kind, name)
+    module, _, attribute = found.target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and not module.startswith(error.name or ""):
-            raise
+    except Exception as error:
+        if not found.origin:
+            absent = isinstance(error, ModuleNotFoundError) and module.startswith(error.name or "")
+            if not absent and not isinstance(error, AttributeError):
+                raise
+            raise UserError(
+                f"{kind} {name}: {found.target} cannot be imported ({error}); its registry line is wrong"
+            ) from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(
-            f"{kind} {name}: {target} cannot be imported ({error}); its registry line is wrong"
+            f"{kind} {name}: {found.target}, named by {found.origin}, cannot be imported ({reason})"
         ) from error
 
 
@@ -294,5 +304,7 @@ def _load_entry_points() -> None:
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         kind, _, name = point.name.partition(".")
         if kind in _TABLES and name and name not in _TABLES[kind]:
-            summary = f"from {point.dist.name}" if point.dist else "from another distribution"
-            _TABLES[kind][name] = Entry(point.value, summary, licence="see its distribution")
+            origin = point.dist.name if point.dist else "another distribution"
+            _TABLES[kind][name] = Entry(
+                point.value, f"from {origin}", licence="see its distribution", origin=origin
+            )

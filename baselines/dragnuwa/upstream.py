@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.config.upstream import DragNUWAUpstreamOptions
 from toraeval.geometry import dragnuwa_path, extend_points, inside_canvas, windows
 from toraeval.models.shared.base import need_first_frame
 from toraeval.models.shared.flow_colour import Float32Array
@@ -23,6 +22,7 @@ from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 
 from ..process.runner import Runner, sampler_seed
 from .framing import FITS, Framing, framing
+from .generator import DragNUWAOptions
 
 VERSION = "1"
 FRAMES = 14
@@ -47,7 +47,7 @@ class UpstreamDragNUWA:
     label = "dragnuwa (upstream)"
     version = VERSION
 
-    def __init__(self, config: DragNUWAUpstreamOptions) -> None:
+    def __init__(self, config: DragNUWAOptions) -> None:
         self.config = config
         for option, allowed in (("fit", FITS), ("frame_policy", POLICIES)):
             if getattr(config, option) not in allowed:

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from toraeval.config.upstream import MotionCtrlUpstreamOptions
 from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.models.shared.trajectory import (
     all_tracks,
@@ -25,6 +24,7 @@ from toraeval.run.requirements import Requirement
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 
 from ..process.runner import Runner, sampler_seed
+from .generator import MotionCtrlOptions
 
 VERSION = "1"
 FRAMES = 16
@@ -48,7 +48,7 @@ class UpstreamMotionCtrl:
     label = "motionctrl (upstream)"
     version = VERSION
 
-    def __init__(self, config: MotionCtrlUpstreamOptions) -> None:
+    def __init__(self, config: MotionCtrlOptions) -> None:
         if not 0 <= config.eta <= 1 or not 0 <= config.cond_t <= 1000:
             raise UserError(
                 f"model motionctrl size=upstream: eta={config.eta} cond_t={config.cond_t}; allowed: 0 to 1, 0 to 1000"

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from toraeval.assets import programs, remembered_sha256
-from toraeval.config.upstream import UpstreamOptions
 from toraeval.run.requirements import Requirement
 from toraeval.store.keys import digest, file_sha256
 from toraeval.types import ByteArray, Case, MissingAsset, UserError
@@ -22,6 +21,33 @@ from .clip_files import read_frames
 from .session import Child, Session
 
 MAX_STEPS = 1000
+
+
+@dataclass
+class UpstreamOptions:
+    """What every wrapper takes; only `size=upstream` looks at these options.
+
+    Attributes:
+        checkout: folder of the authors' repository; by default where `fetch` says to put it.
+        python: interpreter of the environment made for it; by default `env/bin/python` in the checkout.
+        checkpoint: weights file; by default where `fetch` puts it.
+        gpu: number of the GPU that the child process sees; None lets it see all.
+        steps: sampling steps, 1 to 1000; None is the published number.
+        guidance: classifier-free guidance scale, at least 1; None is the published one.
+        start_timeout_s: seconds for interpreter, imports and weights.
+        case_timeout_s: seconds for one call of the sampler.
+        any_revision: accept a checkout at a commit that the wrapper was not written against.
+    """
+
+    checkout: str | None = None
+    python: str | None = None
+    checkpoint: str | None = None
+    gpu: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    start_timeout_s: float = 1800.0
+    case_timeout_s: float = 1800.0
+    any_revision: bool = False
 
 
 @dataclass

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from toraeval.config.models import RivalConfig
 from toraeval.models.shared.nano.generator import NanoGenerator
 from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
 from toraeval.models.shared.nano.pipeline import ClipRequest
@@ -20,6 +20,29 @@ from . import checkpoint
 from .network import UNet
 
 VERSION = "1"
+
+
+@dataclass
+class RivalOptions:
+    """Options that `model=motionctrl` and `model=dragnuwa` have in common.
+
+    Attributes:
+        size: nano (embedded) or upstream (the authors' repository).
+        long_video: how more than 17 frames are reached: autoregressive or direct; nano only.
+        overlap: frames that a window is given of the one before: 1, 5 or 9; nano only.
+        steps: sampling steps, 1 to 1000; None is the default of the size.
+        guidance: classifier-free guidance scale, at least 1; None is the default of the size.
+        precision: bf16 or fp32; nano only.
+        weights: file of your own; nano only.
+    """
+
+    size: str = "nano"
+    long_video: str = "autoregressive"
+    overlap: int = 1
+    steps: int | None = None
+    guidance: float | None = None
+    precision: str = "bf16"
+    weights: str | None = None
 
 
 class EmbeddedRival(NanoGenerator):
@@ -38,7 +61,7 @@ class EmbeddedRival(NanoGenerator):
     multiple = BLOCK
     lengths = f"{WINDOW} (the first one given)"
 
-    def __init__(self, name: str, config: RivalConfig, default_steps: int) -> None:
+    def __init__(self, name: str, config: RivalOptions, default_steps: int) -> None:
         self.name, self.default_steps = name, default_steps  # type: ignore[misc]
         self.mode, self.overlap = config.long_video, config.overlap
         super().__init__(config)

@@ -6,18 +6,17 @@ import importlib
 from dataclasses import fields
 from typing import Any
 
-from toraeval.config.models import RivalConfig
 from toraeval.models.shared.base import Generator
 from toraeval.models.shared.sized import SizedGenerator
 from toraeval.registry import unknown
 from toraeval.run.requirements import Requirement
 from toraeval.types import UserError
 
-from .generator import VERSION, EmbeddedRival
+from .generator import VERSION, EmbeddedRival, RivalOptions
 
 SIZES = ("nano", "upstream")
 EMBEDDED = {"long_video", "overlap", "precision", "weights"}
-SHARED = {"name", "size", "steps", "guidance"}
+SHARED = {"size", "steps", "guidance"}
 
 
 class Rival(SizedGenerator):
@@ -32,7 +31,7 @@ class Rival(SizedGenerator):
 
     name: str
     version = VERSION
-    options_class: type[RivalConfig]
+    options_class: type[RivalOptions]
     upstream: str  # `module:Class`, relative to this package
     default_steps: int
 
@@ -48,16 +47,16 @@ class Rival(SizedGenerator):
         """Return what is absent of the authors' code; the embedded size needs nothing but its weights."""
         return self._made.requirements() if hasattr(self._made, "requirements") else []
 
-    def _embedded(self, config: RivalConfig) -> Any:
+    def _embedded(self, config: RivalOptions) -> Any:
         return EmbeddedRival(self.name, config, self.default_steps)
 
-    def _upstream(self, config: RivalConfig) -> Generator:
+    def _upstream(self, config: RivalOptions) -> Generator:
         module, _, attribute = self.upstream.partition(":")
         package = __package__.rpartition(".")[0]
         made: Generator = getattr(importlib.import_module(f"{package}.{module}"), attribute)(config)
         return made
 
-    def _refuse_others(self, config: RivalConfig) -> None:
+    def _refuse_others(self, config: RivalOptions) -> None:
         """Refuse options that belong to the other size and were changed."""
         for field in fields(config):
             value, embedded = getattr(config, field.name), field.name in EMBEDDED

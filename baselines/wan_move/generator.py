@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from toraeval.config.models import WanMoveConfig
 from toraeval.models.shared.nano.generator import NanoGenerator
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.nano.pipeline import ClipRequest
@@ -21,18 +21,37 @@ from .network import WanMoveNetwork
 SIZES = ("nano",)
 
 
+@dataclass
+class WanMoveOptions:
+    """Options of `model=wan_move`.
+
+    Attributes:
+        size: nano (embedded).
+        steps: sampling steps, 1 to 1000; None is the default.
+        guidance: classifier-free guidance scale, at least 1; None is the default, 1 (off).
+        precision: bf16 or fp32.
+        weights: file of your own.
+    """
+
+    size: str = "nano"
+    steps: int | None = None
+    guidance: float | None = None
+    precision: str = "bf16"
+    weights: str | None = None
+
+
 class WanMove(NanoGenerator):
     """Wan-Move (arXiv 2512.08765) as an embedded model; it needs a first frame.
 
     Args:
-        options: fields of `toraeval.config.models.WanMoveConfig`.
+        options: fields of `WanMoveOptions`.
 
     Raises:
         UserError: an unknown size or an option outside its range.
     """
 
     name = checkpoint.NAME
-    options_class = WanMoveConfig
+    options_class = WanMoveOptions
 
     def __init__(self, **options: Any) -> None:
         config = self.options_class(**options)

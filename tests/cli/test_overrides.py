@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 Cli = Callable[..., Any]
 
@@ -106,9 +107,27 @@ def test_command_line_wins_over_the_preset(cli: Cli) -> None:
 
 def test_bench_lists_follow_the_preset(cli: Cli) -> None:
     out = cli("bench", "preset=smoke", "--cfg", "job").out
-    assert "limit: 2" in out
-    assert "frames:\n- 16\nheight" in out
-    assert "- 128" in cli("bench", "--cfg", "job").out
+    assert (yaml.safe_load(out)["limit"], yaml.safe_load(out)["frames"]) == (2, [16])
+    assert yaml.safe_load(cli("bench", "--cfg", "job").out)["frames"] == [16, 64, 128]
+    assert "bench" not in yaml.safe_load(cli("run", "preset=smoke", "--cfg", "job").out)
+
+
+def test_ones_own_folder_holds_parts_and_presets(cli: Cli, tmp_path: Path, fake: tuple[str, ...]) -> None:
+    for name, text in (
+        ("model/quick.yaml", "defaults:\n  - /schema/model/tora@_here_\n  - _self_\n\nsteps: 3\n"),
+        (
+            "preset/mine.yaml",
+            "# @package _global_\nlimit: 1\nbench:\n  models: [fake_model]\n  frames: [8]\n",
+        ),
+    ):
+        (tmp_path / "own, mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own, mine" / name).write_text(text)
+    own = ("--config-dir", "own, mine")
+    made = yaml.safe_load(cli("run", "model=quick", "preset=mine", *own, "--cfg", "job").out)
+    assert (made["model"]["name"], made["model"]["steps"], made["limit"]) == ("tora", 3, 1)
+    ran = cli("bench", "preset=mine", *fake[:-1], *own, "dry_run=true")
+    assert "fake_model 8f: 1 samples" in ran.out, ran.err
+    assert "Allowed: ablations, embedded, paper, photos, smoke, mine" in cli("run", "preset=mnie", *own).err
 
 
 def test_parts_without_a_yaml_file_have_their_constructors_options(cli: Cli, fake: tuple[str, ...]) -> None:

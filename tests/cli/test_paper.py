@@ -84,8 +84,9 @@ def test_every_model_of_the_preset_takes_the_sizes_it_is_asked_for() -> None:
     from toraeval.config import conf_dir
     from toraeval.run.bench import chosen_models
 
-    config = OmegaConf.to_container(OmegaConf.load(conf_dir() / "bench" / "paper.yaml"))
-    assert isinstance(config, dict)
+    preset = OmegaConf.to_container(OmegaConf.load(conf_dir() / "preset" / "paper.yaml"))
+    assert isinstance(preset, dict)
+    config = preset["bench"]
     asked = 0
     for entry in chosen_models({str(key): value for key, value in config.items()}):
         here = {key: "cpu" if key == "device" else value for key, value in entry.options.items()}

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from toraeval import config
 from toraeval.__main__ import main
 from toraeval.cli import overrides
-
-
-@pytest.fixture(autouse=True)
-def schemas():
-    for verb in ("run", "bench"):
-        config.register_schemas(verb)
 
 
 @pytest.mark.parametrize("words", [["suite=photos"], ["preset=photos"]])

@@ -58,7 +58,6 @@ def test_documented_command_is_taken(command: str, monkeypatch: pytest.MonkeyPat
         command = command.replace(word, value)
     verb, *argv = shlex.split(command, comments=True)
     if verb in config.VERBS:
-        config.register_schemas(verb)
         arguments = switches.parse(verb, argv, overrides.keys(verb))
         overrides.check(verb, arguments.overrides, arguments.multirun)
         GlobalHydra.instance().clear()

@@ -11,7 +11,6 @@ import pytest
 
 from tests.fake_parts import config
 from toraeval.cli import overrides
-from toraeval.config import register_schemas
 from toraeval.run import pipeline
 from toraeval.run.own_videos import plan_score
 from toraeval.suites.folder.suite import Folder
@@ -212,8 +211,6 @@ def test_native_files_of_fractions_are_refused_unless_they_say_pixels(tmp_path: 
 def test_options_reach_the_command_line() -> None:
     own = ["videos=a", "trajectories=b", "layout=tn", "units=normalised", "format=numpy", "canvas=clip"]
     folder = ["suite=folder", "suite.path=x", "suite.layout=nt", "suite.units=pixels", "suite.canvas=[8,9]"]
-    for verb in ("score", "run"):
-        register_schemas(verb)
     (cfg,) = overrides.check("score", own, multirun=False).configs
     assert (cfg.layout, cfg.units, cfg.format, cfg.canvas) == ("tn", "normalised", "numpy", "clip")
     (cfg,) = overrides.check("run", folder, multirun=False).configs

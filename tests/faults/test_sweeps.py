@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from toraeval import config, optional
-from toraeval.cli import jobs, overrides
+from toraeval import optional
+from toraeval.cli import jobs, launchers, overrides
 from toraeval.cli.jobs import Done, Ended, Job
 from toraeval.types import MissingAsset, UserError
 
@@ -34,7 +34,6 @@ def execute(values: dict[str, Any], command: str) -> Done:
 
 
 def swept(launcher: str, seeds: str) -> tuple[list[Ended], list[list[str]]]:
-    config.register_schemas("train")
     texts = [f"seed={seeds}", f"hydra/launcher={launcher}", "folder=out"]
     checked = overrides.check("train", texts, multirun=True)
     return jobs.sweep("train", checked.overrides, Job(execute, "the command"))
@@ -44,7 +43,7 @@ def swept(launcher: str, seeds: str) -> tuple[list[Ended], list[list[str]]]:
 def test_exit_codes_and_failures_reach_the_caller(
     launcher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for module in jobs.LAUNCHERS.get(launcher, ("", ()))[1]:
+    for module in launchers.LAUNCHERS.get(launcher, ("", ()))[1]:
         pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)
     ended, words = swept(launcher, "0,1,2,3")

@@ -31,56 +31,45 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
     Raises:
         UserError: a switch or an option that cannot work, before anything is started.
     """
-    from toraeval import config
-    from toraeval.cli import jobs, overrides, switches
+    from toraeval.cli import jobs, options_help, overrides, switches
     from toraeval.store import record
     from toraeval.store.disk import require_writable
     from toraeval.store.sealed import require_no_link
 
     command = record.command_line([verb, *argv])
-    config.register_schemas(verb)
     arguments = switches.parse(verb, argv, overrides.keys(verb))
+    several = arguments.multirun and not arguments.help
+    checked = overrides.check(verb, arguments.overrides, several, arguments.config_dir)
     if arguments.help:
         print(help_text)
-        print(overrides.describe(verb, arguments.overrides))
+        print(options_help.describe(verb, checked.configs[0]))
         return 0
-    checked = overrides.check(verb, arguments.overrides, arguments.multirun, arguments.config_dir)
     for note in checked.notes:
         print(f"note: {note}", file=sys.stderr)
     if arguments.cfg or arguments.info:
-        _show(verb, [text for text in argv if text not in arguments.overrides], checked.overrides)
+        jobs.show(verb, checked.overrides, arguments)
         return 0
+    option = OUTPUT.get(verb, "results")
     for cfg in checked.configs:
         overrides.require_complete(verb, cfg)
-        option = OUTPUT.get(verb, "results")
         folder = Path(str(cfg[option]))
         require_writable(folder, option)
         require_no_link(folder, folder / "runs" / ".hydra")
         require_no_link(folder, folder / ".hydra")
     job = Job(execute, command)
-    plain = [*_hydra_folder(checked.configs, OUTPUT.get(verb, "results")), *checked.overrides]
+    place = _hydra_folder(checked.configs, option)
     if not arguments.multirun:
-        return jobs.run(verb, plain, job).exit_code
-    ended, words = jobs.sweep(verb, plain, job)
+        return jobs.run(checked.configs[0], checked.hydra, checked.overrides, job, place).exit_code
+    moved = [f"hydra.{mode}.dir='{place}'" for mode in ("run", "sweep")] if place else []
+    ended, words = jobs.sweep(verb, [*moved, *checked.overrides], job)
     jobs.report(ended, words, command)
     return max((one.exit_code for one in ended), default=0)
 
 
-def _hydra_folder(configs: list[DictConfig], option: str) -> list[str]:
-    """Return overrides that keep Hydra's own files out of a folder whose path it would read as an interpolation."""
+def _hydra_folder(configs: list[DictConfig], option: str) -> str | None:
+    """Return a folder for Hydra's own files where the path of theirs would be read as an interpolation."""
     from toraeval.assets import cache_dir
 
     if not any("${" in os.path.abspath(str(cfg[option])) for cfg in configs):
-        return []
-    place = cache_dir().absolute() / "hydra" / "${now:%Y%m%d-%H%M%S-%f}"
-    return [f"hydra.{mode}.dir='{place}'" for mode in ("run", "sweep")]
-
-
-def _show(verb: str, switches: list[str], overrides: list[str]) -> None:
-    """Let Hydra print the settings, or where they come from."""
-    import hydra
-
-    from toraeval import config
-
-    sys.argv = [f"toraeval {verb}", *switches, *overrides]
-    hydra.main(version_base="1.3", config_path=str(config.conf_dir(verb)), config_name=verb)(print)()
+        return None
+    return str(cache_dir().absolute() / "hydra" / "${now:%Y%m%d-%H%M%S-%f}")

@@ -6,19 +6,23 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from toraeval.cli import error_text
-from toraeval.types import MissingAsset, UserError
+from hydra.core.utils import run_job
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
-LAUNCHERS = {
-    "joblib": ("joblib", ("hydra_plugins.hydra_joblib_launcher", "joblib")),
-    "submitit_local": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
-    "submitit_slurm": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
-}
-"""Hydra's launchers that toraeval has an extra for: the extra, and the modules that it installs."""
+from toraeval.cli import error_text
+from toraeval.cli.overrides import explain
+from toraeval.config.source import hydra_of
+from toraeval.types import UserError
+
 MARK = "\ue000"
 """A character for private use, in place of a dollar sign that must not begin an interpolation."""
 TOLD = ("model=", "frames=")
@@ -96,8 +100,6 @@ def resolved(cfg: Any) -> dict[str, Any]:
 
     Other options name the results folder, e.g. `${results}/cache`; a `${` in its own name must not be looked up again.
     """
-    from omegaconf import OmegaConf
-
     if "${" in str(cfg.get("results")):
         cfg = OmegaConf.merge(cfg, {"results": str(cfg.results).replace("$", MARK)})
     plain: dict[str, Any] = _unmarked(OmegaConf.to_container(cfg, resolve=True))
@@ -115,39 +117,26 @@ def _unmarked(value: Any) -> Any:
     return value.replace(MARK, "$") if isinstance(value, str) else value
 
 
-def require_launcher(name: str) -> None:
-    """Check that a launcher's packages are installed.
+def run(
+    cfg: DictConfig, hydra: DictConfig, overrides: list[str], job: Job, folder: str | None = None
+) -> Ended:
+    """Run the one job of a configuration; Hydra keeps a copy of it in the folder that its settings name.
 
-    Raises:
-        MissingAsset: one of them is absent or broken.
-        UserError: no such launcher.
+    Args:
+        cfg: the settings.
+        hydra: those of Hydra.
+        overrides: as given, for the copy.
+        job: what to do.
+        folder: of the copy, if it cannot be that of the settings.
     """
-    from hydra.core.config_store import ConfigStore
-    from hydra.core.plugins import Plugins
-
-    from toraeval import optional
-    from toraeval.registry import unknown
-
-    if name in LAUNCHERS:
-        extra, modules = LAUNCHERS[name]
-        absent = [
-            f"{module}: {found.reason}" for module in modules if not (found := optional.probe(module)).ok
-        ]
-        if absent:
-            raise MissingAsset(
-                f"hydra/launcher={name} needs packages ({'; '.join(absent)}); run: pip install -e '.[{extra}]'"
-            )
-        return
-    Plugins.instance()  # registers the launchers of all installed plugins
-    known = {node.removesuffix(".yaml") for node in ConfigStore.instance().list("hydra/launcher")}
-    if name not in known | {"basic"}:
-        raise UserError(unknown("hydra/launcher", name, sorted({"basic", *LAUNCHERS} | known)))
-
-
-def run(verb: str, overrides: list[str], job: Job) -> Ended:
-    """Run the one job that the overrides describe."""
-    with _hydra(verb) as hydra:
-        returned: Ended = hydra.run(verb, job, [*overrides, "hydra.mode=RUN"]).return_value
+    with open_dict(cfg):
+        cfg.hydra = hydra
+    with read_write(cfg.hydra):
+        cfg.hydra.mode = RunMode.RUN
+        cfg.hydra.overrides.task = overrides
+        cfg.hydra.run.dir = folder or cfg.hydra.run._get_node("dir")._value()
+    context = HydraContext(None, Callback())  # type: ignore[arg-type]
+    returned: Ended = run_job(job, cfg, "hydra.run.dir", None, context).return_value
     return returned
 
 
@@ -158,8 +147,10 @@ def sweep(verb: str, overrides: list[str], job: Job) -> tuple[list[Ended], list[
         UserError: a launcher's process died and took its job with it.
     """
     try:
-        with _hydra(verb) as hydra:
+        with hydra_of(verb) as hydra:
             batches = hydra.multirun(verb, job, [*overrides, "hydra.mode=MULTIRUN"])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
     except Exception as error:
         if type(error).__module__.split(".")[0] not in ("joblib", "submitit"):
             raise
@@ -171,22 +162,13 @@ def sweep(verb: str, overrides: list[str], job: Job) -> tuple[list[Ended], list[
     return [one.return_value for one in returned], [list(one.overrides) for one in returned]
 
 
-@contextlib.contextmanager
-def _hydra(verb: str) -> Iterator[Any]:
-    """Give Hydra with the settings of a verb; unlike `hydra.main` it hands back what jobs return."""
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from toraeval import config
-    from toraeval.cli.overrides import explain
-
-    try:
-        with initialize_config_dir(str(config.conf_dir(verb)), f"toraeval {verb}", "1.3"):
-            yield GlobalHydra.instance().hydra
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error)) from error
+def show(verb: str, overrides: list[str], switches: Namespace) -> None:
+    """Let Hydra print the settings, or where they come from."""
+    with hydra_of(verb) as hydra:
+        if switches.cfg:
+            hydra.show_cfg(verb, overrides, switches.cfg, switches.package, switches.resolve)
+        else:
+            hydra.show_info(switches.info, verb, overrides)
 
 
 def report(ended: Sequence[Ended], overrides: Sequence[Sequence[str]], command: str) -> None:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, StringNode
+from omegaconf import DictConfig, OmegaConf, StringNode, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from toraeval import config, registry
-from toraeval.cli import jobs, quoting
+from toraeval.cli import quoting
+from toraeval.cli.launchers import require_launcher
+from toraeval.config.source import hydra_of, search_path
 from toraeval.types import UserError
 
 GROUPS = {
     "run": ("model", "suite", "tracker", "metric", "preset"),
-    "bench": ("suite", "tracker", "metric", "preset", "bench"),
+    "bench": ("suite", "tracker", "metric", "preset"),
     "score": ("tracker", "metric"),
     "train": (),
 }
@@ -41,15 +43,25 @@ HEADING = "raised while composing config:"
 
 @dataclass(frozen=True)
 class Checked:
-    """Overrides as Hydra shall see them, every configuration they stand for, and what was read otherwise than typed."""
+    """What a command asks for.
+
+    Attributes:
+        overrides: as Hydra shall see them.
+        configs: every configuration that they stand for.
+        hydra: Hydra's own settings.
+        notes: what was read otherwise than typed.
+    """
 
     overrides: list[str]
     configs: list[DictConfig]
+    hydra: DictConfig
     notes: list[str]
 
 
 def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = None) -> Checked:
-    """Check the overrides of a verb and compose every configuration they stand for.
+    """Check the overrides of a verb and make every configuration they stand for.
+
+    Hydra composes each choice of parts and presets once; the values are put in on top, as it would do it.
 
     Args:
         verb: whose settings.
@@ -61,23 +73,26 @@ def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = 
         UserError: wrong syntax, an unknown group choice or key, or a value of the wrong type.
         MissingAsset: the packages of a launcher are absent.
     """
-    added = [_search_path(folder)] if folder else []
+    added = [_search_path(verb, folder)] if folder else []
     chosen, implied = [], _implied(verb, overrides)
     overrides = overrides + implied
     for text in overrides:
-        if _key(text) in (*GROUPS[verb], "hydra/launcher"):
+        if _is_choice(verb, text):
             override = _parse(verb, text)
             _check_choice(verb, override, folder)
             chosen.append(_normal(override))
-    bases = [_compose(verb, added + combination) for combination in _combinations(chosen, multirun)]
+    bases, hydra = _compose(verb, _combinations(added + chosen, multirun))
     notes = [f"{text} comes with the suite; name another preset to have its metrics" for text in implied]
     if not multirun and any(_key(text).startswith("hydra/launcher") for text in overrides):
         notes.append(
             "hydra/launcher acts on the jobs of a sweep only, with -m; this is one run, and runs here"
         )
-    plain = added + [_checked(verb, text, bases, multirun, notes) for text in overrides]
-    configs = [_compose(verb, combination) for combination in _combinations(plain, multirun)]
-    return Checked(plain, configs, list(dict.fromkeys(notes)))
+    plain = added + [_checked(verb, text, list(bases.values()), multirun, notes) for text in overrides]
+    configs = []
+    for combination in _combinations(plain, multirun):
+        base = bases[tuple(text for text in combination if _is_choice(verb, text))]
+        configs.append(_with_values(base, [text for text in combination if not _is_choice(verb, text)]))
+    return Checked(plain, configs, hydra, list(dict.fromkeys(notes)))
 
 
 def keys(verb: str) -> list[str]:
@@ -96,6 +111,11 @@ def _checked(verb: str, text: str, bases: list[DictConfig], multirun: bool, note
     return _normal(_parse(verb, text))
 
 
+def _is_choice(verb: str, text: str) -> bool:
+    """Return True for what Hydra has to know to compose: the choice of a part, and its own settings."""
+    return _key(text) in GROUPS[verb] or _key(text).startswith("hydra")
+
+
 def _key(text: str) -> str:
     return text.partition("=")[0].lstrip("+")
 
@@ -107,28 +127,20 @@ def _is_text(base: DictConfig, key: str) -> bool:
         name, *path = path or [""]
         if name not in registry.names("model") or not path:
             return False
-        node: Any = OmegaConf.structured(config.schema_of("model", name))
-    else:
-        node, path = base, [first, *path]
+        options = {option.name: option.type for option in config.declared_by("model", name).options}
+        return options.get(path[0]) in (str, str | None)
+    node: Any = base
+    path = [first, *path]
     for part in path:
         node = node._get_node(part) if isinstance(node, DictConfig) and part in node.keys() else None  # noqa: SIM118
     return isinstance(node, StringNode)
 
 
-def _search_path(folder: str) -> str:
+def _search_path(verb: str, folder: str) -> str:
     path = Path(folder).absolute()
     if not path.is_dir():
         raise UserError(f"--config-dir {folder}: there is no such folder")
-    return quoting.literal(f"hydra.searchpath=[file://{path}]", False, [])
-
-
-def describe(verb: str, overrides: list[str]) -> str:
-    """Return the groups and settings of a verb for its help."""
-    lines = [f"  {group}={'|'.join(config.choices(group))}" for group in GROUPS[verb] if group != "bench"]
-    head = ["Parts (group=option):", *lines, ""] if lines else []
-    settings = OmegaConf.to_yaml(check(verb, overrides, multirun=False).configs[0])
-    tail = "Switches: --cfg job (show the settings, start nothing), -m (every combination), --hydra-help"
-    return "\n".join([*head, "Settings (key=value; explained in docs/cli.md):", settings, tail])
+    return f"hydra.searchpath=[{','.join(map(quoting.quoted, search_path(verb, path)))}]"
 
 
 def require_complete(verb: str, cfg: DictConfig) -> None:
@@ -169,12 +181,17 @@ def _check_choice(verb: str, override: Override, folder: str | None) -> None:
     group = override.key_or_group
     if group == "hydra/launcher":
         for name in _values(override):
-            jobs.require_launcher(name)
+            require_launcher(name)
+        return
+    if group not in GROUPS[verb]:
         return
     own = sorted(path.stem for path in Path(folder, group).glob("*.yaml")) if folder else []
+    allowed = [*config.choices(group), *own]
     for name in _values(override):
-        if name not in [*config.choices(group), *own]:
-            raise UserError(registry.unknown(group, str(name), [*config.choices(group), *own]))
+        if ":" in name and group in config.GROUPS:
+            config.declared_by(group, name)  # refuses what cannot be imported
+        elif name not in allowed:
+            raise UserError(registry.unknown(group, name, allowed))
 
 
 def _values(override: Override) -> list[Any]:
@@ -218,21 +235,51 @@ def _check_key(verb: str, base: DictConfig, key: str) -> None:
 
 
 def _combinations(overrides: list[str], multirun: bool) -> list[list[str]]:
+    """Return the overrides of each job: every combination where several values make several runs."""
     if not multirun:
         return [overrides]
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    try:
-        return [list(batch) for batch in BasicSweeper.split_arguments(parsed, None)[0]]
-    except HydraException as error:
-        raise UserError(f"sweep: {_reason(error)}") from error
+    each = []
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            each.append([f"{key}={override.get_value_element_as_str()}"])
+        elif override.is_discrete_sweep():
+            each.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            raise UserError(
+                f"sweep: {override.input_line}: allowed are lists of values, choice() and range()"
+            )
+    return [list(combination) for combination in itertools.product(*each)]
 
 
-def _compose(verb: str, overrides: list[str]) -> DictConfig:
+def _compose(
+    verb: str, combinations: list[list[str]]
+) -> tuple[dict[tuple[str, ...], DictConfig], DictConfig]:
+    """Return the settings of each choice of parts, and those of Hydra."""
+    made = {}
     try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(config.conf_dir(verb))):
-            return compose(verb, overrides=overrides)
+        with hydra_of(verb):
+            for chosen in combinations:
+                made[tuple(chosen)] = compose(verb, overrides=chosen, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
+    hydra = DictConfig({})
+    for cfg in made.values():
+        with open_dict(cfg):
+            hydra = cfg.pop("hydra")
+    return made, hydra
+
+
+def _with_values(base: DictConfig, overrides: list[str]) -> DictConfig:
+    """Return the settings with values put in."""
+    made = copy.deepcopy(base)
+    for override in OverridesParser.create().parse_overrides(overrides):
+        added = override.key_or_group.split(".")[0] in OPEN
+        try:
+            OmegaConf.update(made, override.key_or_group, override.value(), merge=True, force_add=added)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(explain(error)) from error
+    return made
 
 
 def explain(error: Exception) -> str:

@@ -35,7 +35,7 @@ def literal(override: str, sweeps: bool, notes: list[str]) -> str:
             notes.append(
                 f"{key}={value} is read as the one path of that name; 'choice(A,B)' gives one run for each value"
             )
-            return f"{key}={_quoted(value)}"
+            return f"{key}={quoted(value)}"
         choices = [match.group().strip() for match in CHOICE.finditer(value) if match.group()]
         return f"{key}={','.join(_of_value(key, choice, notes) for choice in choices)}"
     return f"{key}={_of_value(key, value, notes)}"
@@ -45,11 +45,12 @@ def _of_value(key: str, value: str, notes: list[str]) -> str:
     if value.lower() == "null" and not os.path.lexists(value):
         return value
     if QUOTED.fullmatch(value) and not os.path.lexists(value):
-        return _quoted(_unquoted(value))
-    return _quoted(expanded(f"{key}=", value, notes))
+        return quoted(_unquoted(value))
+    return quoted(expanded(f"{key}=", value, notes))
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a text in the quotes in which Hydra gives it back as it is."""
     return QuotedString(uninterpolated(text), Quote.single).with_quotes()
 
 

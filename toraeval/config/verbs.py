@@ -37,28 +37,38 @@ class CommonConfig:
 
 
 @dataclass
-class RunConfig(CommonConfig):
-    """`python -m toraeval run`.
+class CasesConfig(CommonConfig):
+    """What `run` and `bench` share: which cases of a suite, at which size.
 
     Attributes:
-        model: the generator.
         suite: the test cases.
-        frames, height, width: what is asked of the generator.
+        height, width: size asked of the generator, pixels, 16 to 4096.
         seeds: sampling seeds, each one a sample of every case.
-        limit: only the first so many cases; for trying.
+        limit: only the first N cases; for trying.
         samples: only these case ids.
         floor: also measure the tracker on the ground truth of the same cases.
     """
 
-    model: Any = MISSING
     suite: Any = MISSING
-    frames: int = 16
     height: int = 512
     width: int = 512
     seeds: list[int] = field(default_factory=lambda: [0])
     limit: int | None = None
     samples: list[str] | None = None
     floor: bool = True
+
+
+@dataclass
+class RunConfig(CasesConfig):
+    """`python -m toraeval run`.
+
+    Attributes:
+        model: the generator.
+        frames: length asked of the generator, 2 to 1024.
+    """
+
+    model: Any = MISSING
+    frames: int = 16
 
 
 @dataclass
@@ -70,7 +80,7 @@ class AblationsConfig:
         backbone_steps: steps of the common start, without paths.
         clips: distinct clips of 17 frames.
         split, cases: what the variants are scored on: a split of `shapes` and the number of its cases.
-        folder: where autoencoder, clips and weights lie; keep it to go on later.
+        folder: where autoencoder, clips and weights lie; keep it to resume later.
         workers: processes, one thread each.
         seed: seed of new weights and draws.
     """
@@ -86,29 +96,22 @@ class AblationsConfig:
 
 
 @dataclass
-class BenchConfig(CommonConfig):
-    """`python -m toraeval bench`: the fields of `run`, with lists of models and lengths.
+class BenchConfig(CasesConfig):
+    """`python -m toraeval bench`: the options of `run`, with lists of models and lengths.
 
     Attributes:
         models: registry names; each one takes its options from `conf/model/<name>.yaml` and `model_options`. A name
             with options of its own, `{name: motionctrl, long_video: direct}`, is a further row; `frames: [64, 128]`
             among them keeps it to these lengths.
         model_options: `model_options.tora.steps=20` and the like.
-        frames: lengths.
+        frames: lengths asked of every generator, 2 to 1024.
         ablations: train and compare variants of Tora nano instead of running `models`.
     """
 
     ablations: AblationsConfig | None = None
     models: list[Any] = field(default_factory=list)
     model_options: dict[str, Any] = field(default_factory=dict)
-    suite: Any = MISSING
     frames: list[int] = field(default_factory=list)
-    height: int = 512
-    width: int = 512
-    seeds: list[int] = field(default_factory=lambda: [0])
-    limit: int | None = None
-    samples: list[str] | None = None
-    floor: bool = True
 
 
 @dataclass
@@ -128,7 +131,7 @@ class ScoreConfig(CommonConfig):
         align: how a path of another length meets its video: `resample` (the whole path in the whole clip) or
             `cut` (point k belongs to frame k; only the frames both have are scored).
         allow_damaged: also score what decodes of damaged or cut files, and mark their rows.
-        limit: only the first so many pairs.
+        limit: only the first N pairs.
     """
 
     videos: str = MISSING

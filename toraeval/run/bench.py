@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from toraeval import registry
-from toraeval.config import conf_dir, schema_of, uninterpolated
+from toraeval.config import CasesConfig, source, uninterpolated
 from toraeval.run import pipeline
 from toraeval.run.pipeline import Progress, Report, open_samples
 from toraeval.run.plan import Plan, plan_floor, plan_run
@@ -22,10 +22,8 @@ from toraeval.store.slot import sample_id
 from toraeval.types import UserError
 
 RECORD = "record.json"
-SHARED = (
-    "suite", "tracker", "metrics", "height", "width", "seeds", "limit", "samples", "floor", "stages", "keep",
-    "workers", "fail_fast", "dry_run", "results",
-)  # fmt: skip
+SHARED = tuple(option.name for option in fields(CasesConfig))
+"""Options that every model of a bench has in common."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def plan_bench(config: Mapping[str, Any]) -> Bench:
 
 
 @dataclass(frozen=True)
-class Entry:
+class BenchModel:
     """One model of a bench.
 
     Attributes:
@@ -104,7 +102,7 @@ class Entry:
         return self.frames is None or frames in self.frames
 
 
-def chosen_models(config: Mapping[str, Any]) -> list[Entry]:
+def chosen_models(config: Mapping[str, Any]) -> list[BenchModel]:
     """Return every model of a bench, the ground truth first.
 
     Raises:
@@ -125,7 +123,7 @@ def chosen_models(config: Mapping[str, Any]) -> list[Entry]:
     if stray:
         raise UserError(registry.unknown("model in model_options", stray[0], names))
     variants.sort(key=lambda variant: variant[0] != "ground_truth")
-    entries: dict[str, Entry] = {}
+    entries: dict[str, BenchModel] = {}
     for name, own, lengths in variants:
         title = " ".join([name, *(f"{key}={value}" for key, value in own.items())])
         if title in entries and entries[title].frames != lengths:
@@ -133,7 +131,7 @@ def chosen_models(config: Mapping[str, Any]) -> list[Entry]:
                 f"bench: models names {title} twice with different frames; allowed: one entry of it"
             )
         options = model_options(name, {**config["model_options"].get(name, {}), **own})
-        entries[title] = Entry(title, options, lengths)
+        entries[title] = BenchModel(title, options, lengths)
     return list(entries.values())
 
 
@@ -162,18 +160,12 @@ def split_variant(model: Any) -> tuple[str, dict[str, Any], tuple[int, ...] | No
 
 
 def model_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model's options: its schema, its YAML file, then what the user gave.
+    """Return a model's options: what its class and its YAML file say, then what the user gave.
 
     Raises:
         UserError: unknown model, unknown or missing option, wrong type.
     """
-    registry.entry("model", name)
-    merged = OmegaConf.structured(schema_of("model", name))
-    file = conf_dir() / "model" / f"{name}.yaml"
-    if file.is_file():
-        values = OmegaConf.to_container(OmegaConf.load(file))
-        assert isinstance(values, dict)
-        merged = OmegaConf.merge(merged, {key: value for key, value in values.items() if key != "defaults"})
+    merged: Any = source.model_options(name)
     allowed = [str(key) for key in merged.keys() if key != "name"]  # noqa: SIM118 - `in` denies missing values
     wrong = [str(key) for key in given if key not in allowed]
     if wrong:
@@ -185,7 +177,7 @@ def model_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         merged = OmegaConf.merge(merged, literal)
     except OmegaConfBaseException as error:
         raise UserError(f"model_options.{name}: {str(error).splitlines()[0]}") from error
-    missing = sorted(OmegaConf.missing_keys(merged))
+    missing = sorted(key.removeprefix("model.") for key in OmegaConf.missing_keys(merged))
     if missing:
         raise UserError(
             f"model {name} needs {missing[0]}; give it as model_options.{name}.{missing[0]}=VALUE"

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from baselines.dragnuwa import driver
+from baselines.dragnuwa.generator import DragNUWAOptions
 from baselines.dragnuwa.upstream import UpstreamDragNUWA, drag_map
 from tests.fake_parts import FakeSuite
-from toraeval.config.upstream import DragNUWAUpstreamOptions
 from toraeval.types import Case, UserError, Video
 
 CHECKOUTS = {"bensonbs": "TORAEVAL_DRAGNUWA", "comfyui": "TORAEVAL_DRAGNUWA_COMFYUI"}
@@ -42,7 +42,7 @@ class Echo:
 
 
 def generate(case: Case, seed: int = 0, **options: Any) -> tuple[Video, Echo]:
-    model = UpstreamDragNUWA(DragNUWAUpstreamOptions(**options))
+    model = UpstreamDragNUWA(DragNUWAOptions(**options))
     echo = Echo()
     model.runner = echo  # type: ignore[assignment]
     model.check(case.frames, case.height, case.width)
@@ -132,7 +132,7 @@ def test_a_start_that_the_model_does_not_see_is_refused_with_the_way_out() -> No
 )
 def test_options_outside_their_range(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        UpstreamDragNUWA(DragNUWAUpstreamOptions(**options))
+        UpstreamDragNUWA(DragNUWAOptions(**options))
 
 
 # --- the driver, over stand-ins for the two forks -----------------------------------------------------------

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from baselines.motionctrl import driver
+from baselines.motionctrl.generator import MotionCtrlOptions
 from baselines.motionctrl.upstream import UpstreamMotionCtrl, flow, resized
 from benchmarks.parity_data import allowance
-from toraeval.config.upstream import MotionCtrlUpstreamOptions
 from toraeval.types import MissingAsset, UserError
 
 CHECKOUT = "TORAEVAL_MOTIONCTRL"
@@ -59,7 +59,7 @@ def test_flow_of_the_checkout(data_dir: Path, tmp_path: Path, name: str) -> None
 
 
 def test_other_lengths_are_refused_with_the_reason() -> None:
-    model = UpstreamMotionCtrl(MotionCtrlUpstreamOptions())
+    model = UpstreamMotionCtrl(MotionCtrlOptions())
     model.check(16, 512, 512)
     for frames in (14, 17, 64):
         with pytest.raises(UserError, match=rf"frames={frames}; allowed: 16. .*takes no first frame"):
@@ -79,18 +79,18 @@ def test_other_lengths_are_refused_with_the_reason() -> None:
 )
 def test_options_outside_their_range(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        UpstreamMotionCtrl(MotionCtrlUpstreamOptions(**options))
+        UpstreamMotionCtrl(MotionCtrlOptions(**options))
 
 
 def test_published_options_are_the_default_and_stand_in_the_settings() -> None:
-    settings = UpstreamMotionCtrl(MotionCtrlUpstreamOptions()).runner.settings
+    settings = UpstreamMotionCtrl(MotionCtrlOptions()).runner.settings
     assert settings == {"steps": 50, "guidance": 7.5, "eta": 1.0, "cond_t": 800}
-    assert UpstreamMotionCtrl(MotionCtrlUpstreamOptions(steps=5)).runner.settings["steps"] == 5
+    assert UpstreamMotionCtrl(MotionCtrlOptions(steps=5)).runner.settings["steps"] == 5
 
 
 def test_nothing_installed_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORAEVAL_CACHE", str(tmp_path))
-    model = UpstreamMotionCtrl(MotionCtrlUpstreamOptions())
+    model = UpstreamMotionCtrl(MotionCtrlOptions())
     with pytest.raises(
         MissingAsset, match=r"motionctrl_checkout is no checkout.*fetch model=motionctrl size=upstream"
     ):

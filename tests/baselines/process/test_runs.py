@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from baselines.motionctrl.generator import MotionCtrlOptions
 from baselines.motionctrl.upstream import UpstreamMotionCtrl
 from baselines.process.runner import Runner
 from tests.fake_parts import config
 from toraeval import registry
-from toraeval.config.upstream import MotionCtrlUpstreamOptions
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
 from toraeval.types import MissingAsset
@@ -27,7 +27,7 @@ class FakeUpstream(UpstreamMotionCtrl):
     """The MotionCtrl wrapper over the fake driver; `bad` says what happens to which case."""
 
     def __init__(self, checkout: str, bad: dict[str, str] | None = None, start: str = "") -> None:
-        options = MotionCtrlUpstreamOptions(checkout, sys.executable, str(FAKE), any_revision=True)
+        options = MotionCtrlOptions(checkout, sys.executable, str(FAKE), any_revision=True)
         super().__init__(options)
         settings = {"bad": bad or {}, "start": start, "suffix": ", best quality"}
         self.runner = Runner("motionctrl", options, FAKE, settings)

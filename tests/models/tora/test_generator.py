@@ -106,8 +106,8 @@ def test_fingerprint_names_everything_that_changes_the_bytes(weights: str) -> No
     [
         ({"size": "large"}, r"unknown size 'large'\..*Allowed: xl2, nano, tiny"),
         (
-            {"posterior": "mode"},
-            r"size=nano has no option posterior \(got mode\); allowed: leave it out, or size=xl2",
+            {"posterior": "sample"},
+            r"size=nano has no option posterior \(got sample\); allowed: leave it out, or size=xl2",
         ),
         ({"condition": "text"}, "condition=text; allowed at size=nano: auto, first_frame"),
         ({"steps": 0}, "steps=0; allowed: 1 to 1000"),

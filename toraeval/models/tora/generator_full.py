@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from toraeval.config import ToraConfig
 from toraeval.models.shared.nano.pipeline import check_sampling
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints.full_parts import Parts
@@ -34,7 +33,7 @@ from toraeval.models.tora.conditions.prompts import (
     split_options,
 )
 from toraeval.models.tora.conditions.t5 import encode_ahead
-from toraeval.models.tora.options_full import FullOptions, resolve_device
+from toraeval.models.tora.options import EVERY_SIZE, ToraOptions, resolve_device
 from toraeval.models.tora.sampling.pipeline_full import OVERLAP, Caption, FullPipeline, VideoRequest
 from toraeval.models.tora.sampling.sizes import CHUNK_FRAMES, SPACE_STRIDE
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
@@ -57,18 +56,18 @@ class FullTora:
         MissingAsset: weights that are not there.
     """
 
-    def __init__(self, config: ToraConfig) -> None:
+    def __init__(self, config: ToraOptions) -> None:
         conditions = ("auto", *FRAME_STRATEGIES)
         if config.condition not in conditions:
             raise UserError(f"tora: condition={config.condition}; allowed: {', '.join(conditions)}")
-        self.config, self.options = config, FullOptions.of(config)
-        check_sampling("tora", self.options.steps, self.options.guidance, config.precision)
-        self.device = resolve_device(self.options.device)
+        self.options, self.sampling = config, config.sampling()
+        check_sampling("tora", self.sampling.steps, self.sampling.guidance, config.precision)
+        self.device = resolve_device(config.device)
         self.parts = Parts(
             config.size,
             config.weights or "",
-            self.options.vae,
-            self.options.text_encoder,
+            config.vae or "",
+            config.text_encoder or "",
             config.precision,
             self.device,
         )
@@ -86,7 +85,7 @@ class FullTora:
                 "effect; train them with: python -m toraeval train model=tora size=xl2",
                 stacklevel=2,
             )
-        self._pipeline = FullPipeline(model, vae, self.options.sampling(), self.device, self.options.compile)
+        self._pipeline = FullPipeline(model, vae, self.sampling, self.device, self.options.compile)
 
     def prepare_cases(self, cases: Sequence[Case]) -> None:
         """Encode the captions of these cases while the text encoder is in memory, once for all of them.
@@ -114,15 +113,19 @@ class FullTora:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return every option that changes the pixels, hashes of all weights, device and version."""
-        options = {f.name: getattr(self.options, f.name) for f in fields(self.options)}
-        for name in ("vae", "text_encoder", "offload"):  # paths and places do not change the pixels
-            del options[name]
+        # paths and places do not change the pixels
+        left_out = (*EVERY_SIZE, "vae", "text_encoder", "offload")
+        options = {
+            f.name: getattr(self.options, f.name) for f in fields(self.options) if f.name not in left_out
+        }
         return {
             "model": "tora",
-            "size": self.config.size,
+            "size": self.options.size,
             "version": VERSION,
-            "precision": self.config.precision,
-            "condition": self.config.condition,
+            "precision": self.options.precision,
+            "condition": self.options.condition,
+            "steps": self.sampling.steps,
+            "guidance": self.sampling.guidance,
             **options,
             "device": self.device.type,
             **self.parts.fingerprint(),
@@ -190,7 +193,7 @@ class FullTora:
             # a count that reaches the limit may have been cut
             "prompt_tokens": [int(caption.mask.sum()) for caption in captions[: len(parts)]],
             "prompt_tokens_limit": self.parts.config.model_max_length,
-            "precision": self.config.precision,
+            "precision": self.options.precision,
             "device": str(self.device),
         }
         return Video.from_thwc(frames, case.fps, info)
@@ -212,7 +215,7 @@ class FullTora:
         if strategy:
             return f"mask strategy {strategy}", parse_strategy(strategy), pictures
         kinds = list(FRAME_STRATEGIES)  # ordered by the number of pictures they need
-        kind = kinds[len(pictures)] if self.config.condition == "auto" else self.config.condition
+        kind = kinds[len(pictures)] if self.options.condition == "auto" else self.options.condition
         if len(pictures) < kinds.index(kind):
             raise UserError(
                 f"case {case.id}: condition={kind} needs {kinds.index(kind)} given frame(s), the case has "

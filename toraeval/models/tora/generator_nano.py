@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor
 
-from toraeval.config import ToraConfig
 from toraeval.models.shared.nano.generator import NanoGenerator
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.nano.pipeline import ClipRequest
@@ -16,6 +15,7 @@ from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.conditions.nano_motion import motion_input
 from toraeval.models.tora.network.model import Tora as ToraNetwork
+from toraeval.models.tora.options import ToraOptions
 from toraeval.types import Case, UserError
 
 VERSION = "2"  # 2: blocks work in slices, which changes the last bits
@@ -36,7 +36,7 @@ class NanoTora(NanoGenerator):
     version = VERSION
     default_steps = 1  # chosen by `toraeval.training.recipes.choose_steps`, see docs/models/tora_steps.csv
 
-    def __init__(self, config: ToraConfig) -> None:
+    def __init__(self, config: ToraOptions) -> None:
         if config.condition not in CONDITIONS:
             raise UserError(
                 f"tora: condition={config.condition}; allowed at size=nano: {', '.join(CONDITIONS)}"

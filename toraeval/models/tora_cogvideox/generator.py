@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from toraeval import assets
-from toraeval.config import ToraCogVideoXConfig
 from toraeval.geometry import native_frames
 from toraeval.models.shared.base import need_first_frame
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
@@ -30,23 +29,54 @@ MAX_FRAMES = 1024
 FRAME_GROUP = 8  # the autoencoder decodes 1 + 8k frames
 SIDE = 16  # pixels per token
 PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
-NOT_NUMERIC = (
-    "name",
-    "weights",
-    "vae",
-    "text_encoder",
-    "offload",
-)  # places, and where the same numbers are computed
+NOT_NUMERIC = ("weights", "vae", "text_encoder", "offload")
+"""Options that are places, or say where the same numbers are computed."""
 UNCONDITIONAL = ("auto", "empty", "zeros")
 
 
 @dataclass
-class Options(ToraCogVideoXConfig):
-    """Checked options of `model=tora_cogvideox`, see `toraeval.config.ToraCogVideoXConfig`.
+class ToraCogVideoXOptions:
+    """Options of `model=tora_cogvideox`.
+
+    Attributes:
+        variant: `t2v`, or `i2v`, which needs a first frame.
+        weights: folder or sat file; by default where `fetch` puts it.
+        format: `diffusers`, `sat`, `split`, or `auto` to recognise it.
+        vae: autoencoder in diffusers' layout; by default `vae/` beside the weights.
+        text_encoder: T5 v1.1 XXL with tokenizer; by default beside the weights.
+        steps: sampling steps, 1 to 1000.
+        guidance: classifier-free guidance scale, at least 1; 1 turns it off.
+        dynamic_guidance: `published`, `step_index` or `off`, see `solver.guidance_scale`.
+        unconditional: caption features of the unconditional half: of the `empty` caption, `zeros`, or `auto`: zeros
+            for sat, whose training drops captions to zeros, otherwise empty, each as its code has it.
+        zero_snr: `all`, `sampled`, or `auto`: sampled for sat, see `solver.Solver`.
+        posterior: `sample` (as published) or `mode` of the autoencoder for trajectories and first frame.
+        learned_positions: `on`, `off` or `auto`, see `checkpoint.load_transformer`.
+        precision: `bf16` or `fp32`.
+        device: `cpu`, `cuda`, `cuda:1`, ..., or `auto`: a GPU where there is one.
+        offload: keep each network on the CPU while it is not in use.
+        tiling: run the autoencoder on overlapping tiles; less memory, faint seams.
 
     Raises:
         UserError: an option outside its range.
     """
+
+    variant: str = "t2v"
+    weights: str | None = None
+    format: str = "auto"
+    vae: str | None = None
+    text_encoder: str | None = None
+    steps: int = 50
+    guidance: float = 6.0
+    dynamic_guidance: str = "published"
+    unconditional: str = "auto"
+    zero_snr: str = "auto"
+    posterior: str = "sample"
+    learned_positions: str = "auto"
+    precision: str = "bf16"
+    device: str = "auto"
+    offload: bool = False
+    tiling: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -90,7 +120,7 @@ class ToraCogVideoX:
     """Tora on CogVideoX-5B (alibaba/Tora).
 
     Args:
-        options: fields of `Options`.
+        options: fields of `ToraCogVideoXOptions`.
 
     Raises:
         UserError: an unknown option or one outside its range.
@@ -98,10 +128,10 @@ class ToraCogVideoX:
 
     name = "tora_cogvideox"
     version = VERSION
-    options_class = Options
+    options_class = ToraCogVideoXOptions
 
     def __init__(self, **options: Any) -> None:
-        self.options = Options(**options)
+        self.options = ToraCogVideoXOptions(**options)
         default = assets.cache_dir() / f"tora_cogvideox_{self.options.variant}"
         self.path = Path(self.options.weights).expanduser() if self.options.weights else default
         self._networks: Networks | None = None

@@ -29,13 +29,7 @@ def build(name: str) -> Any:
         UserError: an unknown name or a target that cannot be imported.
         MissingAsset: its weights are absent.
     """
-    if ":" not in name:
-        return registry.build("tracker", {"name": name})
-    registry.register("tracker", name, name)
-    try:
-        return registry.build("tracker", {"name": name})
-    finally:
-        registry.unregister("tracker", name)
+    return registry.build("tracker", {"name": name})
 
 
 def calibrate(

@@ -1,0 +1,78 @@
+"""The options of a verb and of the chosen parts, each with its value and the line that its class has for it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from toraeval import config
+from toraeval.cli.overrides import GROUPS
+
+INDENT = 32
+WIDTH = 118
+
+
+def describe(verb: str, cfg: DictConfig) -> str:
+    """Return the parts of a verb, and every option of it and of the parts that a configuration chooses."""
+    values: Any = OmegaConf.to_container(cfg)
+    lines = [_entry(f"{group}={' | '.join(config.choices(group))}", "") for group in GROUPS[verb]]
+    if lines:
+        lines = ["Parts (group=choice; a model, suite, tracker or metric also as module:Class):", *lines, ""]
+    lines.append("Options (key=value):")
+    plain = {key: value for key, value in values.items() if key not in (*config.GROUPS, "metrics")}
+    lines += _options(_of_class(config.VERBS[verb]), plain)
+    if values.get("ablations"):
+        lines += ["", "Options of preset=ablations:"]
+        lines += _options(_of_class(config.AblationsConfig), values["ablations"], "ablations.")
+    for kind, key, chosen in _parts(verb, values):
+        lines += ["", f"Options of {kind}={chosen['name']}:"]
+        lines += _options(config.declared_by(kind, chosen["name"]), chosen, f"{key}.")
+    tail = "Switches: --cfg job (print the settings, start nothing), -m (every combination), --config-dir DIR"
+    return "\n".join([*lines, "", tail])
+
+
+def _parts(verb: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield kind, key and options of every chosen part that has options."""
+    found = [(kind, kind, values.get(kind)) for kind in config.GROUPS if kind in GROUPS[verb]]
+    found += [("metric", f"metrics.{name}", chosen) for name, chosen in values.get("metrics", {}).items()]
+    for kind, key, chosen in found:
+        if isinstance(chosen, Mapping) and len(chosen) > 1 and "name" in chosen:
+            yield kind, key, chosen
+
+
+def _of_class(cls: type) -> config.Declared:
+    return config.declaration(f"{cls.__module__}:{cls.__name__}")
+
+
+def _options(declared: config.Declared, values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    return [
+        _entry(f"{prefix}{option.name}={_word(values[option.name])}", option.text)
+        for option in declared.options
+        if option.name in values
+    ]
+
+
+def _word(value: Any) -> str:
+    """Return a value as one would type it."""
+    if value == config.REQUIRED:
+        return "(to be given)"
+    if isinstance(value, list):
+        return f"[{','.join(map(_word, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_word(item)}' for key, item in value.items())}}}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
+
+
+def _entry(key: str, text: str) -> str:
+    """Return a key with its line beside it, wrapped."""
+    space = " " * INDENT
+    head = f"  {key}"
+    if not text:
+        return textwrap.fill(head, WIDTH, subsequent_indent="    ", break_long_words=False)
+    first = f"{head:<{INDENT}}" if len(head) < INDENT - 1 else f"{head}\n{space}"
+    return first + textwrap.fill(text, WIDTH - INDENT).replace("\n", f"\n{space}")

@@ -1,0 +1,126 @@
+"""Options of the `tora` generator, checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+
+from toraeval.models.shared.network.config import SIZES
+from toraeval.models.tora.autoencoder.tiling import Tiling
+from toraeval.models.tora.sampling.pipeline_full import FullSampling
+from toraeval.models.tora.sampling.sizes import CHUNK_FRAMES
+from toraeval.registry import unknown
+from toraeval.types import UserError
+
+POSTERIORS = ("mode", "sample")
+EVERY_SIZE = ("size", "steps", "guidance", "precision", "weights", "condition")
+
+
+@dataclass
+class ToraOptions:
+    """Options of `model=tora`; the full sizes' defaults are those of Open-Sora v1.2 except `posterior` and `align`.
+
+    Attributes:
+        size: `nano` (embedded), `xl2` (the published network) or `tiny` (for tests).
+        steps: sampling steps, 1 to 1000; by default 1 for nano, 30 for the others.
+        guidance: classifier-free guidance scale, at least 1 (off); by default 1 for nano, 7 for the others.
+        precision: `bf16` or `fp32`.
+        weights: file or folder of your own; at size=xl2 also `random`, for timings.
+        condition: `auto` (what the case gives), `text`, `first_frame` or `first_last_frame`.
+        vae: file or folder of the autoencoder, by default the fetched one, or `random`; not for nano.
+        text_encoder: folder of T5, by default the fetched one, or `random`; not for nano.
+        device: `cpu`, `cuda`, `cuda:N`, or `auto`: a GPU if there is one; not for nano.
+        aesthetic: score added to the prompt, 0 (none) to 10; not for nano.
+        motion_score: amount of motion added to the prompt, 0 and larger; not for nano.
+        camera_motion: words on the camera added to the prompt; not for nano.
+        clean_prompt: clean the caption as in training (lower case, no links); not for nano.
+        posterior: `mode` or `sample` of the autoencoder's posterior; upstream samples; not for nano.
+        tiling: side of the tiles in which videos are decoded, at least 4 latent cells (8 pixels), or 0 for whole
+            pictures; not for nano.
+        compile: run the blocks through torch.compile; not for nano.
+        offload: keep each network on the device only while it works; not for nano.
+        align: latent frames to whose multiples given frames are moved (upstream: 5), or in place; not for nano.
+        loop_frames: longest clip made at once, a multiple of 17 from 34; longer ones are made in loops; not for nano.
+
+    Raises:
+        UserError: an unknown size, a value outside its range, or an option that the size does not have.
+    """
+
+    size: str = "nano"
+    steps: int | None = None
+    guidance: float | None = None
+    precision: str = "bf16"
+    weights: str | None = None
+    condition: str = "auto"
+    vae: str | None = None
+    text_encoder: str | None = None
+    device: str = "auto"
+    aesthetic: float = 6.5
+    motion_score: float | None = None
+    camera_motion: str | None = None
+    clean_prompt: bool = True
+    posterior: str = "mode"
+    tiling: int = 0
+    compile: bool = False
+    offload: bool = False
+    align: int | None = None
+    loop_frames: int = 204
+
+    def __post_init__(self) -> None:
+        if self.size not in SIZES:
+            raise UserError(f"tora: {unknown('size', self.size, SIZES)}")
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if self.size == "nano" and option.name not in EVERY_SIZE and value != option.default:
+                raise UserError(
+                    f"tora: size=nano has no option {option.name} (got {value}); "
+                    "allowed: leave it out, or size=xl2"
+                )
+        smallest = 2 * CHUNK_FRAMES  # the overlap of a chunk and something new
+        rules = {
+            "aesthetic": (0 <= self.aesthetic <= 10, "0 (none) to 10"),
+            "motion_score": (self.motion_score is None or 0 <= self.motion_score < math.inf, "0 and larger"),
+            "posterior": (self.posterior in POSTERIORS, ", ".join(POSTERIORS)),
+            "tiling": (self.tiling == 0 or self.tiling >= 4, "0 (whole pictures) or at least 4 latent cells"),
+            "align": (self.align is None or self.align >= 1, "1 and larger"),
+            "loop_frames": (
+                self.loop_frames >= smallest and self.loop_frames % CHUNK_FRAMES == 0,
+                f"multiples of {CHUNK_FRAMES} from {smallest}",
+            ),
+        }
+        for name, (good, allowed) in rules.items():
+            if not good:
+                raise UserError(f"tora: {name}={getattr(self, name)}; allowed: {allowed}")
+
+    def sampling(self) -> FullSampling:
+        """Return what the pipeline of the full sizes needs to know."""
+        tiling = Tiling(self.tiling, max(1, self.tiling // 4)) if self.tiling else None
+        return FullSampling(
+            FullSampling.steps if self.steps is None else self.steps,
+            FullSampling.guidance if self.guidance is None else self.guidance,
+            self.posterior == "sample",
+            self.align,
+            self.loop_frames,
+            tiling,
+            self.offload,
+        )
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device that a name stands for; `auto` is a GPU if there is one, else the CPU.
+
+    Raises:
+        UserError: an unknown name, or a GPU that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise UserError(f"tora: device={name}; allowed: auto, cpu, cuda, cuda:N")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"tora: device={name}, but torch sees {torch.cuda.device_count()} GPU(s); allowed: cpu"
+        )
+    return torch.device(name)
