@@ -26,7 +26,7 @@ from unittest import mock
 from toraeval.cli import overrides
 from toraeval.report.collect import collect
 from toraeval.run import bench
-from toraeval.run.pipeline import Silent
+from toraeval.run.events import Progress
 from toraeval.store import keys, record, sealed
 from toraeval.store.tables import load_results
 from toraeval.types import UserError
@@ -181,7 +181,7 @@ def smoke_store(results: Path) -> Store:
     planned = bench.plan_bench({str(key): value for key, value in options.items()})
 
     def again() -> None:
-        bench.run(planned, Silent(), "bench")
+        bench.run(planned, Progress(), "bench")
 
     return again
 

@@ -1,4 +1,4 @@
-"""The data that travels along the main path: case, trajectories, video, tracks, score.
+"""The data that travels along the main path: case, trajectories, video, tracks, score; and what all parts offer.
 
 Shape legend: N objects (or points), T frames, C channels, H height, W width.
 Coordinates are `(x, y)` float pixels, origin top-left, pixel centres at integers;
@@ -7,7 +7,7 @@ see `toraeval.geometry`, which owns every conversion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -206,3 +206,44 @@ class Score:
     values: Mapping[str, float] = field(default_factory=dict)
     arrays: Mapping[str, FloatArray] = field(default_factory=dict)
     skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One thing that a part needs.
+
+    Attributes:
+        what: the thing, e.g. `weights cotracker3_offline`.
+        needed_by: the part, e.g. `tracker cotracker3_offline`.
+        present: whether it is there.
+        command: what gets it.
+        reason: what was found instead, one line.
+        licence: what using it accepts, empty where unknown.
+        size_mb: size of the download, or None where unknown.
+    """
+
+    what: str
+    needed_by: str
+    present: bool
+    command: str = ""
+    reason: str = ""
+    licence: str = ""
+    size_mb: int | None = None
+
+
+class Part:
+    """What models, suites, trackers and metrics have in common.
+
+    Attributes:
+        name: registry name.
+    """
+
+    name: str
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that changes what the part gives: version, options, hash of the weights; JSON-able."""
+        raise NotImplementedError(f"{self.name} has no fingerprint")
+
+    def requirements(self) -> Sequence[Requirement]:
+        """Return what the part needs before anything runs, besides what its registry line says."""
+        return ()

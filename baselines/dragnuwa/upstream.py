@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from toraeval.geometry import dragnuwa_path, extend_points, inside_canvas, windows
-from toraeval.models.shared.base import need_first_frame
+from toraeval.models.shared.base import Generator, need_first_frame
 from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.models.shared.trajectory import all_tracks
-from toraeval.run.requirements import Requirement
-from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
+from toraeval.types import ByteArray, Case, FloatArray, Requirement, UserError, Video
 
 from ..process.runner import Runner, sampler_seed
 from .framing import FITS, Framing, framing
@@ -33,7 +32,7 @@ POLICIES = ("windows", "stretch")
 RESIZE = "shown: bilinear, brought back: bicubic (Pillow)"
 
 
-class UpstreamDragNUWA:
+class UpstreamDragNUWA(Generator):
     """Runs a fork's DragNUWA 1.5; longer clips are made window after window.
 
     Args:

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from toraeval.models.shared.base import Generator
 from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.models.shared.trajectory import (
     all_tracks,
@@ -20,8 +21,7 @@ from toraeval.models.shared.trajectory import (
     integer_points,
     sparse_flow,
 )
-from toraeval.run.requirements import Requirement
-from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
+from toraeval.types import ByteArray, Case, FloatArray, Requirement, UserError, Video
 
 from ..process.runner import Runner, sampler_seed
 from .generator import MotionCtrlOptions
@@ -34,7 +34,7 @@ GUIDANCE = 7.5
 RESIZE = "area where smaller, bicubic where larger (OpenCV)"
 
 
-class UpstreamMotionCtrl:
+class UpstreamMotionCtrl(Generator):
     """Runs the released MotionCtrl for object motion.
 
     Args:

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from toraeval.assets import programs, remembered_sha256
-from toraeval.run.requirements import Requirement
 from toraeval.store.keys import digest, file_sha256
-from toraeval.types import ByteArray, Case, MissingAsset, UserError
+from toraeval.types import ByteArray, Case, MissingAsset, Requirement, UserError
 
 from .clip_files import read_frames
 from .session import Child, Session

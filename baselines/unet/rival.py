@@ -9,7 +9,6 @@ from typing import Any
 from toraeval.models.shared.base import Generator
 from toraeval.models.shared.sized import SizedGenerator
 from toraeval.registry import unknown
-from toraeval.run.requirements import Requirement
 from toraeval.types import UserError
 
 from .generator import VERSION, EmbeddedRival, RivalOptions
@@ -43,11 +42,7 @@ class Rival(SizedGenerator):
         make = self._upstream if config.size == "upstream" else self._embedded
         super().__init__(config.size, make(config))
 
-    def requirements(self) -> list[Requirement]:
-        """Return what is absent of the authors' code; the embedded size needs nothing but its weights."""
-        return self._made.requirements() if hasattr(self._made, "requirements") else []
-
-    def _embedded(self, config: RivalOptions) -> Any:
+    def _embedded(self, config: RivalOptions) -> Generator:
         return EmbeddedRival(self.name, config, self.default_steps)
 
     def _upstream(self, config: RivalOptions) -> Generator:

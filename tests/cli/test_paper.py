@@ -38,9 +38,12 @@ class Upstream:
         self.size = size
 
     def requirements(self) -> list[Any]:
-        from toraeval.run.requirements import Requirement
+        from toraeval.types import Requirement
 
         return [Requirement("checkout", "model rival", self.size != "upstream", "git clone RIVAL")]
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"model": self.name}
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,8 @@ import pytest
 from tests.fake_parts import config
 from toraeval import registry
 from toraeval.run import pipeline
-from toraeval.run.plan import plan_floor, plan_run
+from toraeval.run.events import Progress
+from toraeval.run.plan import plan_run
 from toraeval.store import lock
 from toraeval.store.disk import disk_use, require_writable
 from toraeval.video import TEMPORARY
@@ -51,7 +52,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     registry.restore(tables)
 
 
-class Notes(pipeline.Silent):
+class Notes(Progress):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -64,7 +65,7 @@ def test_a_folder_in_use_is_waited_for(of_floor: bool, tmp_path: Path, fakes: No
     plan = plan_run(config(tmp_path))
     first = pipeline.run(plan)
     assert first.computed
-    busy = plan_floor(plan) if of_floor else plan
+    busy = plan.floor if of_floor else plan
     assert busy is not None
     held = threading.Event()
 

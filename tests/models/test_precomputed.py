@@ -54,14 +54,14 @@ def test_replacing_a_file_changes_its_case_and_no_other(clips: Path) -> None:
 
 def test_length_and_size_are_never_changed_in_silence(clips: Path) -> None:
     short, square, wide = FakeSuite().cases(7, 64, 64)[0], FakeSuite().cases(9, 64, 64)[0], clips / "beta.mkv"
-    with pytest.raises(UserError, match=r"has 8 frames, asked are 7; model.cut=true"):
+    with pytest.raises(UserError, match=r"has 8 frames, expected 7; model.cut=true"):
         Precomputed(str(clips)).generate(short, 0)
-    with pytest.raises(UserError, match=r"has 8 frames, asked are 9$"):
+    with pytest.raises(UserError, match=r"has 8 frames, expected 9$"):
         Precomputed(str(clips), cut=True).generate(square, 0)
     cut = Precomputed(str(clips), cut=True).generate(short, 0)
     assert (cut.num_frames, cut.info["generated"], cut.info["length_mode"]) == (7, 8, "cut")
     write(wide, 8, 80)
-    with pytest.raises(UserError, match=r"is 80x80, asked is 64x64; set height=80 width=80"):
+    with pytest.raises(UserError, match=r"is 80x80, expected 64x64; set height=80 width=80"):
         Precomputed(str(clips)).generate(FakeSuite().cases(8, 64, 64)[1], 0)
 
 

@@ -16,8 +16,8 @@ import pytest
 from tests.fake_parts import FakeModel, FakeTracker, config
 from toraeval import registry
 from toraeval.metrics.traj_error import TrajError
-from toraeval.run import pipeline
-from toraeval.run.pipeline import Report
+from toraeval.run import closing, pipeline
+from toraeval.run.events import Progress, Report
 from toraeval.run.plan import Plan, plan_run
 from toraeval.run.sample import Outcome
 from toraeval.store import disk, lock
@@ -81,12 +81,12 @@ class Killed(BaseException):
 def test_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(tmp_path / "whole")
 
-    class Killer(pipeline.Silent):
+    class Killer(Progress):
         def advance(self, outcome: Outcome) -> None:
             if FakeModel.calls:
                 raise Killed
 
-    monkeypatch.setattr(pipeline, "_write", lambda *_, **__: None)
+    monkeypatch.setattr(closing, "write", lambda *_, **__: None)
     FakeModel.calls.clear()
     with pytest.raises(Killed):
         pipeline.run(plan_run(config(tmp_path / "killed", floor=False)), Killer(), "test")
@@ -115,7 +115,7 @@ def test_half_written_samples_are_finished(tmp_path: Path) -> None:
     [
         ("crash", "ValueError: matrix is singular"),
         ("user", "non-finite latents; try precision=fp32"),
-        ("short", "case beta: fake_model returned 7 frames of 64x64, asked were 8 of 64x64"),
+        ("short", "case beta: fake_model returned 7 frames of 64x64, expected 8 of 64x64"),
     ],
 )
 def test_one_failure_leaves_a_row_and_stops_nobody(tmp_path: Path, how: str, error: str) -> None:

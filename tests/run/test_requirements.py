@@ -10,8 +10,9 @@ import pytest
 
 from toraeval import registry
 from toraeval.run import requirements
-from toraeval.run.requirements import MissingParts, Requirement
-from toraeval.types import MissingAsset, UserError
+from toraeval.run.parts import Builder
+from toraeval.run.requirements import MissingParts
+from toraeval.types import MissingAsset, Requirement, UserError
 
 CHECKOUT = Requirement(
     "checkout of their code", "model rival", False, "git clone X", "no folder Y", "MIT", 50
@@ -59,20 +60,20 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_part_says_itself_what_it_needs() -> None:
-    assert requirements.missing_of("model", {"name": "rival"}) == [CHECKOUT]
+    assert requirements.missing_of("model", {"name": "rival"}, Builder()) == [CHECKOUT]
 
 
 def test_packages_and_files_of_the_registry_line_are_looked_for() -> None:
-    found = requirements.missing_of("tracker", {"name": "cotracker3_offline"})
+    found = requirements.missing_of("tracker", {"name": "cotracker3_offline"}, Builder())
     assert [item.what for item in found] == ["weights cotracker3_offline"]
     assert "sha256=" in found[0].command
     assert (found[0].size_mb, found[0].licence) == (102, "CC BY-NC 4.0 (no commercial use)")
-    (package,) = requirements.missing_of("model", {"name": "silent"})
+    (package,) = requirements.missing_of("model", {"name": "silent"}, Builder())
     assert (package.what, package.command) == ("package no_such_package", "pip install -e '.[x]'")
 
 
 def test_options_decide_what_is_needed(tmp_path: Path) -> None:
-    assert requirements.missing_of("model", {"name": "tora", "size": "nano"}) == []
+    assert requirements.missing_of("model", {"name": "tora", "size": "nano"}, Builder()) == []
     xl2 = requirements.of_entry("model", "tora", {"size": "xl2"})
     assert [item.what for item in xl2] == [
         "weights opensora_stdit_v3",
@@ -83,28 +84,27 @@ def test_options_decide_what_is_needed(tmp_path: Path) -> None:
 
 
 def test_a_fingerprint_that_fails_is_a_missing_file_with_its_command() -> None:
-    (item,) = requirements.missing_of("metric", {"name": "silent"})
+    (item,) = requirements.missing_of("metric", {"name": "silent"}, Builder())
     assert item.command == "python -m toraeval train silent"
     assert "no weights at Z" in item.reason
 
 
 def test_a_gpu_is_needed_where_one_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    found = requirements.missing_of("model", {"name": "rival", "strict": True, "device": "cuda"})
+    found = requirements.missing_of("model", {"name": "rival", "strict": True, "device": "cuda"}, Builder())
     assert [item.what for item in found] == ["a CUDA GPU"]
     with pytest.raises(UserError, match="is not there"):
-        requirements.missing_of("model", {"name": "rival", "strict": True})
+        requirements.missing_of("model", {"name": "rival", "strict": True}, Builder())
 
 
 def test_one_message_lists_everything_with_size_licence_command_and_cost() -> None:
-    wanted = [
-        ("model", {"name": "rival"}),
-        ("model", {"name": "tora", "size": "xl2"}),
-        ("tracker", {"name": "cotracker3_offline"}),
-        ("metric", {"name": "traj_error"}),
-    ]
+    models = [{"name": "rival"}, {"name": "tora", "size": "xl2"}]
+    wanted = {
+        "tracker": {"name": "cotracker3_offline"},
+        "metrics": {"traj_error": {"name": "traj_error"}},
+    }
     with pytest.raises(MissingParts) as caught:
-        requirements.require(wanted)
+        requirements.require(wanted, models)
     report = caught.value.report
     assert caught.value.exit_code == 3
     assert report.startswith("5 missing:")
@@ -121,5 +121,10 @@ def test_one_message_lists_everything_with_size_licence_command_and_cost() -> No
 
 
 def test_nothing_is_raised_when_all_is_there() -> None:
-    requirements.require([("model", {"name": "static"}), ("tracker", {"name": "lucas_kanade"})])
-    assert requirements.collect([("model", {"name": "tora", "size": "nano"})]) == ([], [])
+    builder = requirements.require(
+        {"model": {"name": "static"}, "tracker": {"name": "lucas_kanade"}, "metrics": {}}
+    )
+    assert builder.build("tracker", {"name": "lucas_kanade"}) is builder.build(
+        "tracker", {"name": "lucas_kanade"}
+    )
+    assert requirements.collect([("model", {"name": "tora", "size": "nano"})], Builder()) == ([], [])

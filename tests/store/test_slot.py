@@ -79,16 +79,17 @@ def test_tracks_come_back_only_under_their_key(tmp_path: Path) -> None:
     slot.save_tracks(case, tracks, "key", "sha", 1.5)
     stored = slot.load_tracks("key")
     assert stored is not None
-    np.testing.assert_array_equal(stored.tracks.tracks_NT2, tracks.tracks_NT2)
-    assert stored.tracks.confidence_NT is not None
-    assert stored.seconds == 1.5
+    np.testing.assert_array_equal(stored.tracks_NT2, tracks.tracks_NT2)
+    assert stored.confidence_NT is not None
+    assert (slot.tracks_meta() or {})["seconds"] == 1.5
     assert slot.load_tracks("other") is None
 
 
 @pytest.mark.parametrize("name", ["tracks.npz"])
 def test_damaged_arrays_count_as_absent(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"PK\x03\x04 broken")
-    assert Slot(tmp_path).load_tracks() is None
+    assert Slot(tmp_path).load_tracks("key") is None
+    assert Slot(tmp_path).tracks_meta() is None
 
 
 def test_scores_of_two_metrics_stand_beside_each_other(tmp_path: Path) -> None:

@@ -40,12 +40,12 @@ def execute(config: dict[str, Any], command: str) -> Done:
     start = time.perf_counter()
     try:
         models = [entry.options for entry in bench.chosen_models(config)]
-        requirements.require(requirements.parts_of(config, models))
+        builder = requirements.require(config, models)
     except requirements.MissingParts as missing:
         if not config["dry_run"]:
             raise
         return Done(dry_run.print_missing(missing, command))
-    planned = bench.plan_bench(config)
+    planned = bench.plan_bench(config, builder)
     for note in dict.fromkeys(note for plan in planned.plans for note in plan.notes):
         print(f"note: {note}")
     if config["dry_run"]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
 from toraeval.cli import error_text
 from toraeval.run import requirements
-from toraeval.run.pipeline import estimate_bytes, open_samples
-from toraeval.run.plan import Plan, plan_floor
-from toraeval.run.sample import has_video
+from toraeval.run.pipeline import estimate_bytes
+from toraeval.run.plan import Plan
+from toraeval.run.request import Sample
+from toraeval.run.sample import open_samples, without_video
 from toraeval.store.disk import megabytes
-from toraeval.types import Case, UserError
+from toraeval.types import UserError
 
 NAMED = 3  # refused samples that are told in full
 
@@ -47,8 +47,7 @@ def print_costs(plans: Sequence[Plan], command: str) -> int:
 def _print_cost(plan: Plan) -> int:
     todo = open_samples(plan)
     refused = list(_refused(plan, todo))
-    floor = plan_floor(plan)
-    floor_todo = f", ground truth {len(open_samples(floor))} to do" if floor else ""
+    floor_todo = f", ground truth {len(open_samples(plan.floor))} to do" if plan.floor else ""
     label = f"{plan.model} {plan.frames}f" if plan.frames else plan.model
     print(
         f"{label}: {len(plan.samples)} samples, {len(plan.samples) - len(todo)} cached, {len(todo)} to do"
@@ -63,16 +62,13 @@ def _print_cost(plan: Plan) -> int:
     return max(error.exit_code for error in refused) if refused and nothing_works else int(bool(refused))
 
 
-def _refused(plan: Plan, todo: Sequence[tuple[int, Case, int]]) -> Iterator[UserError]:
+def _refused(plan: Plan, todo: Sequence[Sample]) -> Iterator[UserError]:
     """Yield why the generator would refuse samples that are still to be generated."""
-    if "generate" not in plan.options.stages or not hasattr(plan.generator, "check_case"):
-        return
-    for _, case, seed in todo:
-        if not has_video(plan, case, seed):
-            try:
-                plan.generator.check_case(case, seed)
-            except UserError as error:
-                yield error
+    for _, case, seed in without_video(plan, todo):
+        try:
+            plan.generator.check_case(case, seed)
+        except UserError as error:
+            yield error
 
 
 def _time(plan: Plan, num_samples: int) -> str:
@@ -80,12 +76,11 @@ def _time(plan: Plan, num_samples: int) -> str:
     if not num_samples:
         return "no time"
     known: list[float] = []
-    for _, case, seed in plan.samples:
-        slot = plan.slot(case, seed)
-        meta: dict[str, Any] | None = slot.video_meta()
-        tracked = slot.track_seconds()
-        if meta and tracked is not None:
-            known.append(float(meta["seconds"]) + tracked)
+    for sample in plan.samples:
+        slot = plan.slot(sample)
+        meta, tracked = slot.video_meta(), slot.tracks_meta()
+        if meta and tracked:
+            known.append(float(meta["seconds"]) + float(tracked["seconds"]))
     if not known:
         return "time unknown until the first case is done"
     seconds = statistics.median(known) * num_samples / plan.options.workers

@@ -8,10 +8,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from toraeval.run.events import Progress
 from toraeval.run.sample import Outcome
 
 
-class Bar:
+class Bar(Progress):
     """A bar over frames, because a long clip takes longer than a short one.
 
     Args:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toraeval.cli.app import launch
 from toraeval.cli.jobs import Done
+
+if TYPE_CHECKING:
+    from toraeval.run.parts import Builder
+    from toraeval.run.plan import Plan
 
 HELP = """Generate, track and score one model at one length.
 
@@ -33,7 +37,10 @@ def execute(config: dict[str, Any], command: str) -> Done:
 
 
 def carry_out(
-    make_plan: Callable[[dict[str, Any]], Any], config: dict[str, Any], command: str, verb: str = "run"
+    make_plan: Callable[[dict[str, Any], Builder], Plan],
+    config: dict[str, Any],
+    command: str,
+    verb: str = "run",
 ) -> Done:
     """Make a plan and run it with a progress bar, then print what came out; with `dry_run`, what would be done.
 
@@ -47,12 +54,12 @@ def carry_out(
     from toraeval.run import pipeline, requirements
 
     try:
-        requirements.require(requirements.parts_of(config))
+        builder = requirements.require(config)
     except requirements.MissingParts as missing:
         if not config["dry_run"]:
             raise
         return Done(dry_run.print_missing(missing, command))
-    plan = make_plan(config)
+    plan = make_plan(config, builder)
     for note in plan.notes:
         print(f"note: {note}")
     if config["dry_run"]:

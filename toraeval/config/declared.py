@@ -262,10 +262,10 @@ def _is_dataclass(item: ast.ClassDef) -> bool:
 
 
 def _fields(lineage: list[tuple[_Source, ast.ClassDef]]) -> list[tuple[str, Any, Any]]:
-    """Return name, type and default of the fields of a dataclass."""
+    """Return name, type and default of the fields of a dataclass; annotations of a base that is none are no fields."""
     found: dict[str, tuple[str, Any, Any]] = {}
     for source, item in reversed(lineage):
-        for node in item.body:
+        for node in item.body if _is_dataclass(item) else ():
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 name, kind = node.target.id, ast.unparse(node.annotation)
                 if not kind.startswith("ClassVar"):

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from toraeval import geometry
-from toraeval.models.shared.base import need_first_frame
+from toraeval.models.shared.base import Generator, need_first_frame
 from toraeval.types import Case, FloatArray, UserError, Video
 
 
-class CutAndDrag:
+class CutAndDrag(Generator):
     """Cuts a disc around every start point, fills the holes by inpainting, and moves the discs along their paths.
 
     It knows nothing of the object but its start point, so a disc takes ground along or leaves a part of the object

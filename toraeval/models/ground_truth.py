@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from toraeval.models.shared.base import Generator
 from toraeval.types import Case, UserError, Video
 
 
-class GroundTruth:
+class GroundTruth(Generator):
     """Returns the reference clip of each case; the seed changes nothing."""
 
     name = "ground_truth"

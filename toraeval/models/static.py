@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.models.shared.base import need_first_frame
+from toraeval.models.shared.base import Generator, need_first_frame
 from toraeval.types import Case, Video
 
 
-class Static:
+class Static(Generator):
     """Repeats the first frame; what a model must beat to claim any control."""
 
     name = "static"

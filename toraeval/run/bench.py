@@ -14,11 +14,12 @@ from omegaconf.errors import OmegaConfBaseException
 from toraeval import registry
 from toraeval.config import CasesConfig, source, uninterpolated
 from toraeval.run import pipeline
-from toraeval.run.pipeline import Progress, Report, open_samples
-from toraeval.run.plan import Plan, plan_floor, plan_run
+from toraeval.run.events import Progress, Report
+from toraeval.run.parts import Builder
+from toraeval.run.plan import Plan, plan_run
+from toraeval.run.sample import open_samples
 from toraeval.store import record
 from toraeval.store.sealed import Damaged, require_json, write_json
-from toraeval.store.slot import sample_id
 from toraeval.types import UserError
 
 RECORD = "record.json"
@@ -43,28 +44,32 @@ class Bench:
     @property
     def samples(self) -> list[str]:
         """Ids of all samples that are asked for."""
-        return sorted({sample_id(case.id, seed) for plan in self.plans for _, case, seed in plan.samples})
+        return sorted({sample.id for plan in self.plans for sample in plan.samples})
 
     def open_frames(self) -> int:
         """Return the number of frames still to be done, floors included."""
         plans = {plan.run_dir: plan for plan in self.plans}
         for plan in self.plans:
-            floor = plan_floor(plan)
-            if floor is not None:
-                plans.setdefault(floor.run_dir, floor)
+            if plan.floor is not None:
+                plans.setdefault(plan.floor.run_dir, plan.floor)
         return sum(case.frames for plan in plans.values() for _, case, _ in open_samples(plan))
 
 
-def plan_bench(config: Mapping[str, Any]) -> Bench:
+def plan_bench(config: Mapping[str, Any], builder: Builder | None = None) -> Bench:
     """Make and check the plans of every model and length.
+
+    Args:
+        config: resolved.
+        builder: those that are built already.
 
     Raises:
         UserError: an unknown model, a wrong option, or a length or size that one of the models cannot make.
     """
+    builder = builder or Builder()
     chosen, lengths = chosen_models(config), list(dict.fromkeys(config["frames"]))
     shared = {name: config[name] for name in SHARED}
     plans = [
-        plan_run({**shared, "model": entry.options, "frames": frames})
+        plan_run({**shared, "model": entry.options, "frames": frames}, builder)
         for frames in lengths
         for entry in chosen
         if entry.runs_at(frames)
@@ -210,11 +215,7 @@ def write_record(bench: Bench, reports: list[Report], command: str | None, wall_
     content = {
         "command": command or record.command_line(),
         "config": dict(bench.config),
-        "git": record.git_state(),
-        "packages": record.versions(),
-        "machine": record.machine(),
-        "wall_s": round(wall_s, 3),
-        "peak_memory_mb": record.peak_memory_mb(),
+        **record.environment(wall_s),
         "samples": bench.samples,
         "runs": runs,
     }

@@ -14,8 +14,10 @@ from toraeval.inputs import own_paths, pairing
 from toraeval.inputs.clip_listing import look_into
 from toraeval.inputs.picture_folder import measure_pictures, picture_files, read_pictures
 from toraeval.inputs.text_files import is_file, is_folder, listed, shown
-from toraeval.models.precomputed import Precomputed, files_sha256
-from toraeval.run.plan import Plan, build_metrics, options_of, path_notes
+from toraeval.models.precomputed import GivenClips, files_sha256
+from toraeval.run.parts import Builder
+from toraeval.run.plan import Plan
+from toraeval.run.request import options_of, path_notes
 from toraeval.store import keys
 from toraeval.store.keys import digest, safe_id, short
 from toraeval.suites.shared.base import content_hash
@@ -44,14 +46,19 @@ class OwnClip:
     reference: Path | None = None
 
 
-def plan_score(config: Mapping[str, Any]) -> Plan:
+def plan_score(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
     """Make the plan of `score` from its resolved config.
 
     A video that cannot be read becomes a case that fails with the reader's own message.
 
+    Args:
+        config: resolved.
+        builder: those that are built already.
+
     Raises:
         UserError: nothing to pair, pairs that do not fit, or a malformed trajectory file.
     """
+    builder = builder or Builder()
     limit = config.get("limit")
     if limit is not None and limit < 1:
         raise UserError(f"limit={limit}: allowed are whole numbers >= 1")
@@ -81,9 +88,7 @@ def plan_score(config: Mapping[str, Any]) -> Plan:
         raise UserError(
             f"label={label}: a name of the reference rows of tables; give your clips another one, e.g. label=my_{label}"
         )
-    generator = Precomputed.of_files(
-        files, label, cut=config["align"] == "cut", allow_damaged=allow_damaged, source=source
-    )
+    clips_given = GivenClips(label, source, files, config["align"] == "cut", allow_damaged)
     return Plan(
         model=label,
         suite=suite,
@@ -92,9 +97,9 @@ def plan_score(config: Mapping[str, Any]) -> Plan:
         frames=0,
         height=0,
         width=0,
-        generator=generator,
-        tracker=registry.build("tracker", config["tracker"]),
-        metrics=build_metrics(config["metrics"]),
+        generator=clips_given,
+        tracker=builder.build("tracker", config["tracker"]),
+        metrics=builder.metrics(config),
         suite_fingerprint={"suite": suite, **identity},
         options=options_of(config),
         config=config,

@@ -3,62 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from toraeval import registry
-from toraeval.config import KEEP, STAGES
-from toraeval.metrics.shared.base import Metric, adapted
-from toraeval.store.keys import canonical, comparability, digest, safe_id, short
-from toraeval.store.slot import RunStore, Slot, sample_id
+from toraeval.config import STAGES
+from toraeval.metrics.shared.base import Metric
+from toraeval.models.shared.base import Generator
+from toraeval.run.parts import Builder
+from toraeval.run.request import (
+    RunOptions,
+    Sample,
+    check_ids,
+    check_request,
+    choose,
+    options_of,
+    path_notes,
+)
+from toraeval.store.keys import canonical, comparability, digest, safe_id, short, video_key
+from toraeval.store.slot import RunStore, Slot
 from toraeval.store.tables import MAIN_METRIC
-from toraeval.types import Case, UserError
+from toraeval.suites.shared.base import Suite
+from toraeval.trackers.shared.base import Tracker
+from toraeval.types import Case
 
-MAX_FRAMES = 1024
-MAX_SIDE = 4096
-MAX_WORKERS = 64
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of a plan that are no component.
-
-    Attributes:
-        seeds: sampling seeds.
-        stages: subset of generate, track, score.
-        keep: preview, lossless or none.
-        workers: processes over cases.
-        fail_fast: stop at the first failure.
-        floor: measure the tracker on the ground truth too.
-        results: folder of everything that is written.
-    """
-
-    seeds: tuple[int, ...] = (0,)
-    stages: tuple[str, ...] = STAGES
-    keep: str = "preview"
-    workers: int = 1
-    fail_fast: bool = False
-    floor: bool = True
-    results: Path = Path("results")
-
-    def __post_init__(self) -> None:
-        seeds = self.seeds
-        if not seeds or any(not isinstance(s, int) or s < 0 for s in seeds) or len(set(seeds)) < len(seeds):
-            raise UserError(
-                f"seeds={list(seeds)}: allowed are different whole numbers >= 0, e.g. 'seeds=[0,1]'"
-            )
-        wrong = [stage for stage in self.stages if stage not in STAGES]
-        if wrong or not self.stages:
-            raise UserError(
-                registry.unknown("stage", wrong[0], STAGES) if wrong else "stages=[]: name at least one stage"
-            )
-        if self.keep not in KEEP:
-            raise UserError(registry.unknown("value of keep", str(self.keep), KEEP))
-        if not 1 <= self.workers <= MAX_WORKERS:
-            raise UserError(f"workers={self.workers}: allowed are 1 to {MAX_WORKERS}")
+FLOOR = "ground_truth"
+"""The model that shows the tracker's own error."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +59,11 @@ class Plan:
     frames: int
     height: int
     width: int
-    generator: Any
-    tracker: Any
+    generator: Generator
+    tracker: Tracker
     metrics: Mapping[str, Metric]
     suite_fingerprint: Mapping[str, Any]
-    options: Options
+    options: RunOptions
     config: Mapping[str, Any] = field(default_factory=dict)
     rebuild: tuple[str, Mapping[str, Any]] = ("", {})
     notes: tuple[str, ...] = ()
@@ -103,7 +75,7 @@ class Plan:
             "suite": dict(self.suite_fingerprint),
             "generator": dict(self.generator.fingerprint()),
             "tracker": dict(self.tracker.fingerprint()),
-            "metrics": {name: dict(metric.fingerprint()) for name, metric in self.metrics.items()},
+            "metrics": {name: metric.fingerprint() for name, metric in self.metrics.items()},
         }
 
     @cached_property
@@ -139,31 +111,63 @@ class Plan:
         return RunStore(self.run_dir)
 
     @cached_property
-    def ready_generator(self) -> Any:
+    def ready_generator(self) -> Generator:
         """The generator with its weights loaded; asked for only when something has to be generated."""
-        if hasattr(self.generator, "prepare"):
-            self.generator.prepare()
+        self.generator.prepare()
         return self.generator
 
+    @cached_property
+    def floor(self) -> Plan | None:
+        """The plan that measures the same tracker on the ground truth of the same cases.
+
+        None when it is switched off, when nothing is scored, when a case has no ground truth, or when this plan is
+        the ground truth itself.
+        """
+        wanted = self.options.floor and "score" in self.options.stages and MAIN_METRIC in self.metrics
+        if not wanted or self.model == FLOOR or any(case.reference is None for _, case in self.cases):
+            return None
+        own: dict[str, Any] = {
+            "model": {"name": FLOOR},
+            "seeds": [0],
+            "stages": list(STAGES),
+            "fail_fast": False,
+        }
+        config = {**self.config, **own}
+        return replace(
+            self,
+            model=FLOOR,
+            generator=Builder().take("model", own["model"]),
+            options=options_of(config),
+            config=config,
+            rebuild=(self.rebuild[0], config),
+            notes=path_notes([case for _, case in self.cases]),
+        )
+
     @property
-    def samples(self) -> list[tuple[int, Case, int]]:
-        """Every (place in the suite, case, seed) that is asked for."""
-        return [(order, case, seed) for order, case in self.cases for seed in self.options.seeds]
+    def samples(self) -> list[Sample]:
+        """Everything that is asked for."""
+        return [Sample(order, case, seed) for order, case in self.cases for seed in self.options.seeds]
 
-    def slot(self, case: Case, seed: int) -> Slot:
-        return self.store.slot(case.id, seed)
+    def slot(self, sample: Sample) -> Slot:
+        return self.store.slot(sample.case.id, sample.seed)
 
-    def facts(
-        self, order: int, case: Case, seed: int, info: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def video_key(self, sample: Sample) -> str:
+        """Return the key of a sample's clip: what makes it, the case, and the seed."""
+        case = sample.case
+        generator, of_case = self.fingerprints["generator"], self.generator.case_fingerprint(case)
+        if of_case is not None:
+            generator = {**generator, "case": of_case}
+        return video_key(generator, case.content_hash, case.frames, case.height, case.width, sample.seed)
+
+    def facts(self, sample: Sample, info: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return what identifies a sample in every table; `info` is the video's."""
-        info = info or {}
+        info, case = info or {}, sample.case
         scored = info.get("frames")
         return {
-            "order": order,
-            "sample": sample_id(case.id, seed),
+            "order": sample.order,
+            "sample": sample.id,
             "case": case.id,
-            "seed": seed,
+            "seed": sample.seed,
             "model": self.model,
             "suite": self.suite,
             "frames": case.frames,
@@ -181,89 +185,27 @@ class Plan:
         }
 
 
-def path_notes(cases: Sequence[Case]) -> tuple[str, ...]:
-    """Return what the readers of these cases' paths assumed, each sentence once with the cases it holds for."""
-    holds: dict[str, list[str]] = {}
-    for case in cases:
-        for note in case.trajectories.notes:
-            holds.setdefault(note, []).append(case.id)
-    return tuple(
-        f"paths of {ids[0] if len(ids) == 1 else f'{len(ids)} cases ({ids[0]}, ...)'}: {note}"
-        for note, ids in holds.items()
-    )
-
-
-def build_metrics(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, Metric]:
-    """Return the metrics of a config; one whose class does not inherit from `Metric` gets its defaults here."""
-    return {name: adapted(registry.build("metric", options)) for name, options in configs.items()}
-
-
-def check_request(frames: int, height: int, width: int) -> None:
-    """Refuse lengths and sizes that no suite can have.
-
-    Raises:
-        UserError: frames outside 2..1024 or a side outside 16..4096.
-    """
-    if not 2 <= frames <= MAX_FRAMES:
-        raise UserError(f"frames={frames}: allowed are 2 to {MAX_FRAMES}, e.g. frames=16")
-    for name, side in (("height", height), ("width", width)):
-        if not 16 <= side <= MAX_SIDE:
-            raise UserError(f"{name}={side}: allowed are 16 to {MAX_SIDE} pixels, e.g. {name}=512")
-
-
-def choose(
-    cases: Sequence[Case], samples: list[str] | None, limit: int | None
-) -> tuple[tuple[int, Case], ...]:
-    """Return the asked-for cases with their places in the suite.
-
-    Raises:
-        UserError: an unknown id, or nothing left.
-    """
-    if limit is not None and limit < 1:
-        raise UserError(f"limit={limit}: allowed are whole numbers >= 1")
-    numbered = list(enumerate(cases))
-    if samples is not None:
-        known = [case.id for case in cases]
-        for sample in samples:
-            if sample not in known:
-                raise UserError(registry.unknown("case", sample, known))
-        numbered = [(i, case) for i, case in numbered if case.id in samples]
-    numbered = numbered[:limit]
-    if not numbered:
-        raise UserError("no case left to run; see samples= and limit=, and: python -m toraeval list suites")
-    return tuple(numbered)
-
-
-def options_of(config: Mapping[str, Any]) -> Options:
-    """Return the checked options of a resolved config."""
-    return Options(
-        seeds=tuple(config.get("seeds", (0,))),
-        stages=tuple(config["stages"]),
-        keep=config["keep"],
-        workers=config["workers"],
-        fail_fast=config["fail_fast"],
-        floor=config.get("floor", False),
-        results=Path(config["results"]),
-    )
-
-
-def plan_run(config: Mapping[str, Any]) -> Plan:
+def plan_run(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
     """Make the plan of `run` from its resolved config (plain dicts and lists).
+
+    Args:
+        config: resolved.
+        builder: those that are built already.
 
     Raises:
         UserError: any option that cannot work, before anything is generated.
     """
+    builder = builder or Builder()
     options = options_of(config)
     frames, height, width = config["frames"], config["height"], config["width"]
     check_request(frames, height, width)
-    generator = registry.build("model", config["model"])
-    if hasattr(generator, "check"):
-        generator.check(frames, height, width)
+    generator: Generator = builder.take("model", config["model"])
+    generator.check(frames, height, width)
     every, suite_fingerprint = _suite(canonical(config["suite"]), frames, height, width)
-    _check_ids(every)
+    check_ids(every)
     cases = choose(every, config.get("samples"), config.get("limit"))
     return Plan(
-        model=getattr(generator, "label", None) or generator.name,
+        model=generator.label or generator.name,
         suite=cases[0][1].suite,
         cases=cases,
         suite_size=len(every),
@@ -271,53 +213,18 @@ def plan_run(config: Mapping[str, Any]) -> Plan:
         height=height,
         width=width,
         generator=generator,
-        tracker=registry.build("tracker", config["tracker"]),
-        metrics=build_metrics(config["metrics"]),
+        tracker=builder.build("tracker", config["tracker"]),
+        metrics=builder.metrics(config),
         suite_fingerprint=suite_fingerprint,
         options=options,
         config=config,
         rebuild=("toraeval.run.plan:plan_run", config),
-        notes=(*getattr(generator, "notes", ()), *path_notes([case for _, case in cases])),
+        notes=(*generator.notes, *path_notes([case for _, case in cases])),
     )
-
-
-def _check_ids(cases: Sequence[Case]) -> None:
-    """Refuse case ids that are no folder names: a sample's files lie in a folder of that name.
-
-    Raises:
-        UserError: an id with other characters than letters, digits, `.`, `_` and `-`, or one that is there twice.
-    """
-    seen: set[str] = set()
-    for case in cases:
-        if case.id != safe_id(case.id) or case.id.lower() in seen:
-            raise UserError(
-                f"suite {case.suite}: case id {case.id!r}; allowed: up to 80 letters, digits, '.', '_' and '-', "
-                "each once (upper and lower case count as equal)"
-            )
-        seen.add(case.id.lower())
 
 
 @lru_cache(maxsize=8)
 def _suite(config: str, frames: int, height: int, width: int) -> tuple[tuple[Case, ...], dict[str, Any]]:
     """Return cases and fingerprint of a suite; a bench asks for the same ones again for every model."""
-    suite = registry.build("suite", json.loads(config))
+    suite: Suite = Builder().take("suite", json.loads(config))
     return tuple(suite.cases(frames, height, width)), suite.fingerprint()
-
-
-def plan_floor(plan: Plan) -> Plan | None:
-    """Return the plan that measures the plan's tracker on the ground truth of its cases.
-
-    None when it is switched off, when nothing is scored, when a case has no ground truth, or when the plan
-    is the ground truth itself.
-    """
-    wanted = plan.options.floor and "score" in plan.options.stages and MAIN_METRIC in plan.metrics
-    if not wanted or plan.model == "ground_truth" or any(case.reference is None for _, case in plan.cases):
-        return None
-    config = {
-        **plan.config,
-        "model": {"name": "ground_truth"},
-        "seeds": [0],
-        "stages": list(STAGES),
-        "fail_fast": False,
-    }
-    return plan_run(config)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from toraeval import assets, optional, registry
-from toraeval.types import MissingAsset, UserError
+from toraeval.run.parts import Builder
+from toraeval.types import MissingAsset, Part, Requirement, UserError
 
 COSTS: dict[str, tuple[str, str]] = {
     "model tora size=xl2": (
@@ -31,29 +31,6 @@ COSTS: dict[str, tuple[str, str]] = {
 
 OWN_FILES = ("weights", "checkpoint")
 """Options that name the user's own file, so that nothing need be fetched."""
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """One thing that a part needs.
-
-    Attributes:
-        what: the thing, e.g. `weights cotracker3_offline`.
-        needed_by: the part, e.g. `tracker cotracker3_offline`.
-        present: whether it is there.
-        command: what gets it.
-        reason: what was found instead, one line.
-        licence: what using it accepts, empty where unknown.
-        size_mb: size of the download, or None where unknown.
-    """
-
-    what: str
-    needed_by: str
-    present: bool
-    command: str = ""
-    reason: str = ""
-    licence: str = ""
-    size_mb: int | None = None
 
 
 class MissingParts(MissingAsset):
@@ -104,12 +81,13 @@ def _of_asset(name: str, part: str) -> Requirement:
     return Requirement(f"weights {name}", part, not reason, command, reason, asset.licence, asset.size_mb)
 
 
-def missing_of(kind: str, options: Mapping[str, Any]) -> list[Requirement]:
+def missing_of(kind: str, options: Mapping[str, Any], builder: Builder) -> list[Requirement]:
     """Return what a part lacks: what its class says with `requirements()`, its registry line, and its fingerprint.
 
     Args:
         kind: model, tracker, metric or suite.
         options: its `name` and keyword arguments.
+        builder: builds it.
 
     Raises:
         UserError: options that no download can mend.
@@ -120,12 +98,10 @@ def missing_of(kind: str, options: Mapping[str, Any]) -> list[Requirement]:
     assets.require_numbers(own, f"{kind} {name}", "give the file itself")
     missing = [item for item in of_entry(kind, name, values) if not item.present]
     try:
-        part = registry.build(kind, options)
-        if hasattr(part, "requirements"):
-            told = {item.what for item in missing}
-            missing += [item for item in part.requirements() if not item.present and item.what not in told]
-        if hasattr(part, "fingerprint"):
-            part.fingerprint()
+        part: Part = builder.build(kind, options)
+        told = {item.what for item in missing}
+        missing += [item for item in part.requirements() if not item.present and item.what not in told]
+        part.fingerprint()
     except MissingAsset as error:
         if not missing:  # otherwise it is what stands in the list already
             text = " ".join(str(error).split())
@@ -137,16 +113,16 @@ def missing_of(kind: str, options: Mapping[str, Any]) -> list[Requirement]:
     return missing
 
 
-Part = tuple[str, Mapping[str, Any]]
+Choice = tuple[str, Mapping[str, Any]]
 """Kind and options (with their `name`) of a part."""
 
 
-def collect(parts: Iterable[Part]) -> tuple[list[Requirement], list[str]]:
+def collect(chosen: Iterable[Choice], builder: Builder) -> tuple[list[Requirement], list[str]]:
     """Return what parts lack, each thing once per part, and what the large ones cost in memory and time."""
     missing: list[Requirement] = []
     costs: list[str] = []
-    for kind, options in parts:
-        missing += [item for item in missing_of(kind, options) if item not in missing]
+    for kind, options in chosen:
+        missing += [item for item in missing_of(kind, options, builder) if item not in missing]
         for key, words in COSTS.items():
             named, _, choice = key.partition(f"{kind} {options['name']}")
             option, _, value = choice.strip().partition("=")
@@ -179,30 +155,24 @@ def describe(missing: list[Requirement], costs: list[str]) -> str:
     return "\n".join(lines)
 
 
-def parts_of(config: Mapping[str, Any], models: Iterable[Mapping[str, Any]] | None = None) -> list[Part]:
-    """Return the parts that a resolved config names: models, tracker, metrics.
+def require(config: Mapping[str, Any], models: Iterable[Mapping[str, Any]] | None = None) -> Builder:
+    """Build the parts that a resolved config names and refuse to start while anything is missing.
 
     Args:
         config: of run, bench or score.
         models: options of the models of a bench, in place of `config["model"]`.
-    """
-    if models is None:
-        models = [config["model"]] if "model" in config else []
-    found = [("model", options) for options in models]
-    return [
-        *found,
-        ("tracker", config["tracker"]),
-        *(("metric", options) for options in config["metrics"].values()),
-    ]
-
-
-def require(parts: Iterable[Part]) -> None:
-    """Refuse to start while anything is missing.
 
     Raises:
         MissingParts: lists everything at once.
         UserError: options that cannot work.
     """
-    missing, costs = collect(parts)
+    if models is None:
+        models = [config["model"]] if "model" in config else []
+    chosen = [("model", options) for options in models]
+    chosen += [("tracker", config["tracker"])]
+    chosen += [("metric", options) for options in config["metrics"].values()]
+    builder = Builder()
+    missing, costs = collect(chosen, builder)
     if missing:
         raise MissingParts(missing, costs)
+    return builder

@@ -11,7 +11,7 @@ from toraeval.metrics.shared.base import Metric
 from toraeval.run.plan import Plan
 from toraeval.store.keys import digest
 from toraeval.store.sealed import read_json, write_json
-from toraeval.store.slot import SET_SCORES, RunStore, sample_id
+from toraeval.store.slot import SET_SCORES, RunStore
 from toraeval.types import FloatArray
 
 
@@ -54,15 +54,15 @@ def _pooled(plan: Plan, name: str, metric: Metric, stored: Mapping[str, Any]) ->
     samples: dict[str, tuple[str, int]] = {}
     keys: dict[str, str] = {}
     reasons: list[str] = []
-    for _, case, seed in plan.samples:
-        slot = plan.slot(case, seed)
+    for sample in plan.samples:
+        slot = plan.slot(sample)
         score = slot.scores().get(name)
         current = score is not None and score["version"] == str(metric.version)
         if score is None or not current or score["skipped"] is not None or slot.failure() is not None:
             reasons += [score["skipped"]] if score and score["skipped"] else []
             continue
-        samples[sample_id(case.id, seed)] = (case.id, seed)
-        keys[sample_id(case.id, seed)] = score["key"]
+        samples[sample.id] = (sample.case.id, sample.seed)
+        keys[sample.id] = score["key"]
     key = digest("set", metric.fingerprint(), keys)
     if stored.get("key") == key:
         return dict(stored)

@@ -15,15 +15,16 @@ from typing import Any
 
 from toraeval import registry
 from toraeval.run.plan import Plan
+from toraeval.run.request import Sample
 from toraeval.run.sample import Outcome, process
-from toraeval.types import Case, UserError
+from toraeval.types import UserError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 _plan: Plan | None = None
 
 
-def process_in_pool(plan: Plan, todo: list[tuple[int, Case, int]]) -> Iterator[Outcome]:
+def process_in_pool(plan: Plan, todo: list[Sample]) -> Iterator[Outcome]:
     """Yield the outcome of every sample as it finishes.
 
     Raises:
@@ -86,5 +87,5 @@ def _die_with_parent() -> None:
 
 def _process(case_id: str, seed: int) -> Outcome:
     assert _plan is not None
-    order, case = next((order, case) for order, case in _plan.cases if case.id == case_id)
-    return process(_plan, order, case, seed)
+    sample = next(s for s in _plan.samples if (s.case.id, s.seed) == (case_id, seed))
+    return process(_plan, sample)

@@ -92,3 +92,14 @@ def peak_memory_mb() -> int:
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return max(own, children) // 1024
+
+
+def environment(wall_s: float) -> dict[str, Any]:
+    """Return the code, the packages and the machine of this process, and what it took: seconds and memory."""
+    return {
+        "git": git_state(),
+        "packages": versions(),
+        "machine": machine(),
+        "wall_s": round(wall_s, 3),
+        "peak_memory_mb": peak_memory_mb(),
+    }

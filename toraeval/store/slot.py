@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +36,6 @@ def sample_id(case: str, seed: int) -> str:
     return case if seed == 0 else f"{case}.seed{seed}"
 
 
-@dataclass(frozen=True)
-class StoredTracks:
-    """Tracks as read back, with the key they were stored under."""
-
-    tracks: Tracks
-    key: str
-    seconds: float
-
-
 class Slot:
     """The folder of one sample. A file counts only when its metadata carries the expected key."""
 
@@ -71,15 +61,8 @@ class Slot:
         facts = write_preview(video, self.folder / PREVIEW)
         return {**facts, "sha256": file_sha256(self.folder / PREVIEW)}
 
-    def has_lossless(self) -> bool:
-        """Return True if the exact frames are there, as `video.json` knows them."""
-        return self._has(VIDEO)
-
-    def has_preview(self) -> bool:
-        """Return True if the preview is there, as `video.json` knows it."""
-        return self._has(PREVIEW)
-
-    def _has(self, name: str) -> bool:
+    def has(self, name: str) -> bool:
+        """Return True if a video file, `VIDEO` or `PREVIEW`, is there as `video.json` knows it."""
         sha256 = _file_hashes(self.video_meta() or {})[name]
         return sha256 is not None and is_whole(self.folder / name, sha256)
 
@@ -100,7 +83,7 @@ class Slot:
     def load_video(self, sha256: str) -> Video | None:
         """Return the lossless video, or None if it is absent, damaged, or of other frames than `sha256`."""
         meta = self.video_meta()
-        if meta is None or meta["sha256"] != sha256 or not self.has_lossless():
+        if meta is None or meta["sha256"] != sha256 or not self.has(VIDEO):
             return None
         try:
             return read_video(self.folder / VIDEO)
@@ -127,38 +110,36 @@ class Slot:
             arrays["confidence_NT"] = np.asarray(tracks.confidence_NT, dtype=np.float64)
         write_arrays(self.folder / TRACKS, arrays)
 
-    def load_tracks(self, key: str | None = None) -> StoredTracks | None:
+    def tracks_meta(self) -> dict[str, Any] | None:
+        """Return key, video_sha256, seconds and tracker of the stored tracks, or None if there are none."""
+        found = read_arrays(self.folder / TRACKS, "meta")
+        return json.loads(str(found[""])) if found else None
+
+    def load_tracks(self, key: str) -> Tracks | None:
         """Return the stored tracks, or None if there are none or their key differs."""
-        arrays = read_arrays(self.folder / TRACKS)
-        if arrays is None or "meta" not in arrays:
+        arrays = read_arrays(self.folder / TRACKS) or {}
+        meta = json.loads(str(arrays.get("meta", "{}")))
+        if meta.get("key") != key:
             return None
-        meta = json.loads(str(arrays["meta"]))
-        if key is not None and meta["key"] != key:
-            return None
-        tracks = Tracks(
+        return Tracks(
             arrays["tracks_NT2"], arrays["visible_NT"], arrays.get("confidence_NT"), meta.get("tracker", {})
         )
-        return StoredTracks(tracks, meta["key"], float(meta["seconds"]))
 
-    def track_seconds(self) -> float | None:
-        stored = read_arrays(self.folder / TRACKS, "meta") or {}
-        return float(json.loads(str(stored[""]))["seconds"]) if "" in stored else None
+    def score_file(self) -> dict[str, Any]:
+        """Return `score.json`: facts, metrics, seconds; with `damaged`, and no metrics, if it cannot be believed."""
+        path, arrays = self.folder / SCORE, self.folder / SCORE_ARRAYS
+        stored = read_json(path)
+        if stored is None:
+            return {"metrics": {}, "damaged": path.exists()}
+        if is_whole(arrays, str(stored.get("arrays_sha256"))):
+            return stored
+        if not arrays.exists():
+            report(Damaged(f"{arrays}, which {SCORE} belongs to, is missing"))
+        return {**stored, "metrics": {}, "damaged": True}
 
     def scores(self) -> dict[str, dict[str, Any]]:
         """Return the stored metrics: name -> {key, version, values, skipped}; none if their arrays are not there."""
-        stored = read_json(self.folder / SCORE)
-        if stored is None:
-            return {}
-        path = self.folder / SCORE_ARRAYS
-        if not is_whole(path, str(stored.get("arrays_sha256"))):
-            if not path.exists():
-                report(Damaged(f"{path}, which {SCORE} belongs to, is missing"))
-            return {}
-        return dict(stored["metrics"])
-
-    def has_damaged_scores(self) -> bool:
-        """Return True if there were scores that cannot be believed any more."""
-        return (self.folder / SCORE).exists() and not self.scores()
+        return dict(self.score_file()["metrics"])
 
     def save_scores(
         self, fresh: Mapping[str, tuple[str, Score]], facts: Mapping[str, Any], seconds: float
@@ -180,14 +161,6 @@ class Slot:
     def score_arrays(self, metric: str) -> dict[str, Any]:
         """Return the arrays that one metric stored, by their own names."""
         return read_arrays(self.folder / SCORE_ARRAYS, f"{metric}/") or {}
-
-    def facts(self) -> dict[str, Any] | None:
-        """Return what identifies the sample, from whichever file holds it."""
-        for name in (FAILURE, SCORE, VIDEO_META):
-            stored = read_json(self.folder / name)
-            if stored and isinstance(stored.get("facts"), dict):
-                return dict(stored["facts"])
-        return None
 
     def failure(self) -> dict[str, Any] | None:
         """Return why the sample failed, or None; a damaged file still says that it did."""

@@ -34,7 +34,7 @@ class _CoTracker3(HubSource, ABC):
         device: torch device.
     """
 
-    version: ClassVar[str] = "1"
+    version = "1"
     visibility_rule: ClassVar[str]
     query_frame: ClassVar[str]
 
@@ -136,7 +136,7 @@ class CoTracker3Offline(_CoTracker3):
         chunk_frames: frames per pass of the feature network; memory only, results are bit-identical.
     """
 
-    name: ClassVar[str] = "cotracker3_offline"
+    name = "cotracker3_offline"
     visibility_rule: ClassVar[str] = "sigmoid(visibility) > 0.9"
     query_frame: ClassVar[str] = "overwritten with the query"
 
@@ -171,7 +171,7 @@ class CoTracker3Online(_CoTracker3):
         support_grid: track a 6x6 grid along, as the offline mode always does.
     """
 
-    name: ClassVar[str] = "cotracker3_online"
+    name = "cotracker3_online"
     visibility_rule: ClassVar[str] = "sigmoid(visibility) * sigmoid(confidence) > 0.6"
     query_frame: ClassVar[str] = "predicted"
 

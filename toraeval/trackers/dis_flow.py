@@ -10,14 +10,14 @@ Shape legend: N points, T frames.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from toraeval import geometry
-from toraeval.trackers.shared.base import check_queries
+from toraeval.trackers.shared.base import Tracker, check_queries
 from toraeval.types import FloatArray, Tracks, UserError, Video
 
 PRESETS = {
@@ -29,7 +29,7 @@ SMALLEST = 32  # pixels of the shorter side that the coarsest level of the pyram
 
 
 @dataclass(frozen=True)
-class DISFlow:
+class DISFlow(Tracker):
     """Chained DIS flow with a forward-backward check; needs OpenCV only.
 
     A point whose flow does not lead back, or that leaves the picture, is lost: it keeps its last place and is not
@@ -42,8 +42,8 @@ class DISFlow:
         tolerance_share: the same as a share of the flow's length, added.
     """
 
-    name: ClassVar[str] = "dis_flow"
-    version: ClassVar[str] = "1"
+    name = "dis_flow"
+    version = "1"
 
     preset: str = "medium"
     tolerance_px: float = 1.5

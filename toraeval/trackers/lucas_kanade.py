@@ -18,21 +18,21 @@ refined by robust alignment:
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from toraeval.trackers.shared.anchoring import Anchoring, FollowedPoint
-from toraeval.trackers.shared.base import check_queries
+from toraeval.trackers.shared.base import Tracker, check_queries
 from toraeval.trackers.shared.flow import checked_flow, median_motion
 from toraeval.trackers.shared.template import Floats, FrameView, build_template, find_support
 from toraeval.types import BoolArray, FloatArray, Tracks, Video
 
 
 @dataclass(frozen=True)
-class LucasKanade(Anchoring):
+class LucasKanade(Anchoring, Tracker):
     """Optical flow anchored to frame 0; needs OpenCV only.
 
     Frame 0 holds the query itself; a frame equal to the one before repeats its result, so a
@@ -59,8 +59,8 @@ class LucasKanade(Anchoring):
         fill_gaps: place points that were lost and found again on the straight line between.
     """
 
-    name: ClassVar[str] = "lucas_kanade"
-    version: ClassVar[str] = "1"
+    name = "lucas_kanade"
+    version = "1"
 
     max_radius: int = 84
     min_solidity: float = 0.85

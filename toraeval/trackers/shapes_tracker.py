@@ -13,7 +13,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from toraeval import geometry
 from toraeval.assets import remembered_sha256, require_numbers
 from toraeval.threads import one_thread
 from toraeval.trackers.shared.alignment import refine, search
-from toraeval.trackers.shared.base import check_queries
+from toraeval.trackers.shared.base import Tracker, check_queries
 from toraeval.trackers.shared.template import FrameView, Support, Template, build_template
 from toraeval.types import BoolArray, ByteArray, FloatArray, MissingAsset, Tracks, UserError, Video
 
@@ -73,7 +73,7 @@ def load_network(path: Path) -> CorrelationTracker:
 
 
 @dataclass(frozen=True)
-class ShapesTracker:
+class ShapesTracker(Tracker):
     """Learned correlation tracker with sub-pixel alignment; CPU, embedded weights.
 
     Frame 0 holds the query itself. Points are followed independently of each other.
@@ -89,8 +89,8 @@ class ShapesTracker:
         min_correlation: weaker alignments are dropped and the network's estimate stands.
     """
 
-    name: ClassVar[str] = "shapes_tracker"
-    version: ClassVar[str] = "1"
+    name = "shapes_tracker"
+    version = "1"
 
     weights: str | None = None
     align: bool = True

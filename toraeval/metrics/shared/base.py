@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
+from toraeval.types import Case, FloatArray, Part, Score, Tracks, UserError, Video
 
 Found = tuple[dict[str, float], dict[str, FloatArray]] | str
 """Values (NaN = could not be computed) and arrays of one case, or the reason why there are none."""
@@ -24,7 +24,7 @@ LEAST = {"max_frames": 1, "clip_stride": 1, "min_videos": 2, "resamples": 0}
 """Smallest values of the options that several metrics have."""
 
 
-class Metric(ABC):
+class Metric(Part, ABC):
     """A named, versioned measurement of one case: its attributes say what it is, `examine` computes it.
 
     Attributes:
@@ -191,7 +191,7 @@ class _Adapted(Metric):
         known = {name: getattr(part, name) for name in Metric.__annotations__ if hasattr(part, name)}
         vars(self).update(known)
         self.of_set = hasattr(part, "pool")
-        for method in ("fingerprint", "definition", "pool"):
+        for method in ("fingerprint", "requirements", "definition", "pool"):
             if hasattr(part, method):
                 setattr(self, method, getattr(part, method))
 

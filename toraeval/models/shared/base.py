@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from toraeval.store.keys import current_sha256
-from toraeval.types import Case, MissingAsset, UserError, Video
+from toraeval.types import Case, MissingAsset, Part, UserError, Video
 
 
-class Generator(Protocol):
-    """Turns a case into a video.
-
-    Optional members, used where present:
-        `prepare()` loads weights, once, before the first clip;
-        `prepare_cases(cases)` does once, before any of these cases is generated, what they share, e.g. loads a text
-            encoder for all of their captions; a case that it cannot serve is left for `generate` to refuse;
-        `check(frames, height, width)` raises `UserError` for a request it cannot serve, before anything runs;
-        `check_case(case, seed)` raises `UserError` for a case that `generate` would refuse, without loading weights;
-        `label` replaces `name` in tables and folders;
-        `case_fingerprint(case)` adds what depends on the case (e.g. the hash of a given file) to the video key.
+class Generator(Part):
+    """Turns a case into a video; `fingerprint` and `generate` are all that it must have.
 
     Attributes:
         name: registry name.
+        label: replaces `name` in tables and folders, where given.
     """
 
-    name: str
+    label: str | None = None
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Return everything that changes the pixels: options, hash of the weights, version; JSON-able."""
-        ...
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed about given files, a line each."""
+        return ()
+
+    def check(self, frames: int, height: int, width: int) -> None:
+        """Refuse a request that it cannot serve, before anything runs.
+
+        Raises:
+            UserError: such a length or size.
+        """
+
+    def check_case(self, case: Case, seed: int) -> None:
+        """Refuse a case that `generate` would refuse; no weights are loaded.
+
+        Raises:
+            UserError: such a case.
+        """
+
+    def case_fingerprint(self, case: Case) -> dict[str, Any] | None:
+        """Return what else depends on the case, e.g. the hash of a given file; it becomes part of the video's key."""
+        return None
+
+    def prepare(self) -> None:
+        """Load the weights, once, before the first clip."""
+
+    def prepare_cases(self, cases: Sequence[Case]) -> None:
+        """Do once, before any of these cases is generated, what they share, e.g. load a text encoder for all captions.
+
+        A case that it cannot serve is left for `generate` to refuse.
+        """
 
     def generate(self, case: Case, seed: int) -> Video:
         """Return exactly `case.frames` uint8 frames of `case.height` x `case.width`.
@@ -38,7 +59,7 @@ class Generator(Protocol):
         (`exact`, `cut`, `autoregressive`, ...) and, if it differs from the case's, the `prompt` as sent.
         Every random draw comes from a CPU generator keyed by the case and `seed`.
         """
-        ...
+        raise NotImplementedError(f"model {self.name} does not generate")
 
 
 def need_first_frame(model: str, case: Case) -> None:

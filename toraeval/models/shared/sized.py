@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from toraeval.models.shared.base import Generator
-from toraeval.types import Case, Video
+from toraeval.types import Case, Requirement, Video
 
 
 class SizedGenerator(Generator):
@@ -17,11 +17,13 @@ class SizedGenerator(Generator):
         made: the generator of that size.
     """
 
-    name: str
-
-    def __init__(self, size: str, made: Any) -> None:
+    def __init__(self, size: str, made: Generator) -> None:
         self.size, self._made = size, made
-        self.label: str | None = getattr(made, "label", None)
+        self.label = made.label
+
+    def requirements(self) -> Sequence[Requirement]:
+        """Return what the generator of this size needs before anything runs."""
+        return self._made.requirements()
 
     def prepare(self) -> None:
         """Load the weights, once."""

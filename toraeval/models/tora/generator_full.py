@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from toraeval.models.shared.base import Generator
 from toraeval.models.shared.nano.pipeline import check_sampling
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints.full_parts import Parts
@@ -45,7 +46,7 @@ MAX_TRACKS = 16
 RESIZE = "pillow bicubic"
 
 
-class FullTora:
+class FullTora(Generator):
     """Tora on Open-Sora's autoencoder and T5: sizes `xl2` and `tiny`.
 
     Args:

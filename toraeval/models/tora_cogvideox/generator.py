@@ -12,7 +12,7 @@ from torch import Tensor
 
 from toraeval import assets
 from toraeval.geometry import native_frames
-from toraeval.models.shared.base import need_first_frame
+from toraeval.models.shared.base import Generator, need_first_frame
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.conditions.t5 import T5Captions, encode_ahead
 from toraeval.models.tora_cogvideox import checkpoint as weights_on_disk
@@ -116,7 +116,7 @@ class ToraCogVideoXOptions:
         return device
 
 
-class ToraCogVideoX:
+class ToraCogVideoX(Generator):
     """Tora on CogVideoX-5B (alibaba/Tora).
 
     Args:

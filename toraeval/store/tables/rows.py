@@ -6,18 +6,20 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from toraeval.store.sealed import read_json, write_json, write_text
-from toraeval.store.slot import SCORE, RunStore
-from toraeval.store.tables.run import CASES, DEFINITIONS, SKIPS, TIMINGS
+from toraeval.store.slot import RunStore, Slot
+from toraeval.store.tables.run import CASES, DEFINITIONS, SKIPS, TIMINGS, WORDS
 
 FIRST = (
     "sample", "case", "seed", "model", "suite", "frames", "height", "width", "fps", "status", "error",
 )  # fmt: skip
 LAST = ("tracker", "tracker_floor", "frames_generated", "frames_scored", "length_mode", "reading")
 END = ("video_sha256", "fingerprint")
-TIMING = ("sample", "case", "seed", "generate_s", "track_s", "score_s")
+SECONDS = ("generate_s", "track_s", "score_s")
+TIMING = ("sample", "case", "seed", *SECONDS)
 SKIP = ("sample", "case", "seed", "metric", "reason")
 MAIN_METRIC = "traj_error"
 DAMAGED = (
@@ -33,34 +35,37 @@ def read_rows(store: RunStore, versions: Mapping[str, str], floor: RunStore | No
         versions: current version of each selected metric; values of another version are left out.
         floor: the run folder of the ground truth, or None where there is none.
     """
-    rows: list[dict[str, Any]] = []
-    same: dict[str, str] = {}
-    for slot in store.slots():
-        facts = slot.facts()
-        if facts is None:
-            continue
-        failure = slot.failure()
-        row: dict[str, Any] = {**facts, "error": "", "status": "unscored", "skips": {}}
-        if failure is not None:
-            row |= {"status": "failed", "error": failure["error"]}
-        elif slot.has_damaged_scores():
-            row |= {"status": "failed", "error": DAMAGED}
-        else:
-            scores = slot.scores()
-            for name in sorted(scores, key=lambda name: (name != MAIN_METRIC, name)):
-                stored = scores[name]
-                if versions.get(name, stored["version"]) != stored["version"]:
-                    continue
-                row |= stored["values"]
-                if stored["skipped"] is None:
-                    row["status"] = "ok"
-                else:
-                    row["skips"][name] = stored["skipped"]
-        floor_values = floor.slot(facts["case"], 0).scores().get(MAIN_METRIC, {}) if floor else {}
-        row["tracker_floor"] = floor_values.get("values", {}).get(MAIN_METRIC)
-        # names and words are the same in every row; JSON made each of them anew
-        rows.append({same.setdefault(key, key): _shared(value, same) for key, value in row.items()})
-    return sorted(rows, key=lambda row: (row["order"], row["case"], row["seed"]))
+    rows = [_row(slot, versions, floor) for slot in store.slots()]
+    same: dict[str, str] = {}  # names and words are the same in every row; JSON made each of them anew
+    return sorted(
+        (_shared(row, same) for row in rows if row), key=lambda row: (row["order"], row["case"], row["seed"])
+    )
+
+
+def _row(slot: Slot, versions: Mapping[str, str], floor: RunStore | None) -> dict[str, Any]:
+    """Return what is stored of one sample, empty if that does not say which one it is."""
+    failure, scored, video = slot.failure() or {}, slot.score_file(), slot.video_meta() or {}
+    facts = next((found["facts"] for found in (failure, scored, video) if found.get("facts")), None)
+    if facts is None:
+        return {}
+    row: dict[str, Any] = {**facts, "error": "", "status": "unscored", "skips": {}}
+    if failure or scored.get("damaged"):
+        row |= {"status": "failed", "error": failure.get("error", DAMAGED)}
+    else:
+        for name, stored in sorted(
+            scored["metrics"].items(), key=lambda item: (item[0] != MAIN_METRIC, item[0])
+        ):
+            if versions.get(name, stored["version"]) != stored["version"]:
+                continue
+            row |= stored["values"]
+            if stored["skipped"] is None:
+                row["status"] = "ok"
+            else:
+                row["skips"][name] = stored["skipped"]
+    floor_values = floor.slot(facts["case"], 0).scores().get(MAIN_METRIC, {}) if floor else {}
+    row["tracker_floor"] = floor_values.get("values", {}).get(MAIN_METRIC)
+    seconds = (video.get("seconds"), (slot.tracks_meta() or {}).get("seconds"), scored.get("seconds"))
+    return row | dict(zip(SECONDS, seconds, strict=True)) | {"prompt_sent": video.get("prompt_sent")}
 
 
 def _shared(value: Any, same: dict[str, str]) -> Any:
@@ -72,37 +77,37 @@ def _shared(value: Any, same: dict[str, str]) -> Any:
     return value
 
 
-def write_tables(store: RunStore, rows: list[dict[str, Any]]) -> None:
-    """Write `cases.csv`, `skips.csv` and `timings.csv`; equal samples give equal bytes of the first two."""
+def write_tables(store: RunStore, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Write `cases.csv`, `skips.csv` and `timings.csv`; equal samples give equal bytes of the first two.
+
+    Returns:
+        The rows of `cases.csv`, typed as `load_run` reads them, with its column `seconds`.
+    """
     tags = sorted({name for row in rows for name in row if name.startswith("tag_")})
-    known = {*FIRST, *LAST, *END, *tags, "order", "skips"}
+    known = {*FIRST, *LAST, *END, *tags, *SECONDS, "order", "skips", "prompt_sent"}
     values = list(dict.fromkeys(name for row in rows for name in row if name not in known))
     frame = pd.DataFrame(rows, columns=[*FIRST, *values, *LAST, *tags, *END])
-    write_text(store.run_dir / CASES, frame.to_csv(index=False, lineterminator="\n"))
     skips = [
         (row["sample"], row["case"], row["seed"], metric, reason)
         for row in rows
         for metric, reason in row["skips"].items()
     ]
-    skipped = pd.DataFrame(skips, columns=list(SKIP))
-    write_text(store.run_dir / SKIPS, skipped.to_csv(index=False, lineterminator="\n"))
-    timings = []
-    for row in rows:
-        slot = store.slot(row["case"], row["seed"])
-        meta = slot.video_meta() or {}
-        score = read_json(slot.folder / SCORE) or {}
-        timings.append(
-            (
-                row["sample"],
-                row["case"],
-                row["seed"],
-                meta.get("seconds"),
-                slot.track_seconds(),
-                score.get("seconds"),
-            )
-        )
-    table = pd.DataFrame(timings, columns=list(TIMING))
-    write_text(store.run_dir / TIMINGS, table.to_csv(index=False, lineterminator="\n"))
+    timings = pd.DataFrame(rows, columns=list(TIMING))
+    for name, table in ((CASES, frame), (SKIPS, pd.DataFrame(skips, columns=list(SKIP))), (TIMINGS, timings)):
+        write_text(store.run_dir / name, table.to_csv(index=False, lineterminator="\n"))
+    return _as_read(frame).assign(seconds=timings["generate_s"].astype(float))
+
+
+def _as_read(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as reading its CSV gives it: lists as text, empty text and columns without a value as NaN."""
+    read = {
+        name: column.map(lambda value: str(value) if isinstance(value, list | dict) else value)
+        .replace({"": np.nan})
+        .infer_objects()
+        for name, column in frame.items()
+    }
+    empty = {name: np.nan for name, column in read.items() if name not in WORDS and column.isna().all()}
+    return pd.DataFrame({**read, **empty}, columns=frame.columns, index=frame.index)
 
 
 def write_definitions(store: RunStore, definitions: Mapping[str, Any]) -> None:

@@ -58,6 +58,7 @@ class RunResult:
         frames, height, width: what was asked of the generator.
         run_dir: folder of the run.
         cases: one row per sample: `cases.csv` plus `seconds`, the time of generating it.
+        record: the reproducibility record.
     """
 
     model: str
@@ -68,11 +69,14 @@ class RunResult:
     tracker: str
     run_dir: Path
     cases: pd.DataFrame
+    record: Mapping[str, Any]
 
-    @cached_property
-    def record(self) -> dict[str, Any]:
-        """The reproducibility record."""
-        return require_json(self.run_dir / RECORD) or {}
+    @classmethod
+    def of(cls, run_dir: Path, cases: pd.DataFrame, record: Mapping[str, Any]) -> RunResult:
+        """Return a run whose record says what it is."""
+        names = ("model", "suite", "frames", "height", "width", "tracker")
+        facts = {name: record["run"][name] for name in names}
+        return cls(**facts, run_dir=run_dir, cases=cases, record=record)
 
     @cached_property
     def set_scores(self) -> dict[str, dict[str, Any]]:
@@ -186,10 +190,7 @@ def load_run(run_dir: str | Path) -> RunResult:
     if timings.is_file():
         seconds = pd.read_csv(timings, dtype={"sample": str}).set_index("sample")["generate_s"]
         cases["seconds"] = cases["sample"].map(seconds)
-    run = record["run"]
-    return RunResult(
-        run["model"], run["suite"], run["frames"], run["height"], run["width"], run["tracker"], run_dir, cases
-    )
+    return RunResult.of(run_dir, cases, record)
 
 
 def table_hashes(run_dir: Path) -> dict[str, str]:

@@ -20,12 +20,12 @@ from toraeval import geometry
 from toraeval.inputs.text_files import is_folder, shown
 from toraeval.suites.folder.scan import scan
 from toraeval.suites.shared import first_frame
-from toraeval.suites.shared.base import case_seed, check_request, content_hash, hash_paths
+from toraeval.suites.shared.base import Suite, case_seed, check_request, content_hash, hash_paths
 from toraeval.trajectories import NativeCase, Reading
 from toraeval.types import ByteArray, Case, Trajectories, UserError
 
 
-class Folder:
+class Folder(Suite):
     """Cases from a directory: `cases.json`, or one trajectory file per case with prompt and picture beside it.
 
     Args:

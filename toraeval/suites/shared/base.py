@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from toraeval.types import ByteArray, Case, Trajectories, UserError
+from toraeval.types import ByteArray, Case, Part, Trajectories, UserError
 
 MIN_FRAMES = 2
 MIN_SIDE = 16
 
 
-class Suite(Protocol):
+class Suite(Part):
     """A named, versioned set of test cases.
 
     Attributes:
@@ -22,20 +22,15 @@ class Suite(Protocol):
         version: raised whenever the same request would give other cases.
     """
 
-    name: str
     version: str
 
     def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
-        """Return the cases at one length and size, in a fixed order; `limit` keeps the first so many."""
-        ...
+        """Return the cases at one length and size, in a fixed order; `limit` keeps the first N."""
+        raise NotImplementedError(f"suite {self.name} has no cases")
 
     def describe(self) -> dict[str, Any]:
         """Return JSON-able facts for `list suites`."""
-        ...
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return JSON-able data that changes whenever the cases do."""
-        ...
+        return {}
 
 
 def check_request(suite: str, frames: int, height: int, width: int, limit: int | None) -> None:

@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from typing import Any, Generic
 
-from toraeval.suites.shared.base import check_request
+from toraeval.suites.shared.base import Suite, check_request
 from toraeval.suites.shared.drawing import SPLITS, Renderer, S
 from toraeval.types import Case, Reference, Trajectories, UserError, Video
 
@@ -15,7 +15,7 @@ FPS = 8.0
 MIN_SIDE = 64  # below it an object is only a few pixels wide
 
 
-class DrawnSuite(ABC, Generic[S]):
+class DrawnSuite(Suite, ABC, Generic[S]):
     """Cases drawn from seeds; the test set is fixed by the version, and its hash stands in every result.
 
     Args:

@@ -22,7 +22,7 @@ from toraeval import geometry
 from toraeval.inputs.text_files import is_file, is_folder, shown
 from toraeval.store.keys import current_sha256, safe_id
 from toraeval.suites.shared import first_frame
-from toraeval.suites.shared.base import case_seed, check_request, content_hash
+from toraeval.suites.shared.base import Suite, case_seed, check_request, content_hash
 from toraeval.types import BoolArray, ByteArray, Case, Reference, Trajectories, UserError, Video
 
 
@@ -76,7 +76,7 @@ def on_disk(case: Case, decode: Callable[[], ByteArray]) -> Case:
     return lazy
 
 
-class ImportedSuite(ABC):
+class ImportedSuite(Suite, ABC):
     """A public benchmark in its own layout.
 
     Args:
@@ -87,8 +87,7 @@ class ImportedSuite(ABC):
         UserError: nothing there, nothing usable, or something missing.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[str] = "1"
+    version = "1"
     licence: ClassVar[str]
     native: ClassVar[str]  # length, size and rate of the authors' protocol, in words
     native_size: ClassVar[tuple[int, int, int]]  # its frames, height and width, or what comes near

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 import numpy as np
 import numpy.typing as npt
 
 from toraeval import geometry
-from toraeval.types import Case, FloatArray, Tracks, UserError, Video
+from toraeval.types import Case, FloatArray, Part, Tracks, UserError, Video
 
 
-class Tracker(Protocol):
+class Tracker(Part):
     """Follows N points, given in frame 0, through a video.
 
     Attributes:
@@ -19,12 +17,7 @@ class Tracker(Protocol):
         version: version of the method; part of every track key.
     """
 
-    name: str
     version: str
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return everything that can change the tracks; JSON-serialisable."""
-        ...
 
     def track(self, video: Video, queries_N2: npt.ArrayLike) -> Tracks:
         """Follow float `(x, y)` pixels of frame 0; pixel centres at integers.
@@ -32,7 +25,7 @@ class Tracker(Protocol):
         Raises:
             UserError: a query is not a finite point inside the frame.
         """
-        ...
+        raise NotImplementedError(f"tracker {self.name} does not track")
 
 
 def check_queries(video: Video, queries_N2: npt.ArrayLike) -> FloatArray:

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
 from toraeval import assets
 from toraeval.store.keys import current_sha256
+from toraeval.trackers.shared.base import Tracker
 from toraeval.types import MissingAsset, UserError
 
 REPOSITORY = "facebookresearch/co-tracker"
@@ -49,7 +50,7 @@ def random_state_kept() -> Iterator[None]:
 
 
 @dataclass
-class HubSource:
+class HubSource(Tracker):
     """Where code and weights come from.
 
     Attributes:
@@ -60,8 +61,6 @@ class HubSource:
         repo_dir: the checkout, for `source=local`.
         revision: commit of the repository, for `source=github`.
     """
-
-    name: ClassVar[str]
 
     checkpoint: str | None = None
     sha256: str | None = None

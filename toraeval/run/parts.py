@@ -1,0 +1,58 @@
+"""The parts of a command: each is built once, and has the base class of its kind whoever wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from toraeval import registry
+from toraeval.metrics.shared.base import Metric, adapted
+from toraeval.models.shared.base import Generator
+from toraeval.store.keys import canonical
+from toraeval.suites.shared.base import Suite
+from toraeval.trackers.shared.base import Tracker
+from toraeval.types import Part
+
+BASES: dict[str, type[Part]] = {"model": Generator, "suite": Suite, "tracker": Tracker}
+
+
+class Builder:
+    """Builds parts and keeps them, so that what checks them and what runs them share one."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], Any] = {}
+
+    def build(self, kind: str, options: Mapping[str, Any]) -> Any:
+        """Return the part with these options, built once.
+
+        Raises:
+            UserError: an unknown name, or options that cannot be.
+        """
+        key = (kind, canonical(options))
+        if key not in self._made:
+            part = registry.build(kind, options)
+            self._made[key] = adapted(part) if kind == "metric" else with_base(part, BASES[kind])
+        return self._made[key]
+
+    def take(self, kind: str, options: Mapping[str, Any]) -> Any:
+        """Return the same for one owner alone: a generator holds what one length needs, so plans share none.
+
+        Raises:
+            UserError: an unknown name, or options that cannot be.
+        """
+        part = self.build(kind, options)
+        del self._made[kind, canonical(options)]
+        return part
+
+    def metrics(self, config: Mapping[str, Any]) -> dict[str, Metric]:
+        """Return the metrics that a resolved config names."""
+        return {name: self.build("metric", options) for name, options in config["metrics"].items()}
+
+
+def with_base(part: Any, base: type[Part]) -> Any:
+    """Return a part that has every member of its base class; one of a class without it gets what it lacks."""
+    if not isinstance(part, base):
+        own = type(part)
+        both = type(own.__name__, (own, base), {"__slots__": (), "__module__": own.__module__})
+        object.__setattr__(part, "__class__", both)
+    return part

@@ -1,0 +1,153 @@
+"""What is asked of a run, besides its parts: length, size, cases and options; each of them is checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from toraeval import registry
+from toraeval.config import KEEP, STAGES
+from toraeval.store.keys import safe_id
+from toraeval.store.slot import sample_id
+from toraeval.types import Case, UserError
+
+MAX_FRAMES = 1024
+MAX_SIDE = 4096
+MAX_WORKERS = 64
+
+
+class Sample(NamedTuple):
+    """One clip that is asked for.
+
+    Attributes:
+        order: place of its case in the suite.
+        case: what is asked of the generator.
+        seed: sampling seed.
+    """
+
+    order: int
+    case: Case
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Its name in tables and folders."""
+        return sample_id(self.case.id, self.seed)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of a plan that are no component.
+
+    Attributes:
+        seeds: sampling seeds.
+        stages: subset of generate, track, score.
+        keep: preview, lossless or none.
+        workers: processes over cases.
+        fail_fast: stop at the first failure.
+        floor: measure the tracker on the ground truth too.
+        results: folder of everything that is written.
+    """
+
+    seeds: tuple[int, ...] = (0,)
+    stages: tuple[str, ...] = STAGES
+    keep: str = "preview"
+    workers: int = 1
+    fail_fast: bool = False
+    floor: bool = True
+    results: Path = Path("results")
+
+    def __post_init__(self) -> None:
+        seeds = self.seeds
+        if not seeds or any(not isinstance(s, int) or s < 0 for s in seeds) or len(set(seeds)) < len(seeds):
+            raise UserError(
+                f"seeds={list(seeds)}: allowed are different whole numbers >= 0, e.g. 'seeds=[0,1]'"
+            )
+        wrong = [stage for stage in self.stages if stage not in STAGES]
+        if wrong or not self.stages:
+            raise UserError(
+                registry.unknown("stage", wrong[0], STAGES) if wrong else "stages=[]: name at least one stage"
+            )
+        if self.keep not in KEEP:
+            raise UserError(registry.unknown("value of keep", str(self.keep), KEEP))
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise UserError(f"workers={self.workers}: allowed are 1 to {MAX_WORKERS}")
+
+
+def options_of(config: Mapping[str, Any]) -> RunOptions:
+    """Return the checked options of a resolved config."""
+    return RunOptions(
+        seeds=tuple(config.get("seeds", (0,))),
+        stages=tuple(config["stages"]),
+        keep=config["keep"],
+        workers=config["workers"],
+        fail_fast=config["fail_fast"],
+        floor=config.get("floor", False),
+        results=Path(config["results"]),
+    )
+
+
+def check_request(frames: int, height: int, width: int) -> None:
+    """Refuse lengths and sizes that no suite can have.
+
+    Raises:
+        UserError: frames outside 2..1024 or a side outside 16..4096.
+    """
+    if not 2 <= frames <= MAX_FRAMES:
+        raise UserError(f"frames={frames}: allowed are 2 to {MAX_FRAMES}, e.g. frames=16")
+    for name, side in (("height", height), ("width", width)):
+        if not 16 <= side <= MAX_SIDE:
+            raise UserError(f"{name}={side}: allowed are 16 to {MAX_SIDE} pixels, e.g. {name}=512")
+
+
+def choose(
+    cases: Sequence[Case], samples: list[str] | None, limit: int | None
+) -> tuple[tuple[int, Case], ...]:
+    """Return the asked-for cases with their places in the suite.
+
+    Raises:
+        UserError: an unknown id, or nothing left.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"limit={limit}: allowed are whole numbers >= 1")
+    numbered = list(enumerate(cases))
+    if samples is not None:
+        known = [case.id for case in cases]
+        for sample in samples:
+            if sample not in known:
+                raise UserError(registry.unknown("case", sample, known))
+        numbered = [(i, case) for i, case in numbered if case.id in samples]
+    numbered = numbered[:limit]
+    if not numbered:
+        raise UserError("no case left to run; see samples= and limit=, and: python -m toraeval list suites")
+    return tuple(numbered)
+
+
+def check_ids(cases: Sequence[Case]) -> None:
+    """Refuse case ids that are no folder names: a sample's files lie in a folder of that name.
+
+    Raises:
+        UserError: an id with other characters than letters, digits, `.`, `_` and `-`, or one that is there twice.
+    """
+    seen: set[str] = set()
+    for case in cases:
+        if case.id != safe_id(case.id) or case.id.lower() in seen:
+            raise UserError(
+                f"suite {case.suite}: case id {case.id!r}; allowed: up to 80 letters, digits, '.', '_' and '-', "
+                "each once (upper and lower case count as equal)"
+            )
+        seen.add(case.id.lower())
+
+
+def path_notes(cases: Sequence[Case]) -> tuple[str, ...]:
+    """Return what the readers of these cases' paths assumed, each sentence once with the cases it holds for."""
+    holds: dict[str, list[str]] = {}
+    for case in cases:
+        for note in case.trajectories.notes:
+            holds.setdefault(note, []).append(case.id)
+    return tuple(
+        f"paths of {ids[0] if len(ids) == 1 else f'{len(ids)} cases ({ids[0]}, ...)'}: {note}"
+        for note, ids in holds.items()
+    )
