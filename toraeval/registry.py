@@ -138,6 +138,12 @@ _TABLES: dict[str, dict[str, Entry]] = {
             "learned on the world `shapes`: blurred, noisy or faded objects",
         ),
         "dis_flow": Entry("toraeval.trackers.dis_flow:DISFlow", "dense optical flow, chained"),
+        "tapnextpp": Entry(
+            "toraeval.trackers.tapnextpp:TAPNextPP",
+            "TAPNext++: causal, tuned on clips of 1024 frames",
+            licence="Apache-2.0",
+            assets=("tapnextpp",),
+        ),
         "cotracker3_offline": Entry(
             "toraeval.trackers.cotracker:CoTracker3Offline",
             "CoTracker3, whole clip at once",

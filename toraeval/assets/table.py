@@ -78,6 +78,14 @@ ASSETS: dict[str, Asset | Snapshot] = {
         102,
         "tracker=cotracker3_online",
     ),
+    "tapnextpp": Asset(
+        "https://storage.googleapis.com/dm-tapnet/tapnextpp/tapnextpp_ckpt.pt",
+        "tapnextpp_ckpt.pt",
+        None,
+        "Apache-2.0",
+        1000,
+        "tracker=tapnextpp",
+    ),
     "opensora_stdit_v3": Snapshot(
         "hpcai-tech/OpenSora-STDiT-v3", _OPEN_SORA_LICENCE, 4800, "model=tora size=xl2: transformer"
     ),
