@@ -194,7 +194,8 @@ class TAPNext(nn.Module):
         self.blocks = nn.ModuleList([_Block(c) for _ in range(c.depth)])
         self.encoder_norm = nn.LayerNorm(c.width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, 1, c.width))
-        self.unknown_token = nn.Parameter(torch.zeros(1, 1, c.width))
+        # of points asked for later in a clip, which nobody does here; the weights hold it
+        self.register_parameter("unknown_token", nn.Parameter(torch.zeros(1, 1, c.width)))
         self.point_query_token = nn.Parameter(torch.zeros(1, 1, 1, c.width))
         self.image_pos_emb = nn.Parameter(torch.zeros(1, (SIZE // c.patch) ** 2, c.width))
         self.visible_head = _head(c, 1)
