@@ -52,7 +52,7 @@ def trace(arguments: list[str]) -> tuple[int, set[Entered]]:
     finally:
         sys.setprofile(None)
         threading.setprofile(None)
-    return code, {entry for one in seen if (entry := _entry(one))}
+    return code, {entry for one in seen.copy() if (entry := _entry(one))}
 
 
 def _entry(code: types.CodeType) -> Entered | None:
