@@ -26,12 +26,9 @@ Grid = tuple[int, int] | None  # token rows and columns
 class Fuser(nn.Module, ABC):
     """What the three designs have in common: how they are called."""
 
+    @abstractmethod
     def forward(
-        self,
-        x_BTSC: Tensor,
-        motion_BTSM: Tensor,
-        grid: Grid = None,
-        places: Tensor | None = None,
+        self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: Grid = None, places: Tensor | None = None
     ) -> Tensor:
         """Fuse features into hidden states.
 
@@ -41,11 +38,6 @@ class Fuser(nn.Module, ABC):
             grid: token rows and columns; a square grid if not given.
             places: position embedding [B or 1,1,S,C] of the tokens; used where features have to say where they are.
         """
-        return self.fuse(x_BTSC, motion_BTSM, grid, places)
-
-    @abstractmethod
-    def fuse(self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: Grid, places: Tensor | None) -> Tensor:
-        """What a design does; see `forward`."""
 
 
 def zero_(layer: nn.Linear | nn.Conv1d) -> None:
@@ -76,8 +68,9 @@ class AdaptiveNormFuser(Fuser):
         zero_(self.flow_gamma_temporal)
         zero_(self.flow_beta_temporal)
 
-    def fuse(self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: Grid, places: Tensor | None) -> Tensor:
-        """See `Fuser.forward`; `places` is not used."""
+    def forward(
+        self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: Grid = None, places: Tensor | None = None
+    ) -> Tensor:
         side = int(motion_BTSM.shape[2] ** 0.5)
         rows, columns = grid or (side, side)
         gamma = self._branch(motion_BTSM, rows, columns, self.flow_gamma_spatial, self.flow_gamma_temporal)
@@ -132,8 +125,9 @@ class ExtraChannelFuser(Fuser):
         self.merge = nn.Linear(hidden_size + motion_channels, hidden_size)
         zero_(self.merge)
 
-    def fuse(self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: Grid, places: Tensor | None) -> Tensor:
-        """See `Fuser.forward`; `grid` and `places` are not used."""
+    def forward(
+        self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: Grid = None, places: Tensor | None = None
+    ) -> Tensor:
         motion = motion_BTSM.to(x_BTSC.dtype).expand(*x_BTSC.shape[:3], -1)
         return x_BTSC + self.merge(torch.cat((x_BTSC, motion), -1))
 
@@ -156,8 +150,10 @@ class CrossAttentionFuser(Fuser):
         self.proj = nn.Linear(hidden_size, hidden_size)
         zero_(self.proj)
 
-    def fuse(self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: Grid, places: Tensor | None) -> Tensor:
-        """See `Fuser.forward`; `grid` is not used.
+    def forward(
+        self, x_BTSC: Tensor, motion_BTSM: Tensor, grid: Grid = None, places: Tensor | None = None
+    ) -> Tensor:
+        """Attend, whatever the grid.
 
         Keys carry the position embedding: a white feature looks the same everywhere, and attention has no order.
         """

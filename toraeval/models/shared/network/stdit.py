@@ -33,7 +33,6 @@ from toraeval.models.shared.network.embeddings import (
     tile_rows,
 )
 from toraeval.models.shared.network.fuser import build_fusers
-from toraeval.models.shared.network.initial_weights import initialise
 from toraeval.optional import MissingDependency, require
 
 DEFAULT_FPS = 24.0
@@ -58,9 +57,26 @@ class STDiT3(nn.Module):
         self.temporal_blocks = nn.ModuleList(STDiTBlock(config, temporal=True) for _ in range(config.depth))
         self.final_layer = FinalLayer(config)
         self._position_cache: dict[tuple[object, ...], Tensor] = {}
-        initialise(self)
+        self._initialise()
         self.fuser = build_fusers(config, "temporal")
         self.fuser_spatial = build_fusers(config, "spatial")
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        """Initialise for training from scratch as upstream does.
+
+        Linear weights are Xavier-uniform with zero biases; the frame-rate network adds nothing at first; temporal
+        blocks start as the identity because their output projections are zero (their gradients are not).
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        nn.init.normal_(self.fps_embedder.mlp[0].get_parameter("weight"), std=0.02)
+        nn.init.zeros_(self.fps_embedder.mlp[2].get_parameter("weight"))
+        for name, parameter in self.temporal_blocks.named_parameters():
+            if name.endswith(("attn.proj.weight", "mlp.fc2.weight")):  # self- and cross-attention, MLP
+                nn.init.zeros_(parameter)
 
     @property
     def compute_dtype(self) -> torch.dtype:
@@ -96,9 +112,6 @@ class STDiT3(nn.Module):
                 tokens = tokens.gather(1, order[:, :, None].expand(-1, -1, tokens.shape[2]))
             if shortest < longest:
                 key_mask = torch.arange(longest, device=tokens.device) < counts[:, None]
-        return self._text_context(tokens, key_mask, keys_values)
-
-    def _text_context(self, tokens: Tensor, key_mask: Tensor | None, keys_values: bool) -> TextContext:
         pairs = None
         if keys_values:
             blocks = [b for pair in zip(self.spatial_blocks, self.temporal_blocks, strict=True) for b in pair]
