@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from toraeval.models.shared.network.config import STDiTConfig, tiny
 from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.weight_files import write_safetensors
+from toraeval.models.tora.autoencoder.tiling import Tiling
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
 from toraeval.models.tora.checkpoints.importers import save_stdit
 from toraeval.models.tora.network.model import Tora
@@ -131,3 +132,8 @@ def make_case(
         last_frame_HWC=picture(height, width, 1) if pictures > 1 else None,
         camera=trajectories(camera) if camera else None,
     )
+
+
+def decoded(vae: OpenSoraVAE, z: Tensor, frames: int, tiling: Tiling | None = None) -> Tensor:
+    """Decode a whole video (B, 3, frames, 8h, 8w)."""
+    return torch.cat(list(vae.decode_chunks(z, frames, tiling)), dim=2)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.models.tora.full_size import autoencoder, network, paths, picture
+from tests.models.tora.full_size import autoencoder, decoded, network, paths, picture
 from toraeval.models.shared.nano.pipeline import initial_noise
 from toraeval.models.shared.network.config import tiny
 from toraeval.models.shared.network.stdit import STDiT3
@@ -105,7 +105,7 @@ def test_the_steps_by_hand(model: STDiT3, vae: OpenSoraVAE) -> None:
 
     size = ClipSize(float(TOLD[0]), float(TOLD[1]), 17.0)
     z = RectifiedFlow().sample(denoise, z, 3, 2.5, size, mask)
-    expected = to_frames(vae.decode(z, 17))
+    expected = to_frames(decoded(vae, z, 17))
     assert expected.std() > 1
     same(made, expected)
 
@@ -138,7 +138,7 @@ def test_a_loop_goes_on_from_the_frames_before(model: STDiT3, vae: OpenSoraVAE) 
     assert np.array_equal(whole[:34], first)
     latents = pipeline._sample(request(51), caption(), 1, (17, 51), first[-17:])
     assert torch.equal(latents[:, :, :5], vae.encode(to_pixels(first[-17:])))
-    same(whole[34:], to_frames(vae.decode(latents, 34))[17:])
+    same(whole[34:], to_frames(decoded(vae, latents, 34))[17:])
 
 
 def test_each_loop_has_its_caption_and_its_noise(model: STDiT3, vae: OpenSoraVAE) -> None:

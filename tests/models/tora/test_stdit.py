@@ -167,19 +167,19 @@ def test_compiled_blocks_share_two_graphs_and_give_the_same_numbers() -> None:
 
 
 def test_compiling_hands_every_block_to_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    modes = []
+    compiled = []
 
-    def compiler(function: Callable[..., Tensor], mode: str | None) -> Callable[..., Tensor]:
-        modes.append(mode)
+    def compiler(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        compiled.append(function)
         return lambda *args: torch.zeros_like(function(*args))
 
     monkeypatch.setattr(torch, "compile", compiler)
     model = randomised(tiny(depth=3))
     x, t, y = torch.randn(1, 4, 3, 4, 4), torch.tensor([500.0]), torch.randn(1, 1, 8, 32)
-    model.compile_blocks("max-autotune")
+    model.compile_blocks()
     with torch.no_grad():
         out = model(x, t, y)
-    assert modes == ["max-autotune"] * 6
+    assert len(compiled) == 6
     assert torch.equal(
         out[:, :, 0], out[:, :, 2]
     )  # what the blocks returned holds no difference between frames

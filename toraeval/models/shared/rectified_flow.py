@@ -192,7 +192,6 @@ class RectifiedFlow:
         size: ClipSize | None = None,
         mask: Tensor | None = None,
         draw_noise: Callable[[int], Tensor] | None = None,
-        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Integrate from noise to a latent [B,C,T,H,W] with Euler steps.
 
@@ -203,7 +202,7 @@ class RectifiedFlow:
             num_steps: any count >= 1.
             size: pixel size for the timestep transform; needed when the configuration uses it.
             mask: edit ratio float [B,T]: 1 generates a frame, 0 keeps it, between: denoise it from t = 1000*mask on.
-            draw_noise: noise for frames that become active, by step index; default standard normal from `generator`.
+            draw_noise: noise for frames that become active, by step index; standard normal by default.
 
         Raises:
             ValueError: num_steps below 1, or a needed `size` is missing.
@@ -214,7 +213,7 @@ class RectifiedFlow:
         if draw_noise is None:
 
             def draw_noise(step: int) -> Tensor:
-                return torch.randn(z.shape, generator=generator).to(z)
+                return torch.randn(z.shape).to(z)
 
         noised = None if mask is None else mask == 1
         for i, t in enumerate(times):

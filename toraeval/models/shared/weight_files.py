@@ -39,7 +39,6 @@ class StateReader:
             and their `*.index.json`.
         what: the model's name, for messages.
         cure: the command that gets the files, for messages.
-        section: which of `SECTIONS` to take where a pickle nests several state dicts.
 
     Attributes:
         shapes: shape of every tensor by name.
@@ -51,8 +50,8 @@ class StateReader:
         UserError: a file is damaged, holds Python code, or leaves open which weights are meant.
     """
 
-    def __init__(self, path: Path | str, what: str, cure: str, section: str | None = None) -> None:
-        self.path, self.what, self._cure, self._section = Path(path).expanduser(), what, cure, section
+    def __init__(self, path: Path | str, what: str, cure: str) -> None:
+        self.path, self.what, self._cure = Path(path).expanduser(), what, cure
         index, self.files = self._find()
         self.shapes: dict[str, Shape] = {}
         self._readers: dict[str, Callable[[], Tensor]] = {}
@@ -162,14 +161,12 @@ class StateReader:
         here = [
             key for key in SECTIONS if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)
         ]
-        if self._section is not None and here and self._section not in here:
-            raise UserError(f"{self.what}: {file} has no section {self._section}; it has: {', '.join(here)}")
-        if self._section is None and len(here) > 1:
+        if len(here) > 1:
             raise UserError(
-                f"{self.what}: {file} holds several state dicts ({', '.join(here)}); choose one with section="
+                f"{self.what}: {file} holds several state dicts ({', '.join(here)}); save the one you mean alone"
             )
         if here:
-            return self._nested(content[self._section or here[0]], file)
+            return self._nested(content[here[0]], file)
         if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
             raise self.damaged(
                 f"{file.name} holds no state dict (tensors by name, alone or under {SECTIONS})"

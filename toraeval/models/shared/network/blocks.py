@@ -55,9 +55,9 @@ class STDiTBlock(nn.Module):
         self.mlp = Mlp(config.hidden_size, config.mlp_hidden, config.hidden_size)
         self._compiled: Callable[..., Tensor] | None = None
 
-    def compile_update(self, mode: str | None) -> None:
+    def compile_update(self) -> None:
         """Run the arithmetic of this block through `torch.compile`."""
-        self._compiled = torch.compile(STDiTBlock._update, mode=mode)
+        self._compiled = torch.compile(STDiTBlock._update)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_compiled": None}  # compiled code cannot be copied; a copy runs eagerly

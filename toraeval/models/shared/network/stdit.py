@@ -118,11 +118,8 @@ class STDiT3(nn.Module):
             pairs = tuple(block.cross_attn.keys_values(tokens) for block in blocks)
         return TextContext(tokens, key_mask, pairs)
 
-    def compile_blocks(self, mode: str | None = None) -> None:
+    def compile_blocks(self) -> None:
         """Run the blocks through `torch.compile`; spatial blocks share one compiled graph, temporal ones another.
-
-        Args:
-            mode: mode of `torch.compile`; None is its default.
 
         Raises:
             MissingDependency: there is no compiler for the device that the weights are on.
@@ -138,7 +135,7 @@ class STDiT3(nn.Module):
         else:
             require("triton", "torch.compile on a GPU")
         for block in (*self.spatial_blocks, *self.temporal_blocks):
-            block.compile_update(mode)
+            block.compile_update()
 
     def forward(
         self,

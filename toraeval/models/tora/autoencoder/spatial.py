@@ -251,33 +251,24 @@ class SpatialVAE(nn.Module):
         self.config = config or SpatialVAEConfig()
         self.module = AutoencoderKL(self.config)
 
-    def posterior(
-        self, video_BCTHW: Tensor, micro_batch: int | None = None, tiling: Tiling | None = None
-    ) -> Posterior:
+    def posterior(self, video_BCTHW: Tensor, micro_batch: int | None = None) -> Posterior:
         """Return mean and log-variance of all frames, [B*T,C,H//8,W//8] and unscaled.
 
         Args:
             video_BCTHW: float [B,3,T,H,W] in -1..1, on any device; H and W need not be multiples of 8.
             micro_batch: frames encoded at once; it bounds memory and changes no number.
-            tiling: encode in tiles.
         """
         weight = self.module.quant_conv.weight
         frames = video_BCTHW.transpose(1, 2).flatten(0, 1)
         moments = [
-            tiled(self.module.moments, part.to(weight.device, weight.dtype), tiling, self.config.stride, 1)
+            self.module.moments(part.to(weight.device, weight.dtype))
             for part in frames.split(micro_batch or len(frames))
         ]
         return Posterior.from_moments(torch.cat(moments))
 
-    def encode(
-        self,
-        video_BCTHW: Tensor,
-        draw: Draw | None = None,
-        micro_batch: int | None = None,
-        tiling: Tiling | None = None,
-    ) -> Tensor:
+    def encode(self, video_BCTHW: Tensor, draw: Draw | None = None, micro_batch: int | None = None) -> Tensor:
         """Return scaled latents [B,C,T,H//8,W//8]: the mode, or a sample with one call of `draw` for all frames."""
-        latents = self.posterior(video_BCTHW, micro_batch, tiling).latents(draw) * SCALING
+        latents = self.posterior(video_BCTHW, micro_batch).latents(draw) * SCALING
         return latents.unflatten(0, (video_BCTHW.shape[0], -1)).transpose(1, 2)
 
     def decode(

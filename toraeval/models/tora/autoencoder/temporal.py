@@ -204,14 +204,11 @@ class TemporalVAE(nn.Module):
         """Return the number of latent frames of `frames` frames: ceil(frames / 4)."""
         return -(-frames // self.config.stride)
 
-    def moments(self, x_BCTHW: Tensor) -> Tensor:
-        """Map [B,C,T,H,W] to mean and log-variance [B,2C,ceil(T/4),H,W]; T is filled up with zeros in front."""
-        missing = -x_BCTHW.shape[2] % self.config.stride
-        return self.quant_conv(self.encoder(F.pad(x_BCTHW, (0, 0, 0, 0, missing, 0))))
-
     def encode(self, x_BCTHW: Tensor) -> Posterior:
-        """Return mean and log-variance [B,C,ceil(T/4),H,W] of 2-D latents [B,C,T,H,W]."""
-        return Posterior.from_moments(self.moments(x_BCTHW))
+        """Return mean and log-variance [B,C,ceil(T/4),H,W] of 2-D latents [B,C,T,H,W], zeros in front to fours."""
+        missing = -x_BCTHW.shape[2] % self.config.stride
+        moments = self.quant_conv(self.encoder(F.pad(x_BCTHW, (0, 0, 0, 0, missing, 0))))
+        return Posterior.from_moments(moments)
 
     def decode(self, z_BCTHW: Tensor, frames: int) -> Tensor:
         """Map latents [B,C,ceil(frames/4),H,W] to 2-D latents [B,C,frames,H,W].

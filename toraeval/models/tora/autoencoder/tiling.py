@@ -2,9 +2,10 @@
 
 Tiles are inexact: the group norms and the attention of the autoencoder see one tile instead of the whole picture. With
 random weights (an eighth of the published width) and noise as latents of 32 x 48 cells, decoding in tiles of 24 cells
-differs from decoding the whole by 0.28 standard deviations of the picture (root mean square; 0.46 for 16 cells), and
-by 0.39 (0.67) when the temporal autoencoder works in tiles as well. Decoding the whole picture frame by frame is exact
-and its memory does not depend on the number of frames either; tiles are for machines where one frame is too much.
+differs from decoding the whole by 0.28 standard deviations of the picture (root mean square; 0.46 for 16 cells).
+Decoding the whole picture frame by frame is exact and its memory does not depend on the number of frames either; tiles
+are for machines where one frame is too much. The temporal autoencoder works on latents, needs far less memory, and
+always sees the whole picture.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ class Tiling:
     Args:
         tile: side of a tile in latent cells (8 pixels each); 64 cells are 512 pixels.
         overlap: cells that neighbouring tiles share at least, 1 to tile / 2; the blend runs over them.
-        temporal: cut the input of the temporal autoencoder too. It works on latents and needs far less memory than
-            the 2-D one, so it usually keeps the whole picture, which is exact.
 
     Raises:
         ValueError: a tile or overlap that cannot work.
@@ -32,7 +31,6 @@ class Tiling:
 
     tile: int = 64
     overlap: int = 16
-    temporal: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.overlap <= self.tile // 2:

@@ -15,16 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.tora.autoencoder.posterior import Draw, Posterior, gaussian
+from toraeval.models.tora.autoencoder.posterior import Draw, gaussian
 from toraeval.models.tora.autoencoder.spatial import SpatialVAE, SpatialVAEConfig
 from toraeval.models.tora.autoencoder.temporal import TemporalVAE, TemporalVAEConfig
-from toraeval.models.tora.autoencoder.tiling import Tiling, tiled
+from toraeval.models.tora.autoencoder.tiling import Tiling
 from toraeval.types import UserError
 
 # How upstream names the two networks, and options that say where their weights once came from.
@@ -130,7 +129,6 @@ class OpenSoraVAE(nn.Module):
         video_BCTHW: Tensor,
         generator: torch.Generator | None = None,
         sample: bool = False,
-        tiling: Tiling | None = None,
     ) -> Tensor:
         """Encode a video.
 
@@ -138,7 +136,6 @@ class OpenSoraVAE(nn.Module):
             video_BCTHW: float [B,3,T,H,W] in -1..1, on any device; any T, H and W from 8.
             generator: where the noise comes from when `sample`.
             sample: sample both posteriors, as upstream does, instead of taking their modes.
-            tiling: encode in tiles; inexact, see `vae_tiling`.
 
         Returns:
             normalised latents [B,4,t,h,w] in the dtype and on the device of the weights.
@@ -148,42 +145,18 @@ class OpenSoraVAE(nn.Module):
         """
         self._check_video(video_BCTHW)
         draw = gaussian(generator) if sample else None
-        latents = self.spatial_vae.encode(video_BCTHW, draw, self.config.micro_batch, tiling)
-        return self.compress(latents, draw, tiling)
+        return self.compress(self.spatial_vae.encode(video_BCTHW, draw, self.config.micro_batch), draw)
 
-    def compress(
-        self, latents_BCTHW: Tensor, draw: Draw | None = None, tiling: Tiling | None = None
-    ) -> Tensor:
+    def compress(self, latents_BCTHW: Tensor, draw: Draw | None = None) -> Tensor:
         """Encode 2-D latents [B,4,T,h,w] in chunks along time to normalised latents [B,4,t,h,w].
 
         Args:
             latents_BCTHW: scaled latents of the 2-D autoencoder.
             draw: source of noise, called once per chunk; None takes the mode.
-            tiling: used when it has `temporal` set.
         """
-        tiling = tiling if tiling and tiling.temporal else None
-        parts = []
-        for chunk in latents_BCTHW.split(self.config.chunk_frames, dim=2):
-            posterior = Posterior.from_moments(tiled(self.temporal_vae.moments, chunk, tiling, 1, 1))
-            parts.append(posterior.latents(draw))
+        chunks = latents_BCTHW.split(self.config.chunk_frames, dim=2)
+        parts = [self.temporal_vae.encode(chunk).latents(draw) for chunk in chunks]
         return (torch.cat(parts, dim=2) - self.shift) / self.scale
-
-    @torch.no_grad()
-    def decode(self, z_BCTHW: Tensor, frames: int, tiling: Tiling | None = None) -> Tensor:
-        """Decode normalised latents to one tensor; arguments, range and errors as of `decode_chunks`.
-
-        Returns:
-            video [B,3,frames,8h,8w] in the dtype and on the device of the weights.
-        """
-        self._check_latents(z_BCTHW, frames)
-        b, _, _, h, w = z_BCTHW.shape
-        stride, channels = self.config.spatial.stride, self.config.spatial.out_channels
-        video = self.scale.new_empty(b, channels, frames, h * stride, w * stride)
-        start = 0
-        for chunk in self.decode_chunks(z_BCTHW, frames, tiling):
-            video[:, :, start : start + chunk.shape[2]] = chunk
-            start += chunk.shape[2]
-        return video
 
     @torch.no_grad()
     def decode_chunks(self, z_BCTHW: Tensor, frames: int, tiling: Tiling | None = None) -> Iterator[Tensor]:
@@ -192,7 +165,7 @@ class OpenSoraVAE(nn.Module):
         Args:
             z_BCTHW: float normalised latents [B,4,t,h,w], on any device.
             frames: length T of the video; t must be that of `latent_size`.
-            tiling: decode in tiles; inexact, see `vae_tiling`.
+            tiling: decode frames in tiles; inexact, see `tiling`.
 
         Yields:
             the next 17 or fewer frames [B,3,n,8h,8w], about -1..1 and not clamped.
@@ -201,19 +174,18 @@ class OpenSoraVAE(nn.Module):
             UserError: latents of another shape, not finite, or too large for float16 weights.
         """
         self._check_latents(z_BCTHW, frames)
-        for chunk in self.expand_chunks(z_BCTHW, frames, tiling):
+        for chunk in self.expand_chunks(z_BCTHW, frames):
             video = self.spatial_vae.decode(chunk, self.config.micro_batch, tiling)
             if video.dtype == torch.float16 and not video.isfinite().all():
                 raise UserError("vae: decoding in float16 overflowed; allowed here: precision bf16 or fp32")
             yield video
 
-    def expand_chunks(self, z_BCTHW: Tensor, frames: int, tiling: Tiling | None = None) -> Iterator[Tensor]:
+    def expand_chunks(self, z_BCTHW: Tensor, frames: int) -> Iterator[Tensor]:
         """Decode normalised latents to scaled 2-D latents [B,4,n,h,w], 17 or fewer frames at a time."""
-        tiling = tiling if tiling and tiling.temporal else None
         latents = z_BCTHW.to(self.scale.device, self.scale.dtype) * self.scale + self.shift
         for chunk in latents.split(self.temporal_vae.latent_frames(self.config.chunk_frames), dim=2):
             count = min(self.config.chunk_frames, frames)
-            yield tiled(partial(self.temporal_vae.decode, frames=count), chunk, tiling, 1, 1)
+            yield self.temporal_vae.decode(chunk, count)
             frames -= count
 
     def _check_video(self, video: Tensor) -> None:

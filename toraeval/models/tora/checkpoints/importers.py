@@ -43,7 +43,6 @@ def load_stdit(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     motion: str = "stored",
-    section: str | None = None,
 ) -> STDiT3 | Tora:
     """Load a diffusion transformer.
 
@@ -54,7 +53,6 @@ def load_stdit(
         dtype: type of the weights afterwards: float32, bfloat16 or float16.
         motion: `stored`, or `new` to start a Tora from weights without trajectory extractor and fusers: these are
             then drawn from torch's random state as for training.
-        section: `module`, `ema` or `state_dict`, where a pickle holds several.
 
     Returns:
         The network in eval mode, gradients off.
@@ -66,7 +64,7 @@ def load_stdit(
     path = Path(path).expanduser()
     if motion not in MOTION:
         raise UserError(f"tora: motion={motion}; allowed: {', '.join(MOTION)}")
-    reader = StateReader(path, "tora", FETCH, section)
+    reader = StateReader(path, "tora", FETCH)
     config = _agreed(config, read_config(path) if path.is_dir() else None, path)
     _check_motion(reader, config, motion)
     if motion == "new":

@@ -67,10 +67,7 @@ def grid_candidates(
 
 
 def draw_starts(
-    flow_HW2: Float32Array,
-    generator: np.random.Generator,
-    max_points: int = MAX_POINTS,
-    spacing: int = GRID_SPACING,
+    flow_HW2: Float32Array, generator: np.random.Generator, max_points: int = MAX_POINTS
 ) -> IntArray:
     """Draw 1 to `max_points` start points of one grid, without replacement, the more likely the faster they move.
 
@@ -78,12 +75,12 @@ def draw_starts(
         flow_HW2: motion of the first frame pair, pixels.
         generator: source of the draws: the grid's offset, the number of points, the points.
         max_points: largest number.
-        spacing: pixels between grid points; a smaller picture gets a grid of its own shorter side.
 
     Returns:
         int64 (N, 2) pixels `(x, y)`; fewer than drawn where fewer grid points move, none where none does.
     """
-    spacing = min(spacing, *flow_HW2.shape[:2])  # any offset then leaves at least one grid point
+    # a smaller picture gets a grid of its own shorter side, so that any offset leaves at least one grid point
+    spacing = min(GRID_SPACING, *flow_HW2.shape[:2])
     y0, x0 = generator.integers(0, spacing, 2)
     points, chances = grid_candidates(flow_HW2, (int(x0), int(y0)), spacing)
     count = min(int(generator.integers(1, max_points + 1)), int(np.count_nonzero(chances)))
@@ -112,17 +109,12 @@ def roll_out(flow_THW2: Float32Array, starts_N2: IntArray) -> IntArray:
     return points
 
 
-def sample_trajectories(
-    flow_THW2: Float32Array,
-    generator: np.random.Generator,
-    max_points: int = MAX_POINTS,
-    spacing: int = GRID_SPACING,
-) -> IntArray:
-    """Draw start points and carry them along; int64 (N, T, 2), N from 0 (a clip at rest) to `max_points`.
+def sample_trajectories(flow_THW2: Float32Array, generator: np.random.Generator) -> IntArray:
+    """Draw start points and carry them along; int64 (N, T, 2), N from 0 (a clip at rest) to `MAX_POINTS`.
 
     Raises:
         UserError: a single frame.
     """
     if len(flow_THW2) < 2:
         raise UserError(f"flow: {len(flow_THW2)} frame; trajectories need at least 2")
-    return roll_out(flow_THW2, draw_starts(flow_THW2[1], generator, max_points, spacing))
+    return roll_out(flow_THW2, draw_starts(flow_THW2[1], generator))

@@ -164,11 +164,9 @@ def _position(start: int, length: int, align: int | None, what: str) -> int:
 # --- long videos ----------------------------------------------------------------------------------------------
 
 
-def continuation(
-    loop: int, reference: int, length: int = CHUNK_LATENTS, edit_ratio: float = 0.0
-) -> Condition:
+def continuation(loop: int, reference: int, length: int = CHUNK_LATENTS) -> Condition:
     """Return the condition by which clip `loop` starts with the last `length` latents of the clip before it."""
-    return Condition(loop, reference, -length, 0, length, edit_ratio)
+    return Condition(loop, reference, -length, 0, length)
 
 
 def overlap_frames(length: int) -> int:
