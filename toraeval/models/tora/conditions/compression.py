@@ -39,72 +39,6 @@ def latent_intervals(frames: int, chunk: int | None = None) -> list[tuple[int, i
     return intervals
 
 
-class FlowCompressor:
-    """Collects flow frame by frame and gives the extractor's input.
-
-    Args:
-        method: `key_frame` or `average`.
-        frames: 1 + 4k, or any number where `chunk` is given.
-        height, width: pixels, multiples of `stride`.
-        stride: pixels per latent cell.
-        unshuffle: samples of each latent cell along one side; `stride / unshuffle` pixels are averaged into one.
-        chunk: see `latent_intervals`.
-    """
-
-    def __init__(
-        self,
-        method: str,
-        frames: int,
-        height: int,
-        width: int,
-        stride: int,
-        unshuffle: int,
-        chunk: int | None = None,
-    ) -> None:
-        if method not in ("key_frame", "average"):
-            raise ValueError(f"compression {method!r} is not one of key_frame, average")
-        if (
-            (chunk is None and (frames - 1) % INTERVAL)
-            or height % stride
-            or width % stride
-            or stride % unshuffle
-        ):
-            raise ValueError(
-                f"{frames} frames of {width}x{height} with stride {stride} and unshuffle {unshuffle}: allowed are "
-                f"1 + {INTERVAL}k frames, sides divisible by the stride, a stride divisible by unshuffle"
-            )
-        self.method, self.unshuffle, self.pool = method, unshuffle, stride // unshuffle
-        samples = (height // self.pool, width // self.pool, 2)
-        intervals = latent_intervals(frames, chunk)
-        self._interval = np.repeat(np.arange(len(intervals)), [stop - start for start, stop in intervals])
-        self._keys = {start + (stop - start) // 2 for start, stop in intervals}
-        self._sums = np.zeros((len(intervals), *samples), np.float32)
-
-    def add(self, patch: FlowPatch) -> None:
-        """Take in the flow of a part of a frame; parts of the same frame must not overlap."""
-        frame, top, left, flow = patch
-        if self.method == "key_frame" and frame not in self._keys:
-            return
-        pool = self.pool
-        bottom, right = top + flow.shape[0], left + flow.shape[1]
-        y0, x0, y1, x1 = top // pool, left // pool, -(-bottom // pool), -(-right // pool)
-        padded = np.zeros(((y1 - y0) * pool, (x1 - x0) * pool, 2), np.float32)
-        padded[top - y0 * pool : bottom - y0 * pool, left - x0 * pool : right - x0 * pool] = flow
-        means = cv2.resize(
-            padded, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA
-        )  # exact for whole factors
-        self._sums[self._interval[frame], y0:y1, x0:x1] += means
-
-    def result(self) -> Float32Array:
-        """Return float32 (t, h, w, 2 * unshuffle**2), 1 per `FLOW_SCALE` pixels per frame."""
-        counts = np.bincount(self._interval) if self.method == "average" else np.ones(len(self._sums))
-        factors = (1 / counts / FLOW_SCALE).astype(np.float32)
-        t, rows, columns, _ = self._sums.shape
-        u = self.unshuffle
-        cells = self._sums.reshape(t, rows // u, u, columns // u, u, 2).transpose(0, 1, 3, 5, 2, 4)
-        return cells.reshape(t, rows // u, columns // u, -1) * factors[:, None, None, None]
-
-
 def compress_flow(
     patches: Iterable[FlowPatch],
     method: str,
@@ -115,12 +49,50 @@ def compress_flow(
     unshuffle: int,
     chunk: int | None = None,
 ) -> Float32Array:
-    """Compress the flow of a clip, given as patches; see `FlowCompressor` for arguments and result.
+    """Compress the flow of a clip to the extractor's input.
+
+    Args:
+        patches: flow of parts of frames; parts of the same frame must not overlap.
+        method: `key_frame` or `average`.
+        frames: 1 + 4k, or any number where `chunk` is given.
+        height, width: pixels, multiples of `stride`.
+        stride: pixels per latent cell.
+        unshuffle: samples of each latent cell along one side; `stride / unshuffle` pixels are averaged into one.
+        chunk: see `latent_intervals`.
+
+    Returns:
+        float32 (t, h, w, 2 * unshuffle**2), 1 per `FLOW_SCALE` pixels per frame.
 
     Raises:
         ValueError: an unknown method, or sizes that do not divide.
     """
-    compressor = FlowCompressor(method, frames, height, width, stride, unshuffle, chunk)
-    for patch in patches:
-        compressor.add(patch)
-    return compressor.result()
+    if method not in ("key_frame", "average"):
+        raise ValueError(f"compression {method!r} is not one of key_frame, average")
+    if (chunk is None and (frames - 1) % INTERVAL) or height % stride or width % stride or stride % unshuffle:
+        raise ValueError(
+            f"{frames} frames of {width}x{height} with stride {stride} and unshuffle {unshuffle}: allowed are "
+            f"1 + {INTERVAL}k frames, sides divisible by the stride, a stride divisible by unshuffle"
+        )
+    pool, u = stride // unshuffle, unshuffle
+    intervals = latent_intervals(frames, chunk)
+    counts = np.array([stop - start for start, stop in intervals])
+    interval = np.repeat(np.arange(len(intervals)), counts)
+    keys = {start + (stop - start) // 2 for start, stop in intervals}
+    sums = np.zeros((len(intervals), height // pool, width // pool, 2), np.float32)
+    for frame, top, left, flow in patches:
+        if method == "average" or frame in keys:
+            y, x = top // pool, left // pool
+            means = _pooled(flow, top - y * pool, left - x * pool, pool)
+            sums[interval[frame], y : y + means.shape[0], x : x + means.shape[1]] += means
+    t, rows, columns, _ = sums.shape
+    cells = sums.reshape(t, rows // u, u, columns // u, u, 2).transpose(0, 1, 3, 5, 2, 4)
+    factors = (1 / (counts if method == "average" else np.ones(t)) / FLOW_SCALE).astype(np.float32)
+    return cells.reshape(t, rows // u, columns // u, -1) * factors[:, None, None, None]
+
+
+def _pooled(flow: Float32Array, top: int, left: int, pool: int) -> Float32Array:
+    """Return the means of squares of `pool` pixels, of a part that begins `top` and `left` pixels within its first."""
+    height, width = -(-(top + flow.shape[0]) // pool), -(-(left + flow.shape[1]) // pool)
+    padded = np.zeros((height * pool, width * pool, 2), np.float32)
+    padded[top : top + flow.shape[0], left : left + flow.shape[1]] = flow
+    return cv2.resize(padded, (width, height), interpolation=cv2.INTER_AREA)  # exact for whole factors
