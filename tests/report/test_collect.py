@@ -62,5 +62,5 @@ def test_curves_average_objects_and_seeds(make_run, tmp_path):
     entry = group.entries[0]
     stored = [entry.run.load_case(f"curve-001{s}").arrays["traj_error/errors_NT"] for s in ("", ".seed1")]
     expected = np.mean([errors[:, 1:].mean(axis=0) for errors in stored], axis=0)
-    np.testing.assert_allclose(entry.curves["curve-001"][1:], expected)
-    assert np.isnan(entry.curves["curve-001"][0])
+    np.testing.assert_allclose(entry.curves()["curve-001"][1:], expected)
+    assert np.isnan(entry.curves()["curve-001"][0])

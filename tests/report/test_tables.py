@@ -108,7 +108,7 @@ def test_error_over_time_is_the_mean_over_cases(bench):
     entry = next(entry for entry in group.at(12) if entry.label == "tora")
     mine = drawn[(drawn["model"] == "tora") & (drawn["frames"] == 12)]
     assert list(mine["frame"]) == list(range(1, 12))
-    np.testing.assert_allclose(mine["error"], np.mean(list(entry.curves.values()), axis=0)[1:])
+    np.testing.assert_allclose(mine["error"], np.mean(list(entry.curves().values()), axis=0)[1:])
     assert mine[["low", "high"]].isna().all(axis=None)
     static = drawn[(drawn["model"] == "static") & (drawn["frames"] == 12)]["error"].to_numpy()
     reference = drawn[(drawn["model"] == "static_reference") & (drawn["frames"] == 12)]["error"].to_numpy()

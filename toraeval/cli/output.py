@@ -10,17 +10,12 @@ from tabulate import tabulate
 from toraeval.run.events import Report
 from toraeval.store.disk import megabytes
 
-COLUMNS = (
-    "job", "model", "frames", "cases", "failures", "traj_error", "traj_error_low", "traj_error_high", "traj_error_l2",
-    "tracker", "tracker_floor", "seconds_per_clip",
-)  # fmt: skip
-
 
 def print_report(report: Report, command: str) -> pd.DataFrame:
     """Print the table of one run, what was done, where it is, and the command; return the table."""
     rows, further = run_tables(report)
     print_table(rows)
-    print_metrics(further)
+    print_metrics(further, report.result.main_metric)
     print(done_line([report]))
     for line in unscored_lines(report):
         print(line)
@@ -53,9 +48,9 @@ def metrics_without_value(report: Report, asked: Collection[str]) -> dict[str, s
     }
 
 
-def print_metrics(rows: pd.DataFrame) -> None:
-    """Print the main value of every metric beside TrajError, or why it has none, as Markdown."""
-    shown = rows[(rows["main"] == "yes") & (rows["metric"] != "traj_error")]
+def print_metrics(rows: pd.DataFrame, main: str) -> None:
+    """Print the main value of every metric beside the main one, or why it has none, as Markdown."""
+    shown = rows[(rows["main"] == "yes") & (rows["metric"] != main)]
     cells = [
         [
             row.column,
@@ -88,9 +83,11 @@ def unscored_lines(report: Report) -> list[str]:
 
 def print_table(rows: pd.DataFrame) -> None:
     """Print the main columns of a table as Markdown."""
-    from toraeval.report.tables import with_counts
+    from toraeval.report.tables import AT_A_GLANCE, COLUMNS, with_counts
 
-    shown = with_counts(rows)[[name for name in COLUMNS if name in rows]]
+    # what the table of columns does not know is the job of a sweep, or the values of another main metric
+    names = [name for name in rows if name in AT_A_GLANCE or name not in COLUMNS]
+    shown = with_counts(rows)[sorted(names, key=lambda name: name != "job")]
     if "frames" in shown:  # 0 where every clip has its own length
         shown = shown.assign(frames=[str(frames or "any") for frames in shown["frames"]])
     cells = [

@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
         return 0
     for group in collect([run.run_dir]):
         print_table(table(group))
-    columns = ["sample", "status", "traj_error", "static_error", "tracker_floor", "seconds", "error"]
+    columns = ["sample", "status", run.main_column, "static_error", "tracker_floor", "seconds", "error"]
     shown = run.cases[[name for name in columns if name in run.cases]]
     print()
     print(tabulate(shown.values.tolist(), headers=list(shown.columns), tablefmt="github", floatfmt=".3g"))

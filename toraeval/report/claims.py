@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group
+from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun
 from toraeval.stats import bootstrap_ratio, case_means, without_interval
+from toraeval.store.main_metric import MAIN_METRIC
 
 REFERENCE = "tora"
 CLAIM = (
@@ -28,9 +29,9 @@ RATIOS: dict[str, str] = {
 
 
 def ratios(group: Group) -> pd.DataFrame:
-    """Return how many times larger each model's TrajError is than Tora's, per length; empty without Tora."""
+    """Return how many times larger each model's TrajError is than Tora's, per length; empty without either."""
     rows = []
-    for frames in group.lengths:
+    for frames in group.lengths if group.main_metric == MAIN_METRIC else ():
         entries = group.at(frames)
         base = next((entry for entry in entries if entry.run.model == REFERENCE), None)
         if base is None:
@@ -38,7 +39,7 @@ def ratios(group: Group) -> pd.DataFrame:
         for entry in entries:
             if entry is base or entry.is_reference:
                 continue
-            found = bootstrap_ratio(entry.by_case(METRIC), base.by_case(METRIC))
+            found = bootstrap_ratio(entry.by_case(MAIN_METRIC), base.by_case(MAIN_METRIC))
             numbers = (found.mean, found.low, found.high, found.cases)
             rows.append((frames, entry.label, base.label, *numbers))
     return pd.DataFrame(rows, columns=list(RATIOS))
@@ -62,15 +63,18 @@ def ratio_lines(rows: pd.DataFrame) -> list[str]:
     return [CLAIM, *said] if said else []
 
 
-def below_floor(entries: list[Entry], floors: dict[str, float]) -> dict[str, list[str]]:
+def below_floor(
+    entries: list[ReportedRun], floors: dict[str, float], column: str = MAIN_METRIC
+) -> dict[str, list[str]]:
     """Return the rows of one length that the tracker cannot tell apart, `static` included: label -> labels nearer.
 
     Args:
         entries: rows of one length.
-        floors: label -> what the tracker makes of a perfect video, pixels, NaN where it was not measured.
+        floors: label -> what the tracker makes of a perfect video, NaN where it was not measured.
+        column: the main value.
     """
     models = {
-        entry.label: case_means(entry.by_case(METRIC)) for entry in entries if entry.run.model != FLOOR_MODEL
+        entry.label: case_means(entry.by_case(column)) for entry in entries if entry.run.model != FLOOR_MODEL
     }
     means = {label: np.mean(list(cases.values())) for label, cases in models.items() if cases}
     found: dict[str, list[str]] = {label: [] for label in means}
@@ -81,7 +85,7 @@ def below_floor(entries: list[Entry], floors: dict[str, float]) -> dict[str, lis
     return found
 
 
-def floor_lines(rows: pd.DataFrame) -> list[str]:
+def floor_lines(rows: pd.DataFrame, unit: str = "px") -> list[str]:
     """Return a sentence for each pair of models that the tracker cannot tell apart, from the result table."""
     said = []
     for frames, here in rows.groupby("frames"):
@@ -91,7 +95,7 @@ def floor_lines(rows: pd.DataFrame) -> list[str]:
         pairs = {tuple(sorted((model, other))) for model, others in named.items() for other in others}
         said += [
             f"{frames} frames: {a} and {b} differ by less than what the tracker makes of a perfect video "
-            f"({here['tracker_floor'].max():.2g} px): this difference says nothing."
+            f"({here['tracker_floor'].max():.2g}{f' {unit}' if unit else ''}): this difference says nothing."
             for a, b in sorted(pairs)
         ]
     return said

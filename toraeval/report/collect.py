@@ -14,17 +14,16 @@ import pandas as pd
 
 from toraeval import registry
 from toraeval.metrics.shared.readings import mean_over
-from toraeval.store.sealed import require_json
-from toraeval.store.tables import DEFINITIONS, RunResult, load_run
+from toraeval.store.main_metric import MAIN_METRIC, main_of
+from toraeval.store.tables import RunResult, load_run
 from toraeval.types import FloatArray, UserError
 
-METRIC = "traj_error"
 FLOOR_MODEL = "ground_truth"
 STATIC_MODEL = "static"
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReportedRun:
     """One run as the report shows it.
 
     Attributes:
@@ -46,17 +45,10 @@ class Entry:
         """Whether the row brackets the models instead of being one."""
         return self.run.model in (FLOOR_MODEL, STATIC_MODEL)
 
-    @property
-    def scored(self) -> pd.DataFrame:
-        """Rows with a trajectory error."""
-        values = self.column(METRIC)
-        return self.cases[values.notna()]
-
     def column(self, name: str) -> pd.Series[Any]:
         """Return a metric column as floats, all NaN where the run has no such column."""
-        for candidate in (name, f"{METRIC}_{name}"):
-            if candidate in self.cases:
-                return pd.to_numeric(self.cases[candidate], errors="coerce")
+        if name in self.cases:
+            return pd.to_numeric(self.cases[name], errors="coerce")
         return pd.Series(np.nan, index=self.cases.index)
 
     def by_case(self, name: str) -> dict[str, list[float]]:
@@ -67,19 +59,16 @@ class Entry:
             found.setdefault(str(case), []).append(float(value))
         return found
 
-    @cached_property
-    def curves(self) -> dict[str, FloatArray]:
-        """Return e(t) of every scored case, seeds averaged: case id -> (T,) pixels, NaN where not scored."""
-        return self._curves("errors_NT")
+    def curves(self, array: str = "errors_NT") -> dict[str, FloatArray]:
+        """Return e(t) of every scored case, seeds averaged: case id -> (T,) pixels, NaN where not scored.
 
-    def static_curves(self) -> dict[str, FloatArray]:
-        """Return the same for a point that never leaves its start."""
-        return self._curves("static_error_T")
-
-    def _curves(self, array: str) -> dict[str, FloatArray]:
+        Args:
+            array: of `traj_error`: `errors_NT`, or `static_error_T` for a point that never leaves its start.
+        """
         found: dict[str, list[FloatArray]] = {}
-        for sample, case in zip(self.scored["sample"], self.scored["case"], strict=True):
-            stored = self.run.load_arrays(str(sample)).get(f"{METRIC}/{array}")
+        scored = self.cases[self.column(MAIN_METRIC).notna()]
+        for sample, case in zip(scored["sample"], scored["case"], strict=True):
+            stored = self.run.load_arrays(str(sample)).get(f"{MAIN_METRIC}/{array}")
             if stored is not None:
                 values = np.asarray(stored, dtype=np.float64)
                 found.setdefault(str(case), []).append(mean_over(np.atleast_2d(values), axis=0))
@@ -94,7 +83,7 @@ class Group:
     tracker: str
     height: int
     width: int
-    entries: tuple[Entry, ...]
+    entries: tuple[ReportedRun, ...]
 
     @property
     def name(self) -> str:
@@ -114,15 +103,26 @@ class Group:
         """Every label once, in the order of the tables."""
         return list(dict.fromkeys(entry.label for entry in sorted(self.entries, key=_model_order)))
 
-    def at(self, frames: int) -> list[Entry]:
+    def at(self, frames: int) -> list[ReportedRun]:
         return [entry for entry in self.entries if entry.frames == frames]
 
     def definitions(self) -> dict[str, Any]:
         """Return the metric definitions that the runs recorded, by metric name."""
         merged: dict[str, Any] = {}
         for entry in self.entries:
-            merged |= require_json(Path(entry.run.run_dir) / DEFINITIONS) or {}
+            merged |= entry.run.definitions
         return merged
+
+    @cached_property
+    def main_metric(self) -> str:
+        """The metric that the tables show first, rank by and give the floor for."""
+        return main_of(dict.fromkeys(entry.run.main_metric for entry in self.entries))
+
+    @cached_property
+    def main_column(self) -> str:
+        """Its value."""
+        runs = (entry.run for entry in self.entries)
+        return next(run.main_column for run in runs if run.main_metric == self.main_metric)
 
     def records(self) -> dict[str, dict[str, Any]]:
         """Return the reproducibility record of every run, by model, length and folder name."""
@@ -165,7 +165,7 @@ def collect(run_dirs: Iterable[str | os.PathLike[str]], only: Collection[str] | 
     groups = []
     for (suite, tracker, height, width), runs in sorted(parts.items()):
         entries = sorted(
-            (Entry(run, _label(run, runs), _restricted(run, only)) for run in runs),
+            (ReportedRun(run, _label(run, runs), _restricted(run, only)) for run in runs),
             key=lambda entry: (entry.frames, *_model_order(entry)),
         )
         group = Group(suite, tracker, height, width, tuple(entries))
@@ -176,7 +176,7 @@ def collect(run_dirs: Iterable[str | os.PathLike[str]], only: Collection[str] | 
     return groups
 
 
-def fingerprint_of(entries: Iterable[Entry]) -> str:
+def fingerprint_of(entries: Iterable[ReportedRun]) -> str:
     """Return the one fingerprint of rows of one length, empty when none is recorded.
 
     Raises:
@@ -217,7 +217,7 @@ def differing_clips(a: RunResult, b: RunResult) -> str:
     return f"{differ[0]} has {first} against {second}{more}"
 
 
-def _require_equal_clips(entries: list[Entry]) -> None:
+def _require_equal_clips(entries: list[ReportedRun]) -> None:
     for entry in entries[1:]:
         found = differing_clips(entries[0].run, entry.run)
         if found:
@@ -243,6 +243,6 @@ def _label(run: RunResult, runs: list[RunResult]) -> str:
     return f"{run.model} [{Path(run.run_dir).name.rsplit('-', 1)[-1][:8]}]"
 
 
-def _model_order(entry: Entry) -> tuple[int, str]:
+def _model_order(entry: ReportedRun) -> tuple[int, str]:
     rank = {FLOOR_MODEL: 0, STATIC_MODEL: 2}.get(entry.run.model, 1)
     return rank, entry.label

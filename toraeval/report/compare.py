@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from toraeval.report import measures
-from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group, differing_clips
-from toraeval.report.measures import CONTROL, Measure
+from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun, differing_clips
+from toraeval.report.measures import Measure
 from toraeval.stats import case_means, holm, paired_difference, without_interval
 from toraeval.store.keys import canonical
 from toraeval.store.sealed import require_json
@@ -159,7 +159,7 @@ def compare(pairs: list[Pair]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for pair in pairs:
         entries = tuple(
-            Entry(run, label, run.cases) for run, label in zip((pair.a, pair.b), "ab", strict=True)
+            ReportedRun(run, label, run.cases) for run, label in zip((pair.a, pair.b), "ab", strict=True)
         )
         group = Group(pair.a.suite, pair.a.tracker, pair.a.height, pair.a.width, entries)
         both = [set(run.record.get("fingerprints", {}).get("metrics", {})) for run in (pair.a, pair.b)]
@@ -172,7 +172,7 @@ def compare(pairs: list[Pair]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*COLUMNS, "unit", "name_a", "name_b"])
 
 
-def _compared(pair: Pair, entries: tuple[Entry, ...], measure: Measure) -> list[dict[str, Any]]:
+def _compared(pair: Pair, entries: tuple[ReportedRun, ...], measure: Measure) -> list[dict[str, Any]]:
     names = _names(pair)
     shared = {
         "frames": pair.a.frames if pair.a.frames == pair.b.frames else f"{pair.a.frames}/{pair.b.frames}",
@@ -198,15 +198,15 @@ def _names(pair: Pair) -> tuple[str, str]:
     return (f"{pair.a.model} [{pair.a.run_dir.name[-10:]}]", f"{pair.b.model} [{pair.b.run_dir.name[-10:]}]")
 
 
-def _case_row(pair: Pair, entries: tuple[Entry, ...], measure: Measure, column: str) -> dict[str, Any] | None:
+def _case_row(
+    pair: Pair, entries: tuple[ReportedRun, ...], measure: Measure, column: str
+) -> dict[str, Any] | None:
     means = [case_means(entry.by_case(column)) for entry in entries]
     cases = set(means[0]) & set(means[1])
     if not cases:
         return None
     found = paired_difference(means[0], means[1])
-    floor = (
-        _floor(pair.a, column, cases) if measure.group == CONTROL and measure.direction == "lower" else np.nan
-    )
+    floor = _floor(pair.a, column, cases) if measure.has_floor else np.nan
     return {
         "a": float(np.mean([means[0][case] for case in sorted(cases)])),
         "b": float(np.mean([means[1][case] for case in sorted(cases)])),
@@ -224,7 +224,7 @@ def _case_row(pair: Pair, entries: tuple[Entry, ...], measure: Measure, column: 
 
 def _floor(run: RunResult, column: str, cases: set[str]) -> float:
     """Return the mean of a column over the ground truth of these cases, NaN where it was not measured."""
-    if column == METRIC and "tracker_floor" in run.cases:
+    if column == run.main_column and "tracker_floor" in run.cases:
         mine = run.cases[run.cases["case"].isin(cases)]
         return float(pd.to_numeric(mine["tracker_floor"], errors="coerce").mean())
     for record in sorted((run.run_dir.parent.parent / FLOOR_MODEL).glob(f"*/{RECORD}")):
@@ -234,7 +234,9 @@ def _floor(run: RunResult, column: str, cases: set[str]) -> float:
     return float("nan")
 
 
-def _set_row(pair: Pair, entries: tuple[Entry, ...], measure: Measure, column: str) -> dict[str, Any] | None:
+def _set_row(
+    pair: Pair, entries: tuple[ReportedRun, ...], measure: Measure, column: str
+) -> dict[str, Any] | None:
     stored = [run.set_scores.get(measure.name, {}) for run in (pair.a, pair.b)]
     values = [side.get("values", {}).get(column) for side in stored]
     if None in values or stored[0]["samples"] != stored[1]["samples"]:

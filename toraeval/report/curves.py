@@ -10,6 +10,7 @@ import pandas as pd
 
 from toraeval.report.collect import Group
 from toraeval.stats import bootstrap_band
+from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.types import FloatArray
 
 OWN_LENGTH = 0
@@ -31,13 +32,16 @@ ERROR_OVER_TIME: dict[str, str] = {
 
 
 def error_over_time(group: Group) -> pd.DataFrame:
-    """Return mean e(t) per model and length, with the columns of `ERROR_OVER_TIME`; frame 0 is left out."""
+    """Return mean e(t) per model and length, with the columns of `ERROR_OVER_TIME`; frame 0 is left out.
+
+    There are no rows where another metric than `traj_error` is the main one.
+    """
     parts = []
-    for frames in group.lengths:
+    for frames in group.lengths if group.main_metric == MAIN_METRIC else ():
         entries = group.at(frames)
-        curves = {entry.label: entry.curves for entry in entries}
+        curves = {entry.label: entry.curves() for entry in entries}
         curves["static_reference"] = {
-            case: curve for entry in entries for case, curve in entry.static_curves().items()
+            case: curve for entry in entries for case, curve in entry.curves("static_error_T").items()
         }
         parts += [_curve_rows(label, frames, found) for label, found in curves.items() if found]
     if not parts:

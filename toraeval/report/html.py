@@ -11,7 +11,15 @@ import pandas as pd
 
 from toraeval.report.collect import Group
 from toraeval.report.sheets import Sheet
-from toraeval.report.tables import COLUMNS, SHORT_COLUMNS, group_tables, short_cells
+from toraeval.report.tables import (
+    columns_of,
+    group_tables,
+    interval_words,
+    main_words,
+    short_cells,
+    short_columns,
+)
+from toraeval.store.main_metric import MAIN_METRIC
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -46,9 +54,10 @@ def render(
     ordered = sorted(sheets, key=lambda sheet: (sheet.frames, sheet.rank))
     return environment.get_template("report.html.j2").render(
         group=group,
-        headers=[(name, COLUMNS[name]) for name in SHORT_COLUMNS],
-        cells=short_cells(rows),
-        further=group_tables(further),
+        headers=[(name, columns_of(group)[name]) for name in short_columns(group)],
+        about="" if group.main_metric == MAIN_METRIC else f"{main_words(group)}; {interval_words(group)}.",
+        cells=short_cells(rows, group),
+        further=group_tables(further, group),
         said={heading: sentences for heading, sentences in said.items() if sentences},
         figure=None if figure is None else embedded(figure),
         sheets=[(sheet, embedded(sheet.path)) for sheet in ordered],

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group
+from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun
 from toraeval.stats import MIN_CASES, bootstrap_mean, without_interval
+from toraeval.store.main_metric import MAIN_METRIC, main_columns
 
 CONTROL, APPEARANCE, CHECKS = "control", "appearance", "degenerate-winner checks"
 GROUPS: dict[str, tuple[str, ...]] = {
     CONTROL: (
-        METRIC, "lost_error", "objmc", "epe", "final_error", "path_distance", "direction_error", "speed_error",
+        MAIN_METRIC, "lost_error", "objmc", "epe", "final_error", "path_distance", "direction_error", "speed_error",
         "survival", "tapvid", "box_iou", "mask_iou",
     ),
     APPEARANCE: ("fvd", "kvd", "fid", "clipsim", "class_kept", "lpips", "ssim", "psnr"),
@@ -68,6 +69,11 @@ class Measure:
     columns: Mapping[str, str]
     main: tuple[str, ...]
 
+    @property
+    def has_floor(self) -> bool:
+        """Whether its value on a perfect video is an error of the tracker, below which a difference says nothing."""
+        return self.group == CONTROL and self.direction == "lower"
+
 
 def measures(group: Group) -> list[Measure]:
     """Return every metric that the runs of a group recorded, in the order of `GROUPS`."""
@@ -75,6 +81,12 @@ def measures(group: Group) -> list[Measure]:
     places = {name: i for i, name in enumerate(name for names in GROUPS.values() for name in names)}
     order = list(GROUPS)
     return sorted(found, key=lambda m: (order.index(m.group), places.get(m.name, len(places)), m.name))
+
+
+def main_measure(group: Group) -> Measure:
+    """Return the metric that the tables of a group show first."""
+    listed = (measure for measure in measures(group) if measure.name == group.main_metric)
+    return next(listed, None) or _measure(group.main_metric, {}, set())
 
 
 def group_of(name: str, looks_at: str) -> str:
@@ -95,8 +107,7 @@ def _measure(name: str, stated: Mapping[str, Any], seen: set[str]) -> Measure:
     explained = {str(column): str(words) for column, words in dict(stated.get("columns", {})).items()}
     own = {column for column in seen if column == name or column.startswith(f"{name}_")}
     columns = [*explained, *sorted(own - set(explained))] or [name]
-    given = tuple(stated.get("main", ()))
-    main = given or tuple(column for column in (name,) if column in columns) or (columns[0],)
+    main = main_columns(name, {**stated, "columns": columns})
     return Measure(
         name,
         group_of(name, str(stated.get("looks_at", "tracks"))),
@@ -117,9 +128,8 @@ def table(group: Group) -> pd.DataFrame:
         floor = next((entry for entry in entries if entry.run.model == FLOOR_MODEL), None)
         for entry in entries:
             for measure in shown:
-                read = _of_set if measure.of_set else _of_cases
-                floors = read(floor, measure) if floor is not None else {}
-                for column, row in read(entry, measure).items():
+                floors = values_of(floor, measure) if floor is not None else {}
+                for column, row in values_of(entry, measure).items():
                     row["floor"] = floors.get(column, {}).get("value", np.nan)
                     rows.append({"model": entry.label, "frames": frames, **_about(measure, column), **row})
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -136,7 +146,12 @@ def _about(measure: Measure, column: str) -> dict[str, Any]:
     }
 
 
-def _of_cases(entry: Entry, measure: Measure) -> dict[str, dict[str, Any]]:
+def values_of(entry: ReportedRun, measure: Measure) -> dict[str, dict[str, Any]]:
+    """Return column -> `value`, `low`, `high`, `cases` and `skipped` of one metric in one run."""
+    return _of_set(entry, measure) if measure.of_set else _of_cases(entry, measure)
+
+
+def _of_cases(entry: ReportedRun, measure: Measure) -> dict[str, dict[str, Any]]:
     skipped = _skipped(entry, measure.name)
     rows = {}
     for column in measure.columns:
@@ -153,7 +168,7 @@ def _of_cases(entry: Entry, measure: Measure) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _skipped(entry: Entry, metric: str) -> str:
+def _skipped(entry: ReportedRun, metric: str) -> str:
     """Return on how many samples a metric did not run, with the first reason."""
     known = entry.run.skips
     mine = known[(known["metric"] == metric) & known["sample"].isin(set(entry.cases["sample"]))]
@@ -162,7 +177,7 @@ def _skipped(entry: Entry, metric: str) -> str:
     return f"{len(mine)} of {len(entry.cases)} samples: {mine['reason'].iloc[0]}"
 
 
-def _of_set(entry: Entry, measure: Measure) -> dict[str, dict[str, Any]]:
+def _of_set(entry: ReportedRun, measure: Measure) -> dict[str, dict[str, Any]]:
     empty = {"value": np.nan, "low": np.nan, "high": np.nan, "cases": 0}
     stored = entry.run.set_scores.get(measure.name)
     reason = _no_set(entry, stored)
@@ -183,7 +198,7 @@ def _of_set(entry: Entry, measure: Measure) -> dict[str, dict[str, Any]]:
     }
 
 
-def _no_set(entry: Entry, stored: Mapping[str, Any] | None) -> str:
+def _no_set(entry: ReportedRun, stored: Mapping[str, Any] | None) -> str:
     if stored is None:
         return "not computed in this run"
     if stored["skipped"]:
@@ -200,12 +215,13 @@ def arrow(direction: str) -> str:
     return {"lower": "↓", "higher": "↑"}.get(direction, "")
 
 
-def wide(rows: pd.DataFrame, group: str) -> tuple[list[str], list[list[str]]]:
+def wide(rows: pd.DataFrame, group: str, main: str = MAIN_METRIC) -> tuple[list[str], list[list[str]]]:
     """Return headers and cells of one group's table: main values as `mean [low, high]`, `floor` rows included.
 
+    The metric `main` has a table of its own.
     In the table of appearances a model that hardly moves carries a star, which `remarks` explains.
     """
-    mine = rows[(rows["group"] == group) & (rows["main"] == "yes") & (rows["metric"] != METRIC)]
+    mine = rows[(rows["group"] == group) & (rows["main"] == "yes") & (rows["metric"] != main)]
     columns = list(dict.fromkeys(mine["column"]))
     marks = {row.column: f"{row.column} {arrow(row.direction)}".strip() for row in mine.itertuples()}
     starred = _still(rows) if group == APPEARANCE else set()

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toraeval.geometry import scale_points
-from toraeval.report.collect import METRIC, Entry, Group
+from toraeval.report.collect import Group, ReportedRun
+from toraeval.report.measures import Measure, main_measure
 from toraeval.report.pictures import is_drawn, picture_key, save_keyed
 from toraeval.stats import case_means
 from toraeval.store.keys import file_sha256
+from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.store.sealed import atomic, read_json
 from toraeval.store.slot import TRACKS, VIDEO_META
 from toraeval.store.tables import CaseResult
@@ -47,7 +49,7 @@ class Sheet:
         path: the WebP file.
         case, frames: what it shows.
         prompt: the case's caption.
-        error: mean trajectory error of the models on it, pixels; NaN when no model was scored.
+        error: mean main value of the models on it; NaN when no model was scored.
         rank: 1 for the worst case of its length.
         of: number of cases of its length.
     """
@@ -135,24 +137,28 @@ def write_sheets(group: Group, folder: Path, per_length: int | None = 3) -> list
         The sheets, by length, worst first.
     """
     written = []
+    measure = main_measure(group)
     for frames in group.lengths:
-        ranked = worst_first(group.at(frames))
+        ranked = worst_first(group.at(frames), measure.direction, group.main_column)
         usable = [case for case in ranked if any(_video_of(entry, case) for entry in group.at(frames))]
         written += [
-            _write_sheet(group.at(frames), case, ranked, folder) for case in spread(usable, per_length)
+            _write_sheet(group.at(frames), case, ranked, folder, measure)
+            for case in spread(usable, per_length)
         ]
     return written
 
 
-def worst_first(entries: list[Entry]) -> dict[str, float]:
-    """Return case id -> mean error of the models (of all rows when there are only references), worst first."""
+def worst_first(
+    entries: list[ReportedRun], direction: str = "lower", column: str = MAIN_METRIC
+) -> dict[str, float]:
+    """Return case id -> mean value of the models (of all rows when there are only references), worst first."""
     models = [entry for entry in entries if not entry.is_reference] or entries
     found: dict[str, list[float]] = {}
     for entry in models:
-        for case, value in case_means(entry.by_case(METRIC)).items():
+        for case, value in case_means(entry.by_case(column)).items():
             found.setdefault(case, []).append(value)
     means = {case: float(np.mean(values)) for case, values in found.items()}
-    ordered = sorted(means, key=lambda case: (-means[case], case))
+    ordered = sorted(means, key=lambda case: (means[case] if direction == "higher" else -means[case], case))
     unscored = {str(case) for entry in entries for case in entry.cases["case"]} - set(means)
     return {case: means[case] for case in ordered} | dict.fromkeys(sorted(unscored), float("nan"))
 
@@ -166,8 +172,10 @@ def spread(ranked: list[str], count: int | None) -> list[str]:
     return [ranked[int(i)] for i in np.round(np.linspace(0, len(ranked) - 1, count))]
 
 
-def _write_sheet(entries: list[Entry], case: str, ranked: dict[str, float], folder: Path) -> Sheet:
-    rows = [row for entry in entries if (row := _row(entry, case)) is not None]
+def _write_sheet(
+    entries: list[ReportedRun], case: str, ranked: dict[str, float], folder: Path, main: Measure
+) -> Sheet:
+    rows = [row for entry in entries if (row := _row(entry, case, main)) is not None]
     frames, width, height = rows[0].frames, rows[0].width, rows[0].height
     prompt = next((text for entry in entries if (text := _prompt(entry, case))), "")
     path = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', case)}_{frames:03d}f.webp"
@@ -175,7 +183,10 @@ def _write_sheet(entries: list[Entry], case: str, ranked: dict[str, float], fold
     title = f"{case}   {frames} frames at {width}x{height}   "
     if np.isfinite(ranked[case]):
         whose = "references" if all(entry.is_reference for entry in entries) else "models"
-        title += f"mean TrajError of the {whose} {ranked[case]:.1f} px   "
+        if main.name == MAIN_METRIC:
+            title += f"mean TrajError of the {whose} {ranked[case]:.1f} px   "
+        else:
+            title += f"mean {main.main[0]} of the {whose} {ranked[case]:.4g} {main.unit}   "
     title += f"(rank {rank} of {len(ranked)}, 1 = worst)"
     key = picture_key(title, prompt, [row.content() for row in rows], code=(__file__, draw.__file__))
     if not is_drawn(path, key):
@@ -184,13 +195,13 @@ def _write_sheet(entries: list[Entry], case: str, ranked: dict[str, float], fold
     return Sheet(path, case, frames, prompt, ranked[case], rank, len(ranked))
 
 
-def _sample_of(entry: Entry, case: str) -> str | None:
+def _sample_of(entry: ReportedRun, case: str) -> str | None:
     """Return the sample with the lowest seed of a case, or None."""
     rows = entry.cases[entry.cases["case"].astype(str) == case]
     return None if rows.empty else str(rows.sort_values("seed")["sample"].iloc[0])
 
 
-def _video_of(entry: Entry, case: str) -> Path | None:
+def _video_of(entry: ReportedRun, case: str) -> Path | None:
     """Return the kept video of a case, None also where it was never tracked: the sheet shows the other models."""
     sample = _sample_of(entry, case)
     if sample is None:
@@ -201,7 +212,7 @@ def _video_of(entry: Entry, case: str) -> Path | None:
     return entry.run.video_file(sample)
 
 
-def _prompt(entry: Entry, case: str) -> str:
+def _prompt(entry: ReportedRun, case: str) -> str:
     sample = _sample_of(entry, case)
     if sample is None:
         return ""
@@ -209,14 +220,16 @@ def _prompt(entry: Entry, case: str) -> str:
     return str(stored.get("prompt") or stored.get("prompt_sent") or "")
 
 
-def _row(entry: Entry, case: str) -> _Row | None:
+def _row(entry: ReportedRun, case: str, main: Measure) -> _Row | None:
     path = _video_of(entry, case)
     sample = _sample_of(entry, case)
     if path is None or sample is None:
         return None
     size = probe_video(path)
-    value = entry.column(METRIC)[entry.cases["sample"].astype(str) == sample].iloc[0]
-    detail = "not scored" if np.isnan(value) else f"{value:.2f} px"
+    value = entry.column(main.main[0])[entry.cases["sample"].astype(str) == sample].iloc[0]
+    detail = f"{value:.2f} px" if main.name == MAIN_METRIC else f"{value:.4g} {main.unit}"
+    if np.isnan(value):
+        detail = "" if main.of_set else "not scored"
     return _Row(entry.label, detail, path, entry.run.load_case(sample), size.width, size.height)
 
 

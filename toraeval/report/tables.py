@@ -12,8 +12,9 @@ import pandas as pd
 
 from toraeval.report import measures
 from toraeval.report.claims import RATIOS, below_floor, floor_lines
-from toraeval.report.collect import FLOOR_MODEL, METRIC, Entry, Group, fingerprint_of
+from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun, fingerprint_of
 from toraeval.report.curves import ERROR_OVER_TIME
+from toraeval.report.measures import Measure
 from toraeval.stats import (
     BOOTSTRAP_SEED,
     LEVEL,
@@ -23,6 +24,7 @@ from toraeval.stats import (
     case_means,
     without_interval,
 )
+from toraeval.store.main_metric import MAIN_METRIC
 
 COLUMNS: dict[str, str] = {
     "model": "registry name; `ground_truth` and `static` are references, not models",
@@ -62,7 +64,10 @@ COLUMNS: dict[str, str] = {
 }
 """Columns of `table1.csv` in order, and what each means."""
 
-SHORT_COLUMNS = tuple(list(COLUMNS)[:16])
+AT_A_GLANCE = tuple(COLUMNS)[:11]
+"""Columns that the command line prints."""
+
+SHORT = tuple(COLUMNS)[:16]
 """Columns of the Markdown and HTML table."""
 
 _MEANS = (
@@ -76,31 +81,61 @@ _MEANS = (
     "traj_error_diagonal",
     "static_error",
 )
+_TRAJ_ERROR_ONLY = (*_MEANS, "ratio_to_static", "n_objects")
+
+
+def columns_of(group: Group) -> dict[str, str]:
+    """Return the columns of the table and what each means; another main metric than `traj_error` has fewer."""
+    if group.main_metric == MAIN_METRIC:
+        return COLUMNS
+    measure, column = measures.main_measure(group), group.main_column
+    kept = {
+        name.replace(MAIN_METRIC, column): words.replace(MAIN_METRIC, column)
+        for name, words in COLUMNS.items()
+        if name not in _TRAJ_ERROR_ONLY
+    }
+    better = f"{measure.direction} is better" if measure.direction else ""
+    return kept | {column: "; ".join(filter(None, [measure.columns.get(column, ""), measure.unit, better]))}
+
+
+def short_columns(group: Group) -> list[str]:
+    """Return those of the Markdown and HTML table."""
+    short = {name.replace(MAIN_METRIC, group.main_column) for name in SHORT}
+    return [name for name in columns_of(group) if name in short]
 
 
 def table(group: Group) -> pd.DataFrame:
-    """Return one row per model and length, with the columns of `COLUMNS`, unrounded."""
-    rows = [_row(entry, group) for entry in group.entries]
+    """Return one row per model and length, with the columns of `columns_of`, unrounded."""
+    main = measures.main_measure(group)
+    rows = [_row(entry, group, main) for entry in group.entries]
     for frames in group.lengths:
         here = [row for row in rows if row["frames"] == frames]
-        near = below_floor(group.at(frames), {row["model"]: row["tracker_floor"] for row in here})
+        floors = {row["model"]: row["tracker_floor"] if main.has_floor else np.nan for row in here}
+        near = below_floor(group.at(frames), floors, group.main_column)
         for row in here:
             row["below_floor"] = ", ".join(near.get(row["model"], []))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(columns_of(group)))
 
 
-def _row(entry: Entry, group: Group) -> dict[str, Any]:
-    interval = bootstrap_mean(entry.by_case(METRIC))
-    scored_cases = set(case_means(entry.by_case(METRIC)))
-    row: dict[str, Any] = {"model": entry.label, "frames": entry.frames, "cases": interval.cases}
+def _row(entry: ReportedRun, group: Group, main: Measure) -> dict[str, Any]:
+    column = group.main_column
+    interval = bootstrap_mean(entry.by_case(column))
+    scored_cases = set(case_means(entry.by_case(column)))
+    row: dict[str, Any] = {"model": entry.label, "frames": entry.frames}
     row |= {name: _mean(entry, name, scored_cases) for name in _MEANS}
     status = entry.cases["status"].astype(str)
     row["tracker_floor"] = _floor(entry, group, scored_cases)
     row["partial"] = "yes" if entry.run.record.get("partial") else "no"
     row["failures"] = int((status == "failed").sum())
-    row["unscored"] = int(((status != "failed") & entry.column(METRIC).isna()).sum())
-    row |= {"traj_error": interval.mean, "traj_error_low": interval.low, "traj_error_high": interval.high}
+    row["unscored"] = int(((status != "failed") & entry.column(column).isna()).sum())
     row["interval"] = interval.method if interval.reason is None else f"{interval.method}: {interval.reason}"
+    found = vars(interval) | {"value": interval.mean}
+    if main.of_set:
+        found = measures.values_of(entry, main)[column]
+        row["unscored"] = int((status != "failed").sum()) - found["cases"]
+        row["interval"] = found["skipped"] or "the metric's own, of the set"
+    row |= {column: found["value"], f"{column}_low": found["low"], f"{column}_high": found["high"]}
+    row["cases"] = found["cases"]
     static = row["static_error"]
     row["ratio_to_static"] = interval.mean / static if static > 0 else np.nan
     row["n_objects"] = int(sum(case_means(entry.by_case("n_objects")).values()))
@@ -113,7 +148,7 @@ def _row(entry: Entry, group: Group) -> dict[str, Any]:
     return row
 
 
-def _mean(entry: Entry, name: str, cases: set[str]) -> float:
+def _mean(entry: ReportedRun, name: str, cases: set[str]) -> float:
     means = [value for case, value in case_means(entry.by_case(name)).items() if case in cases]
     return float(np.mean(means)) if means else np.nan
 
@@ -132,16 +167,16 @@ def _values(cases: pd.DataFrame, column: str) -> str:
     return " ".join(sorted(found - {""}))
 
 
-def _floor(entry: Entry, group: Group, cases: set[str]) -> float:
+def _floor(entry: ReportedRun, group: Group, cases: set[str]) -> float:
     """Return the tracker's own error on these cases, from the rows or else from the ground-truth run."""
     stored = _mean(entry, "tracker_floor", cases)
     for other in group.at(entry.frames):
         if np.isnan(stored) and other.run.model == FLOOR_MODEL:
-            stored = _mean(other, METRIC, cases)
+            stored = _mean(other, group.main_column, cases)
     return stored
 
 
-def _weights(entry: Entry) -> str:
+def _weights(entry: ReportedRun) -> str:
     """Return the start of the first SHA-256 of weights in the run's record, or nothing."""
     pending: list[Any] = [entry.run.record.get("fingerprints", {}).get("generator", {})]
     while pending:
@@ -158,7 +193,7 @@ def notes(group: Group, rows: pd.DataFrame) -> list[str]:
     """Return what a reader must know before comparing the rows, one sentence each."""
     found = []
     for frames in group.lengths:
-        sets = {entry.label: set(case_means(entry.by_case(METRIC))) for entry in group.at(frames)}
+        sets = {entry.label: set(case_means(entry.by_case(group.main_column))) for entry in group.at(frames)}
         if len({frozenset(cases) for cases in sets.values()}) > 1:
             shared = set.intersection(*sets.values())
             found.append(
@@ -170,14 +205,14 @@ def notes(group: Group, rows: pd.DataFrame) -> list[str]:
         found.append(
             f"{partial} of {len(rows)} rows cover a part of their suite only: for trying, not for quoting."
         )
-    found += floor_lines(rows)
+    found += floor_lines(rows, measures.main_measure(group).unit)
     for row in rows.itertuples():
         where = f"{row.model} at {row.frames} frames"
         if row.failures or row.unscored:
             found.append(f"{where}: {row.failures} failed and {row.unscored} unscored samples are left out.")
         if row.cases and ":" in str(row.interval):
             found.append(f"{where}: interval {row.interval}.")
-        if row.tracked_visible < 0.5:
+        if getattr(row, "tracked_visible", 1.0) < 0.5:
             found.append(
                 f"{where}: the tracker lost its point in {1 - row.tracked_visible:.0%} of the scored frames, "
                 "so that the error tells how far the lost point lies off."
@@ -202,12 +237,12 @@ def to_markdown(
         said: heading -> sentences below the tables.
     """
     parts = [
-        f"TrajError in pixels at {group.size}, suite {group.suite}, tracker {group.tracker}; "
-        f"mean over cases with a {LEVEL:.0%} bootstrap interval, lower is better.\n"
+        f"{main_words(group)} at {group.size}, suite {group.suite}, tracker {group.tracker}; "
+        f"{interval_words(group)}.\n"
         "`ground_truth` shows what the tracker makes of a perfect video, `static` a video in which nothing moves.\n",
-        _pipes(list(SHORT_COLUMNS), short_cells(rows)),
+        _pipes(short_columns(group), short_cells(rows, group)),
     ]
-    for name, headers, cells in group_tables(further):
+    for name, headers, cells in group_tables(further, group):
         parts.append(f"## {name.capitalize()}\n\n{_pipes(headers, cells)}")
     for heading, sentences in said.items():
         if sentences:
@@ -215,9 +250,30 @@ def to_markdown(
     return "\n".join(parts)
 
 
-def group_tables(further: pd.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
+def main_words(group: Group) -> str:
+    """Return the main value with its unit."""
+    if group.main_metric == MAIN_METRIC:
+        return "TrajError in pixels"
+    unit = measures.main_measure(group).unit
+    return f"{group.main_column} in {unit}" if unit else group.main_column
+
+
+def interval_words(group: Group) -> str:
+    """Return what its numbers are."""
+    main = measures.main_measure(group)
+    whose = (
+        "one value for the whole set"
+        if main.of_set
+        else "mean over cases with a {LEVEL:.0%} bootstrap interval"
+    )
+    return ", ".join(
+        [whose.format(LEVEL=LEVEL), *([f"{main.direction} is better"] if main.direction else [])]
+    )
+
+
+def group_tables(further: pd.DataFrame, group: Group) -> list[tuple[str, list[str], list[list[str]]]]:
     """Return name, headers and cells of each group of metrics that has any."""
-    tables = [(name, *measures.wide(further, name)) for name in measures.GROUPS]
+    tables = [(name, *measures.wide(further, name, group.main_metric)) for name in measures.GROUPS]
     return [(name, headers, cells) for name, headers, cells in tables if cells]
 
 
@@ -227,20 +283,23 @@ def _pipes(headers: list[str], cells: list[list[str]]) -> str:
     return tabulate(cells, headers=headers, tablefmt="pipe", disable_numparse=True) + "\n"
 
 
-def short_cells(rows: pd.DataFrame) -> list[list[str]]:
+def short_cells(rows: pd.DataFrame, group: Group) -> list[list[str]]:
     """Return the cells of the short table as text, rounded for reading."""
-    digits = {"seconds_per_clip": 2, "ratio_to_static": 3, "tracked_visible": 3}
+    digits = {"ratio_to_static": 3, "tracked_visible": 3}
+    if group.main_metric != MAIN_METRIC:  # pixels of a picture need no more than two digits, others may
+        digits |= {name: 4 for name in rows if str(name).startswith((group.main_column, "tracker_floor"))}
     shown = with_counts(rows)
     return [
-        [_cell(row[name], digits.get(name, 2)) for name in SHORT_COLUMNS] for row in shown.to_dict("records")
+        [_cell(row[name], digits.get(name, 2)) for name in short_columns(group)]
+        for row in shown.to_dict("records")
     ]
 
 
 def with_counts(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the table for reading: `n = 3` in place of the bounds that too few cases do not have."""
     shown = rows.copy()
-    for name in ("traj_error_low", "traj_error_high"):
-        if {name, "cases"} <= set(rows):
+    for name in rows:
+        if str(name).endswith(measures.BOUNDS) and "cases" in rows:
             few = [without_interval(int(cases)) for cases in rows["cases"]]
             shown[name] = [text or value for text, value in zip(few, rows[name], strict=True)]
     return shown
@@ -255,7 +314,7 @@ def _cell(value: object, digits: int) -> str:
 def definition(group: Group) -> str:
     """Return the JSON that stands beside the table: columns, metrics, interval."""
     content = {
-        "columns": COLUMNS,
+        "columns": columns_of(group),
         "metrics.csv": measures.COLUMNS,
         "ratios.csv": RATIOS,
         "metrics": group.definitions(),

@@ -10,13 +10,14 @@ import pandas as pd
 
 from toraeval.config import AblationsConfig
 from toraeval.report import ablations as report
-from toraeval.report.collect import METRIC, Entry, collect
+from toraeval.report.collect import ReportedRun, collect
 from toraeval.report.tables import table
 from toraeval.run import pipeline
 from toraeval.run.bench import SHARED, model_options
 from toraeval.run.events import Progress, Report
 from toraeval.run.plan import plan_run
 from toraeval.stats import bootstrap_mean, case_means, paired_difference
+from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.training.recipes.ablations import BACKBONE, DEFAULT, GROUPS, Trained, check, train_all, variants
 from toraeval.types import UserError
 
@@ -98,13 +99,13 @@ def variant_run(config: Mapping[str, Any], options: AblationsConfig, trained: Tr
 def rows_of(entries: Mapping[str, tuple[Report, Trained]]) -> list[dict[str, Any]]:
     """Return one row per group and variant, the shared default once in each group; last the backbone."""
     scored = {name: _entry(done) for name, (done, _) in entries.items()}
-    baseline = scored[DEFAULT.name].by_case(METRIC)
+    baseline = scored[DEFAULT.name].by_case(MAIN_METRIC)
     rows = []
     groups = {**GROUPS, "reference": {"no paths (common start)": BACKBONE}}
     for group, members in groups.items():
         for label, variant in members.items():
             done, trained = entries[variant.name]
-            values = scored[variant.name].by_case(METRIC)
+            values = scored[variant.name].by_case(MAIN_METRIC)
             interval, difference = bootstrap_mean(values), paired_difference(values, baseline).difference
             summary = table(collect([done.result.run_dir], set(done.result.cases["sample"]))[0]).iloc[0]
             default = variant is DEFAULT
@@ -130,7 +131,7 @@ def rows_of(entries: Mapping[str, tuple[Report, Trained]]) -> list[dict[str, Any
     return rows
 
 
-def _entry(done: Report) -> Entry:
+def _entry(done: Report) -> ReportedRun:
     (group,) = collect([done.result.run_dir], set(done.result.cases["sample"]))
     (entry,) = group.entries
     return entry

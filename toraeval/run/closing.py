@@ -37,7 +37,7 @@ def write(
     """
     floor = plan if plan.model == FLOOR else plan.floor
     versions = {name: str(metric.version) for name, metric in plan.metrics.items()}
-    rows = read_rows(plan.store, versions, floor.store if floor else None)
+    rows = read_rows(plan.store, versions, floor.store if floor else None, plan.main)
     table = write_tables(plan.store, rows)
     write_definitions(plan.store, {name: defined(metric) for name, metric in plan.metrics.items()})
     if finished and "score" in plan.options.stages:

@@ -23,8 +23,8 @@ from toraeval.run.request import (
     path_notes,
 )
 from toraeval.store.keys import canonical, comparability, digest, safe_id, short, video_key
+from toraeval.store.main_metric import main_of
 from toraeval.store.slot import RunStore, Slot
-from toraeval.store.tables import MAIN_METRIC
 from toraeval.suites.shared.base import Suite
 from toraeval.trackers.shared.base import Tracker
 from toraeval.types import Case
@@ -69,6 +69,12 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @cached_property
+    def main(self) -> tuple[str, str]:
+        """The metric that tables show first, and its value."""
+        name = main_of(self.metrics)
+        return name, self.metrics[name].main_columns[0] if name in self.metrics else name
+
+    @cached_property
     def fingerprints(self) -> dict[str, Any]:
         """Fingerprint of every part."""
         return {
@@ -83,9 +89,8 @@ class Plan:
         """What two rows must share to be compared."""
         prints = self.fingerprints
         metrics = prints["metrics"]
-        main = MAIN_METRIC if MAIN_METRIC in metrics else next(iter(metrics), None)
         return comparability(
-            prints["suite"], metrics.get(main), prints["tracker"], self.frames, self.height, self.width
+            prints["suite"], metrics.get(self.main[0]), prints["tracker"], self.frames, self.height, self.width
         )
 
     @cached_property
@@ -120,10 +125,11 @@ class Plan:
     def floor(self) -> Plan | None:
         """The plan that measures the same tracker on the ground truth of the same cases.
 
-        None when it is switched off, when nothing is scored, when a case has no ground truth, or when this plan is
-        the ground truth itself.
+        None when it is switched off, when nothing is scored, when the main metric has no value for a single case, when
+        a case has no ground truth, or when this plan is the ground truth itself.
         """
-        wanted = self.options.floor and "score" in self.options.stages and MAIN_METRIC in self.metrics
+        main = self.metrics.get(self.main[0])
+        wanted = self.options.floor and "score" in self.options.stages and main is not None and not main.of_set
         if not wanted or self.model == FLOOR or any(case.reference is None for _, case in self.cases):
             return None
         own: dict[str, Any] = {

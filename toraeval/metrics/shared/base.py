@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from toraeval.store.main_metric import main_columns
 from toraeval.types import Case, FloatArray, Part, Score, Tracks, UserError, Video
 
 Found = tuple[dict[str, float], dict[str, FloatArray]] | str
@@ -124,8 +125,7 @@ class Metric(Part, ABC):
     @property
     def main_columns(self) -> tuple[str, ...]:
         """The values that tables show."""
-        stated = self.definition()
-        return tuple(stated.get("main", ())) or main_of(self.name, stated.get("columns", {}))
+        return main_columns(self.name, self.definition())
 
     def named(self, column: str) -> str:
         """Return a column with the name of the network."""
@@ -176,11 +176,6 @@ class SetMetric(Metric):
         Returns:
             Values of the set, or a `Score` whose `skipped` says why there are none, e.g. too few samples.
         """
-
-
-def main_of(name: str, columns: Mapping[str, str]) -> tuple[str, ...]:
-    """Return which of a metric's columns tables show unless it says so itself."""
-    return (name,) if name in columns or not columns else (next(iter(columns)),)
 
 
 class _Adapted(Metric):

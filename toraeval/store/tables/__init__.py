@@ -1,6 +1,6 @@
 """What a run leaves behind: written by the pipeline, read by reports and by whoever asks `load_results`."""
 
-from toraeval.store.tables.rows import MAIN_METRIC, read_rows, write_definitions, write_tables
+from toraeval.store.tables.rows import read_rows, write_definitions, write_tables
 from toraeval.store.tables.run import (
     CASES,
     DEFINITIONS,
@@ -18,7 +18,6 @@ from toraeval.store.tables.tidy import Results, load_results
 __all__ = [
     "CASES",
     "DEFINITIONS",
-    "MAIN_METRIC",
     "RECORD",
     "SKIPS",
     "TIMINGS",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from toraeval.store.main_metric import MAIN
 from toraeval.store.sealed import read_json, write_json, write_text
 from toraeval.store.slot import RunStore, Slot
 from toraeval.store.tables.run import CASES, DEFINITIONS, SKIPS, TIMINGS, WORDS
@@ -21,28 +22,32 @@ END = ("video_sha256", "fingerprint")
 SECONDS = ("generate_s", "track_s", "score_s")
 TIMING = ("sample", "case", "seed", *SECONDS)
 SKIP = ("sample", "case", "seed", "metric", "reason")
-MAIN_METRIC = "traj_error"
 DAMAGED = (
     "its stored scores differ from their checksum; ask for this sample again, and they are computed again"
 )
 
 
-def read_rows(store: RunStore, versions: Mapping[str, str], floor: RunStore | None) -> list[dict[str, Any]]:
+def read_rows(
+    store: RunStore, versions: Mapping[str, str], floor: RunStore | None, main: tuple[str, str] = MAIN
+) -> list[dict[str, Any]]:
     """Return one row per finished or failed sample of a run folder, in the order of the suite, then by seed.
 
     Args:
         store: the run folder.
         versions: current version of each selected metric; values of another version are left out.
         floor: the run folder of the ground truth, or None where there is none.
+        main: the main metric and its value: what the ground truth has there is `tracker_floor`.
     """
-    rows = [_row(slot, versions, floor) for slot in store.slots()]
+    rows = [_row(slot, versions, floor, main) for slot in store.slots()]
     same: dict[str, str] = {}  # names and words are the same in every row; JSON made each of them anew
     return sorted(
         (_shared(row, same) for row in rows if row), key=lambda row: (row["order"], row["case"], row["seed"])
     )
 
 
-def _row(slot: Slot, versions: Mapping[str, str], floor: RunStore | None) -> dict[str, Any]:
+def _row(
+    slot: Slot, versions: Mapping[str, str], floor: RunStore | None, main: tuple[str, str]
+) -> dict[str, Any]:
     """Return what is stored of one sample, empty if that does not say which one it is."""
     failure, scored, video = slot.failure() or {}, slot.score_file(), slot.video_meta() or {}
     facts = next((found["facts"] for found in (failure, scored, video) if found.get("facts")), None)
@@ -52,9 +57,7 @@ def _row(slot: Slot, versions: Mapping[str, str], floor: RunStore | None) -> dic
     if failure or scored.get("damaged"):
         row |= {"status": "failed", "error": failure.get("error", DAMAGED)}
     else:
-        for name, stored in sorted(
-            scored["metrics"].items(), key=lambda item: (item[0] != MAIN_METRIC, item[0])
-        ):
+        for name, stored in sorted(scored["metrics"].items(), key=lambda item: (item[0] != main[0], item[0])):
             if versions.get(name, stored["version"]) != stored["version"]:
                 continue
             row |= stored["values"]
@@ -62,8 +65,8 @@ def _row(slot: Slot, versions: Mapping[str, str], floor: RunStore | None) -> dic
                 row["status"] = "ok"
             else:
                 row["skips"][name] = stored["skipped"]
-    floor_values = floor.slot(facts["case"], 0).scores().get(MAIN_METRIC, {}) if floor else {}
-    row["tracker_floor"] = floor_values.get("values", {}).get(MAIN_METRIC)
+    floor_values = floor.slot(facts["case"], 0).scores().get(main[0], {}) if floor else {}
+    row["tracker_floor"] = floor_values.get("values", {}).get(main[1])
     seconds = (video.get("seconds"), (slot.tracks_meta() or {}).get("seconds"), scored.get("seconds"))
     return row | dict(zip(SECONDS, seconds, strict=True)) | {"prompt_sent": video.get("prompt_sent")}
 

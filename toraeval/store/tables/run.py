@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from toraeval.store.keys import current_sha256
+from toraeval.store.main_metric import main_columns, main_of
 from toraeval.store.sealed import Damaged, require_arrays, require_json
 from toraeval.store.slot import SCORE, SCORE_ARRAYS, SET_SCORES, TRACKS, Slot
 from toraeval.types import BoolArray, FloatArray, UserError
@@ -77,6 +78,21 @@ class RunResult:
         names = ("model", "suite", "frames", "height", "width", "tracker")
         facts = {name: record["run"][name] for name in names}
         return cls(**facts, run_dir=run_dir, cases=cases, record=record)
+
+    @cached_property
+    def definitions(self) -> dict[str, Any]:
+        """What the metric columns mean, by metric."""
+        return require_json(self.run_dir / DEFINITIONS) or {}
+
+    @cached_property
+    def main_metric(self) -> str:
+        """The metric that tables show first."""
+        return main_of(self.record.get("fingerprints", {}).get("metrics") or self.definitions)
+
+    @cached_property
+    def main_column(self) -> str:
+        """Its value."""
+        return main_columns(self.main_metric, self.definitions.get(self.main_metric, {}))[0]
 
     @cached_property
     def set_scores(self) -> dict[str, dict[str, Any]]:
