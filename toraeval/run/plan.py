@@ -90,7 +90,12 @@ class Plan:
         prints = self.fingerprints
         metrics = prints["metrics"]
         return comparability(
-            prints["suite"], metrics.get(self.main[0]), prints["tracker"], self.frames, self.height, self.width
+            prints["suite"],
+            metrics.get(self.main[0]),
+            prints["tracker"],
+            self.frames,
+            self.height,
+            self.width,
         )
 
     @cached_property
@@ -129,7 +134,9 @@ class Plan:
         a case has no ground truth, or when this plan is the ground truth itself.
         """
         main = self.metrics.get(self.main[0])
-        wanted = self.options.floor and "score" in self.options.stages and main is not None and not main.of_set
+        wanted = (
+            self.options.floor and "score" in self.options.stages and main is not None and not main.of_set
+        )
         if not wanted or self.model == FLOOR or any(case.reference is None for _, case in self.cases):
             return None
         own: dict[str, Any] = {
