@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -52,6 +53,22 @@ def probe(module: str) -> Probe:
     return Probe(module, True, _version(module) or getattr(loaded, "__version__", None))
 
 
+@cache
+def found(module: str) -> Probe:
+    """Look for `module` without importing it: quick, and blind to a package that is installed and broken."""
+    if importlib.util.find_spec(module.split(".")[0]) is None:
+        return Probe(module, False, reason="not installed", absent=True)
+    return Probe(module, True, _version(module))
+
+
+def lacking(state: Probe, feature: str, extra: str | None = None) -> str:
+    """Return what to tell of a package that is absent or broken, with the command that helps."""
+    package = state.module.split(".")[0]
+    install = f"pip install -e '.[{extra}]'" if extra else f"pip install {package}"
+    cure = install if state.absent else f"pip uninstall {package} (it is installed, but does not import)"
+    return f"{feature} needs the package {package}: {state.reason}; run: {cure}"
+
+
 def require(module: str, feature: str, extra: str | None = None) -> ModuleType:
     """Return the imported module.
 
@@ -63,12 +80,9 @@ def require(module: str, feature: str, extra: str | None = None) -> ModuleType:
     Raises:
         MissingDependency: the module is absent or broken, with the command that helps.
     """
-    found = probe(module)
-    if not found.ok:
-        package = module.split(".")[0]
-        install = f"pip install -e '.[{extra}]'" if extra else f"pip install {package}"
-        cure = install if found.absent else f"pip uninstall {package} (it is installed, but does not import)"
-        raise MissingDependency(f"{feature} needs the package {package}: {found.reason}; run: {cure}")
+    state = probe(module)
+    if not state.ok:
+        raise MissingDependency(lacking(state, feature, extra))
     return importlib.import_module(module)
 
 

@@ -17,6 +17,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]
+TEMPORARY = ".tmp-"
+"""Start of the names of unfinished files, which a killed process leaves behind."""
 
 
 class UserError(Exception):

@@ -18,7 +18,7 @@ from toraeval.run.events import Progress
 from toraeval.run.plan import plan_run
 from toraeval.store import lock
 from toraeval.store.disk import disk_use, require_writable
-from toraeval.video import TEMPORARY
+from toraeval.types import TEMPORARY
 
 Cli = Callable[..., Any]
 

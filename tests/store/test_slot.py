@@ -10,8 +10,7 @@ import pytest
 from tests.fake_parts import FakeSuite
 from toraeval.store import disk, sealed
 from toraeval.store.slot import PREVIEW, VIDEO, RunStore, Slot, sample_id
-from toraeval.types import Score, Tracks, UserError
-from toraeval.video import TEMPORARY
+from toraeval.types import TEMPORARY, Score, Tracks, UserError
 
 
 def test_atomic_leaves_the_old_file_and_no_temporary_when_writing_fails(tmp_path: Path) -> None:

@@ -32,11 +32,7 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
         UserError: a switch or an option that cannot work, before anything is started.
     """
     from toraeval.cli import jobs, options_help, overrides, switches
-    from toraeval.store import record
-    from toraeval.store.disk import require_writable
-    from toraeval.store.sealed import require_no_link
 
-    command = record.command_line([verb, *argv])
     arguments = switches.parse(verb, argv, overrides.keys(verb))
     several = arguments.multirun and not arguments.help
     checked = overrides.check(verb, arguments.overrides, several, arguments.config_dir)
@@ -44,6 +40,11 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
         print(help_text)
         print(options_help.describe(verb, checked.configs[0]))
         return 0
+    from toraeval.store import record
+    from toraeval.store.disk import require_writable
+    from toraeval.store.sealed import require_no_link
+
+    command = record.command_line([verb, *argv])
     for note in checked.notes:
         print(f"note: {note}", file=sys.stderr)
     if arguments.cfg or arguments.info:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable
 from typing import Any
 
 from tabulate import tabulate
@@ -19,6 +18,7 @@ HELP = """List what exists.
   python -m toraeval list trackers
   python -m toraeval list metrics
   python -m toraeval list suites
+  python -m toraeval list model=package.module:Class      one part, also one that is not registered
 """
 PLURALS = {f"{kind}s": kind for kind in registry.KINDS}
 
@@ -28,23 +28,26 @@ def main(argv: list[str]) -> int:
     if wants_help(argv):
         print(HELP)
         return 0
-    words, _ = split("list", argv, {})
-    for word in words or list(PLURALS):
-        kind = PLURALS.get(word) or (word if word in registry.KINDS else None)
-        if kind is None:
+    words, named = split("list", argv, dict.fromkeys(registry.KINDS, ""))
+    for kind, name in named.items():
+        if name:
+            print_parts(kind, [name])
+    for word in words or ([] if any(named.values()) else list(PLURALS)):
+        kind = PLURALS.get(word) or (word if word in registry.KINDS else "")
+        if not kind:
             raise UserError(registry.unknown("thing to list", word, PLURALS))
         if not words:
             print(f"{word}:")
-        print_kind(kind)
+        print_parts(kind, registry.names(kind))
         if not words:
             print()
     return 0
 
 
-def print_kind(kind: str) -> None:
-    """Print the table of one kind and, below it, what is needed for those that are not ready."""
+def print_parts(kind: str, names: list[str]) -> None:
+    """Print a table of parts of one kind and, below it, what is needed for those that are not ready."""
     rows, needs = [], []
-    for name in registry.names(kind):
+    for name in names:
         row, missing = describe(kind, name)
         rows.append(row)
         needs += missing
@@ -56,10 +59,15 @@ def print_kind(kind: str) -> None:
 def describe(kind: str, name: str) -> tuple[dict[str, str], list[str]]:
     """Return a component's row, and what is missing for it."""
     entry = registry.entry(kind, name)
-    missing = missing_of(kind, name)
-    facts = _class_facts(kind, name)
-    missing += facts.pop("problem", [])
-    row = {"name": name, "status": _status(entry, missing)}
+    problem, facts = "", {}
+    try:
+        if entry.origin:  # whether a part from elsewhere imports is not known before it is tried
+            registry.load(kind, name)
+        facts = dict(config.declared_by(kind, name).facts)
+    except (UserError, ImportError, RuntimeError, OSError) as error:
+        problem = " ".join(str(error).split())
+    missing = [problem] if problem else missing_of(kind, name, look=optional.found)
+    row = {"name": name, "status": "broken" if problem else _status(entry, missing)}
     row["version"] = str(facts.get("version", ""))
     if kind == "metric":
         row |= {"direction": str(facts.get("direction", "")), "units": str(facts.get("units", ""))}
@@ -72,41 +80,34 @@ def default_options(kind: str, name: str) -> dict[str, Any]:
     """Return the defaults of the options that decide which files a component needs."""
     deciding = {choice.partition("=")[0] for choice in registry.entry(kind, name).option_assets}
     if not deciding:
-        return {}  # a schema can be slow to get
-    return {f.name: f.default for f in fields(config.schema_of(kind, name)) if f.name in deciding}
+        return {}
+    options = config.declared_by(kind, name).options
+    return {option.name: option.default for option in options if option.name in deciding}
 
 
-def missing_of(kind: str, name: str, options: Mapping[str, Any] | None = None) -> list[str]:
-    """Return one line per package or file that a component lacks, with the command that gets it.
+def missing_of(kind: str, name: str, look: Callable[[str], optional.Probe] = optional.probe) -> list[str]:
+    """Return one line per package or file that a component lacks with its defaults, with the command that gets it.
 
     Args:
         kind, name: the component.
-        options: decide which files it needs; its defaults if not given.
+        look: how a package is looked for, see `requirements.of_entry`.
     """
-    chosen = default_options(kind, name) if options is None else options
-    return [item.reason for item in requirements.of_entry(kind, name, chosen) if not item.present]
+    needs = requirements.of_entry(kind, name, default_options(kind, name), look)
+    return [item.reason for item in needs if not item.present]
 
 
 def _status(entry: registry.Entry, missing: list[str]) -> str:
     if not missing:
         return "ready"
-    packages = [module for module in entry.modules if not optional.probe(module).ok]
+    packages = [module for module in entry.modules if not optional.found(module).ok]
     return "needs extra" if packages else "needs weights"
-
-
-def _class_facts(kind: str, name: str) -> dict[str, Any]:
-    try:
-        cls = registry.load(kind, name)
-    except (UserError, ImportError, RuntimeError, OSError) as error:
-        return {"problem": [" ".join(str(error).split())]}
-    return {key: getattr(cls, key, "") for key in ("version", "direction", "units")}
 
 
 def _suite_facts(name: str) -> dict[str, str]:
     """Return the size of a suite that needs no options, e.g. no folder."""
     try:
         facts = registry.load("suite", name)().describe()
-    except (TypeError, UserError):
+    except Exception:  # of anybody's constructor
         return {"cases": "yours", "single object": "", "hash": ""}
     return {
         "cases": str(facts.get("cases", "")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +43,26 @@ class MissingParts(MissingAsset):
         super().__init__(f"missing: {names}; run: {commands or 'see the reasons'}")
 
 
-def of_entry(kind: str, name: str, options: Mapping[str, Any]) -> list[Requirement]:
-    """Return the packages, files and hardware that a registered part needs with these options."""
+def of_entry(
+    kind: str,
+    name: str,
+    options: Mapping[str, Any],
+    look: Callable[[str], optional.Probe] = optional.probe,
+) -> list[Requirement]:
+    """Return the packages, files and hardware that a registered part needs with these options.
+
+    Args:
+        kind, name: the part.
+        options: its options.
+        look: how a package is looked for: by importing it, or quicker.
+    """
     entry, part = registry.entry(kind, name), f"{kind} {name}"
     found = []
     for module in entry.modules:
         command = f"pip install -e '.[{entry.extra}]'" if entry.extra else f"pip install {module}"
-        reason = ""
-        try:
-            optional.require(module, part, entry.extra)
-        except MissingAsset as error:
-            reason = str(error)
-        found.append(Requirement(f"package {module}", part, not reason, command, reason))
+        state = look(module)
+        reason = "" if state.ok else optional.lacking(state, part, entry.extra)
+        found.append(Requirement(f"package {module}", part, state.ok, command, reason))
     own = any(options.get(key) not in (None, "", "checkpoint") for key in OWN_FILES)
     found += [] if own else [_of_asset(asset, part) for asset in entry.assets_for(options)]
     device = str(options.get("device") or "")

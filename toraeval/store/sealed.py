@@ -19,9 +19,7 @@ from typing import Any
 import numpy as np
 
 from toraeval.store.keys import current_sha256, file_sha256, plain
-from toraeval.trajectories.array_files import ArrayFile
-from toraeval.types import UserError
-from toraeval.video import TEMPORARY
+from toraeval.types import TEMPORARY, UserError
 
 CHECKSUM = "checksum"
 """Last entry of a JSON file: the SHA-256 of every byte before it."""
@@ -157,6 +155,8 @@ def require_arrays(path: Path, prefix: str = "") -> dict[str, Any] | None:
     """
     if not path.is_file():
         return None
+    from toraeval.trajectories.array_files import ArrayFile  # brings OpenCV along
+
     try:
         require_tail(path)
         with ArrayFile(path) as stored:

@@ -22,12 +22,11 @@ from toraeval.video.reading import (
     read_video,
 )
 from toraeval.video.suffixes import VIDEO_SUFFIXES, has_video_suffix
-from toraeval.video.writing import TEMPORARY, write_lossless, write_preview
+from toraeval.video.writing import write_lossless, write_preview
 
 __all__ = [
     "PICTURE_SUFFIXES",
     "READER_VERSION",
-    "TEMPORARY",
     "VIDEO_SUFFIXES",
     "VideoFacts",
     "VideoProbe",

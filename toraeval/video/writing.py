@@ -16,14 +16,13 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from toraeval.types import ByteArray, UserError, Video
+from toraeval.types import TEMPORARY, ByteArray, UserError, Video
 
 # The same on every machine: x264's bytes depend on it, and equal clips should give equal files.
 ENCODER_THREADS = 2
 # Our own files carry their length and exact rate, because Matroska rounds both away.
 FRAMES_TAG = "TORAEVAL_FRAMES"
 FPS_TAG = "TORAEVAL_FPS"
-TEMPORARY = ".tmp-"  # start of the names of unfinished files, which a killed process leaves behind
 LOSSLESS_OPTIONS = {"crf": "0", "preset": "ultrafast", "g": "16"}
 PREVIEW_OPTIONS = {"crf": "18", "preset": "veryfast"}
 

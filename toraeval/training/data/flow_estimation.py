@@ -26,8 +26,8 @@ from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.optional import probe, require
 from toraeval.registry import unknown
 from toraeval.store.keys import file_sha256
-from toraeval.types import ByteArray, MissingAsset, UserError, Video
-from toraeval.video import TEMPORARY, video_sha256
+from toraeval.types import TEMPORARY, ByteArray, MissingAsset, UserError, Video
+from toraeval.video import video_sha256
 
 RAFT_URL = "https://download.pytorch.org/models/raft_large_C_T_SKHT_V2-ff5fadd5.pth"
 RAFT_HASH = "ff5fadd5"  # start of the file's SHA-256, as its publisher writes it into the name
