@@ -17,7 +17,7 @@ import numpy as np
 from toraeval.stats import intervals
 from toraeval.types import FloatArray
 
-SIZES = (3, 5, 8, 10, 16, 30, 64)
+CASE_COUNTS = (3, 5, 8, 10, 16, 30, 64)
 RESAMPLES = 1999
 LAWS: Mapping[str, tuple[Callable[[np.random.Generator, int], FloatArray], float]] = {
     "normal": (lambda rng, n: rng.normal(10.0, 3.0, n), 10.0),
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2000, help="intervals per law and size")
     draws = parser.parse_args().draws
     print("| cases | " + " | ".join(LAWS) + " | mean |\n" + "|---" * (len(LAWS) + 2) + "|")
-    for cases in SIZES:
+    for cases in CASE_COUNTS:
         found = [coverage(law, cases, draws) for law in LAWS]
         cells = [f"{share:.0%}" for share in (*found, float(np.mean(found)))]
         print(f"| {cases} | " + " | ".join(cells) + " |")

@@ -32,7 +32,7 @@ from toraeval.video.degradation import blur, noise
 
 FRAMES = 16
 SIDE = 256  # shorter side that clips are made at; the network sees 224
-SIZES = (16, 31, 64)
+CLIP_COUNTS = (16, 31, 64)
 RESAMPLES = 100
 SEED = 20261129
 
@@ -115,7 +115,7 @@ def measure(found: dict[str, list[FloatArray]]) -> pd.DataFrame:
     """Return one row per number of clips, part and condition: distance from the clean clips, and its interval."""
     total = len(found["clean"])
     rows = []
-    for size in sorted({min(size, total) for size in SIZES}):
+    for size in sorted({min(size, total) for size in CLIP_COUNTS}):
         # spread over all clips, so that a small set is as mixed as a large one
         chosen = np.unique(np.linspace(0, total - 1, size).astype(int))
         for part, reduce in PARTS.items():

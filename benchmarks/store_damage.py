@@ -32,7 +32,7 @@ from toraeval.store.tables import load_results
 from toraeval.types import UserError
 
 OUTCOMES = ("equal", "refused", "accepted", "traceback")
-KINDS: dict[str, Callable[[Path], None]] = {
+DAMAGES: dict[str, Callable[[Path], None]] = {
     "cut": lambda path: _put(path, path.read_bytes()[: path.stat().st_size // 2]),
     "empty": lambda path: _put(path, b""),
     "gone": lambda path: path.unlink(),
@@ -58,7 +58,7 @@ def attack(
         files: below it.
         again: brings the store up to date.
         read: what a report reads of the store; `values` by default.
-        flips: single-bit flips per file, besides one of each of `KINDS`.
+        flips: single-bit flips per file, besides one of each of `DAMAGES`.
         seed: of the bits.
 
     Returns:
@@ -75,7 +75,7 @@ def attack(
             relative = file.relative_to(folder)
             counts = found[str(relative)] = Counter()
             draw = random.Random(f"{seed} {relative}")
-            for damage in [*KINDS.values(), *(_flip(draw) for _ in range(flips))]:
+            for damage in [*DAMAGES.values(), *(_flip(draw) for _ in range(flips))]:
                 damage(file)
                 _new_process()
                 reader = _judge(lambda: read(folder) == true)

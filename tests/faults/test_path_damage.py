@@ -19,11 +19,11 @@ import pytest
 
 from toraeval.run.own_videos import plan_score
 from toraeval.suites.folder.suite import Folder
-from toraeval.trajectories import Clip, load
+from toraeval.trajectories import ClipFacts, load
 from toraeval.trajectories.formats import PATH_SUFFIXES
 from toraeval.types import UserError
 
-CLIP = Clip((192, 128), 16, "a")
+CLIP = ClipFacts((192, 128), 16, "a")
 WORDS = (
     b"NaN",
     b"-Infinity",
@@ -82,7 +82,7 @@ def test_no_mutation_of_any_format_is_a_traceback(paths: Path, tmp_path: Path) -
             copy = tmp_path / file.name
             copy.write_bytes(mutations(file.read_bytes(), draws))
             try:
-                found = load(copy, clip=Clip((832, 480), 49, "1"))
+                found = load(copy, clip=ClipFacts((832, 480), 49, "1"))
             except UserError as error:
                 told.append(str(error))
             else:
@@ -173,7 +173,7 @@ def test_more_objects_than_can_be_tracked_are_refused(tmp_path: Path, objects: i
 
 @pytest.mark.parametrize("name", ["fpsnan.npz", "fpsneg.npz", "fpsstr.npz"])
 def test_frame_rates_that_are_none(paths: Path, name: str) -> None:
-    assert "wrong fps; got " in refused(paths / name, clip=Clip((832, 480), 49))
+    assert "wrong fps; got " in refused(paths / name, clip=ClipFacts((832, 480), 49))
 
 
 @pytest.mark.parametrize("fps", [np.inf, 0, 1j, np.array([]), [8, 9], True, np.array("8")])

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toraeval.trajectories import Clip, load
+from toraeval.trajectories import ClipFacts, load
 from toraeval.types import UserError
 
-BIG, SMALL = Clip((832, 480), 49, "vid"), Clip((48, 32), 9, "1")
+BIG, SMALL = ClipFacts((832, 480), 49, "vid"), ClipFacts((48, 32), 9, "1")
 THREE = [[50, 60], [150, 110], [250, 160]]  # where the three objects of the 832x480 files start
 
 
@@ -43,11 +43,11 @@ def test_tap_vid_fractions_by_every_rule(paths: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["0000_of_0010.pkl", "robotap_split0.pkl"])
 def test_items_with_jpeg_frames_are_chosen_by_the_clips_name(paths: Path, name: str) -> None:
     wanted = {"0000_of_0010.pkl": "1", "robotap_split0.pkl": "clip_10"}[name]
-    found = load(paths / "tapvid" / name, clip=Clip(name=wanted))
+    found = load(paths / "tapvid" / name, clip=ClipFacts(name=wanted))
     assert found.canvas == (48, 32)
     np.testing.assert_allclose(found.tracks_NT2[0, 0], [5.5, 7.5], atol=1e-4)
     with pytest.raises(UserError, match=r"one item is needed here; got 2 items \("):
-        load(paths / "tapvid" / name, clip=Clip(name="other"))
+        load(paths / "tapvid" / name, clip=ClipFacts(name="other"))
 
 
 @pytest.mark.parametrize("name", ["kj.json", "kj2.json", "kj_strlist.json"])

@@ -14,11 +14,11 @@ from toraeval.cli import overrides
 from toraeval.run import pipeline
 from toraeval.run.own_videos import plan_score
 from toraeval.suites.folder.suite import Folder
-from toraeval.trajectories import Clip, NativeCase, check_one_canvas, load, read_native, write_native
+from toraeval.trajectories import ClipFacts, NativeCase, check_one_canvas, load, read_native, write_native
 from toraeval.trajectories.formats import NAMES, TABLE
 from toraeval.types import Trajectories, UserError
 
-WIDE = Clip((416, 240), 24, "clip")
+WIDE = ClipFacts((416, 240), 24, "clip")
 
 
 @pytest.fixture
@@ -98,32 +98,32 @@ def test_two_canvases_that_both_fit_are_refused_with_both(paths: Path, truth: np
 
 def test_the_only_canvas_that_fits_is_taken_and_said(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("53.5,80.5\n62.4,200\n")
-    found = load(tmp_path / "a.txt", clip=Clip((192, 128), 16))
+    found = load(tmp_path / "a.txt", clip=ClipFacts((192, 128), 16))
     assert found.canvas == (256, 256)
     assert found.notes == (
         "canvas 256x256, the one of format tora: the points do not fit the clip (192x128)",
     )
     (tmp_path / "a.txt").write_text("53.5,80.5\n62.4,300\n")
     with pytest.raises(UserError, match=r"outside the canvas.*or another canvas=\[width,height\]"):
-        load(tmp_path / "a.txt", clip=Clip((192, 128), 16))
+        load(tmp_path / "a.txt", clip=ClipFacts((192, 128), 16))
 
 
 def test_one_format_is_not_read_on_two_kinds_of_canvas(tmp_path: Path) -> None:
-    clip = Clip((192, 128), 16)
+    clip = ClipFacts((192, 128), 16)
     (tmp_path / "a.txt").write_text("53.5,80.5\n62.4,200\n")  # fits 256x256 only
 
     (tmp_path / "c.json").write_text('[{"x": 10, "y": 20}, {"x": 30, "y": 40}]')
-    wide = load(tmp_path / "a.txt", clip=Clip((400, 190), 16)), load(tmp_path / "c.json", clip=clip)
+    wide = load(tmp_path / "a.txt", clip=ClipFacts((400, 190), 16)), load(tmp_path / "c.json", clip=clip)
     check_one_canvas(wide)
     (tmp_path / "b.txt").write_text("53.5,80.5\n300,90\n")  # fits the clip only
     with pytest.raises(
         UserError, match=r"a\.txt: files of format tora.*b\.txt fits its clip only.*canvas=clip or"
     ):
-        check_one_canvas([*wide, load(tmp_path / "b.txt", clip=Clip((400, 190), 16))])
+        check_one_canvas([*wide, load(tmp_path / "b.txt", clip=ClipFacts((400, 190), 16))])
 
 
 def test_two_layouts_that_both_fit_are_refused_with_both(paths: Path) -> None:
-    for clip in (Clip(), Clip((192, 128), 20)):
+    for clip in (ClipFacts(), ClipFacts((192, 128), 20)):
         with pytest.raises(
             UserError, match=r"16 objects over 2 moments, or 2 objects over 16 moments.*layout=tn"
         ):
@@ -135,10 +135,10 @@ def test_two_layouts_that_both_fit_are_refused_with_both(paths: Path) -> None:
 def test_a_format_that_the_clip_contradicts_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", pred_tracks=np.full((2, 16, 2), 5.0))
     with pytest.raises(UserError, match="the format means tn, the clip's length says nt"):
-        load(tmp_path / "a.npz", clip=Clip((64, 64), 16))
+        load(tmp_path / "a.npz", clip=ClipFacts((64, 64), 16))
     (tmp_path / "a.json").write_text(json.dumps([[[5, 6], [7, 8]]] * 16))
     with pytest.raises(UserError, match="the format means nt, the clip's length says tn"):
-        load(tmp_path / "a.json", clip=Clip((64, 64), 16))
+        load(tmp_path / "a.json", clip=ClipFacts((64, 64), 16))
 
 
 @pytest.mark.parametrize(

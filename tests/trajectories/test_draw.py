@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from toraeval.trajectories import draw_clip, draw_paths
-from toraeval.trajectories.draw import COLOURS
+from toraeval.trajectories.draw import PATH_COLOURS
 from toraeval.types import Trajectories, UserError, Video
 
 LINE = np.stack([np.linspace(40, 200, 17), np.full(17, 100.0)], axis=-1)[None]
@@ -41,13 +41,13 @@ def test_past_is_brighter_than_future_and_fades() -> None:
     drawn = draw_paths(np.zeros((256, 256, 3), np.uint8), LINE, upto=8).astype(int)
     old, recent, future = (drawn[100, x].sum() for x in (50, 105, 190))
     assert recent > old > future > 0
-    np.testing.assert_allclose(drawn[100, 120], COLOURS[0], atol=1)
+    np.testing.assert_allclose(drawn[100, 120], PATH_COLOURS[0], atol=1)
 
 
 def test_objects_have_their_own_colours() -> None:
     paths = np.stack([LINE[0], LINE[0] + np.array([0, 60])])
     drawn = draw_paths(np.zeros((256, 256, 3), np.uint8), paths)
-    np.testing.assert_allclose(drawn[[100, 160], 200], COLOURS[:2], atol=1)
+    np.testing.assert_allclose(drawn[[100, 160], 200], PATH_COLOURS[:2], atol=1)
 
 
 def test_tracked_path_stands_apart_and_ends_at_the_moment() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from toraeval import geometry
-from toraeval.trajectories import Clip, draw_paths, load, read_prompts
+from toraeval.trajectories import ClipFacts, draw_paths, load, read_prompts
 from toraeval.types import UserError
 
 PUBLISHED = sorted((Path(__file__).parents[1] / "data" / "trajectories").glob("*/*.txt"))
@@ -146,7 +146,7 @@ def test_numpy_arrays(tmp_path: Path, dtype: type) -> None:
     many = tmp_path / "many.npy"
     np.testing.assert_array_equal(load(many, canvas=(8, 8), layout="nt").tracks_NT2, tracks)
     np.testing.assert_array_equal(load(many, (8, 8), layout="tn").tracks_NT2, tracks.transpose(1, 0, 2))
-    np.testing.assert_array_equal(load(many, (8, 8), clip=Clip(frames=3)).tracks_NT2, tracks)
+    np.testing.assert_array_equal(load(many, (8, 8), clip=ClipFacts(frames=3)).tracks_NT2, tracks)
     with pytest.raises(UserError, match="2 objects over 3 moments, or 3 objects over 2 moments"):
         load(many, canvas=(8, 8))
     np.testing.assert_array_equal(load(tmp_path / "one.npy", canvas=(8, 8)).tracks_NT2, tracks[:1])

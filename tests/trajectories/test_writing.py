@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from toraeval import geometry
-from toraeval.trajectories import Reading, read_paths
+from toraeval.trajectories import PathReading, read_paths
 from toraeval.trajectories.writing import WRITERS, Target, write_paths
 from toraeval.types import Trajectories, UserError
 
@@ -33,7 +33,7 @@ def suffix(format: str) -> str:
 def test_what_is_written_is_read_again(format, tmp_path):
     paths = made()
     written = write_paths(tmp_path / suffix(format), paths, Target(format, box=(20, 10)))
-    again = read_paths(written.files[0], Reading(CANVAS, format))
+    again = read_paths(written.files[0], PathReading(CANVAS, format))
     assert again.canvas == CANVAS
     tolerance = 0 if format in EXACT else 1e-4
     seen = again.visible_NT
@@ -49,7 +49,7 @@ def test_text_is_on_the_canvas_of_tora_one_file_an_object(tmp_path):
     paths = made(hidden=False)
     written = write_paths(tmp_path / "fox.txt", paths, Target("tora"))
     assert [file.name for file in written.files] == ["fox.obj1.txt", "fox.obj2.txt"]
-    again = read_paths(written.files, Reading())
+    again = read_paths(written.files, PathReading())
     assert again.canvas == (256, 256)
     np.testing.assert_allclose(geometry.to_canvas(again, *CANVAS).tracks_NT2, paths.tracks_NT2, atol=1e-9)
     assert "moved from the 320x200 canvas to 256x256" in written.notes
@@ -61,7 +61,7 @@ def test_text_is_on_the_canvas_of_tora_one_file_an_object(tmp_path):
 def test_ati_has_121_samples(tmp_path):
     paths = made(hidden=False)
     written = write_paths(tmp_path / "fox.pth", paths, Target("ati"))
-    again = read_paths(written.files[0], Reading(CANVAS))
+    again = read_paths(written.files[0], PathReading(CANVAS))
     assert again.num_frames == 121
     np.testing.assert_allclose(again.tracks_NT2, geometry.resample(paths, 121).tracks_NT2, atol=1e-3)
     assert "17 moments brought to 121, evenly over the points" in written.notes
@@ -73,7 +73,7 @@ def test_mc_bench_holds_whole_pixels(tmp_path):
     paths = made(moments=4, hidden=False)
     written = write_paths(tmp_path / "meta_data.json", paths, Target("mc_bench"))
     assert "coordinates rounded to whole pixels, up to half a pixel each" in written.notes
-    again = read_paths(written.files[0], Reading(CANVAS))
+    again = read_paths(written.files[0], PathReading(CANVAS))
     ends = [0, -1]
     np.testing.assert_allclose(again.tracks_NT2[:, ends], paths.tracks_NT2[:, ends], atol=0.5)
 
@@ -81,7 +81,7 @@ def test_mc_bench_holds_whole_pixels(tmp_path):
 def test_size_and_moments_can_be_chosen(tmp_path):
     paths = made(hidden=False)
     written = write_paths(tmp_path / "fox.json", paths, Target("dragnuwa", canvas=(640, 400), frames=14))
-    again = read_paths(written.files[0], Reading((640, 400), "dragnuwa"))
+    again = read_paths(written.files[0], PathReading((640, 400), "dragnuwa"))
     np.testing.assert_allclose(
         again.tracks_NT2, geometry.resample(geometry.to_canvas(paths, 640, 400), 14).tracks_NT2, atol=1e-9
     )
@@ -100,4 +100,4 @@ def test_names_with_commas_and_quotes_survive_csv(tmp_path):
     paths = made(hidden=False, fps=None)
     named = Trajectories(paths.tracks_NT2, paths.visible_NT, CANVAS, None, "made", ('a "red", fox', "b"))
     written = write_paths(tmp_path / "fox.csv", named, Target("csv"))
-    assert read_paths(written.files[0], Reading(CANVAS)).names == named.names
+    assert read_paths(written.files[0], PathReading(CANVAS)).names == named.names

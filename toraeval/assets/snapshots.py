@@ -14,7 +14,7 @@ from toraeval.store import sealed
 from toraeval.types import MissingAsset, UserError
 
 LOCK_FILE = "toraeval.lock.json"
-PICKLES = (".bin", ".pth", ".pt")
+PICKLE_SUFFIXES = (".bin", ".pth", ".pt")
 
 
 def _folder(name: str, snapshot: Snapshot) -> Path:
@@ -101,12 +101,12 @@ def _wanted(name: str, snapshot: Snapshot, siblings: Iterable[Any]) -> dict[str,
     chosen = {}
     for file in files:
         place = PurePosixPath(file.rfilename.removeprefix(snapshot.strip))
-        if PurePosixPath(file.rfilename).parent in safe and place.suffix in PICKLES:
+        if PurePosixPath(file.rfilename).parent in safe and place.suffix in PICKLE_SUFFIXES:
             continue
         if place.is_absolute() or ".." in place.parts:
             raise UserError(f"{name}: {snapshot.url} names a file outside its folder: {file.rfilename}")
         chosen[str(place)] = file
-    if not any(place.endswith((".safetensors", *PICKLES)) for place in chosen):
+    if not any(place.endswith((".safetensors", *PICKLE_SUFFIXES)) for place in chosen):
         raise UserError(
             f"{name}: {snapshot.url} holds no weights ({', '.join(snapshot.patterns)}) at this revision"
         )

@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
         raise UserError(
             "convert: give the file to read and the file to write, e.g. python -m toraeval convert a.txt a.json"
         )
-    from toraeval.trajectories import Reading, read_paths
+    from toraeval.trajectories import PathReading, read_paths
     from toraeval.trajectories.writing import WRITERS, Target, write_paths
 
     *sources, out = (Path(word) for word in words)
@@ -62,7 +62,9 @@ def main(argv: list[str]) -> int:
         frames=_whole("frames", values["frames"]),
         box=_pair("box", values["box"]),
     )
-    reading = Reading(_pair("canvas", values["canvas"]), values["format"], values["layout"], values["units"])
+    reading = PathReading(
+        _pair("canvas", values["canvas"]), values["format"], values["layout"], values["units"]
+    )
     same = [source for source in sources if source.resolve() == out.resolve()]
     if same:
         raise UserError(f"convert: {out} is read and written; give another name for the result")

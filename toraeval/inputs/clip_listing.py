@@ -27,7 +27,7 @@ from toraeval.types import UserError
 from toraeval.video import VIDEO_SUFFIXES, has_video_suffix
 
 MANIFESTS = ("manifest.json", "manifest.jsonl", "manifest.csv")
-COLUMNS = ("case", "file", "seed", "label", "notes")
+MANIFEST_COLUMNS = ("case", "file", "seed", "label", "notes")
 HIDDEN = re.compile(r"(?i)\..*|thumbs\.db|desktop\.ini|__macosx|@eadir|~\$.*")
 """What systems and tools leave in folders: dot files, thumbnails, folder settings, resource forks, office locks."""
 
@@ -200,7 +200,7 @@ def _mapping(manifest: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(
             f"{manifest}: expected an object {{case id: file name}}, got {type(value).__name__}; lines of "
-            f"{', '.join(COLUMNS)} go into .jsonl or .csv"
+            f"{', '.join(MANIFEST_COLUMNS)} go into .jsonl or .csv"
         )
     return value
 
@@ -208,9 +208,9 @@ def _mapping(manifest: Path) -> dict[str, Any]:
 def _row(line: Any, where: str) -> dict[str, Any]:
     if not isinstance(line, dict) or not line.get("case") or not line.get("file"):
         raise UserError(f"{where}: needs case and file, got {reprlib.repr(line)}")
-    stray = [str(key) for key in line if key not in COLUMNS]
+    stray = [str(key) for key in line if key not in MANIFEST_COLUMNS]
     if stray:
-        raise UserError(f"{where}: unknown column {shown(stray[0])}; allowed: {', '.join(COLUMNS)}")
+        raise UserError(f"{where}: unknown column {shown(stray[0])}; allowed: {', '.join(MANIFEST_COLUMNS)}")
     wrong = [
         key for key in ("case", "file", "label", "notes") if not isinstance(line.get(key), str | int | None)
     ]

@@ -12,9 +12,9 @@ from toraeval.inputs.text_files import exists, is_file, is_folder, listed, shown
 from toraeval.store.keys import digest, file_sha256
 from toraeval.trajectories import (
     PATH_SUFFIXES,
-    Clip,
+    ClipFacts,
     NativeCase,
-    Reading,
+    PathReading,
     case_name,
     is_companion,
     is_native,
@@ -27,7 +27,7 @@ FOR_ALL = "all:"
 
 
 @dataclass(frozen=True)
-class Paths:
+class PathSet:
     """One named set of paths, read only when the size of its video is known.
 
     Attributes:
@@ -40,7 +40,7 @@ class Paths:
     files: tuple[Path, ...]
     native: NativeCase | None = None
 
-    def read(self, reading: Reading, clip: Clip) -> Trajectories:
+    def read(self, reading: PathReading, clip: ClipFacts) -> Trajectories:
         """Return the paths; a canvas that no file states is settled with the clip's size."""
         if self.native is not None:
             return self.native.trajectories
@@ -61,7 +61,7 @@ class Matched:
         notes: what was paired how and what was left out, a line each.
     """
 
-    pairs: Mapping[str, Paths]
+    pairs: Mapping[str, PathSet]
     rule: Mapping[str, str]
     notes: tuple[str, ...]
 
@@ -131,7 +131,7 @@ def _notes(found: pairing.Pairing) -> list[str]:
     return notes
 
 
-def _units(place: Path, clips: Sequence[str]) -> tuple[dict[str, Paths], list[str]]:
+def _units(place: Path, clips: Sequence[str]) -> tuple[dict[str, PathSet], list[str]]:
     """Return the sets of paths by name, and what was passed over in words."""
     passed_over: list[str] = []
     if is_file(place):
@@ -140,11 +140,11 @@ def _units(place: Path, clips: Sequence[str]) -> tuple[dict[str, Paths], list[st
         files, passed_over = _files(place, clips)
     else:
         raise UserError(f"trajectories={shown(place)}: no such file or folder")
-    units: list[Paths] = []
+    units: list[PathSet] = []
     stems: dict[str, Path] = {}
     for path in files:
         if is_native(path):
-            units += [Paths(case.id, (path,), case) for case in read_native(path)]
+            units += [PathSet(case.id, (path,), case) for case in read_native(path)]
             continue
         twin = stems.setdefault(case_name(path), path)
         if twin is not path:
@@ -159,7 +159,7 @@ def _units(place: Path, clips: Sequence[str]) -> tuple[dict[str, Paths], list[st
             f"object of the clip {clip}; allowed: one file per object named {clip}.obj1{stems[name].suffix}, "
             f"{clip}.obj2{stems[name].suffix}, ..."
         )
-    units += [Paths(name, tuple(stems[stem] for stem in found)) for name, found in grouped.members.items()]
+    units += [PathSet(name, tuple(stems[stem] for stem in found)) for name, found in grouped.members.items()]
     named = {unit.name: unit for unit in units}
     if not units:
         raise UserError(f"trajectories={place}: no trajectory file here; allowed: {', '.join(PATH_SUFFIXES)}")

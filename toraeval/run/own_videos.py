@@ -21,7 +21,7 @@ from toraeval.run.request import options_of, path_notes
 from toraeval.store import keys
 from toraeval.store.keys import digest, safe_id, short
 from toraeval.suites.shared.base import content_hash
-from toraeval.trajectories import Clip, Reading, check_one_canvas
+from toraeval.trajectories import ClipFacts, PathReading, check_one_canvas
 from toraeval.types import Case, Reference, Trajectories, UserError, Video
 from toraeval.video import VIDEO_SUFFIXES, VideoFacts, measure_video, read_video
 
@@ -41,7 +41,7 @@ class OwnClip:
     """
 
     file: Path
-    paths: own_paths.Paths
+    paths: own_paths.PathSet
     rule: str
     reference: Path | None = None
 
@@ -65,7 +65,7 @@ def plan_score(config: Mapping[str, Any], builder: Builder | None = None) -> Pla
     if config["align"] not in ALIGNMENTS:
         raise UserError(registry.unknown("value of align", str(config["align"]), ALIGNMENTS))
     options = {name: config.get(name) or "auto" for name in ("format", "layout", "units")}
-    reading = Reading(canvas=config.get("canvas"), **options)
+    reading = PathReading(canvas=config.get("canvas"), **options)
     clips, notes = _clips(config)
     identity = {
         "paths": [(name, clip.paths.identity()) for name, clip in clips.items()],
@@ -170,13 +170,13 @@ def _facts(path: Path, allow_damaged: bool = False) -> VideoFacts | None:
 
 
 def _case(
-    suite: str, clip: OwnClip, reading: Reading, align: str, allow_damaged: bool
+    suite: str, clip: OwnClip, reading: PathReading, align: str, allow_damaged: bool
 ) -> tuple[Case, list[str]]:
     video = _facts(clip.file, allow_damaged)
     size = (video.width, video.height) if video else (512, 512)
     name = clip.file.name if clip.file.is_dir() else clip.file.stem
     if video:
-        given = clip.paths.read(reading, Clip(size, video.frames, name))
+        given = clip.paths.read(reading, ClipFacts(size, video.frames, name))
     else:  # the case fails; nothing can be said of its paths
         given = Trajectories(np.zeros((1, 2, 2)), np.ones((1, 2), dtype=bool), size)
     frames = video.frames if video else given.num_frames

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from toraeval.inputs.picture_folder import picture_files
 from toraeval.inputs.text_files import is_folder, read_text, split_lines
-from toraeval.suites.shared.imported import Clip, ImportedSuite
+from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.suites.shared.media import centres, first_of_folder, index_masks, read_clip
 
 
@@ -49,7 +49,7 @@ class Davis(ImportedSuite):
         """Return split, year and resolution."""
         return {"split": self.split, "year": self.year, "resolution": self.resolution}
 
-    def scan(self) -> list[Clip]:
+    def scan(self) -> list[ClipOnDisk]:
         """Return the clips of the list; of the pairs of files that DAVIS 2016 lists, the clip's folder."""
         listing = self.path / "ImageSets" / str(self.year) / f"{self.split}.txt"
         if not self.require_files(f"{self.year}/{self.split}", listing):
@@ -57,7 +57,7 @@ class Davis(ImportedSuite):
         names = dict.fromkeys(_clip_name(line) for line in split_lines(read_text(listing)) if line.strip())
         return [clip for name in names if (clip := self._clip(name))]
 
-    def _clip(self, name: str) -> Clip | None:
+    def _clip(self, name: str) -> ClipOnDisk | None:
         pictures, annotations = (
             self.path / kind / self.resolution / name for kind in ("JPEGImages", "Annotations")
         )
@@ -70,7 +70,7 @@ class Davis(ImportedSuite):
             self.problem(name, f"{len(frames)} pictures and {len(masks)} annotations; expected: one for each")
             return None
         read = partial(index_masks, masks, one_object=self.year == 2016)
-        return Clip(
+        return ClipOnDisk(
             name=name,
             prompt="",
             paths=partial(centres, read, str(annotations), 24.0),

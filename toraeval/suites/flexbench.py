@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from toraeval.inputs.text_files import is_file, is_folder, parse_json, read_text
-from toraeval.suites.shared.imported import Clip, ImportedSuite
+from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.suites.shared.media import first_of_video, read_clip
 from toraeval.suites.shared.run_lengths import decode
 from toraeval.trajectories.array_files import as_array, flags
-from toraeval.trajectories.formats import Source
+from toraeval.trajectories.formats import PathFile
 from toraeval.types import BoolArray, FloatArray, Trajectories, UserError
 from toraeval.video import read_picture
 
@@ -42,7 +42,7 @@ class FlexBench(ImportedSuite):
     native_size = (49, 480, 832)
     layout = "flexbench.json, a list of {prefix, validations}"
 
-    def scan(self) -> list[Clip]:
+    def scan(self) -> list[ClipOnDisk]:
         """Return the aligned cases in the order of the list."""
         listing = self.path / LISTING if is_folder(self.path) else self.path
         if not self.require_files(LISTING, listing):
@@ -73,7 +73,7 @@ class FlexBench(ImportedSuite):
             found += [clip] if clip else []
         return found
 
-    def _clip(self, root: Path, name: str, entry: dict[str, Any]) -> Clip | None:
+    def _clip(self, root: Path, name: str, entry: dict[str, Any]) -> ClipOnDisk | None:
         tracks, segments = (str(entry[f"{kind}_map_path"]) for kind in ("tracking", "seg"))
         if entry.get("unalign_config") or "," in tracks + segments:
             self.problem(
@@ -90,7 +90,7 @@ class FlexBench(ImportedSuite):
         if not self.require_files(name, *files):
             return None
         first = partial(read_picture, picture) if picture else partial(first_of_video, needed[0])
-        return Clip(
+        return ClipOnDisk(
             name=name,
             prompt=str(entry["validation_prompt"]),
             paths=partial(_paths, root / tracks, root / segments),
@@ -128,7 +128,7 @@ def _paths(tracks: Path, segments: Path) -> Trajectories:
 
 
 def _tracks(path: Path) -> tuple[FloatArray, BoolArray]:
-    data = Source(path).objects
+    data = PathFile(path).objects
     while isinstance(data, list) and len(data) == 1:
         data = data[0]
     values = list(data.values()) if isinstance(data, dict) else []
@@ -145,7 +145,7 @@ def _tracks(path: Path) -> tuple[FloatArray, BoolArray]:
 
 def _segments(path: Path) -> BoolArray:
     """Return bool (S, H, W), the segments of frame 0."""
-    data = Source(path).objects
+    data = PathFile(path).objects
     first = data[0] if isinstance(data, list | dict) and len(data) else None
     if not isinstance(first, list) or not first or not all(isinstance(item, dict) for item in first):
         raise UserError(f"{path}: expected: per frame a list of COCO run lengths {{size, counts}}")

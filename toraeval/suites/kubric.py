@@ -10,10 +10,10 @@ from pathlib import Path
 
 from toraeval.inputs.picture_folder import picture_files
 from toraeval.inputs.text_files import is_folder
-from toraeval.suites.shared.imported import Clip, ImportedSuite
+from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.suites.shared.media import picture_size, read_clip
 from toraeval.suites.shared.points import choose_points, on_picture, require_points
-from toraeval.trajectories.formats import Source, kubric
+from toraeval.trajectories.formats import PathFile, kubric
 from toraeval.types import Trajectories
 from toraeval.video import read_picture
 
@@ -44,12 +44,12 @@ class Kubric(ImportedSuite):
         """Return the number of points."""
         return {"points": self.points}
 
-    def scan(self) -> list[Clip]:
+    def scan(self) -> list[ClipOnDisk]:
         """Return the clips by name."""
         folders = sorted(f for f in self.path.iterdir() if is_folder(f) and not f.name.startswith("."))
         return [clip for folder in folders if (clip := self._clip(folder))]
 
-    def _clip(self, folder: Path) -> Clip | None:
+    def _clip(self, folder: Path) -> ClipOnDisk | None:
         tracks, frames = folder / f"{folder.name}.npy", folder / "frames"
         if not is_folder(frames) and not tracks.exists():
             return None  # another folder of the user's
@@ -59,7 +59,7 @@ class Kubric(ImportedSuite):
         if not pictures:
             self.problem(folder.name, "frames/ is missing or holds no pictures")
             return None
-        return Clip(
+        return ClipOnDisk(
             name=folder.name,
             prompt="",
             paths=partial(self._paths, tracks, pictures[0]),
@@ -70,5 +70,5 @@ class Kubric(ImportedSuite):
         )
 
     def _paths(self, tracks: Path, picture: Path) -> Trajectories:
-        paths = on_picture(kubric.read(Source(tracks)), picture_size(picture), str(tracks))
+        paths = on_picture(kubric.read(PathFile(tracks)), picture_size(picture), str(tracks))
         return choose_points(paths, self.points)

@@ -15,7 +15,7 @@ import numpy as np
 from toraeval import registry
 from toraeval.inputs.picture_folder import picture_files
 from toraeval.inputs.text_files import csv_rows, is_file, is_folder
-from toraeval.suites.shared.imported import Clip, ImportedSuite
+from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.suites.shared.media import centres, colour_masks, first_of_video, read_clip
 from toraeval.types import BoolArray, UserError
 
@@ -52,7 +52,7 @@ class MagicData(ImportedSuite):
         """Return which maps the paths come from."""
         return {"maps": self.maps}
 
-    def scan(self) -> list[Clip]:
+    def scan(self) -> list[ClipOnDisk]:
         """Return the clips by name: every folder of maps with a video; a video without maps is a problem."""
         table, maps, videos = self.path / "MagicData.csv", self.path / self.maps, self.path / "videos"
         if is_file(table):
@@ -65,7 +65,7 @@ class MagicData(ImportedSuite):
             self.problem(name, f"{self.maps}/{name}/ is missing")
         return [clip for name in drawn if (clip := self._clip(name, maps / name, videos / f"{name}.mp4"))]
 
-    def _clip(self, name: str, maps: Path, video: Path) -> Clip | None:
+    def _clip(self, name: str, maps: Path, video: Path) -> ClipOnDisk | None:
         if not self.require_files(name, video):
             return None
         files = picture_files(maps)
@@ -73,7 +73,7 @@ class MagicData(ImportedSuite):
             self.problem(name, f"{self.maps}/{name}/ holds no maps")
             return None
         masks = partial(_filled if self.maps == "boxs" else colour_masks, maps)
-        return Clip(
+        return ClipOnDisk(
             name=name,
             prompt=self.captions.get(name, ""),
             paths=partial(centres, masks, str(maps), 8.0),

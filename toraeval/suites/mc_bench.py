@@ -10,12 +10,12 @@ from pathlib import Path
 
 from toraeval import registry
 from toraeval.inputs.text_files import is_file, is_folder
-from toraeval.suites.shared.imported import Clip, ImportedSuite
-from toraeval.trajectories import Reading, read_paths
+from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
+from toraeval.trajectories import PathReading, read_paths
 from toraeval.types import Trajectories, UserError
 from toraeval.video import read_picture
 
-KINDS = ("object_control", "Fine_grained_control")
+CONTROL_KINDS = ("object_control", "Fine_grained_control")
 
 
 class MCBench(ImportedSuite):
@@ -46,7 +46,7 @@ class MCBench(ImportedSuite):
         allow_missing: bool = False,
     ) -> None:
         for option, value, allowed in (
-            ("kind", kind, ("all", *KINDS)),
+            ("kind", kind, ("all", *CONTROL_KINDS)),
             ("paths", paths, ("scored", "given")),
         ):
             if value not in allowed:
@@ -58,9 +58,9 @@ class MCBench(ImportedSuite):
         """Return kind and which of the two path files is read."""
         return {"kind": self.kind, "paths": self.paths}
 
-    def scan(self) -> list[Clip]:
+    def scan(self) -> list[ClipOnDisk]:
         """Return the clips of the chosen kinds, sorted by name."""
-        kinds = KINDS if self.kind == "all" else (self.kind,)
+        kinds = CONTROL_KINDS if self.kind == "all" else (self.kind,)
         found = []
         for kind in kinds:
             folder = self.path / kind
@@ -71,14 +71,14 @@ class MCBench(ImportedSuite):
                 self.problem(kind, "this folder is missing")
         return found
 
-    def _clip(self, kind: str, folder: Path) -> Clip | None:
+    def _clip(self, kind: str, folder: Path) -> ClipOnDisk | None:
         name = f"{kind}_{folder.name}"
         picture = folder / "first_frame.png"
         paths = folder / ("meta_data_new.json" if self.paths == "scored" else "meta_data.json")
         if not self.require_files(name, picture, paths):
             return None
         mask = folder / "first_frame_mask.png"
-        return Clip(
+        return ClipOnDisk(
             name=name,
             prompt="",
             paths=partial(_paths, paths),
@@ -90,4 +90,4 @@ class MCBench(ImportedSuite):
 
 
 def _paths(file: Path) -> Trajectories:
-    return read_paths(file, Reading(format="mc_bench"))
+    return read_paths(file, PathReading(format="mc_bench"))

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from toraeval import registry
 from toraeval.inputs.text_files import is_file, read_text, split_lines
-from toraeval.suites.shared.imported import Clip, ImportedSuite
+from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.suites.shared.media import picture_size, read_clip
 from toraeval.suites.shared.points import on_picture
-from toraeval.trajectories.formats import Source, wan_move
+from toraeval.trajectories.formats import PathFile, wan_move
 from toraeval.types import Trajectories, UserError
 from toraeval.video import read_picture
 
@@ -56,13 +56,13 @@ class MoveBench(ImportedSuite):
         """Return language and kind of tracks."""
         return {"language": self.language, "tracks": self.tracks}
 
-    def scan(self) -> list[Clip]:
+    def scan(self) -> list[ClipOnDisk]:
         """Return the clips in the order of the list file; the caption is what follows the first comma of a line."""
         root = self.path / self.language
         listing = root / f"{self.tracks}_track.txt"
         if not self.require_files(listing.name, listing):
             return []
-        found: list[Clip] = []
+        found: list[ClipOnDisk] = []
         rows = [line.strip() for line in split_lines(read_text(listing))]
         rows = [row for row in rows if row and not row.startswith("#")]
         for index, row in enumerate(rows):
@@ -75,7 +75,7 @@ class MoveBench(ImportedSuite):
             found += [clip] if clip else []
         return found
 
-    def _clip(self, root: Path, identifier: str, caption: str, index: int) -> Clip | None:
+    def _clip(self, root: Path, identifier: str, caption: str, index: int) -> ClipOnDisk | None:
         picture = root / "first_frame" / f"{identifier}.jpg"
         tracks, visibility = (
             root / "track" / self.tracks / f"{identifier}_{kind}.npy" for kind in ("tracks", "visibility")
@@ -83,7 +83,7 @@ class MoveBench(ImportedSuite):
         if not self.require_files(identifier, picture, tracks, visibility):
             return None
         video = root / "video" / f"{identifier}.mp4"
-        return Clip(
+        return ClipOnDisk(
             name=identifier,
             prompt=caption,
             paths=partial(_paths, tracks, picture),
@@ -97,4 +97,4 @@ class MoveBench(ImportedSuite):
 
 
 def _paths(tracks: Path, picture: Path) -> Trajectories:
-    return on_picture(wan_move.read(Source(tracks)), picture_size(picture), str(tracks))
+    return on_picture(wan_move.read(PathFile(tracks)), picture_size(picture), str(tracks))

@@ -18,11 +18,11 @@ from PIL import Image
 
 from toraeval import registry
 from toraeval.inputs.text_files import is_folder
-from toraeval.suites.shared.imported import Clip, ImportedSuite
+from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.suites.shared.points import choose_points, require_points
-from toraeval.trajectories import Reading, read_paths
-from toraeval.trajectories.formats import Source, tapvid
-from toraeval.trajectories.reading import Clip as Asked
+from toraeval.trajectories import PathReading, read_paths
+from toraeval.trajectories.formats import PathFile, tapvid
+from toraeval.trajectories.reading import ClipFacts
 from toraeval.types import ByteArray, Trajectories, UserError, Video
 
 QUERIES, SCALES = ("first", "strided"), ("tapnet", "cotracker")
@@ -67,13 +67,13 @@ class TAPVid(ImportedSuite):
         """Return query mode, scaling rule and number of points."""
         return {"query": self.query, "scale": self.scale, "points": self.points}
 
-    def scan(self) -> list[Clip]:
+    def scan(self) -> list[ClipOnDisk]:
         """Return one clip per item and query frame, named `<item>.f<frame>`."""
         files = sorted(self.path.glob("*.pkl")) if is_folder(self.path) else [self.path]
         found = []
         for file in files:
             try:
-                items = tapvid.items(Source(file))
+                items = tapvid.items(PathFile(file))
             except UserError as error:
                 self.problem(file.name, str(error))
                 continue
@@ -82,7 +82,7 @@ class TAPVid(ImportedSuite):
                 found += list(self._clips(file, prefix, name, item))
         return found
 
-    def _clips(self, file: Path, prefix: str, name: str, item: Mapping[str, Any]) -> Iterator[Clip]:
+    def _clips(self, file: Path, prefix: str, name: str, item: Mapping[str, Any]) -> Iterator[ClipOnDisk]:
         label = f"{prefix}{name or file.stem}"
         video = item.get("video")
         frames = len(video) if isinstance(video, list | np.ndarray) else 0
@@ -93,7 +93,7 @@ class TAPVid(ImportedSuite):
         for start in _starts(~hidden.astype(bool), self.query):
             if frames - start < 2:
                 continue  # nothing follows the query
-            yield Clip(
+            yield ClipOnDisk(
                 name=f"{label}.f{start}",
                 prompt="",
                 paths=partial(self._paths, file, name, start),
@@ -105,7 +105,7 @@ class TAPVid(ImportedSuite):
             )
 
     def _paths(self, file: Path, name: str, start: int) -> Trajectories:
-        every = read_paths(file, Reading(units=self.scale, format="tapvid"), Asked(name=name))
+        every = read_paths(file, PathReading(units=self.scale, format="tapvid"), ClipFacts(name=name))
         first = np.argmax(every.visible_NT, axis=1)
         due = (first == start) if self.query == "first" else every.visible_NT[:, start]
         chosen = replace(

@@ -6,15 +6,15 @@ from toraeval.trajectories.formats.wan_move import case_name, is_companion
 from toraeval.trajectories.native import NativeCase, is_native, read_native
 from toraeval.trajectories.native_writing import dump_native, write_native
 from toraeval.trajectories.readers import FORMATS, combine, load, read_paths, read_prompts
-from toraeval.trajectories.reading import Clip, Reading
+from toraeval.trajectories.reading import ClipFacts, PathReading
 from toraeval.trajectories.settling import check_one_canvas
 
 __all__ = [
     "FORMATS",
     "PATH_SUFFIXES",
-    "Clip",
+    "ClipFacts",
     "NativeCase",
-    "Reading",
+    "PathReading",
     "case_name",
     "check_one_canvas",
     "combine",

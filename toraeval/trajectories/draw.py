@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from toraeval.types import BoolArray, ByteArray, FloatArray, Trajectories, UserError, Video
 
 # Okabe and Ito's palette: the eight colours stay apart for colour-blind readers.
-COLOURS = (
+PATH_COLOURS = (
     (230, 159, 0),
     (86, 180, 233),
     (0, 158, 115),
@@ -66,11 +66,13 @@ def draw_paths(
     pen = _Pen(ImageDraw.Draw(layer), max(1.0, min(width, height) / 256) * _SCALE)
     for index, path in enumerate(target):
         seen = _flags(target_visible_NT, index, len(path))
-        pen.target(_enlarge(path), seen, current, COLOURS[index % len(COLOURS)])
+        pen.target(_enlarge(path), seen, current, PATH_COLOURS[index % len(PATH_COLOURS)])
     for index, path in enumerate(() if tracked_NT2 is None else np.asarray(tracked_NT2, dtype=np.float64)):
         seen = _flags(tracked_visible_NT, index, len(path))
         goal = _enlarge(target[index])[current] if index < len(target) else None
-        pen.tracked(_enlarge(path), seen, min(current, len(path) - 1), COLOURS[index % len(COLOURS)], goal)
+        pen.tracked(
+            _enlarge(path), seen, min(current, len(path) - 1), PATH_COLOURS[index % len(PATH_COLOURS)], goal
+        )
     small = layer.resize((width, height), Image.Resampling.BOX)
     drawn = Image.alpha_composite(Image.fromarray(frame).convert("RGBA"), small)
     return np.asarray(drawn.convert("RGB"), dtype=np.uint8).copy()

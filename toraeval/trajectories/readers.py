@@ -17,7 +17,7 @@ from toraeval import geometry
 from toraeval.inputs.text_files import split_lines
 from toraeval.trajectories import formats
 from toraeval.trajectories.checks import check_count, fail, path_text
-from toraeval.trajectories.reading import Canvas, Clip, Reading
+from toraeval.trajectories.reading import Canvas, ClipFacts, PathReading
 from toraeval.trajectories.settling import settle
 from toraeval.types import Trajectories, UserError
 
@@ -30,7 +30,7 @@ def load(
     format: str = "auto",
     layout: str = "auto",
     units: str = "auto",
-    clip: Clip | None = None,
+    clip: ClipFacts | None = None,
 ) -> Trajectories:
     """Load one path file, or several as several objects of one case.
 
@@ -40,7 +40,7 @@ def load(
             the default of a format; a file that states its own must agree.
         format: one of `FORMATS`; `auto` goes by suffix and content.
         layout: `nt` or `tn` for arrays whose axes neither the format nor the clip's length tells apart.
-        units: `pixels`, `normalised`, `signed`, `tapnet` or `cotracker`, see `toraeval.trajectories.reading.Reading`.
+        units: `pixels`, `normalised`, `signed`, `tapnet` or `cotracker`, see `PathReading`.
         clip: what is known of the clip that the paths belong to.
 
     Returns:
@@ -51,13 +51,13 @@ def load(
     Raises:
         UserError: one line `file:line: rule; got ...; allowed ...`.
     """
-    return read_paths(paths, Reading(canvas, format, layout, units), clip)
+    return read_paths(paths, PathReading(canvas, format, layout, units), clip)
 
 
 def read_paths(
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    reading: Reading,
-    clip: Clip | None = None,
+    reading: PathReading,
+    clip: ClipFacts | None = None,
 ) -> Trajectories:
     """Load path files as `load` does, with its options in one object."""
     if reading.format not in FORMATS:
@@ -65,7 +65,7 @@ def read_paths(
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not given:
         raise UserError("trajectories: no file given; allowed: at least one")
-    return combine([_load_one(Path(path), reading, clip or Clip()) for path in given])
+    return combine([_load_one(Path(path), reading, clip or ClipFacts()) for path in given])
 
 
 def combine(parts: Sequence[Trajectories]) -> Trajectories:
@@ -114,7 +114,7 @@ def read_prompts(path: str | os.PathLike[str]) -> list[tuple[str, str | None]]:
     return prompts
 
 
-def _load_one(path: Path, reading: Reading, clip: Clip) -> Trajectories:
-    source = formats.Source(path, clip.name)
+def _load_one(path: Path, reading: PathReading, clip: ClipFacts) -> Trajectories:
+    source = formats.PathFile(path, clip.name)
     format = formats.choose(source) if reading.format == "auto" else formats.named(reading.format)
     return settle(path, format.name, format.read(source), reading, clip)

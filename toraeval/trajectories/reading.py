@@ -21,7 +21,7 @@ CLIP = "clip"
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipFacts:
     """The clip that paths belong to.
 
     Attributes:
@@ -36,7 +36,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Reading:
+class PathReading:
     """How path files are to be read; every `auto` is settled from the file, the clip or the format.
 
     Attributes:
@@ -62,7 +62,7 @@ class Reading:
             if getattr(self, name) not in allowed:
                 raise UserError(registry.unknown(f"value of {name}", str(getattr(self, name)), allowed))
 
-    def canvas_of(self, clip: Clip) -> Canvas | None:
+    def canvas_of(self, clip: ClipFacts) -> Canvas | None:
         """Return the canvas that was asked for, in pixels."""
         if self.canvas != CLIP:
             return self.canvas  # type: ignore[return-value]

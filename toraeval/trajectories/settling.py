@@ -26,7 +26,7 @@ from toraeval.trajectories.checks import (
     outside_point,
     tiny,
 )
-from toraeval.trajectories.reading import Canvas, Clip, Raw, Reading
+from toraeval.trajectories.reading import Canvas, ClipFacts, PathReading, Raw
 from toraeval.types import BoolArray, FloatArray, Trajectories
 
 _CLIP_SIZE = "the clip's size"
@@ -34,7 +34,7 @@ _SETTLED = re.compile(rf"canvas \d+x\d+, (?P<rule>{_CLIP_SIZE}|the one).* of for
 _SHAPES = {"nt": "(N,T,2)", "tn": "(T,N,2)"}
 
 
-def settle(path: Path, format: str, raw: Raw, reading: Reading, clip: Clip) -> Trajectories:
+def settle(path: Path, format: str, raw: Raw, reading: PathReading, clip: ClipFacts) -> Trajectories:
     """Return the trajectories of a file.
 
     Args:
@@ -101,7 +101,7 @@ def _refuse(path: Path, raw: Raw, index: int, moment: int, rule: str, allowed: s
     fail(path, rule, f"{x:g},{y:g}{where}", allowed, line=place)
 
 
-def _order(path: Path, raw: Raw, reading: Reading, clip: Clip) -> tuple[str, tuple[str, ...]]:
+def _order(path: Path, raw: Raw, reading: PathReading, clip: ClipFacts) -> tuple[str, tuple[str, ...]]:
     a, b = raw.values.shape[:2]
     moments = {order: count for order, count in (("nt", b), ("tn", a)) if count >= MIN_POINTS and min(a, b)}
     if raw.order != "either" and (raw.certain or reading.layout == "auto"):
@@ -140,7 +140,7 @@ def _two_orders(path: Path, shape: tuple[int, int], why: str) -> NoReturn:
     )
 
 
-def _units(path: Path, raw: Raw, reading: Reading, tracks: FloatArray, visible: BoolArray) -> str:
+def _units(path: Path, raw: Raw, reading: PathReading, tracks: FloatArray, visible: BoolArray) -> str:
     if raw.units == "stated":
         return "pixels"
     if reading.units != "auto":
@@ -161,8 +161,8 @@ def _canvas(
     format: str,
     raw: Raw,
     units: str,
-    reading: Reading,
-    clip: Clip,
+    reading: PathReading,
+    clip: ClipFacts,
     tracks: FloatArray,
     visible: BoolArray,
 ) -> tuple[Canvas, tuple[str, ...]]:

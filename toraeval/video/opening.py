@@ -15,7 +15,7 @@ from toraeval.types import UserError
 
 # What may be opened. Playlists, concat scripts, SDP, image sequences and the like name other files or addresses and
 # are left out, whatever a file's suffix says.
-FORMATS = (
+CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "gif", "apng", "flv", "live_flv", "kux", "asf", "mpeg", "mpegts",
     "mpegvideo", "mpeg1video", "mpeg2video", "m4v", "ogg", "mxf", "nut", "yuv4mpegpipe", "ivf", "dv", "mjpeg",
     "mjpeg_2000", "h264", "hevc", "h263", "h261", "obu", "av1", "vc1", "vc1test", "dirac", "dnxhd", "swf", "rm", "wtv",
@@ -40,7 +40,7 @@ def opened(path: Path, strict: bool = True) -> Iterator[tuple[InputContainer, Vi
     recognition = "crccheck+bitstream+buffer+explode" if strict else "crccheck"
     options = {
         "protocol_whitelist": "file",
-        "format_whitelist": ",".join(FORMATS),
+        "format_whitelist": ",".join(CONTAINERS),
         "max_pixels": str(MAX_PIXELS),
     }
     try:

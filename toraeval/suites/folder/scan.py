@@ -12,9 +12,9 @@ from toraeval.store.keys import safe_id
 from toraeval.suites.shared import first_frame
 from toraeval.trajectories import (
     PATH_SUFFIXES,
-    Clip,
+    ClipFacts,
     NativeCase,
-    Reading,
+    PathReading,
     case_name,
     combine,
     is_companion,
@@ -32,7 +32,7 @@ CAMERA, LAST = ".camera", ".last"  # what stands behind a case's id in the names
 _IGNORED = re.compile(r"(?i)^(\..*|readme.*|licen[cs]e.*|source\..*|notice.*|.*\.md|thumbs\.db)$")
 
 
-def scan(folder: Path, reading: Reading) -> dict[str, NativeCase]:
+def scan(folder: Path, reading: PathReading) -> dict[str, NativeCase]:
     """Find all cases of a directory, by an id that is safe in file names.
 
     Args:
@@ -70,7 +70,7 @@ def scan(folder: Path, reading: Reading) -> dict[str, NativeCase]:
 class _Directory:
     """The files of a directory, and which of them belong to a case."""
 
-    def __init__(self, folder: Path, reading: Reading) -> None:
+    def __init__(self, folder: Path, reading: PathReading) -> None:
         self.folder, self.reading = folder, reading
         self.files = {
             item.name: item
@@ -160,7 +160,7 @@ class _Directory:
     def _load(self, names: list[str], identifier: str) -> Trajectories:
         plain = replace(self.reading, canvas=None)  # a native file states its own
         paths = [self.folder / name for name in names]
-        clip = Clip(name=identifier)
+        clip = ClipFacts(name=identifier)
         return combine([read_paths(path, plain if is_native(path) else self.reading, clip) for path in paths])
 
     def _picture(self, stem: str, stated: Path | None) -> Path | None:

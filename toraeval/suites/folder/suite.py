@@ -21,7 +21,7 @@ from toraeval.inputs.text_files import is_folder, shown
 from toraeval.suites.folder.scan import scan
 from toraeval.suites.shared import first_frame
 from toraeval.suites.shared.base import Suite, case_seed, check_request, content_hash, hash_paths
-from toraeval.trajectories import NativeCase, Reading
+from toraeval.trajectories import NativeCase, PathReading
 from toraeval.types import ByteArray, Case, Trajectories, UserError
 
 
@@ -64,7 +64,7 @@ class Folder(Suite):
         if not 0 < fps < math.inf:
             raise UserError(f"suite folder: fps={fps}; allowed: finite numbers above 0")
         self.rule, self.fps = rule, float(fps)
-        self._found = scan(self.path, Reading(canvas, format, layout, units))  # type: ignore[arg-type]
+        self._found = scan(self.path, PathReading(canvas, format, layout, units))  # type: ignore[arg-type]
         self._hash = _hash(self._found)
 
     def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:

@@ -12,7 +12,7 @@ from toraeval.suites.shared.drawing import SPLITS, Renderer, S
 from toraeval.types import Case, Reference, Trajectories, UserError, Video
 
 FPS = 8.0
-MIN_SIDE = 64  # below it an object is only a few pixels wide
+MIN_DRAWN_SIDE = 64  # below it an object is only a few pixels wide
 
 
 class DrawnSuite(Suite, ABC, Generic[S]):
@@ -66,9 +66,9 @@ class DrawnSuite(Suite, ABC, Generic[S]):
         Raises:
             UserError: for fewer than 2 frames, a size below 64 or a limit below 1.
         """
-        if min(height, width) < MIN_SIDE:  # first, because it allows less than the common check
+        if min(height, width) < MIN_DRAWN_SIDE:  # first, because it allows less than the common check
             raise UserError(
-                f"suite {self.name}: size {width}x{height}; allowed: {MIN_SIDE} pixels and more per side"
+                f"suite {self.name}: size {width}x{height}; allowed: {MIN_DRAWN_SIDE} pixels and more per side"
             )
         check_request(self.name, frames, height, width, limit)
         return [

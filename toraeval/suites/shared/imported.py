@@ -27,7 +27,7 @@ from toraeval.types import BoolArray, ByteArray, Case, Reference, Trajectories, 
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipOnDisk:
     """One clip of a public benchmark as it lies on the disk.
 
     Attributes:
@@ -114,7 +114,7 @@ class ImportedSuite(Suite, ABC):
             )
 
     @abstractmethod
-    def scan(self) -> list[Clip]:
+    def scan(self) -> list[ClipOnDisk]:
         """Return the clips in their order; what is missing or wrong goes into `problems`."""
 
     def options(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class ImportedSuite(Suite, ABC):
         check_request(self.name, frames, height, width, limit)
         return [self.case(clip, frames, height, width) for clip in self.clips[:limit]]
 
-    def case(self, clip: Clip, frames: int, height: int, width: int) -> Case:
+    def case(self, clip: ClipOnDisk, frames: int, height: int, width: int) -> Case:
         """Return one clip as a case at a length and size.
 
         Raises:
@@ -200,7 +200,7 @@ class ImportedSuite(Suite, ABC):
         decode = clip.picture
         return on_disk(case, lambda: first_frame.fit(Image.fromarray(decode()), width, height)[0])
 
-    def odd(self, clip: Clip) -> list[str]:
+    def odd(self, clip: ClipOnDisk) -> list[str]:
         """Return what reading all of one clip shows to be wrong or worth knowing, a sentence each."""
         try:
             paths = clip.paths()
@@ -261,7 +261,7 @@ def _below(file: Path, folder: Path) -> str:
 
 
 def _reference(
-    clip: Clip, native: int, frames: int, plan: geometry.CoverCrop, kept: BoolArray
+    clip: ClipOnDisk, native: int, frames: int, plan: geometry.CoverCrop, kept: BoolArray
 ) -> Callable[[], Reference] | None:
     """Return what reads the real clip at the case's length and size; None where the frames of the two do not meet."""
     if clip.video is None or frames < 2 or (native - 1) % (frames - 1):

@@ -10,7 +10,7 @@ from toraeval import geometry
 from toraeval.trajectories.reading import Raw
 from toraeval.types import Trajectories, UserError
 
-MAX_POINTS = 2048
+MAX_CHOSEN = 2048
 
 
 def require_points(suite: str, points: int) -> int:
@@ -19,8 +19,8 @@ def require_points(suite: str, points: int) -> int:
     Raises:
         UserError: outside 1..2048.
     """
-    if not 1 <= points <= MAX_POINTS:
-        raise UserError(f"suite {suite}: points={points}; allowed: 1 to {MAX_POINTS}")
+    if not 1 <= points <= MAX_CHOSEN:
+        raise UserError(f"suite {suite}: points={points}; allowed: 1 to {MAX_CHOSEN}")
     return points
 
 

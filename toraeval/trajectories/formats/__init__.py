@@ -21,7 +21,7 @@ from toraeval.trajectories.formats import (
     text,
     wan_move,
 )
-from toraeval.trajectories.formats.source import PATH_SUFFIXES, Format, Source
+from toraeval.trajectories.formats.source import PATH_SUFFIXES, Format, PathFile
 
 TABLE: tuple[Format, ...] = (
     *native_json.FORMATS,
@@ -40,7 +40,7 @@ TABLE: tuple[Format, ...] = (
 """Every format; of those with the right kind the first that fits a file is its format."""
 NAMES = ("auto", *(format.name for format in TABLE))
 
-__all__ = ["NAMES", "PATH_SUFFIXES", "TABLE", "Format", "Source", "choose", "named"]
+__all__ = ["NAMES", "PATH_SUFFIXES", "TABLE", "Format", "PathFile", "choose", "named"]
 
 
 def named(name: str) -> Format:
@@ -48,7 +48,7 @@ def named(name: str) -> Format:
     return next(format for format in TABLE if format.name == name)
 
 
-def choose(source: Source) -> Format:
+def choose(source: PathFile) -> Format:
     """Recognise a file's format by its suffix and content.
 
     Raises:
@@ -63,7 +63,7 @@ def choose(source: Source) -> Format:
     fail(source.path, "no known path format", _found(source), allowed)
 
 
-def _found(source: Source) -> str:
+def _found(source: PathFile) -> str:
     if source.kind == "json":
         return _outline(source.json.data)
     return f"arrays {shown(', '.join(source.names))}" if source.kind == "npz" else source.kind

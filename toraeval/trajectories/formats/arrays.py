@@ -12,7 +12,7 @@ import numpy as np
 
 from toraeval.trajectories.array_files import as_array, flags, number
 from toraeval.trajectories.checks import check_canvas, check_count, fail
-from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import LAYOUTS, Order, Raw
 from toraeval.types import BoolArray, FloatArray
 
@@ -21,14 +21,14 @@ VISIBLE = ("visible", "visibles", "visibility", "pred_visibility", "pred_visible
 OWN = ("canvas", "fps", "names", "layout")
 
 
-def fits(source: Source) -> bool:
+def fits(source: PathFile) -> bool:
     """Tell whether a NumPy file holds an array of tracks under a known name."""
     if source.kind == "npy":
         return True
     return any(name in source.names for name in TRACKS) or source.names in ([], ["points"])
 
 
-def read(source: Source) -> Raw:
+def read(source: PathFile) -> Raw:
     """Read `(N,T,2)`, `(T,N,2)` or `(T,2)`, with or without a batch axis of length 1 in front.
 
     Raises:

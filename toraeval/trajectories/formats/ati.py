@@ -10,13 +10,13 @@ import numpy as np
 from toraeval.trajectories import safe_pickle
 from toraeval.trajectories.array_files import ArrayFile
 from toraeval.trajectories.checks import fail
-from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Raw
 
 SCALE, FPS, SAMPLES = 8.0, 24.0, 121
 
 
-def read(source: Source) -> Raw:
+def read(source: PathFile) -> Raw:
     """Read the tracks, pixels of the picture; samples (0,0,0), which pad short tracks, count as hidden.
 
     Raises:

@@ -10,14 +10,14 @@ import numpy as np
 from toraeval.inputs.text_files import parse_json
 from toraeval.trajectories.checks import JsonFile, json_number
 from toraeval.trajectories.formats.json_tracks import STAND_STILL, Where, joined
-from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Raw
 from toraeval.types import FloatArray
 
 _SHAPE = '[{"x": 1, "y": 2}, ...], a list of such lists, or these as text'
 
 
-def fits(source: Source) -> bool:
+def fits(source: PathFile) -> bool:
     """Tell whether the first point is an object, or the tracks stand in text."""
     data = source.json.data
     while isinstance(data, list) and data:
@@ -27,7 +27,7 @@ def fits(source: Source) -> bool:
     )
 
 
-def read(source: Source) -> Raw:
+def read(source: PathFile) -> Raw:
     """Read one track or several.
 
     Raises:

@@ -13,11 +13,11 @@ import numpy as np
 
 from toraeval.inputs.text_files import split_lines
 from toraeval.trajectories.checks import check_count, fail
-from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.formats.text import number
 from toraeval.trajectories.reading import Raw
 
-COLUMNS = {
+COLUMN_NAMES = {
     "frame": "frame", "x": "x", "y": "y", "object": "object", "object_id": "object", "id": "object",
     "track": "object", "track_id": "object", "visible": "visible", "visibility": "visible", "occluded": "occluded",
 }  # fmt: skip
@@ -25,13 +25,13 @@ _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
 _ALLOWED = "the columns x,y and optionally frame, object, visible or occluded"
 
 
-def fits(source: Source) -> bool:
+def fits(source: PathFile) -> bool:
     """Tell whether the first line names columns, or every line is a frame's number, x and y."""
     head = _cells(source)[0][1]
     return bool(_names(head)) or len(head) == 3
 
 
-def read(source: Source) -> Raw:
+def read(source: PathFile) -> Raw:
     """Read a table; frames in which no object is given are filled in by straight lines.
 
     Raises:
@@ -69,7 +69,7 @@ def read(source: Source) -> Raw:
 
 
 def _raw(
-    source: Source,
+    source: PathFile,
     points: dict[str, dict[int, tuple[float, float, bool, int]]],
     notes: list[str],
     numbered: bool,
@@ -119,7 +119,7 @@ def _fill_key_frames(values: np.ndarray, visible: np.ndarray, given: np.ndarray)
         seen[~given] = (seen[before] & seen[after])[~given]
 
 
-def _cells(source: Source) -> list[tuple[int, list[str]]]:
+def _cells(source: PathFile) -> list[tuple[int, list[str]]]:
     lines = [(place, line) for place, line in enumerate(split_lines(source.text), start=1) if line.strip()]
     mark = max(",;\t", key=lines[0][1].count)
     cut = csv.reader([line for _, line in lines], delimiter=mark)
@@ -133,16 +133,16 @@ def _cells(source: Source) -> list[tuple[int, list[str]]]:
 
 def _names(head: Sequence[str]) -> list[str]:
     words = [re.sub(r"\s+", "_", cell.strip().strip("#").strip().lower()) for cell in head]
-    return [COLUMNS.get(word, word) for word in words] if {"x", "y"} & set(words) else []
+    return [COLUMN_NAMES.get(word, word) for word in words] if {"x", "y"} & set(words) else []
 
 
-def _check_columns(source: Source, names: list[str]) -> None:
-    unknown = [name for name in names if name not in COLUMNS.values()]
+def _check_columns(source: PathFile, names: list[str]) -> None:
+    unknown = [name for name in names if name not in COLUMN_NAMES.values()]
     if unknown or len(set(names)) < len(names) or not {"x", "y"} <= set(names):
         fail(source.path, "unknown columns", ",".join(unknown or names), _ALLOWED, line=1)
 
 
-def _unnamed(source: Source, rows: list[tuple[int, list[str]]]) -> list[str]:
+def _unnamed(source: PathFile, rows: list[tuple[int, list[str]]]) -> list[str]:
     first, last = ([cells[k] if len(cells) == 3 else "" for _, cells in rows] for k in (0, 2))
     counted = any(first == [str(k) for k in range(start, start + len(rows))] for start in (0, 1))
     if not counted or set(last) <= {"0", "1"}:
@@ -157,14 +157,14 @@ def _unnamed(source: Source, rows: list[tuple[int, list[str]]]) -> list[str]:
     return ["frame", "x", "y"]
 
 
-def _frame(source: Source, place: int, cell: str) -> int:
+def _frame(source: PathFile, place: int, cell: str) -> int:
     value = number(source, place, cell)
     if value < 0 or value != int(value):
         fail(source.path, "wrong frame", cell, "whole numbers from 0", line=place)
     return int(value)
 
 
-def _flag(source: Source, place: int, cell: str) -> bool:
+def _flag(source: PathFile, place: int, cell: str) -> bool:
     if cell.lower() not in (*_TRUE, *_FALSE):
         fail(source.path, "wrong visibility", cell or "nothing", ", ".join((*_TRUE, *_FALSE)), line=place)
     return cell.lower() in _TRUE

@@ -9,7 +9,7 @@ import numpy as np
 
 from toraeval import geometry
 from toraeval.trajectories.checks import MIN_POINTS, JsonFile, check_count, json_point
-from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Raw
 from toraeval.types import FloatArray
 
@@ -61,12 +61,12 @@ def joined(
     return Raw(np.stack(values), notes=tuple(notes), line=line, **facts)
 
 
-def _is_draganything(source: Source) -> bool:
+def _is_draganything(source: PathFile) -> bool:
     data = source.json.data
     return isinstance(data, dict) and bool(data) and all(key.strip().isdigit() for key in data)
 
 
-def _draganything(source: Source) -> Raw:
+def _draganything(source: PathFile) -> Raw:
     """Read `{"0": [[x, y], ...], ...}`; the ids become the objects' names."""
     file = source.json
     if not isinstance(file.data, dict) or not file.data:
@@ -76,7 +76,7 @@ def _draganything(source: Source) -> Raw:
     return joined(file, tracks, lambda index, point: [ids[index], point], names=tuple(ids))
 
 
-def _dragnuwa(source: Source) -> Raw:
+def _dragnuwa(source: PathFile) -> Raw:
     """Read a list of tracks `[[[x, y], ...], ...]`."""
     file = source.json
     if not isinstance(file.data, list) or not file.data:

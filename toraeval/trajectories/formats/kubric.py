@@ -10,16 +10,16 @@ from typing import Any
 
 from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.arrays import hidden_flags, objects_first
-from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Raw
 
 
-def fits(source: Source) -> bool:
+def fits(source: PathFile) -> bool:
     """Tell whether a `.npy` holds Python objects."""
     return source.objects is not None
 
 
-def read(source: Source) -> Raw:
+def read(source: PathFile) -> Raw:
     """Read coordinates in pixels.
 
     Raises:

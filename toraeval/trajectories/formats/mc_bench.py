@@ -13,19 +13,19 @@ from PIL import Image
 from toraeval import geometry
 from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.json_tracks import joined, pairs
-from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Canvas, Raw
 
 KEY, FRAMES = "traj_key_points", 16
 PICTURE = "first_frame.png"
 
 
-def fits(source: Source) -> bool:
+def fits(source: PathFile) -> bool:
     """Tell whether the file is a JSON object with the drags' key."""
     return isinstance(source.json.data, dict) and KEY in source.json.data
 
 
-def read(source: Source) -> Raw:
+def read(source: PathFile) -> Raw:
     """Read the drags as 16 moments each; the canvas is the size of `first_frame.png` beside the file.
 
     Raises:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from toraeval.trajectories.checks import fail
-from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.native import looks_native, parse_native
 from toraeval.trajectories.reading import Raw
 
 
-def fits(source: Source) -> bool:
+def fits(source: PathFile) -> bool:
     """Tell whether a JSON object is, or means to be, a native file."""
     return looks_native(source.json.data)
 
 
-def read(source: Source) -> Raw:
+def read(source: PathFile) -> Raw:
     """Read the only case of a file, or the one that is named like the clip.
 
     Raises:

@@ -9,7 +9,7 @@ import numpy as np
 
 from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.arrays import without_batch
-from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Raw
 from toraeval.types import FloatArray
 
@@ -17,7 +17,7 @@ NAME, PICTURES = "traj.npy", ("img.png", "img.jpg", "img.jpeg")
 CORNERS = 2
 
 
-def fits(source: Source) -> bool:
+def fits(source: PathFile) -> bool:
     """Tell whether the file has SG-I2V's name and content.
 
     Raises:
@@ -42,7 +42,7 @@ def fits(source: Source) -> bool:
     return False
 
 
-def read(source: Source) -> Raw:
+def read(source: PathFile) -> Raw:
     """Read the centres of the boxes; pixels of the picture beside the file.
 
     Raises:
@@ -58,7 +58,7 @@ def read(source: Source) -> Raw:
     )
 
 
-def _boxed(source: Source) -> tuple[bool, bool]:
+def _boxed(source: PathFile) -> tuple[bool, bool]:
     """Tell whether the first two points of every object are corners of a box around the third, and around its centre.
 
     The corners of a path would be jumps: away and back, each longer than twice any later step.

@@ -17,12 +17,12 @@ from toraeval.trajectories.reading import Canvas, Raw
 MAX_PICKLE = 1 << 32
 TEXT = (".txt", ".csv", ".tsv")
 ARRAYS = (".npy", ".npz", ".pth", ".pt")
-PICKLES = (".pkl", ".pickle")
-PATH_SUFFIXES = (".json", *TEXT, *ARRAYS, *PICKLES)
+PICKLE_SUFFIXES = (".pkl", ".pickle")
+PATH_SUFFIXES = (".json", *TEXT, *ARRAYS, *PICKLE_SUFFIXES)
 """Suffixes of files that `load` looks at, in any case of letters."""
 
 
-class Source:
+class PathFile:
     """One path file.
 
     Args:
@@ -37,7 +37,7 @@ class Source:
     def kind(self) -> str:
         """`json`, `text`, `npy`, `npz`, `torch` or `pickle`; text that begins like JSON counts as JSON."""
         suffix = self.path.suffix.lower()
-        if suffix in PICKLES:
+        if suffix in PICKLE_SUFFIXES:
             return "pickle"
         if suffix == ".json" or suffix in TEXT:
             return "json" if suffix == ".json" or self.text.lstrip()[0] in '[{"' else "text"
@@ -105,7 +105,7 @@ class Format:
 
     Attributes:
         name: for `format=`.
-        kinds: of `Source.kind`.
+        kinds: of `PathFile.kind`.
         fits: tells from the content whether a file of such a kind is in this format.
         read: returns what the file holds.
         about: shape and owner, in one line.
@@ -116,8 +116,8 @@ class Format:
 
     name: str
     kinds: tuple[str, ...]
-    fits: Callable[[Source], bool]
-    read: Callable[[Source], Raw]
+    fits: Callable[[PathFile], bool]
+    read: Callable[[PathFile], Raw]
     about: str
     canvas: Canvas | None = None
     units: str = "pixels"

@@ -16,19 +16,19 @@ from PIL import Image
 from toraeval.inputs.text_files import shown
 from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.arrays import hidden_flags, objects_first
-from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Canvas, Raw
 
 KEYS = ("points", "occluded")
 _ITEM = "an item {video, points, occluded}, or a list or dict of such items"
 
 
-def fits(source: Source) -> bool:
+def fits(source: PathFile) -> bool:
     """Tell whether a file is a pickle, or a NumPy archive with TAP-Vid's keys."""
     return source.kind == "pickle" or set(KEYS) <= set(source.names)
 
 
-def read(source: Source) -> Raw:
+def read(source: PathFile) -> Raw:
     """Read one item; of several, the one that is named like the clip.
 
     Raises:
@@ -58,7 +58,7 @@ def read(source: Source) -> Raw:
     )
 
 
-def items(source: Source) -> dict[str, Mapping[str, Any]]:
+def items(source: PathFile) -> dict[str, Mapping[str, Any]]:
     """Return the items of a pickle by name; those of a list are named `0`, `1`, ..."""
     data = source.objects
     if isinstance(data, dict) and set(KEYS) <= set(data):
@@ -72,7 +72,7 @@ def items(source: Source) -> dict[str, Mapping[str, Any]]:
     return {str(name): item for name, item in named.items()}
 
 
-def _item(source: Source) -> Mapping[str, Any]:
+def _item(source: PathFile) -> Mapping[str, Any]:
     found = items(source)
     if len(found) == 1:
         return next(iter(found.values()))
@@ -83,7 +83,7 @@ def _item(source: Source) -> Mapping[str, Any]:
     return found[source.item]
 
 
-def _size(source: Source, video: Any) -> Canvas | None:
+def _size(source: PathFile, video: Any) -> Canvas | None:
     if isinstance(video, np.ndarray) and video.ndim == 4:
         return int(video.shape[2]), int(video.shape[1])
     if isinstance(video, list) and video and isinstance(video[0], bytes):

@@ -9,14 +9,14 @@ import numpy as np
 from toraeval import geometry
 from toraeval.inputs.text_files import split_lines
 from toraeval.trajectories.checks import MIN_POINTS, check_count, fail
-from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Raw
 
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 CANVAS = (geometry.TORA_CANVAS, geometry.TORA_CANVAS)
 
 
-def read(source: Source) -> Raw:
+def read(source: PathFile) -> Raw:
     """Read one `x,y` or `x, y` a line; empty lines are skipped and the final newline is optional.
 
     Raises:
@@ -44,7 +44,7 @@ def read(source: Source) -> Raw:
     )
 
 
-def number(source: Source, line: int, cell: str) -> float:
+def number(source: PathFile, line: int, cell: str) -> float:
     """Return a finite number of a text file.
 
     Raises:

@@ -11,13 +11,13 @@ from toraeval.inputs.text_files import exists
 from toraeval.trajectories.array_files import ArrayFile, flags
 from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.arrays import without_batch
-from toraeval.trajectories.formats.source import Format, Source
+from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Raw
 
 TRACKS, VISIBILITY = "_tracks.npy", "_visibility.npy"
 
 
-def fits(source: Source) -> bool:
+def fits(source: PathFile) -> bool:
     """Tell whether the file is named as Wan-Move does and has its visibility beside it, or its four axes."""
     if not source.path.name.lower().endswith(TRACKS):
         return False
@@ -42,7 +42,7 @@ def is_companion(path: Path) -> bool:
     return path.name.lower().endswith(VISIBILITY) and exists(path.with_name(tracks))
 
 
-def read(source: Source) -> Raw:
+def read(source: PathFile) -> Raw:
     """Read tracks in pixels of the first frame with their visibility.
 
     Raises:
