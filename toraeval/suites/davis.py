@@ -43,11 +43,7 @@ class Davis(ImportedSuite):
         allow_missing: bool = False,
     ) -> None:
         self.split, self.year, self.resolution = split, year, resolution
-        super().__init__(path, allow_missing)
-
-    def options(self) -> dict[str, str | int]:
-        """Return split, year and resolution."""
-        return {"split": self.split, "year": self.year, "resolution": self.resolution}
+        super().__init__(path, allow_missing, split=split, year=year, resolution=resolution)
 
     def scan(self) -> list[ClipOnDisk]:
         """Return the clips of the list; of the pairs of files that DAVIS 2016 lists, the clip's folder."""

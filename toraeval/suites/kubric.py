@@ -38,11 +38,7 @@ class Kubric(ImportedSuite):
 
     def __init__(self, path: str, points: int = 16, allow_missing: bool = False) -> None:
         self.points = require_points(self.name, points)
-        super().__init__(path, allow_missing)
-
-    def options(self) -> dict[str, int]:
-        """Return the number of points."""
-        return {"points": self.points}
+        super().__init__(path, allow_missing, points=points)
 
     def scan(self) -> list[ClipOnDisk]:
         """Return the clips by name."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
-from toraeval import registry
 from toraeval.inputs.picture_folder import picture_files
 from toraeval.inputs.text_files import csv_rows, is_file, is_folder
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
@@ -20,7 +19,6 @@ from toraeval.suites.shared.media import centres, colour_masks, first_of_video, 
 from toraeval.types import BoolArray, UserError
 
 VIDEO_COLUMNS, CAPTION_COLUMNS = ("video", "video_path", "path", "file"), ("caption", "prompt", "text")
-MAPS = ("masks", "boxs")
 
 
 class MagicData(ImportedSuite):
@@ -40,17 +38,12 @@ class MagicData(ImportedSuite):
     native = "49 frames of 720x480 at 8 fps"
     native_size = (49, 480, 720)
     layout = "videos/<id>.mp4, masks/<id>/annotated_frame_00000.png ..., MagicData.csv with captions"
+    choices: ClassVar = {"maps": ("masks", "boxs")}
 
     def __init__(self, path: str, maps: str = "masks", allow_missing: bool = False) -> None:
-        if maps not in MAPS:
-            raise UserError(registry.unknown("value of suite.maps", maps, MAPS))
         self.maps = maps
         self.captions: dict[str, str] = {}
-        super().__init__(path, allow_missing)
-
-    def options(self) -> dict[str, Any]:
-        """Return which maps the paths come from."""
-        return {"maps": self.maps}
+        super().__init__(path, allow_missing, maps=maps)
 
     def scan(self) -> list[ClipOnDisk]:
         """Return the clips by name: every folder of maps with a video; a video without maps is a problem."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
-from toraeval import registry
 from toraeval.inputs.text_files import is_file, is_folder
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.trajectories import PathReading, read_paths
-from toraeval.types import Trajectories, UserError
+from toraeval.types import Trajectories
 from toraeval.video import read_picture
 
 CONTROL_KINDS = ("object_control", "Fine_grained_control")
@@ -37,6 +37,7 @@ class MCBench(ImportedSuite):
     native = "16 frames of 512x320, 512x512 or 320x512 at 8 fps"
     native_size = (16, 320, 512)
     layout = "{object_control,Fine_grained_control}/<case>/ with first_frame.png and meta_data_new.json"
+    choices: ClassVar = {"kind": ("all", *CONTROL_KINDS), "paths": ("scored", "given")}
 
     def __init__(
         self,
@@ -45,18 +46,8 @@ class MCBench(ImportedSuite):
         paths: str = "scored",
         allow_missing: bool = False,
     ) -> None:
-        for option, value, allowed in (
-            ("kind", kind, ("all", *CONTROL_KINDS)),
-            ("paths", paths, ("scored", "given")),
-        ):
-            if value not in allowed:
-                raise UserError(registry.unknown(f"value of suite.{option}", value, allowed))
         self.kind, self.paths = kind, paths
-        super().__init__(path, allow_missing)
-
-    def options(self) -> dict[str, str]:
-        """Return kind and which of the two path files is read."""
-        return {"kind": self.kind, "paths": self.paths}
+        super().__init__(path, allow_missing, kind=kind, paths=paths)
 
     def scan(self) -> list[ClipOnDisk]:
         """Return the clips of the chosen kinds, sorted by name."""

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
-from toraeval import registry
 from toraeval.inputs.text_files import is_file, read_text, split_lines
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.suites.shared.media import picture_size, read_clip
 from toraeval.suites.shared.points import on_picture
 from toraeval.trajectories.formats import PathFile, wan_move
-from toraeval.types import Trajectories, UserError
+from toraeval.types import Trajectories
 from toraeval.video import read_picture
-
-LANGUAGES, TRACKS = ("en", "zh"), ("single", "multi")
 
 
 class MoveBench(ImportedSuite):
@@ -38,6 +36,7 @@ class MoveBench(ImportedSuite):
     native = "81 frames of 832x480 at 16 fps"
     native_size = (81, 480, 832)
     layout = "{en,zh}/{single,multi}_track.txt, first_frame/<id>.jpg, track/{single,multi}/<id>_tracks.npy"
+    choices: ClassVar = {"language": ("en", "zh"), "tracks": ("single", "multi")}
 
     def __init__(
         self,
@@ -46,15 +45,8 @@ class MoveBench(ImportedSuite):
         tracks: str = "single",
         allow_missing: bool = False,
     ) -> None:
-        for option, value, allowed in (("language", language, LANGUAGES), ("tracks", tracks, TRACKS)):
-            if value not in allowed:
-                raise UserError(registry.unknown(f"value of suite.{option}", value, allowed))
         self.language, self.tracks = language, tracks
-        super().__init__(path, allow_missing)
-
-    def options(self) -> dict[str, str]:
-        """Return language and kind of tracks."""
-        return {"language": self.language, "tracks": self.tracks}
+        super().__init__(path, allow_missing, language=language, tracks=tracks)
 
     def scan(self) -> list[ClipOnDisk]:
         """Return the clips in the order of the list file; the caption is what follows the first comma of a line."""

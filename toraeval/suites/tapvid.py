@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
-from toraeval import registry
 from toraeval.inputs.text_files import is_folder
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.suites.shared.points import choose_points, require_points
@@ -25,7 +24,6 @@ from toraeval.trajectories.formats import PathFile, tapvid
 from toraeval.trajectories.reading import ClipFacts
 from toraeval.types import ByteArray, Trajectories, UserError, Video
 
-QUERIES, SCALES = ("first", "strided"), ("tapnet", "cotracker")
 STRIDE, FPS = 5, 25.0
 
 
@@ -48,6 +46,7 @@ class TAPVid(ImportedSuite):
     native = "24 to 250 frames, scored at 256x256"
     native_size = (24, 256, 256)
     layout = "tapvid_davis.pkl, tapvid_rgb_stacking.pkl, robotap_split*.pkl or the shards of Kinetics"
+    choices: ClassVar = {"query": ("first", "strided"), "scale": ("tapnet", "cotracker")}
 
     def __init__(
         self,
@@ -57,15 +56,8 @@ class TAPVid(ImportedSuite):
         points: int = 256,
         allow_missing: bool = False,
     ) -> None:
-        for option, value, allowed in (("query", query, QUERIES), ("scale", scale, SCALES)):
-            if value not in allowed:
-                raise UserError(registry.unknown(f"value of suite.{option}", value, allowed))
         self.query, self.scale, self.points = query, scale, require_points(self.name, points)
-        super().__init__(path, allow_missing)
-
-    def options(self) -> dict[str, Any]:
-        """Return query mode, scaling rule and number of points."""
-        return {"query": self.query, "scale": self.scale, "points": self.points}
+        super().__init__(path, allow_missing, query=query, scale=scale, points=points)
 
     def scan(self) -> list[ClipOnDisk]:
         """Return one clip per item and query frame, named `<item>.f<frame>`."""

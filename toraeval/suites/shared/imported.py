@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from toraeval import geometry
+from toraeval import geometry, registry
 from toraeval.inputs.text_files import is_file, is_folder, shown
 from toraeval.store.keys import current_sha256, safe_id
 from toraeval.suites.shared import first_frame
@@ -82,9 +82,10 @@ class ImportedSuite(Suite, ABC):
     Args:
         path: its folder or file.
         allow_missing: leave out cases of which something is missing or wrong, and say so; otherwise they are an error.
+        options: what else changes the cases; part of the fingerprint.
 
     Raises:
-        UserError: nothing there, nothing usable, or something missing.
+        UserError: an unknown word, nothing there, nothing usable, or something missing.
     """
 
     version = "1"
@@ -93,8 +94,13 @@ class ImportedSuite(Suite, ABC):
     native_size: ClassVar[tuple[int, int, int]]  # its frames, height and width, or what comes near
     layout: ClassVar[str]  # what must lie in the folder, in words
 
-    def __init__(self, path: str, allow_missing: bool = False) -> None:
-        self.path = Path(path)
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # allowed words, by option
+
+    def __init__(self, path: str, allow_missing: bool = False, **options: str | int) -> None:
+        for option, allowed in self.choices.items():
+            if options[option] not in allowed:
+                raise UserError(registry.unknown(f"value of suite.{option}", str(options[option]), allowed))
+        self.path, self.options = Path(path), options
         self.problems: dict[str, str] = {}
         if not (is_folder(self.path) or is_file(self.path)):
             raise UserError(f"suite {self.name}: {shown(self.path)} does not exist; {self._expected()}")
@@ -116,10 +122,6 @@ class ImportedSuite(Suite, ABC):
     @abstractmethod
     def scan(self) -> list[ClipOnDisk]:
         """Return the clips in their order; what is missing or wrong goes into `problems`."""
-
-    def options(self) -> dict[str, Any]:
-        """Return the options that change the cases, for the fingerprint."""
-        return {}
 
     def _expected(self) -> str:
         return f"give its folder with suite.path=DIR; expected there: {self.layout}"
@@ -247,7 +249,7 @@ class ImportedSuite(Suite, ABC):
             for file in clip.files:
                 digest.update(current_sha256(file).encode())
         left_out = {"left_out": sorted(self.problems)} if self.problems else {}
-        stated = {"suite": self.name, "version": self.version, **self.options()}
+        stated = {"suite": self.name, "version": self.version, **self.options}
         return {**stated, "hash": digest.hexdigest(), **left_out}
 
     @property
