@@ -162,7 +162,7 @@ def differences(models: Sequence[Evidence]) -> list[str]:
         "[tora_nano.md](models/tora_nano.md)); the rivals run the final settings from the start, to their advantage.",
         "- **Hand work.** Tora's settings were found while it was developed; the rivals take them over. Only learning "
         "rate and sampling steps are searched for each model.",
-        "- **What is told of a path.** Each model gets it as its paper says: Tora a coloured picture through the "
+        "- **How a model is given a path.** Each model gets it as its paper says: Tora a coloured picture through the "
         "autoencoder, the rivals blurred displacements. MotionCtrl reads it at noise levels of 0.8 and more only, as "
         "published.",
     ]
