@@ -373,3 +373,35 @@ def test_a_fingerprint_that_looks_like_a_number_is_read_as_written(tmp_path: Pat
         report.result.run_dir / "record.json", {**record, "files": table_hashes(report.result.run_dir)}
     )
     assert load_run(report.result.run_dir).cases["fingerprint"].tolist() == [fingerprint] * 3
+
+
+def test_the_key_of_a_video_covers_everything_that_changes_a_clip(tmp_path: Path) -> None:
+    plans = [
+        plan_run(config(tmp_path)),
+        plan_run(config(tmp_path, model=model(shift=3))),
+        plan_run(config(tmp_path, frames=9)),
+        plan_run(config(tmp_path, seeds=[1])),
+    ]
+    keys = [plan.video_key(sample) for plan in plans for sample in plan.samples]
+    assert len(set(keys)) == 12
+    sample = plans[0].samples[0]
+    for changed in ({"content_hash": "x"}, {"frames": 17}, {"height": 32}, {"width": 32}):
+        other = sample._replace(case=dataclasses.replace(sample.case, **changed))
+        assert plans[0].video_key(other) != plans[0].video_key(sample), changed
+
+
+def test_rows_may_be_compared_unless_suite_tracker_or_length_differ(tmp_path: Path) -> None:
+    base = plan_run(config(tmp_path)).fingerprint
+    assert plan_run(config(tmp_path, model=model(shift=3))).fingerprint == base
+    for changed in (
+        {"suite": {"name": "fake_suite", "reference": False}},
+        {"tracker": {"name": "fake_tracker", "offset": 1.0}},
+        {"frames": 9},
+    ):
+        assert plan_run(config(tmp_path, **changed)).fingerprint != base, changed
+
+
+def test_rows_are_returned_as_they_are_read_back(tmp_path: Path) -> None:
+    report = run(tmp_path, model=model(bad="beta", how="crash"), seeds=[0, 1])
+    pd.testing.assert_frame_equal(report.result.cases, load_run(report.result.run_dir).cases)
+    assert report.result.record == load_run(report.result.run_dir).record

@@ -27,21 +27,6 @@ def test_objects_without_a_json_form_are_refused() -> None:
         keys.digest({"model": object()})
 
 
-@pytest.mark.parametrize("changed", range(6))
-def test_video_key_covers_everything_that_changes_a_clip(changed: int) -> None:
-    base: list[object] = [{"weights": "a"}, "case", 16, 512, 512, 0]
-    other = list(base)
-    other[changed] = [{"weights": "b"}, "case2", 17, 256, 256, 1][changed]
-    assert keys.video_key(*base) != keys.video_key(*other)  # type: ignore[arg-type]
-
-
-def test_comparability_ignores_nothing_but_the_model() -> None:
-    base = keys.comparability({"s": 1}, {"m": 1}, {"t": 1}, 16, 512, 512)
-    assert base == keys.comparability({"s": 1}, {"m": 1}, {"t": 1}, 16, 512, 512)
-    assert base != keys.comparability({"s": 1}, {"m": 1}, {"t": 2}, 16, 512, 512)
-    assert base != keys.comparability({"s": 1}, {"m": 1}, {"t": 1}, 64, 512, 512)
-
-
 def test_file_hash_is_that_of_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert keys.file_sha256(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223")

@@ -22,7 +22,7 @@ from toraeval.run.request import (
     options_of,
     path_notes,
 )
-from toraeval.store.keys import canonical, comparability, digest, safe_id, short, video_key
+from toraeval.store.keys import canonical, digest, safe_id, short
 from toraeval.store.main_metric import main_of
 from toraeval.store.slot import RunStore, Slot
 from toraeval.suites.shared.base import Suite
@@ -86,16 +86,19 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What two rows must share to be compared."""
+        """What two rows must share to be compared; the model is no part of it."""
         prints = self.fingerprints
         metrics = prints["metrics"]
-        return comparability(
-            prints["suite"],
-            metrics.get(self.main[0]),
-            prints["tracker"],
-            self.frames,
-            self.height,
-            self.width,
+        return short(
+            digest(
+                "comparable",
+                prints["suite"],
+                metrics.get(self.main[0]),
+                prints["tracker"],
+                self.frames,
+                self.height,
+                self.width,
+            )
         )
 
     @cached_property
@@ -170,7 +173,8 @@ class Plan:
         generator, of_case = self.fingerprints["generator"], self.generator.case_fingerprint(case)
         if of_case is not None:
             generator = {**generator, "case": of_case}
-        return video_key(generator, case.content_hash, case.frames, case.height, case.width, sample.seed)
+        asked = (case.content_hash, case.frames, case.height, case.width, sample.seed)
+        return digest("video", generator, *asked)
 
     def facts(self, sample: Sample, info: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return what identifies a sample in every table; `info` is the video's."""

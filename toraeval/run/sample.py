@@ -12,16 +12,14 @@ from toraeval.metrics.shared.reference import share_reference
 from toraeval.run.plan import Plan
 from toraeval.run.request import Sample
 from toraeval.store.disk import is_disk_full
-from toraeval.store.keys import score_key, tracks_key
-from toraeval.store.slot import PREVIEW, VIDEO, Slot
+from toraeval.store.keys import digest
+from toraeval.store.slot import KEPT, PREVIEW, VIDEO, Slot
 from toraeval.trackers.shared.base import follow
 from toraeval.types import MissingAsset, Score, Tracks, UserError, Video
 from toraeval.video import video_sha256
 
 # A clip that took longer than this is on disk before tracking starts, so that a crash does not cost it.
 STORE_BEFORE_TRACKING_S = 20.0
-FILES = {"lossless": (VIDEO, PREVIEW), "preview": (PREVIEW,), "none": ()}
-"""What must be there of a finished sample, by the value of `keep`."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def generate(work: Work) -> dict[str, Any]:
     """Make the clip and the files that are to be kept of it, as far as they are absent; returns `video.json`."""
     slot, keep, stages = work.slot, work.plan.options.keep, work.plan.options.stages
     meta = slot.video_meta(work.key)
-    if meta is not None and _has_files(slot, keep):
+    if meta is not None and all(map(slot.has, KEPT[keep])):
         return meta
     if meta is None:
         video, seconds = work.make()
@@ -174,10 +172,6 @@ def generate(work: Work) -> dict[str, Any]:
         slot.save_video_meta(new)
     work.computed.append("generate")
     return new
-
-
-def _has_files(slot: Slot, keep: str) -> bool:
-    return all(slot.has(name) for name in FILES[keep])
 
 
 def _described(work: Work, video: Video, seconds: float) -> dict[str, Any]:
@@ -247,14 +241,15 @@ def score(work: Work, meta: dict[str, Any], tracks: Tracks | None) -> None:
 
 
 def _tracks_key(plan: Plan, sample: Sample, meta: dict[str, Any]) -> str:
-    return tracks_key(meta["sha256"], plan.fingerprints["tracker"], sample.case.content_hash)
+    """Return the key of a clip's tracks; the case gives the start points."""
+    return digest("tracks", meta["sha256"], plan.fingerprints["tracker"], sample.case.content_hash)
 
 
 def _missing_metrics(plan: Plan, sample: Sample, slot: Slot, tracks: str, video: str) -> dict[str, str]:
     """Return the metrics, with their keys, whose stored value is absent or another's; `tracks` is the tracks' key."""
     stored = slot.scores()
     keys = {
-        name: score_key(tracks, video, fingerprint, sample.case.content_hash)
+        name: digest("score", tracks, video, fingerprint, sample.case.content_hash)
         for name, fingerprint in plan.fingerprints["metrics"].items()
     }
     return {name: key for name, key in keys.items() if stored.get(name, {}).get("key") != key}
@@ -266,7 +261,7 @@ def is_current(plan: Plan, sample: Sample) -> bool:
     meta = slot.video_meta(plan.video_key(sample))
     if slot.failure() is not None or meta is None:
         return False
-    if "generate" in stages and not _has_files(slot, plan.options.keep):
+    if "generate" in stages and not all(map(slot.has, KEPT[plan.options.keep])):
         return False
     if "track" not in stages and "score" not in stages:
         return True

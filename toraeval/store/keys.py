@@ -66,26 +66,6 @@ def safe_id(name: str) -> str:
     return f"{cleaned[: _MAX_ID - 7] or 'case'}-{mark}"
 
 
-def video_key(generator: Any, case_hash: str, frames: int, height: int, width: int, seed: int) -> str:
-    """Return the key of a generated clip; `generator` is its fingerprint, weights included."""
-    return digest("video", generator, case_hash, frames, height, width, seed)
-
-
-def tracks_key(video_sha256: str, tracker: Any, case_hash: str) -> str:
-    """Return the key of the tracks of one clip; the case gives the start points."""
-    return digest("tracks", video_sha256, tracker, case_hash)
-
-
-def score_key(tracks: str, video_sha256: str, metric: Any, case_hash: str) -> str:
-    """Return the key of one metric on one clip; `metric` is its fingerprint."""
-    return digest("score", tracks, video_sha256, metric, case_hash)
-
-
-def comparability(suite: Any, metrics: Any, tracker: Any, frames: int, height: int, width: int) -> str:
-    """Return the short fingerprint that two rows must share to be compared; the model is no part of it."""
-    return short(digest("comparable", suite, metrics, tracker, frames, height, width))
-
-
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 (hex) of a file's bytes."""
     sha = hashlib.sha256()
@@ -100,6 +80,11 @@ def current_sha256(path: Path) -> str:
     return _sha256_of(path.resolve(), state_of(path))
 
 
+@lru_cache(maxsize=65536)
+def _sha256_of(path: Path, state: tuple[int, ...]) -> str:
+    return file_sha256(path)
+
+
 def state_of(path: Path) -> tuple[int, ...]:
     """Return size, time of change, inode and the inode's own time of change (nanoseconds).
 
@@ -107,8 +92,3 @@ def state_of(path: Path) -> tuple[int, ...]:
     """
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns
-
-
-@lru_cache(maxsize=65536)
-def _sha256_of(path: Path, state: tuple[int, ...]) -> str:
-    return file_sha256(path)

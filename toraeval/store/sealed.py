@@ -113,12 +113,8 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     np.savez(whole, **arrays)
     # an archive without a comment ends in its length, two bytes
     head = whole.getvalue()[:-2] + _COMMENT_LENGTH.to_bytes(2, "little")
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(head)
-        add_tail(temporary)
-
-    atomic(path, write)
+    tail = _COMMENT + hashlib.sha256(head).hexdigest().encode()
+    atomic(path, lambda temporary: temporary.write_bytes(head + tail))
 
 
 def add_tail(path: Path) -> None:

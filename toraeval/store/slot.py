@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ VIDEO, PREVIEW, VIDEO_META = "video.mkv", "preview.mp4", "video.json"
 TRACKS, SCORE, SCORE_ARRAYS = "tracks.npz", "score.json", "score.npz"
 FAILURE, TRACEBACK = "failure.json", "traceback.txt"
 SET_SCORES = "set_scores.json"
+KEPT: dict[str, tuple[str, ...]] = {"lossless": (VIDEO, PREVIEW), "preview": (PREVIEW,), "none": ()}
+"""The video files of a finished sample, by the value of `keep`."""
 
 
 def sample_id(case: str, seed: int) -> str:
@@ -36,11 +39,11 @@ def sample_id(case: str, seed: int) -> str:
     return case if seed == 0 else f"{case}.seed{seed}"
 
 
+@dataclass(frozen=True)
 class Slot:
     """The folder of one sample. A file counts only when its metadata carries the expected key."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    folder: Path
 
     def video_meta(self, key: str | None = None) -> dict[str, Any] | None:
         """Return `video.json`, or None if there is none or its key differs."""
@@ -91,11 +94,9 @@ class Slot:
             return None
 
     def trim(self, keep: str) -> None:
-        """Delete the video files that `keep` (lossless, preview or none) does not want."""
-        if keep != "lossless":
-            (self.folder / VIDEO).unlink(missing_ok=True)
-        if keep == "none":
-            (self.folder / PREVIEW).unlink(missing_ok=True)
+        """Delete the video files that `keep` does not want."""
+        for name in {VIDEO, PREVIEW}.difference(KEPT[keep]):
+            (self.folder / name).unlink(missing_ok=True)
 
     def save_tracks(self, case: Case, tracks: Tracks, key: str, video_sha256: str, seconds: float) -> None:
         meta = {"key": key, "video_sha256": video_sha256, "seconds": seconds, "tracker": plain(tracks.info)}
@@ -178,19 +179,18 @@ class Slot:
         (self.folder / TRACEBACK).unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
 class RunStore:
-    """The folder of one run."""
+    """The folder of one run, with one folder per sample."""
 
-    def __init__(self, run_dir: Path) -> None:
-        self.run_dir = run_dir
-
-    def slot(self, case: str, seed: int) -> Slot:
-        return Slot(self.cases_dir / sample_id(case, seed))
+    run_dir: Path
 
     @property
     def cases_dir(self) -> Path:
-        """Folder with one folder per sample."""
         return self.run_dir / "cases"
+
+    def slot(self, case: str, seed: int) -> Slot:
+        return Slot(self.cases_dir / sample_id(case, seed))
 
     def slots(self) -> Iterator[Slot]:
         """Yield every slot on disk, in the order of their names."""

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from toraeval import registry
 from toraeval.run import calibration
-from toraeval.run.calibration import conditions, measure, tables
+from toraeval.run.calibration import conditions, tables
 from toraeval.run.calibration.conditions import Clip
 from toraeval.types import Tracks, UserError
 
@@ -36,8 +37,10 @@ CLIPS = [CROSSING, Clip("validation", 1000, "line", 1, 8)]
 @pytest.fixture(autouse=True)
 def off(monkeypatch):
     monkeypatch.setattr(Off, "calls", 0)
-    build = measure.build
-    monkeypatch.setattr(measure, "build", lambda name: Off() if name == "off" else build(name))
+    tables = registry.snapshot()
+    registry.register("tracker", "off", f"{__name__}:Off")
+    yield
+    registry.restore(tables)
 
 
 def test_clips_cover_what_is_asked_and_avoid_the_training_split():
@@ -109,12 +112,14 @@ def test_damage_changes_the_pictures_and_not_the_tracks():
 
 
 def test_trackers_by_name_and_by_class():
-    assert measure.build("lucas_kanade").name == "lucas_kanade"
-    assert measure.build("toraeval.trackers.lucas_kanade:LucasKanade").name == "lucas_kanade"
-    with pytest.raises(UserError, match="unknown tracker"):
-        measure.build("lucas_canade")
-    with pytest.raises(UserError, match="cannot be imported"):
-        measure.build("toraeval.trackers.lucas_kanade:Nobody")
+    for name in ("lucas_kanade", "toraeval.trackers.lucas_kanade:LucasKanade"):
+        assert calibration.calibrate([name], [], None) == []
+    for name, message in (
+        ("lucas_canade", "unknown tracker"),
+        ("toraeval.trackers.lucas_kanade:Nobody", "cannot be imported"),
+    ):
+        with pytest.raises(UserError, match=message):
+            calibration.calibrate([name], [], None)
     with pytest.raises(UserError, match="each tracker once"):
         calibration.calibrate(["lucas_kanade", "lucas_kanade"], [], None)
 

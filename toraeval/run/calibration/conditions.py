@@ -13,7 +13,7 @@ from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene
 from toraeval.suites.shared.drawing import CANVAS, SPLITS
 from toraeval.suites.shared.paths import FAMILIES
-from toraeval.types import BoolArray, ByteArray, UserError, Video
+from toraeval.types import ByteArray, UserError, Video
 from toraeval.video import degradation
 
 FPS = 8.0
@@ -78,10 +78,18 @@ class Clip:
         return f"{self.split}_{self.scene}_{self.family}_{self.objects}obj_{self.frames:03d}f_{self.damage}"
 
     @cached_property
-    def renderer(self) -> SceneRenderer:
+    def renderer(self) -> Any:
         """Draws the clip at 512 x 512 and knows its exact tracks."""
+        return self.drawn(CANVAS)
+
+    def drawn(self, side: int) -> Any:
+        """Return what draws the clip at `side` x `side` pixels."""
         scene = sample_scene(self.split, self.scene, self.objects, self.family)
-        return SceneRenderer(scene, self.frames)
+        return SceneRenderer(scene, self.frames, side, side)
+
+    def cover(self, renderer: Any, n: int, t: int) -> np.ndarray:
+        """Return the share of each pixel near an object that it covers, were nothing before it."""
+        return np.asarray(renderer.coverage(n, t)[1])
 
     def video(self) -> Video:
         """Return the frames."""
@@ -91,14 +99,15 @@ class Clip:
     def facts(self) -> list[dict[str, Any]]:
         """Return what each object is grouped by: family, speed, occlusion, number of objects, length, damage."""
         tracks, visible = self.renderer.tracks_NT2, self.renderer.visible()
-        uncovered = self._least_uncovered()
+        things = self.renderer.scene.objects  # none where the camera alone moves, and points are followed
+        uncovered = self._least_uncovered() if things else np.ones(len(tracks))
         rows = []
-        for n, thing in enumerate(self.renderer.scene.objects):
+        for n in range(len(tracks)):
             pace = float(np.linalg.norm(np.diff(tracks[n], axis=0), axis=-1).mean())
             occlusion = "crossing" if not visible[n].all() else "partly" if uncovered[n] < 0.98 else "none"
             rows.append(
                 {
-                    "family": thing.family,
+                    "family": things[n].family if things else f"camera {self.renderer.scene.motion}",
                     "speed": speed_class(pace),
                     "occlusion": occlusion,
                     "objects": self.objects,
@@ -110,15 +119,14 @@ class Clip:
 
     def _least_uncovered(self) -> np.ndarray:
         """Return each object's smallest share of pixels that nothing covers, over the frames."""
-        r = SceneRenderer(self.renderer.scene, self.frames, CANVAS // 4, CANVAS // 4)
-        visible: BoolArray = r.masks()
+        small = self.drawn(CANVAS // 4)
         whole = np.array(
             [
-                [max(1, int((r.coverage(n, t)[1] >= 0.5).sum())) for t in range(self.frames)]
+                [max(1, int((self.cover(small, n, t) >= 0.5).sum())) for t in range(self.frames)]
                 for n in range(self.objects)
             ]
         )
-        return np.asarray((visible.sum((2, 3)) / whole).min(1))
+        return np.asarray((small.masks().sum((2, 3)) / whole).min(1))
 
 
 def speed_class(pace: float) -> str:
@@ -154,12 +162,13 @@ def clips(frames: list[int], count: int, damages: list[str], split: str = "valid
         UserError: a value that is not allowed.
     """
     check_request(frames, count, damages, split)
-    found = []
-    for length in frames:
-        found += [_clip(split, k, length, "none") for k in range(count * len(SCENES))]
-    for damage in damages:
-        found += [_clip(split, k, DAMAGED_FRAMES, damage) for k in range(count * len(SCENES))]
-    return found
+    every = range(count * len(SCENES))
+    return [_clip(split, k, length, damage) for length, damage in takes(frames, damages) for k in every]
+
+
+def takes(frames: list[int], damages: list[str]) -> list[tuple[int, str]]:
+    """Return length and damage of every pass over the scenes."""
+    return [(length, "none") for length in frames] + [(DAMAGED_FRAMES, name) for name in damages]
 
 
 def _clip(split: str, number: int, frames: int, damage: str) -> Clip:

@@ -1,4 +1,4 @@
-"""Running trackers over calibration clips; every clip's result is kept, so that a run goes on where it stopped."""
+"""Running trackers over calibration clips; every clip's result is kept, so that a run resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -22,16 +22,6 @@ VERSION = "1"
 LOST_PX = 16.0  # on the TAP-Vid raster: the largest of its thresholds
 
 
-def build(name: str) -> Any:
-    """Return a tracker by registry name, or by `module:Class` for one that is not registered (yet).
-
-    Raises:
-        UserError: an unknown name or a target that cannot be imported.
-        MissingAsset: its weights are absent.
-    """
-    return registry.build("tracker", {"name": name})
-
-
 def calibrate(
     trackers: Iterable[str],
     clips: Iterable[Clip],
@@ -53,7 +43,7 @@ def calibrate(
         UserError: an unknown tracker.
         MissingAsset: a tracker's weights are absent.
     """
-    built = [build(name) for name in trackers]
+    built = [registry.build("tracker", {"name": name}) for name in trackers]
     fingerprints = [tracker.fingerprint() for tracker in built]  # all of them, before anything is spent
     if len({t.name for t in built}) < len(built):
         raise UserError(f"calibrate: each tracker once, got {', '.join(t.name for t in built)}")

@@ -103,14 +103,10 @@ def write_tables(store: RunStore, rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def _as_read(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table as reading its CSV gives it: lists as text, empty text and columns without a value as NaN."""
-    read = {
-        name: column.map(lambda value: str(value) if isinstance(value, list | dict) else value)
-        .replace({"": np.nan})
-        .infer_objects()
-        for name, column in frame.items()
-    }
-    empty = {name: np.nan for name, column in read.items() if name not in WORDS and column.isna().all()}
-    return pd.DataFrame({**read, **empty}, columns=frame.columns, index=frame.index)
+    read = frame.map(lambda value: str(value) if isinstance(value, list | dict) else value)
+    read = read.replace({"": np.nan}).infer_objects()
+    empty = [name for name in read if name not in WORDS and read[name].isna().all()]
+    return read.astype(dict.fromkeys(empty, float))
 
 
 def write_definitions(store: RunStore, definitions: Mapping[str, Any]) -> None:
