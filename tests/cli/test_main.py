@@ -72,7 +72,39 @@ def test_as_a_process() -> None:
     assert ran.stderr.startswith("error: unknown model 'torra'. Did you mean 'tora'?")
 
 
+def imported_by(words: list[str], modules: list[str]) -> list[str]:
+    """Return which modules a command imports in a process of its own."""
+    script = (
+        "import sys; from toraeval.__main__ import main; code = main(sys.argv[2:]);"
+        "print('\\n', *(m for m in sys.argv[1].split() if m in sys.modules)); sys.exit(code)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, " ".join(modules), *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return ran.stdout.splitlines()[-1].split()
+
+
 def test_bare_command_is_quick_to_import() -> None:
-    script = "import sys, toraeval.__main__; print([m for m in ('torch', 'hydra') if m in sys.modules])"
-    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ran.stdout == "[]\n"
+    assert imported_by([], ["torch", "hydra"]) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list", "models"],
+        ["list", "metrics"],
+        ["list", "trackers"],
+        ["run", "--help"],
+        ["bench", "--help"],
+        ["score", "--help"],
+        ["train", "--help"],
+        ["run", "model=tora_cogvideox", "tracker=cotracker3_online", "metric=[fvd,lpips]", "--cfg", "job"],
+    ],
+)
+def test_only_what_is_used_is_imported(words: list[str]) -> None:
+    heavy = ["torch", "pandas", "scipy", "matplotlib", "cv2", "av", "transformers", "diffusers"]
+    assert imported_by(words, heavy) == []

@@ -21,8 +21,8 @@ PAGES = [
     ROOT / "Makefile",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-STANDS_FOR = {"CLIPS": "8", "RATE": "1.5", "$(ARGS)": "", "VERB": "run"}
-"""Words of the documentation in place of a number or of nothing."""
+STANDS_FOR = {"CLIPS": "8", "RATE": "1.5", "$(ARGS)": "", "VERB": "run", "mymodel": "tora"}
+"""Words of the documentation in place of a number, of nothing, or of the reader's own model."""
 
 
 def commands(text: str) -> Iterator[str]:

@@ -70,8 +70,7 @@ def main(argv: list[str]) -> int:
     clips = make(frames, _whole("count", values["count"]), damages, values["split"])
     trackers = _listed(values["tracker"])
     for name in trackers:
-        if ":" not in name:
-            registry.entry("tracker", name)
+        registry.load("tracker", name)
     rows = _calibrate(trackers, clips, folder / "runs" / "calibration")
     table = calibration.summarise(rows)
     heading = (
