@@ -23,7 +23,7 @@ from tabulate import tabulate
 
 from benchmarks.machine import describe, use_threads
 from toraeval.metrics.shared.frame_features import FrameFeatures, changes
-from toraeval.metrics.shared.frechet import bootstrap_interval, distance_of_sets
+from toraeval.metrics.shared.set_distances import bootstrap_interval, distance_of_sets
 from toraeval.store.sealed import write_text
 from toraeval.suites.photos.suite import Photos
 from toraeval.types import ByteArray, FloatArray, UserError

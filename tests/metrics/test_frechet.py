@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from toraeval.metrics.shared import frechet
-from toraeval.metrics.shared.frechet import Moments, distance_of_sets, frechet_distance
+from toraeval.metrics.shared import set_distances
+from toraeval.metrics.shared.set_distances import Moments, distance_of_sets, frechet_distance
 from toraeval.types import UserError
 
 CASES = [
@@ -73,26 +73,28 @@ def test_interval_holds_the_estimate_and_narrows_with_the_set():
     widths = []
     for videos in (10, 40):
         first, second = sets(videos), sets(videos, 1.0, seed=2)
-        low, high = frechet.bootstrap_interval(first, second, 100)
+        low, high = set_distances.bootstrap_interval(first, second, 100)
         assert low < distance_of_sets(first, second) < high
         widths.append(high - low)
-        assert (low, high) == frechet.bootstrap_interval(first, second, 100)
+        assert (low, high) == set_distances.bootstrap_interval(first, second, 100)
     assert widths[1] < widths[0]
 
 
 def test_equal_sets_have_no_interval():
     same = sets(8)
-    assert frechet.bootstrap_interval(same, same, 20) == (0.0, 0.0)
+    assert set_distances.bootstrap_interval(same, same, 20) == (0.0, 0.0)
 
 
 def test_small_sets_are_biased_and_the_extrapolation_is_less_so():
     first, second = sets(60, clips=2), sets(60, clips=2, seed=2)  # one distribution: the truth is 0
-    plain, beyond = distance_of_sets(first, second), frechet.at_infinite_size(first, second)
+    plain, beyond = distance_of_sets(first, second), set_distances.at_infinite_size(first, second)
     assert beyond is not None
     assert plain > 0.1
     assert abs(beyond) < 0.5 * plain
 
 
 def test_extrapolation_needs_more_samples_than_features():
-    assert frechet.at_infinite_size(sets(10, clips=1, features=20), sets(10, clips=1, features=20)) is None
-    assert frechet.at_infinite_size(sets(2, clips=50), sets(2, clips=50)) is None
+    assert (
+        set_distances.at_infinite_size(sets(10, clips=1, features=20), sets(10, clips=1, features=20)) is None
+    )
+    assert set_distances.at_infinite_size(sets(2, clips=50), sets(2, clips=50)) is None

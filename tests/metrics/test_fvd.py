@@ -10,8 +10,7 @@ from torch import nn
 from toraeval.metrics.fvd import FVD
 from toraeval.metrics.shared import video_features
 from toraeval.metrics.shared.frames import Preparation
-from toraeval.metrics.shared.frechet import distance_of_sets
-from toraeval.metrics.shared.kernel_distance import kernel_distance
+from toraeval.metrics.shared.set_distances import distance_of_sets, kernel_distance
 from toraeval.types import Case, MissingAsset, Reference, Trajectories, UserError, Video
 
 SIDE = 64

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from toraeval.metrics.shared import kernel_distance as module
-from toraeval.metrics.shared.kernel_distance import kernel_distance
+from toraeval.metrics.shared import set_distances as module
+from toraeval.metrics.shared.set_distances import kernel_distance
 from toraeval.types import UserError
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from toraeval.metrics.shared.base import Found
-from toraeval.metrics.shared.paths import EXCLUDED, PathMetric, Paths, per_object
-from toraeval.metrics.shared.steps import Steps, steps_of
+from toraeval.metrics.shared.paths import EXCLUDED, PathMetric, Paths, Steps, per_object, steps_of
 from toraeval.types import Case, FloatArray
 
 STILL_SHARE = 0.25

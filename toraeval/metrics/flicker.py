@@ -7,8 +7,8 @@ from collections import deque
 import cv2
 import numpy as np
 
-from toraeval.metrics.shared.areas import OBJECT_REACH, near
 from toraeval.metrics.shared.base import Found
+from toraeval.metrics.shared.likeness import OBJECT_REACH, near
 from toraeval.metrics.shared.paths import LookMetric, Paths
 from toraeval.metrics.shared.readings import mean_over
 from toraeval.types import ByteArray, Case, FloatArray, Video

@@ -9,9 +9,9 @@ from typing import Any
 
 from toraeval.metrics.shared.base import BACKBONE, Found
 from toraeval.metrics.shared.expectations import PHOTO_FRAMES
-from toraeval.metrics.shared.feature_cache import reference_features
 from toraeval.metrics.shared.feature_sets import FeatureSetMetric, FeatureSets
 from toraeval.metrics.shared.networks import efficientnet
+from toraeval.metrics.shared.reference import reference_features
 from toraeval.metrics.shared.video_features import RECIPES, Recipe, video_features
 from toraeval.types import Case, FloatArray, UserError, Video
 

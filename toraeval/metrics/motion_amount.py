@@ -5,11 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from toraeval.metrics.shared.areas import OBJECT_REACH, near
 from toraeval.metrics.shared.base import Found
-from toraeval.metrics.shared.paths import EXCLUDED, LookMetric, Paths
+from toraeval.metrics.shared.likeness import OBJECT_REACH, near
+from toraeval.metrics.shared.paths import EXCLUDED, LookMetric, Paths, steps_of, travelled
 from toraeval.metrics.shared.readings import mean_over
-from toraeval.metrics.shared.steps import steps_of, travelled
 from toraeval.types import Case, FloatArray, Video
 
 

@@ -6,9 +6,16 @@ import numpy as np
 
 from toraeval.metrics.shared.base import Found
 from toraeval.metrics.shared.likeness import MIN_CONTRAST, PATCH_REACH, Likeness, likeness
-from toraeval.metrics.shared.paths import EXCLUDED, OBJECTS, LookMetric, Paths, per_object
+from toraeval.metrics.shared.paths import (
+    EXCLUDED,
+    OBJECTS,
+    LookMetric,
+    Paths,
+    per_object,
+    steps_of,
+    travelled,
+)
 from toraeval.metrics.shared.readings import mean_over
-from toraeval.metrics.shared.steps import steps_of, travelled
 from toraeval.types import BoolArray, Case, FloatArray, Video
 
 MIN_CORRELATION = 0.5

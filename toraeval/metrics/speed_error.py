@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from toraeval.metrics.shared.base import Found
-from toraeval.metrics.shared.paths import PathMetric, Paths, per_object
+from toraeval.metrics.shared.paths import PathMetric, Paths, per_object, steps_of
 from toraeval.metrics.shared.readings import mean_over
-from toraeval.metrics.shared.steps import steps_of
 from toraeval.types import Case
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from toraeval.report import claims, figures, html, measures, pictures, sheets, tables
 from toraeval.report.collect import Group, collect
-from toraeval.report.curves import error_over_time
+from toraeval.report.curves import ERROR_OVER_TIME, error_over_time
+from toraeval.stats import BOOTSTRAP_SEED, LEVEL, MIN_CASES, RESAMPLES
 from toraeval.store.sealed import require_no_link, sweep, write_text
 
 
@@ -62,7 +64,7 @@ def _write(group: Group, folder: Path, sheets_per_length: int | None) -> list[Pa
         "table1.md": tables.to_markdown(rows, group, further, said),
         "metrics.csv": tables.to_csv(further),
         "ratios.csv": tables.to_csv(ratios),
-        "table1.definition.json": tables.definition(group),
+        "table1.definition.json": _definition(group),
         "error_over_time.csv": tables.to_csv(curves),
     }
     for name, text in texts.items():
@@ -80,3 +82,23 @@ def _write(group: Group, folder: Path, sheets_per_length: int | None) -> list[Pa
     page = folder / "report.html"
     write_text(page, html.render(group, rows, further, said, figure, drawn))
     return [*written, page]
+
+
+def _definition(group: Group) -> str:
+    """Return the JSON that stands beside the table: columns, metrics, interval."""
+    content = {
+        "columns": tables.columns_of(group),
+        "metrics.csv": measures.COLUMNS,
+        "ratios.csv": claims.RATIOS,
+        "metrics": group.definitions(),
+        "interval": {
+            "method": "BCa bootstrap over cases; seeds of a case are averaged first",
+            "level": LEVEL,
+            "resamples": RESAMPLES,
+            "seed": BOOTSTRAP_SEED,
+            "fewest_cases": MIN_CASES,
+        },
+        "error_over_time": ERROR_OVER_TIME,
+        "comparable": "rows of one length have one fingerprint; other fingerprints never enter this table",
+    }
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"

@@ -11,14 +11,7 @@ import pandas as pd
 
 from toraeval.report.collect import Group
 from toraeval.report.sheets import Sheet
-from toraeval.report.tables import (
-    columns_of,
-    group_tables,
-    interval_words,
-    main_words,
-    short_cells,
-    short_columns,
-)
+from toraeval.report.tables import caption, columns_of, group_tables, short
 from toraeval.store.main_metric import MAIN_METRIC
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -42,21 +35,15 @@ def render(
         figure: PNG of the error over time, or None.
         sheets: contact sheets; shown worst first.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    headers, cells = short(rows, group)
     ordered = sorted(sheets, key=lambda sheet: (sheet.frames, sheet.rank))
-    return environment.get_template("report.html.j2").render(
+    return filled(
+        "report.html.j2",
+        autoescape=True,
         group=group,
-        headers=[(name, columns_of(group)[name]) for name in short_columns(group)],
-        about="" if group.main_metric == MAIN_METRIC else f"{main_words(group)}; {interval_words(group)}.",
-        cells=short_cells(rows, group),
+        headers=[(name, columns_of(group)[name]) for name in headers],
+        about="" if group.main_metric == MAIN_METRIC else caption(group),
+        cells=cells,
         further=group_tables(further, group),
         said={heading: sentences for heading, sentences in said.items() if sentences},
         figure=None if figure is None else embedded(figure),
@@ -65,6 +52,20 @@ def render(
         licences=group.licences(),
         records={name: flat(record) for name, record in group.records().items()},
     )
+
+
+def filled(template: str, autoescape: bool, **content: Any) -> str:
+    """Return a template of this package with its content; a name that is missing is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**content)
 
 
 def embedded(path: Path) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -90,16 +92,10 @@ class _Row:
 
     def content(self) -> list[str]:
         """Return what the row's pixels depend on, as hashes and words."""
-        arrays = (
-            self.stored.target_NT2,
-            self.stored.target_visible_NT,
-            self.stored.tracks_NT2,
-            self.stored.visible_NT,
-        )
-        paths = hashlib.sha256(
-            b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
-        ).hexdigest()
-        return [self.label, self.detail, file_sha256(self.video), paths]
+        stored = self.stored
+        arrays = (stored.target_NT2, stored.target_visible_NT, stored.tracks_NT2, stored.visible_NT)
+        paths = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))
+        return [self.label, self.detail, file_sha256(self.video), paths.hexdigest()]
 
     def tiles(self) -> list[ByteArray]:
         """Decode the video and draw the paths into the frames that are shown.
@@ -140,7 +136,11 @@ def write_sheets(group: Group, folder: Path, per_length: int | None = 3) -> list
     measure = main_measure(group)
     for frames in group.lengths:
         ranked = worst_first(group.at(frames), measure.direction, group.main_column)
-        usable = [case for case in ranked if any(_video_of(entry, case) for entry in group.at(frames))]
+        usable = [
+            case
+            for case in ranked
+            if any(_video_of(entry, _sample_of(entry, case)) for entry in group.at(frames))
+        ]
         written += [
             _write_sheet(group.at(frames), case, ranked, folder, measure)
             for case in spread(usable, per_length)
@@ -195,42 +195,42 @@ def _write_sheet(
     return Sheet(path, case, frames, prompt, ranked[case], rank, len(ranked))
 
 
-def _sample_of(entry: ReportedRun, case: str) -> str | None:
-    """Return the sample with the lowest seed of a case, or None."""
+def _sample_of(entry: ReportedRun, case: str) -> dict[str, Any]:
+    """Return the row of the sample with the lowest seed of a case; empty if there is none."""
     rows = entry.cases[entry.cases["case"].astype(str) == case]
-    return None if rows.empty else str(rows.sort_values("seed")["sample"].iloc[0])
+    return {} if rows.empty else rows.sort_values("seed").iloc[0].to_dict()
 
 
-def _video_of(entry: ReportedRun, case: str) -> Path | None:
-    """Return the kept video of a case, None also where it was never tracked: the sheet shows the other models."""
-    sample = _sample_of(entry, case)
-    if sample is None:
+def _video_of(entry: ReportedRun, sample: Mapping[str, Any]) -> Path | None:
+    """Return the kept video of a sample, None also where it was never tracked: the sheet shows the other models."""
+    if not sample or (sample["status"] != "ok" and not (_folder(entry, sample) / TRACKS).is_file()):
         return None
-    scored = entry.cases["status"][entry.cases["sample"].astype(str) == sample].eq("ok").any()
-    if not scored and not (entry.run.run_dir / "cases" / sample / TRACKS).is_file():
-        return None
-    return entry.run.video_file(sample)
+    return entry.run.video_file(str(sample["sample"]))
+
+
+def _folder(entry: ReportedRun, sample: Mapping[str, Any]) -> Path:
+    return entry.run.run_dir / "cases" / str(sample["sample"])
 
 
 def _prompt(entry: ReportedRun, case: str) -> str:
     sample = _sample_of(entry, case)
-    if sample is None:
-        return ""
-    stored = read_json(entry.run.run_dir / "cases" / sample / VIDEO_META) or {}
+    stored = (read_json(_folder(entry, sample) / VIDEO_META) if sample else None) or {}
     return str(stored.get("prompt") or stored.get("prompt_sent") or "")
 
 
 def _row(entry: ReportedRun, case: str, main: Measure) -> _Row | None:
-    path = _video_of(entry, case)
     sample = _sample_of(entry, case)
-    if path is None or sample is None:
+    path = _video_of(entry, sample)
+    if path is None:
         return None
     size = probe_video(path)
-    value = entry.column(main.main[0])[entry.cases["sample"].astype(str) == sample].iloc[0]
+    value = float(sample.get(main.main[0], np.nan))
     detail = f"{value:.2f} px" if main.name == MAIN_METRIC else f"{value:.4g} {main.unit}"
     if np.isnan(value):
         detail = "" if main.of_set else "not scored"
-    return _Row(entry.label, detail, path, entry.run.load_case(sample), size.width, size.height)
+    return _Row(
+        entry.label, detail, path, entry.run.load_case(str(sample["sample"])), size.width, size.height
+    )
 
 
 def _shrink(frame_HWC: ByteArray, size: tuple[int, int]) -> ByteArray:
@@ -259,9 +259,10 @@ def _compose(title: str, prompt: str, rows: list[_Row]) -> Image:
     top = 36 + 20 * len(words) + 54
     picture = Image.new("RGB", (width, top + len(rows) * (tile_height + GAP_PX)), PAPER)
     pen = ImageDraw.Draw(picture)
-    pen.text((10, 8), " ".join(title.split()), font=_font(16, bold=True), fill=INK)
+    write = partial(pen.text, fill=INK)
+    write((10, 8), " ".join(title.split()), font=_font(16, bold=True))
     for i, line in enumerate(words):
-        pen.text((10, 34 + 20 * i), line, font=_font(14), fill=INK)
+        write((10, 34 + 20 * i), line, font=_font(14))
     _legend(pen, top - 44)
     for k, moment in enumerate(moments):
         left = LABEL_PX + k * (TILE_PX + GAP_PX)
@@ -269,14 +270,9 @@ def _compose(title: str, prompt: str, rows: list[_Row]) -> Image:
     for i, row in enumerate(rows):
         y = top + i * (tile_height + GAP_PX)
         middle = y + tile_height / 2
-        pen.text(
-            (10, middle - 14),
-            _fitted(" ".join(row.label.split()), LABEL_PX - 20),
-            font=_font(15, bold=True),
-            fill=INK,
-            anchor="lm",
-        )
-        pen.text((10, middle + 10), row.detail, font=_font(14), fill=INK, anchor="lm")
+        label = _fitted(" ".join(row.label.split()), LABEL_PX - 20)
+        write((10, middle - 14), label, font=_font(15, bold=True), anchor="lm")
+        write((10, middle + 10), row.detail, font=_font(14), anchor="lm")
         for k, tile in enumerate(row.tiles()):
             picture.paste(Image.fromarray(tile), (LABEL_PX + k * (TILE_PX + GAP_PX), y))
     return picture
@@ -292,17 +288,9 @@ def _fitted(text: str, width: int) -> str:
 
 def _legend(pen: ImageDraw, y: int) -> None:
     """Explain the two marks that `draw_paths` leaves on a frame."""
-    colour, x = "#E69F00", 16
-    pen.line((x - 8, y, x + 8, y), fill=colour, width=3)
-    pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=colour, outline=INK)
-    pen.text((x + 16, y), "asked path (faint: still to come)", font=_font(13), fill=INK, anchor="lm")
-    x = 300
-    pen.line((x - 8, y, x + 8, y), fill=INK, width=3)
-    pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill="#bbbbbb", outline=INK, width=2)
-    pen.text(
-        (x + 16, y),
-        "path the tracker saw, joined to where the object should be",
-        font=_font(13),
-        fill=INK,
-        anchor="lm",
-    )
+    asked = ("#E69F00", "#E69F00", 5, 1, "asked path (faint: still to come)")
+    seen = (INK, "#bbbbbb", 6, 2, "path the tracker saw, joined to where the object should be")
+    for x, (line, disc, radius, rim, words) in ((16, asked), (300, seen)):
+        pen.line((x - 8, y, x + 8, y), fill=line, width=3)
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=disc, outline=INK, width=rim)
+        pen.text((x + 16, y), words, font=_font(13), fill=INK, anchor="lm")

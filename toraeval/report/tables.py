@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,16 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from toraeval.metrics.traj_error import TrajError
 from toraeval.report import measures
-from toraeval.report.claims import RATIOS, below_floor, floor_lines
+from toraeval.report.claims import below_floor, floor_lines
 from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun, fingerprint_of
-from toraeval.report.curves import ERROR_OVER_TIME
 from toraeval.report.measures import Measure
 from toraeval.stats import (
-    BOOTSTRAP_SEED,
     LEVEL,
-    MIN_CASES,
-    RESAMPLES,
     bootstrap_mean,
     case_means,
     without_interval,
@@ -70,16 +66,8 @@ AT_A_GLANCE = tuple(COLUMNS)[:11]
 SHORT = tuple(COLUMNS)[:16]
 """Columns of the Markdown and HTML table."""
 
-_MEANS = (
-    "traj_error_l2",
-    "tracked_visible",
-    "traj_error_final",
-    "traj_error_half",
-    "traj_error_x",
-    "traj_error_y",
-    "traj_error_256",
-    "traj_error_diagonal",
-    "static_error",
+_MEANS = tuple(
+    name for name in COLUMNS if name in TrajError.columns and name not in (MAIN_METRIC, "n_objects")
 )
 _TRAJ_ERROR_ONLY = (*_MEANS, "ratio_to_static", "n_objects")
 
@@ -96,12 +84,6 @@ def columns_of(group: Group) -> dict[str, str]:
     }
     better = f"{measure.direction} is better" if measure.direction else ""
     return kept | {column: "; ".join(filter(None, [measure.columns.get(column, ""), measure.unit, better]))}
-
-
-def short_columns(group: Group) -> list[str]:
-    """Return those of the Markdown and HTML table."""
-    short = {name.replace(MAIN_METRIC, group.main_column) for name in SHORT}
-    return [name for name in columns_of(group) if name in short]
 
 
 def table(group: Group) -> pd.DataFrame:
@@ -237,10 +219,9 @@ def to_markdown(
         said: heading -> sentences below the tables.
     """
     parts = [
-        f"{main_words(group)} at {group.size}, suite {group.suite}, tracker {group.tracker}; "
-        f"{interval_words(group)}.\n"
+        f"{caption(group)}\n"
         "`ground_truth` shows what the tracker makes of a perfect video, `static` a video in which nothing moves.\n",
-        _pipes(short_columns(group), short_cells(rows, group)),
+        _pipes(*short(rows, group)),
     ]
     for name, headers, cells in group_tables(further, group):
         parts.append(f"## {name.capitalize()}\n\n{_pipes(headers, cells)}")
@@ -250,24 +231,18 @@ def to_markdown(
     return "\n".join(parts)
 
 
-def main_words(group: Group) -> str:
-    """Return the main value with its unit."""
-    if group.main_metric == MAIN_METRIC:
-        return "TrajError in pixels"
-    unit = measures.main_measure(group).unit
-    return f"{group.main_column} in {unit}" if unit else group.main_column
-
-
-def interval_words(group: Group) -> str:
-    """Return what its numbers are."""
+def caption(group: Group) -> str:
+    """Return what the main value is and what its numbers are."""
     main = measures.main_measure(group)
-    whose = (
-        "one value for the whole set"
-        if main.of_set
-        else "mean over cases with a {LEVEL:.0%} bootstrap interval"
+    what = "TrajError" if main.name == MAIN_METRIC else group.main_column
+    unit = {"px": "pixels"}.get(main.unit, main.unit)
+    numbers = (
+        "one value for the set" if main.of_set else f"mean over cases with a {LEVEL:.0%} bootstrap interval"
     )
-    return ", ".join(
-        [whose.format(LEVEL=LEVEL), *([f"{main.direction} is better"] if main.direction else [])]
+    better = f", {main.direction} is better" if main.direction else ""
+    return (
+        f"{what}{f' in {unit}' if unit else ''} at {group.size}, suite {group.suite}, tracker {group.tracker}; "
+        f"{numbers}{better}."
     )
 
 
@@ -283,16 +258,16 @@ def _pipes(headers: list[str], cells: list[list[str]]) -> str:
     return tabulate(cells, headers=headers, tablefmt="pipe", disable_numparse=True) + "\n"
 
 
-def short_cells(rows: pd.DataFrame, group: Group) -> list[list[str]]:
-    """Return the cells of the short table as text, rounded for reading."""
+def short(rows: pd.DataFrame, group: Group) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells of the short table as text, rounded for reading."""
+    main = group.main_column
+    wanted = {name.replace(MAIN_METRIC, main) for name in SHORT}
     digits = {"ratio_to_static": 3, "tracked_visible": 3}
-    if group.main_metric != MAIN_METRIC:  # pixels of a picture need no more than two digits, others may
-        digits |= {name: 4 for name in rows if str(name).startswith((group.main_column, "tracker_floor"))}
-    shown = with_counts(rows)
-    return [
-        [_cell(row[name], digits.get(name, 2)) for name in short_columns(group)]
-        for row in shown.to_dict("records")
-    ]
+    if main != MAIN_METRIC:  # pixels of a picture need no more than two digits, others may
+        digits |= {str(name): 4 for name in rows if str(name).startswith((main, "tracker_floor"))}
+    shown = with_counts(rows)[[name for name in rows if name in wanted]]
+    cells = [[_cell(row[name], digits.get(name, 2)) for name in row] for row in shown.to_dict("records")]
+    return list(shown), cells
 
 
 def with_counts(rows: pd.DataFrame) -> pd.DataFrame:
@@ -309,23 +284,3 @@ def _cell(value: object, digits: int) -> str:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.{digits}f}"
     return str(value)
-
-
-def definition(group: Group) -> str:
-    """Return the JSON that stands beside the table: columns, metrics, interval."""
-    content = {
-        "columns": columns_of(group),
-        "metrics.csv": measures.COLUMNS,
-        "ratios.csv": RATIOS,
-        "metrics": group.definitions(),
-        "interval": {
-            "method": "BCa bootstrap over cases; seeds of a case are averaged first",
-            "level": LEVEL,
-            "resamples": RESAMPLES,
-            "seed": BOOTSTRAP_SEED,
-            "fewest_cases": MIN_CASES,
-        },
-        "error_over_time": ERROR_OVER_TIME,
-        "comparable": "rows of one length have one fingerprint; other fingerprints never enter this table",
-    }
-    return json.dumps(content, indent=2, sort_keys=True) + "\n"

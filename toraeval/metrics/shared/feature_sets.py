@@ -12,9 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from toraeval.metrics.shared.base import Found, SetMetric
-from toraeval.metrics.shared.frechet import Moments, at_infinite_size, bootstrap_interval, frechet_distance
-from toraeval.metrics.shared.kernel_distance import kernel_distance
 from toraeval.metrics.shared.reference import FrameMetric
+from toraeval.metrics.shared.set_distances import (
+    Moments,
+    at_infinite_size,
+    bootstrap_interval,
+    frechet_distance,
+    kernel_distance,
+)
 from toraeval.stats import MIN_CASES
 from toraeval.types import FloatArray, Score
 

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from toraeval.metrics.shared.feature_cache import reference_features
 from toraeval.metrics.shared.frames import CHUNK, in_chunks
 from toraeval.metrics.shared.networks import efficientnet
-from toraeval.metrics.shared.reference import Numbers, spread_frames
+from toraeval.metrics.shared.reference import Numbers, reference_features, spread_frames
 from toraeval.threads import one_thread
 from toraeval.types import ByteArray, Case, FloatArray, Video
 

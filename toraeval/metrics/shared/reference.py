@@ -6,11 +6,15 @@ import functools
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from toraeval.metrics.shared.base import NO_VIDEO, Found, Metric, check_video
+from toraeval.store.keys import digest
+from toraeval.store.sealed import read_arrays, write_arrays
 from toraeval.types import ByteArray, Case, FloatArray, Reference, Tracks, Video
 
 NO_REFERENCE = "the case has no reference video to compare with"
@@ -122,3 +126,35 @@ def each_pair(
     """Return `compare` of the contiguous uint8 (H, W, 3) frames of each pair, float64 (K,)."""
     pairs = ((np.ascontiguousarray(clip.thwc[t]) for clip in (video, truth)) for t in chosen_K)
     return np.array([compare(*pair) for pair in pairs])
+
+
+def reference_features(
+    metric: str,
+    case: Case,
+    cache: Path | None,
+    identity: tuple[Any, ...],
+    features: Callable[[Video], FloatArray],
+) -> FloatArray:
+    """Return float64 (N, D) features of a case's reference clip, from their file where it is there and whole.
+
+    Args:
+        metric: who asks.
+        case: has a reference.
+        cache: folder of the files, or None; a case without a hash has no file either.
+        identity: JSON-able data that changes whenever the features do.
+        features: computes them.
+
+    Raises:
+        UserError: the clip has another length or size than the case.
+    """
+    file = None
+    if cache is not None and case.content_hash:
+        key = digest("reference", *identity, case.content_hash, case.frames, case.height, case.width)
+        file = cache / f"{key[:32]}.npz"
+        known = read_arrays(file)
+        if known is not None:
+            return known["features"]
+    found = features(reference_video(metric, case))
+    if file is not None:
+        write_arrays(file, {"features": found})
+    return found

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.metrics.shared.networks.dual_encoder import ImageEncoder
-from toraeval.metrics.shared.networks.layers import Residual
+from toraeval.metrics.shared.networks.dual_encoder import ImageEncoder, Residual
 
 FRAMES = 16
 SIDE = 128
