@@ -6,25 +6,25 @@ published weights. Points and results are in a raster of 256x256 whose pixel cen
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from toraeval import assets
-from toraeval.store.keys import current_sha256
 from toraeval.trackers.shared.base import check_queries
+from toraeval.trackers.shared.published import PublishedWeights
 from toraeval.trackers.shared.tapnext import SIZE, TAPNext, TAPNextConfig, sampled_positions
-from toraeval.types import MissingAsset, Tracks, UserError, Video
+from toraeval.types import Tracks, UserError, Video
 
 RESOLUTIONS = (256, 512)
 _PREFIX, _FIXED = "tapnext.", "query_pos_embed"
 
 
-class TAPNextPP:
+class TAPNextPP(PublishedWeights):
     """TAPNext++, one frame at a time: memory does not grow with the clip.
 
     Args:
@@ -38,8 +38,8 @@ class TAPNextPP:
         UserError: an unknown value.
     """
 
-    name: ClassVar[str] = "tapnextpp"
-    version: ClassVar[str] = "1"
+    name = "tapnextpp"
+    version = "1"
 
     def __init__(
         self,
@@ -49,13 +49,10 @@ class TAPNextPP:
         resolution: int = 256,
         device: str = "cpu",
     ) -> None:
-        if weights not in ("checkpoint", "random"):
-            raise UserError(
-                f"tracker {self.name}: weights={weights!r} is unknown; allowed: checkpoint, random"
-            )
+        self.checkpoint, self.sha256, self.weights = checkpoint, sha256, weights
+        self._check_words(weights=("checkpoint", "random"))
         if resolution not in RESOLUTIONS:
             raise UserError(f"tracker {self.name}: resolution={resolution}; allowed: 256, 512")
-        self.checkpoint, self.sha256, self.weights = checkpoint, sha256, weights
         self.resolution, self.device = resolution, device
         self.config = TAPNextConfig()
         self._network: TAPNext | None = None
@@ -71,7 +68,7 @@ class TAPNextPP:
             "name": self.name,
             "version": self.version,
             "resolution": self.resolution,
-            "weights_sha256": self._hash(),
+            "weights_sha256": self._weights_hash(),
             "visibility_rule": "logit > 0",
             "query_frame": "predicted",
         }
@@ -85,7 +82,7 @@ class TAPNextPP:
         """
         if self._network is not None:
             return
-        self._hash()
+        self._weights_hash()
         with torch.random.fork_rng():
             torch.manual_seed(0)
             network = TAPNext(self.config)
@@ -93,7 +90,7 @@ class TAPNextPP:
                 for value in network.parameters():
                     torch.nn.init.normal_(value, std=0.02)
         if self.weights == "checkpoint":
-            self._load(network)
+            self._load_weights(partial(self._fill, network), "does not hold weights of TAPNext")
         self._network = network.to(self.device).eval()
 
     def track(self, video: Video, queries_N2: npt.ArrayLike) -> Tracks:
@@ -138,46 +135,12 @@ class TAPNextPP:
             "device": self.device,
         }
 
-    def _hash(self) -> str:
-        if self.weights == "random":
-            return "random"
-        found = current_sha256(self._path())
-        if self.sha256 is not None and found != self.sha256.lower():
-            raise UserError(
-                f"tracker {self.name}: {self._path()} has SHA-256 {found}, expected {self.sha256}; "
-                f"run: {assets.fetch_command(self.name)}"
-            )
-        return found
-
-    def _path(self) -> Path:
-        if self.checkpoint is None:
-            return assets.path(self.name)
-        path = Path(self.checkpoint).expanduser().resolve()
-        if not path.is_file():
-            raise MissingAsset(
-                f"tracker {self.name}: checkpoint {path} is absent; pass tracker.checkpoint=FILE "
-                f"or run: {assets.fetch_command(self.name)}"
-            )
-        return path
-
-    def _load(self, network: TAPNext) -> None:
-        path = self._path()
-        assets.require_numbers([path], f"tracker {self.name}", f"run: {assets.fetch_command(self.name)}")
-        try:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
-            stored = {
-                key.removeprefix(_PREFIX): value for key, value in stored.get("state_dict", stored).items()
-            }
-            fixed = stored.pop(_FIXED, None)
-            if fixed is not None:
-                _check_positions(fixed)
-            network.load_state_dict(stored)
-        except Exception as error:
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise UserError(
-                f"tracker {self.name}: {path} does not hold weights of TAPNext ({reason}); "
-                f"run: {assets.fetch_command(self.name)}"
-            ) from error
+    def _fill(self, network: TAPNext, file: Mapping[str, Any]) -> None:
+        stored = {key.removeprefix(_PREFIX): value for key, value in file.get("state_dict", file).items()}
+        fixed = stored.pop(_FIXED, None)
+        if fixed is not None:
+            _check_positions(fixed)
+        network.load_state_dict(stored)
 
 
 def _check_positions(stored_1PC: torch.Tensor) -> None:

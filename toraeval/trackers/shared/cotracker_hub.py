@@ -16,8 +16,7 @@ from typing import Any
 import torch
 
 from toraeval import assets
-from toraeval.store.keys import current_sha256
-from toraeval.trackers.shared.base import Tracker
+from toraeval.trackers.shared.published import PublishedWeights
 from toraeval.types import MissingAsset, UserError
 
 REPOSITORY = "facebookresearch/co-tracker"
@@ -50,13 +49,10 @@ def random_state_kept() -> Iterator[None]:
 
 
 @dataclass
-class HubSource(Tracker):
+class HubSource(PublishedWeights):
     """Where code and weights come from.
 
     Attributes:
-        checkpoint: path of the published weights; None for the fetched asset of the tracker's name.
-        sha256: expected hash of `checkpoint`; None only records the one found.
-        weights: `checkpoint`, or `random` for tests of the wiring (tracks are meaningless then).
         source: `github` (torch.hub's cache, downloaded once) or `local` (a checkout).
         repo_dir: the checkout, for `source=local`.
         revision: commit of the repository, for `source=github`.
@@ -70,12 +66,7 @@ class HubSource(Tracker):
     revision: str = REVISION
 
     def __post_init__(self) -> None:
-        for option, allowed in (("source", ("github", "local")), ("weights", ("checkpoint", "random"))):
-            value = getattr(self, option)
-            if value not in allowed:
-                raise UserError(
-                    f"tracker {self.name}: {option}={value!r} is unknown; allowed: {', '.join(allowed)}"
-                )
+        self._check_words(source=("github", "local"), weights=("checkpoint", "random"))
 
     def _load(self) -> Any:
         """Return the predictor with its weights.
@@ -88,7 +79,10 @@ class HubSource(Tracker):
         with random_state_kept():
             predictor = self._hub_load()
         if self.weights == "checkpoint":
-            self._load_weights(predictor)
+            self._load_weights(
+                lambda stored: predictor.model.load_state_dict(stored.get("model", stored)),
+                "is not a checkpoint of this model",
+            )
         return predictor
 
     def _manual(self) -> str:
@@ -114,29 +108,6 @@ class HubSource(Tracker):
         found = code_hash(folder)
         # a checkout of the pinned commit and torch.hub's copy of it are the same tracker
         return REVISION if found == CODE_SHA256 else f"sha256:{found}"
-
-    def _weights_hash(self) -> str:
-        if self.weights == "random":
-            return "random"
-        path = self._weights_path()
-        found = current_sha256(path)
-        if self.sha256 is not None and found != self.sha256.lower():
-            raise UserError(
-                f"tracker {self.name}: {path} has SHA-256 {found}, expected {self.sha256}; "
-                f"run: {assets.fetch_command(self.name)}"
-            )
-        return found
-
-    def _weights_path(self) -> Path:
-        if self.checkpoint is None:
-            return assets.path(self.name)
-        path = Path(self.checkpoint).expanduser().resolve()
-        if not path.is_file():
-            raise MissingAsset(
-                f"tracker {self.name}: checkpoint {path} is absent; pass tracker.checkpoint=FILE "
-                f"or run: {assets.fetch_command(self.name)}"
-            )
-        return path
 
     def _hub_load(self) -> Any:
         folder = self._repo()
@@ -185,17 +156,3 @@ class HubSource(Tracker):
                 f"tracker {self.name}: another cotracker is already imported from {origin}; "
                 f"allowed: {folder} only; uninstall the other one or run in a fresh process"
             )
-
-    def _load_weights(self, predictor: Any) -> None:
-        path = self._weights_path()
-        assets.require_numbers([path], f"tracker {self.name}", f"run: {assets.fetch_command(self.name)}")
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            state = state.get("model", state)
-            predictor.model.load_state_dict(state)
-        except Exception as error:
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise UserError(
-                f"tracker {self.name}: {path} is not a checkpoint of this model ({reason}); "
-                f"run: {assets.fetch_command(self.name)}"
-            ) from error

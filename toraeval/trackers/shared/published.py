@@ -1,0 +1,69 @@
+"""Trackers with published weights: which file they are in, whether it is the expected one, and reading it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from toraeval import assets
+from toraeval.store.keys import current_sha256
+from toraeval.trackers.shared.base import Tracker
+from toraeval.types import MissingAsset, UserError
+
+
+class PublishedWeights(Tracker):
+    """A tracker whose weights are a torch file of its authors.
+
+    Attributes:
+        checkpoint: path of the published weights; None for the fetched asset of the tracker's name.
+        sha256: expected hash of `checkpoint`; None only records the one found.
+        weights: `checkpoint`, or `random` for tests of the wiring (tracks are meaningless then).
+    """
+
+    checkpoint: str | None
+    sha256: str | None
+    weights: str
+
+    def _check_words(self, **allowed: tuple[str, ...]) -> None:
+        for option, words in allowed.items():
+            if getattr(self, option) not in words:
+                raise UserError(
+                    f"tracker {self.name}: {option}={getattr(self, option)!r} is unknown; allowed: {', '.join(words)}"
+                )
+
+    def _weights_hash(self) -> str:
+        if self.weights == "random":
+            return "random"
+        path = self._weights_path()
+        found = current_sha256(path)
+        if self.sha256 is not None and found != self.sha256.lower():
+            raise UserError(
+                f"tracker {self.name}: {path} has SHA-256 {found}, expected {self.sha256}; "
+                f"run: {assets.fetch_command(self.name)}"
+            )
+        return found
+
+    def _weights_path(self) -> Path:
+        if self.checkpoint is None:
+            return assets.path(self.name)
+        path = Path(self.checkpoint).expanduser().resolve()
+        if not path.is_file():
+            raise MissingAsset(
+                f"tracker {self.name}: checkpoint {path} is absent; pass tracker.checkpoint=FILE "
+                f"or run: {assets.fetch_command(self.name)}"
+            )
+        return path
+
+    def _load_weights(self, fill: Callable[[Mapping[str, Any]], object], fault: str) -> None:
+        """Give what the file holds to `fill`, whose errors become one message with `fault` in it."""
+        path = self._weights_path()
+        cure = f"run: {assets.fetch_command(self.name)}"
+        assets.require_numbers([path], f"tracker {self.name}", cure)
+        try:
+            fill(torch.load(path, map_location="cpu", weights_only=True))
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            raise UserError(f"tracker {self.name}: {path} {fault} ({reason}); {cure}") from error
