@@ -11,9 +11,8 @@ from toraeval.run.events import Report
 from toraeval.store.disk import megabytes
 
 
-def print_report(report: Report, command: str) -> pd.DataFrame:
-    """Print the table of one run, what was done, where it is, and the command; return the table."""
-    rows, further = run_tables(report)
+def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, command: str) -> None:
+    """Print the tables of one run (see `run_tables`), what was done, where it is, and the command."""
     print_table(rows)
     print_metrics(further, report.result.main_metric)
     print(done_line([report]))
@@ -22,24 +21,20 @@ def print_report(report: Report, command: str) -> pd.DataFrame:
     run_dir = report.result.run_dir
     print(f"{run_dir}/: cases.csv, record.json, cases/ ({megabytes(report.disk_bytes)} on disk)")
     print(f"command: {command}")
-    return rows
 
 
 def run_tables(report: Report) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the rows of the asked-for samples as in `table1.csv`, and their metrics as in `metrics.csv`."""
     from toraeval.report import measures
-    from toraeval.report.collect import collect
+    from toraeval.report.collect import grouped
     from toraeval.report.tables import table
 
-    groups = collect([report.result.run_dir], set(report.result.cases["sample"]))
-    rows = [table(group) for group in groups]
-    further = [measures.table(group) for group in groups]
-    return pd.concat(rows, ignore_index=True), pd.concat(further, ignore_index=True)
+    (group,) = grouped([report.result])
+    return table(group), measures.table(group)
 
 
-def metrics_without_value(report: Report, asked: Collection[str]) -> dict[str, str]:
+def metrics_without_value(further: pd.DataFrame, asked: Collection[str]) -> dict[str, str]:
     """Return the metrics of `asked` that have no value at all, with the reason; nothing where no clip was scored."""
-    _, further = run_tables(report)
     mine = further[further["metric"].isin(list(asked))]
     empty = mine.groupby("metric").filter(lambda part: part["value"].isna().all())
     return {

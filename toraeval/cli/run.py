@@ -48,7 +48,7 @@ def carry_out(
         MissingParts: anything that the parts need is absent; nothing was started.
     """
     from toraeval.cli import dry_run
-    from toraeval.cli.output import metrics_without_value, print_report
+    from toraeval.cli.output import metrics_without_value, print_report, run_tables
     from toraeval.cli.progress import Bar
     from toraeval.config import default_metrics
     from toraeval.run import pipeline, requirements
@@ -66,8 +66,9 @@ def carry_out(
         return Done(dry_run.print_plan(plan, command))
     with Bar() as bar:
         report = pipeline.run(plan, bar, command)
-    rows = print_report(report, command)
-    without = metrics_without_value(report, set(plan.metrics) - set(default_metrics(verb)))
+    rows, further = run_tables(report)
+    print_report(report, rows, further, command)
+    without = metrics_without_value(further, set(plan.metrics) - set(default_metrics(verb)))
     for name, reason in without.items():
         print(f"metric {name} has no value: {reason}", file=sys.stderr)
     return Done(report.exit_code or int(bool(without)), rows.to_dict("records"))

@@ -158,8 +158,13 @@ def collect(run_dirs: Iterable[str | os.PathLike[str]], only: Collection[str] | 
     folders = sorted({Path(folder).resolve() for folder in run_dirs})
     if not folders:
         raise UserError("report: no run folder given; make one with `python -m toraeval run`")
+    return grouped([load_run(folder) for folder in folders], only)
+
+
+def grouped(loaded: Iterable[RunResult], only: Collection[str] | None = None) -> list[Group]:
+    """Sort runs into groups as `collect` does."""
     parts: dict[tuple[str, str, int, int], list[RunResult]] = {}
-    for run in (load_run(folder) for folder in folders):
+    for run in loaded:
         key = (run.suite, run.tracker or "", int(run.height), int(run.width))
         parts.setdefault(key, []).append(run)
     groups = []

@@ -10,7 +10,7 @@ import pandas as pd
 
 from toraeval.config import AblationsConfig
 from toraeval.report import ablations as report
-from toraeval.report.collect import ReportedRun, collect
+from toraeval.report.collect import ReportedRun, grouped
 from toraeval.report.tables import table
 from toraeval.run import pipeline
 from toraeval.run.bench import SHARED, model_options
@@ -107,7 +107,7 @@ def rows_of(entries: Mapping[str, tuple[Report, Trained]]) -> list[dict[str, Any
             done, trained = entries[variant.name]
             values = scored[variant.name].by_case(MAIN_METRIC)
             interval, difference = bootstrap_mean(values), paired_difference(values, baseline).difference
-            summary = table(collect([done.result.run_dir], set(done.result.cases["sample"]))[0]).iloc[0]
+            summary = table(grouped([done.result])[0]).iloc[0]
             default = variant is DEFAULT
             rows.append({
                 "ablation": group,
@@ -132,7 +132,7 @@ def rows_of(entries: Mapping[str, tuple[Report, Trained]]) -> list[dict[str, Any
 
 
 def _entry(done: Report) -> ReportedRun:
-    (group,) = collect([done.result.run_dir], set(done.result.cases["sample"]))
+    (group,) = grouped([done.result])
     (entry,) = group.entries
     return entry
 
