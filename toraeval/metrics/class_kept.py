@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,8 +73,7 @@ class ClassKept(FrameMetric):
         device: str = "cpu",
         cache: str | None = None,
     ) -> None:
-        self.take(backbone=backbone, max_frames=max_frames, device=device)
-        self.cache = Path(cache) if cache else None
+        self.take(backbone=backbone, max_frames=max_frames, device=device, cache=cache)
         self._features = FrameFeatures(weights, device)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from toraeval.metrics.shared.base import BACKBONE, Found
@@ -84,8 +83,8 @@ class FID(FeatureSetMetric):
             min_videos=min_videos,
             resamples=resamples,
             device=device,
+            cache=cache,
         )
-        self.cache = Path(cache) if cache else None
         self._features = FrameFeatures(weights, device)
 
     @property

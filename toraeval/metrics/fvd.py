@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from toraeval.metrics.shared.base import BACKBONE, Found
 from toraeval.metrics.shared.expectations import PHOTO_FRAMES
 from toraeval.metrics.shared.feature_sets import FeatureSetMetric, FeatureSets
 from toraeval.metrics.shared.networks import efficientnet
 from toraeval.metrics.shared.reference import reference_features
-from toraeval.metrics.shared.video_features import RECIPES, Recipe, video_features
+from toraeval.metrics.shared.set_distances import at_infinite_size, kernel_distance
+from toraeval.metrics.shared.video_features import RECIPES, PhotoVideoFeatures, Recipe, VideoFeatures
 from toraeval.types import Case, FloatArray, UserError, Video
 
 KERNEL = tuple(f"ground_truth < {spoilt}" for spoilt in ("shuffled", "frozen", "smeared", "vanished"))
@@ -113,9 +115,9 @@ class FVD(FeatureSetMetric):
             raise UserError(
                 f"fvd: clip_stride={clip_stride}; backbone {backbone} takes one clip of a whole video and has no stride"
             )
-        self.take(backbone=backbone, device=device, extrapolate=extrapolate)
-        self.cache = Path(cache) if cache else None
-        self._features = video_features(backbone, weights, device)
+        self.take(backbone=backbone, device=device, extrapolate=extrapolate, cache=cache)
+        kind = PhotoVideoFeatures if backbone == efficientnet.NAME else VideoFeatures
+        self._features = kind(backbone, weights, device)
         self.parts = self._features.parts
         self.main = tuple(f"fvd_{BACKBONE}{suffix}" for suffix in self.parts)
         self.columns = {
@@ -150,17 +152,19 @@ class FVD(FeatureSetMetric):
         def features(clip: Video) -> FloatArray:
             return self._features(clip.frames_TCHW, self.clip_stride)
 
-        identity = ((self._features.fingerprint(), self.clip_stride),)
+        known = self.fingerprint()
+        identity = (({name: known[name] for name in ("backbone", "recipe", "weights")}, self.clip_stride),)
         truth = reference_features(self.name, case, self.cache, identity, features)
         return {}, {"features": features(video), "reference_features": truth}
 
     def distances(self, suffix: str, sets: FeatureSets) -> dict[str, float]:
         """Return the distances of one part of the features, the Frechet one with its interval."""
         column, *bounds = (found := super().distances(suffix, sets))
-        beyond = sets.extrapolated() if self.extrapolate else None
+        beyond = at_infinite_size(sets.generated, sets.reference) if self.extrapolate else None
+        kernel = kernel_distance(np.concatenate(sets.generated), np.concatenate(sets.reference))
         return {
             column: found[column],
-            f"kvd_{self.backbone}{suffix}": sets.kernel(),
+            f"kvd_{self.backbone}{suffix}": kernel,
             **{bound: found[bound] for bound in bounds},
             f"{column}_inf": math.nan if beyond is None else beyond,
         }

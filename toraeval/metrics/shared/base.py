@@ -73,7 +73,7 @@ class Metric(Part, ABC):
     cache: Path | None = None
 
     def take(self, **options: Any) -> None:
-        """Keep options as attributes of the same name.
+        """Keep options as attributes of the same name, `cache` as a path.
 
         Raises:
             UserError: an option that cannot be.
@@ -84,7 +84,8 @@ class Metric(Part, ABC):
                 raise UserError(f"{self.name}: {option}={value}; allowed: whole numbers >= {LEAST[option]}")
             if option in choices and value not in choices[option]:
                 raise UserError(f"{self.name}: {option}={value}; allowed: {', '.join(choices[option])}")
-        vars(self).update(options)
+        folder = options.get("cache")
+        vars(self).update(options | {"cache": Path(folder) if folder else self.cache})
 
     def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
         """Return the values and arrays of one case, or a `Score` whose `skipped` says why there are none: never a 0.

@@ -13,13 +13,7 @@ import numpy as np
 
 from toraeval.metrics.shared.base import Found, SetMetric
 from toraeval.metrics.shared.reference import FrameMetric
-from toraeval.metrics.shared.set_distances import (
-    Moments,
-    at_infinite_size,
-    bootstrap_interval,
-    frechet_distance,
-    kernel_distance,
-)
+from toraeval.metrics.shared.set_distances import Moments, bootstrap_interval, frechet_distance
 from toraeval.stats import MIN_CASES
 from toraeval.types import FloatArray, Score
 
@@ -31,12 +25,10 @@ class FeatureSets:
     """Both sets; several seeds of one case share its reference, which then counts once.
 
     Attributes:
-        videos: generated videos.
         generated, reference: features (N, D) of each case, in the same order.
         moments: of all of the generated and all of the reference features.
     """
 
-    videos: int
     generated: list[FloatArray]
     reference: list[FloatArray]
     moments: tuple[Moments, Moments]
@@ -45,24 +37,6 @@ class FeatureSets:
     def samples(self) -> int:
         """The smaller number of samples of both sets."""
         return min(m.count for m in self.moments)
-
-    def frechet(self) -> float:
-        """Return the Frechet distance."""
-        return frechet_distance(*self.moments)
-
-    def kernel(self) -> float:
-        """Return the kernel distance."""
-        return kernel_distance(np.concatenate(self.generated), np.concatenate(self.reference))
-
-    def interval(self, resamples: int) -> tuple[float, float] | None:
-        """Return a 95 % interval of the Frechet distance over cases, None without draws or below `MIN_CASES` cases."""
-        if resamples < 2 or len(self.generated) < MIN_CASES:
-            return None
-        return bootstrap_interval(self.generated, self.reference, resamples)
-
-    def extrapolated(self) -> float | None:
-        """Return the Frechet distance at infinite size, or None where there are too few samples."""
-        return at_infinite_size(self.generated, self.reference)
 
 
 def collect(contributions: Mapping[str, Mapping[str, FloatArray]], part: slice = WHOLE) -> FeatureSets | None:
@@ -91,7 +65,7 @@ def collect(contributions: Mapping[str, Mapping[str, FloatArray]], part: slice =
     if moments is None:
         return None
     pieces = [np.concatenate(own) for own in generated]
-    return FeatureSets(len(contributions), pieces, list(reference.values()), moments)
+    return FeatureSets(pieces, list(reference.values()), moments)
 
 
 class FeatureSetMetric(FrameMetric, SetMetric):
@@ -135,7 +109,9 @@ class FeatureSetMetric(FrameMetric, SetMetric):
         return values | {f"{column}_videos": float(videos), f"{column}_{self.counted}": float(samples)}, {}
 
     def distances(self, suffix: str, sets: FeatureSets) -> dict[str, float]:
-        """Return the distance of one part of the features with its interval."""
+        """Return the distance of one part of the features with a 95 % interval over cases, where there are enough."""
         column = f"{self.name}_{self.backbone}{suffix}"
-        low, high = sets.interval(self.resamples) or (math.nan, math.nan)
-        return {column: sets.frechet(), f"{column}_low": low, f"{column}_high": high}
+        low = high = math.nan
+        if self.resamples > 1 and len(sets.generated) >= MIN_CASES:
+            low, high = bootstrap_interval(sets.generated, sets.reference, self.resamples)
+        return {column: frechet_distance(*sets.moments), f"{column}_low": low, f"{column}_high": high}

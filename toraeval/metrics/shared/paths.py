@@ -104,25 +104,29 @@ def check_tracks(metric: str, case: Case, tracks: Tracks) -> None:
     if target.canvas != (case.width, case.height):
         raise UserError(
             f"{metric}: case {case.id} has its target on canvas {target.canvas}, but is scored at "
-            f"{(case.width, case.height)}; convert it with geometry.to_canvas"
-        )
-    shape = (target.num_objects, case.frames, 2)
-    if target.tracks_NT2.shape != shape:
-        raise UserError(
-            f"{metric}: case {case.id} has target points {target.tracks_NT2.shape}, expected {shape} "
-            "(objects, frames, 2); resample it with geometry.resample"
+            f"{(case.width, case.height)}; convert it with Trajectories.to_canvas(width, height)"
         )
     seen = np.asarray(tracks.tracks_NT2)
-    if seen.shape != shape:
-        raise UserError(
-            f"{metric}: case {case.id} has tracks of shape {seen.shape}, expected {shape} "
-            "(objects, frames, 2); the tracker must return one point per object and frame"
-        )
-    if np.shape(tracks.visible_NT) != shape[:2]:
-        raise UserError(
-            f"{metric}: case {case.id} has tracker visibility of shape {np.shape(tracks.visible_NT)}, "
-            f"expected {shape[:2]} (objects, frames)"
-        )
+    shape = (target.num_objects, case.frames, 2)
+    for what, found, expected, rest in (
+        (
+            "target points",
+            target.tracks_NT2.shape,
+            shape,
+            ", 2); resample it with Trajectories.to_frames(frames)",
+        ),
+        (
+            "tracks of shape",
+            seen.shape,
+            shape,
+            ", 2); the tracker must return one point per object and frame",
+        ),
+        ("tracker visibility of shape", np.shape(tracks.visible_NT), shape[:2], ")"),
+    ):
+        if found != expected:
+            raise UserError(
+                f"{metric}: case {case.id} has {what} {found}, expected {expected} (objects, frames{rest}"
+            )
     if not np.isfinite(seen).all():
         n, t = np.argwhere(~np.isfinite(seen).all(axis=-1))[0]
         raise UserError(

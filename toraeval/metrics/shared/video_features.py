@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -95,9 +95,6 @@ class VideoFeatures:
         backbone: a key of `RECIPES`.
         weights: the user's own weight file, None for the shipped or fetched one.
         device: `cpu` or `cuda`.
-
-    Raises:
-        UserError: unknown backbone.
     """
 
     # Parts of the vector that give values of their own, by what is appended to the column.
@@ -107,15 +104,6 @@ class VideoFeatures:
     def __init__(self, backbone: str, weights: str | None, device: str) -> None:
         self.backbone, self.recipe, self.device = backbone, RECIPES[backbone], device
         self._file = Path(weights).expanduser() if weights else None
-        self._network: Network | None = None
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return backbone, recipe and hash of the weights.
-
-        Raises:
-            MissingAsset: no weights.
-        """
-        return {"backbone": self.backbone, "recipe": asdict(self.recipe), "weights": self.weights}
 
     @cached_property
     def weights(self) -> Any:
@@ -133,10 +121,6 @@ class VideoFeatures:
     def _path(self) -> Path:
         return own_or_fetched("fvd", self._file, self.recipe.asset, "a file with the weights")
 
-    def windows(self, frames: int, stride: int) -> list[int]:
-        """Return the first frames of the clips that are cut from a video; the rest at its end is left out."""
-        return list(range(0, frames - self.recipe.frames + 1, stride))
-
     def __call__(self, frames_TCHW: ByteArray, stride: int) -> FloatArray:
         """Return the features of all clips of a video.
 
@@ -151,16 +135,16 @@ class VideoFeatures:
             MissingAsset: no weights.
             UserError: a damaged or wrong file.
         """
-        if self._network is None:
-            self._network = self._load()
-        length, starts = self.recipe.frames, self.windows(len(frames_TCHW), stride)
+        network, length = self._network, self.recipe.frames
+        starts = range(0, len(frames_TCHW) - length + 1, stride)  # the rest at the end is left out
         prepared = self.recipe.prepare(frames_TCHW[: starts[-1] + length])
         with one_thread(), torch.inference_mode():
             # one clip at a time: no number depends on how many clips there are
-            rows = [self._network(prepared[k : k + length][None].to(self.device)) for k in starts]
+            rows = [network(prepared[k : k + length][None].to(self.device)) for k in starts]
         return np.asarray(torch.cat(rows).double().cpu().numpy())
 
-    def _load(self) -> Network:
+    @cached_property
+    def _network(self) -> Network:
         if self.backbone == "shapes":
             return shipped.load("video", self._file).to(self.device)
         if self.backbone == "random":
@@ -195,16 +179,6 @@ class PhotoVideoFeatures(VideoFeatures):
         chosen = np.rint(np.linspace(0, len(frames_TCHW) - 1, self.recipe.frames)).astype(int)
         features_TD = self._frames(frames_TCHW[chosen])
         return np.concatenate([features_TD.mean(0), changes(features_TD)])[None]
-
-
-def video_features(backbone: str, weights: str | None, device: str) -> VideoFeatures:
-    """Return the features of a backbone by its name.
-
-    Raises:
-        UserError: unknown backbone or device.
-    """
-    kind = PhotoVideoFeatures if backbone == efficientnet.NAME else VideoFeatures
-    return kind(backbone, weights, device)
 
 
 def _random_network() -> nn.Module:
