@@ -14,7 +14,7 @@ import pytest
 
 from tests.fake_parts import config
 from toraeval import registry
-from toraeval.report.compare import COLUMNS, verdict
+from toraeval.report.compare import COMPARISON, verdict
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
 from toraeval.stats import holm, sign_flip_test
@@ -145,5 +145,5 @@ def test_verdicts(change: dict[str, Any], words: str) -> None:
 def test_csv_has_every_documented_column(cli: Cli, stored: None, tmp_path: Path) -> None:
     cli("compare", "fake_model", "static", "out=cmp", "frames=8")
     text = (tmp_path / "cmp" / "compare.csv").read_text()
-    assert set(COLUMNS) <= set(pd.read_csv(io.StringIO(text)).columns)
+    assert set(COMPARISON) <= set(pd.read_csv(io.StringIO(text)).columns)
     assert pd.read_csv(io.StringIO(text))["floor"].tolist() == [0.0]

@@ -142,7 +142,7 @@ def test_tables_say_n_where_an_interval_would_stand():
 
 
 def test_the_ablation_table_says_n():
-    rows = pd.DataFrame([dict.fromkeys(ablations.COLUMNS, 1.0) | {
+    rows = pd.DataFrame([dict.fromkeys(ablations.ABLATIONS, 1.0) | {
         "ablation": "fusion", "variant": "a", "cases": 3, "traj_error_low": np.nan, "traj_error_high": np.nan,
         "difference": None, "difference_low": None, "difference_high": None,
     }])  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from toraeval.report.collect import collect
-from toraeval.report.sheets import COLUMNS, LABEL_PX, TILE_PX, spread, worst_first, write_sheets
+from toraeval.report.sheets import LABEL_PX, TILE_PX, TILES, spread, worst_first, write_sheets
 
 
 def test_cases_are_ranked_by_the_models_and_not_by_the_references(bench):
@@ -31,7 +31,7 @@ def test_sheet_shows_eight_frames_of_every_model_with_paths(bench, tmp_path):
     written = write_sheets(group, tmp_path, per_length=1)
     assert [(sheet.frames, sheet.rank, sheet.of) for sheet in written] == [(6, 1, 3), (12, 1, 3)]
     with Image.open(written[1].path) as picture:
-        assert picture.width >= LABEL_PX + COLUMNS * TILE_PX
+        assert picture.width >= LABEL_PX + TILES * TILE_PX
         assert picture.height >= 3 * TILE_PX * 48 // 64
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
     orange = np.abs(pixels - [230, 159, 0]).sum(axis=1) < 40

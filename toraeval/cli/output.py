@@ -78,10 +78,10 @@ def unscored_lines(report: Report) -> list[str]:
 
 def print_table(rows: pd.DataFrame) -> None:
     """Print the main columns of a table as Markdown."""
-    from toraeval.report.tables import AT_A_GLANCE, COLUMNS, with_counts
+    from toraeval.report.tables import AT_A_GLANCE, TABLE1, with_counts
 
     # what the table of columns does not know is the job of a sweep, or the values of another main metric
-    names = [name for name in rows if name in AT_A_GLANCE or name not in COLUMNS]
+    names = [name for name in rows if name in AT_A_GLANCE or name not in TABLE1]
     shown = with_counts(rows)[sorted(names, key=lambda name: name != "job")]
     if "frames" in shown:  # 0 where every clip has its own length
         shown = shown.assign(frames=[str(frames or "any") for frames in shown["frames"]])

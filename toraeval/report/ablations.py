@@ -14,7 +14,7 @@ from toraeval.report.tables import to_csv
 from toraeval.stats import without_interval
 from toraeval.store.sealed import atomic, write_text
 
-COLUMNS: dict[str, str] = {
+ABLATIONS: dict[str, str] = {
     "ablation": "what is varied",
     "variant": "its value; (default) marks the one that all groups share",
     "traj_error": "mean over the cases, pixels of the scored size, lower is better",
@@ -50,7 +50,7 @@ def write(rows: pd.DataFrame, remarks: Sequence[str], folder: Path) -> list[Path
     """Write `ablations.csv`, `.md` and `.png`.
 
     Args:
-        rows: columns of `COLUMNS`; rows of a group stand together.
+        rows: columns of `ABLATIONS`; rows of a group stand together.
         remarks: sentences for the reader: budget, start, suite.
         folder: where the files go.
 
@@ -58,7 +58,7 @@ def write(rows: pd.DataFrame, remarks: Sequence[str], folder: Path) -> list[Path
         The written files.
     """
     paths = [folder / f"ablations.{ending}" for ending in ("csv", "md", "png")]
-    rows = rows[list(COLUMNS)]
+    rows = rows[list(ABLATIONS)]
     write_text(paths[0], to_csv(rows))
     write_text(paths[1], markdown(rows, remarks))
     draw(rows, paths[2])
@@ -75,7 +75,7 @@ def markdown(rows: pd.DataFrame, remarks: Sequence[str]) -> str:
         ]
         parts += [f"## {str(name).capitalize()}"]
         parts += [tabulate(cells, headers=list(SHOWN), tablefmt="github", disable_numparse=True)]
-    parts += ["## Columns", "\n".join(f"- `{name}`: {meaning}" for name, meaning in COLUMNS.items())]
+    parts += ["## Columns", "\n".join(f"- `{name}`: {meaning}" for name, meaning in ABLATIONS.items())]
     return "\n\n".join(parts) + "\n"
 
 

@@ -88,7 +88,7 @@ def _definition(group: Group) -> str:
     """Return the JSON that stands beside the table: columns, metrics, interval."""
     content = {
         "columns": tables.columns_of(group),
-        "metrics.csv": measures.COLUMNS,
+        "metrics.csv": measures.VALUES,
         "ratios.csv": claims.RATIOS,
         "metrics": group.definitions(),
         "interval": {

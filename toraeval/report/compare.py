@@ -20,7 +20,7 @@ from toraeval.store.tables import RECORD, RunResult, load_run
 from toraeval.types import UserError
 
 ALPHA = 0.05
-COLUMNS: dict[str, str] = {
+COMPARISON: dict[str, str] = {
     "frames": "length",
     "metric": "registry name of the metric",
     "column": "its value",
@@ -155,7 +155,7 @@ def _words(setting: Setting) -> str:
 
 
 def compare(pairs: list[Pair]) -> pd.DataFrame:
-    """Return one row per length and shared metric, with the columns of `COLUMNS`; Holm's correction spans them all."""
+    """Return one row per length and shared metric, with the columns of `COMPARISON`, Holm's correction over all."""
     rows: list[dict[str, Any]] = []
     for pair in pairs:
         entries = tuple(
@@ -169,7 +169,7 @@ def compare(pairs: list[Pair]) -> pd.DataFrame:
     for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = adjusted
         row["verdict"] = verdict(row)
-    return pd.DataFrame(rows, columns=[*COLUMNS, "unit", "name_a", "name_b"])
+    return pd.DataFrame(rows, columns=[*COMPARISON, "unit", "name_a", "name_b"])
 
 
 def _compared(pair: Pair, entries: tuple[ReportedRun, ...], measure: Measure) -> list[dict[str, Any]]:

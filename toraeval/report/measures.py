@@ -30,7 +30,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 STILL = 0.5  # share of the way asked below which a video's looks are no merit
 BOUNDS = ("_low", "_high")
-COLUMNS: dict[str, str] = {
+VALUES: dict[str, str] = {
     "model": "registry name",
     "frames": "frames asked for and scored; 0 where every case has its own length",
     "group": "control, appearance, or degenerate-winner checks",
@@ -120,7 +120,7 @@ def _measure(name: str, stated: Mapping[str, Any], seen: set[str]) -> Measure:
 
 
 def table(group: Group) -> pd.DataFrame:
-    """Return one row per model, length and value, with the columns of `COLUMNS`, unrounded."""
+    """Return one row per model, length and value, with the columns of `VALUES`, unrounded."""
     rows = []
     shown = measures(group)
     for frames in group.lengths:
@@ -132,7 +132,7 @@ def table(group: Group) -> pd.DataFrame:
                 for column, row in values_of(entry, measure).items():
                     row["floor"] = floors.get(column, {}).get("value", np.nan)
                     rows.append({"model": entry.label, "frames": frames, **_about(measure, column), **row})
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(VALUES))
 
 
 def _about(measure: Measure, column: str) -> dict[str, Any]:

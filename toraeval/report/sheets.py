@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
-COLUMNS = 8
+TILES = 8
 TILE_PX = 192
 LABEL_PX = 190
 GAP_PX = 4
@@ -82,9 +82,7 @@ class _Row:
 
     @property
     def shown(self) -> list[int]:
-        return [
-            int(moment) for moment in np.round(np.linspace(0, self.frames - 1, min(COLUMNS, self.frames)))
-        ]
+        return [int(moment) for moment in np.round(np.linspace(0, self.frames - 1, min(TILES, self.frames)))]
 
     @property
     def tile(self) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from toraeval.stats import (
 )
 from toraeval.store.main_metric import MAIN_METRIC
 
-COLUMNS: dict[str, str] = {
+TABLE1: dict[str, str] = {
     "model": "registry name; `ground_truth` and `static` are references, not models",
     "frames": "frames asked for and scored; 0 where every case has its own length",
     "cases": "cases with a score; the mean and its interval are taken over them",
@@ -60,14 +60,14 @@ COLUMNS: dict[str, str] = {
 }
 """Columns of `table1.csv` in order, and what each means."""
 
-AT_A_GLANCE = tuple(COLUMNS)[:11]
+AT_A_GLANCE = tuple(TABLE1)[:11]
 """Columns that the command line prints."""
 
-SHORT = tuple(COLUMNS)[:16]
+SHORT = tuple(TABLE1)[:16]
 """Columns of the Markdown and HTML table."""
 
 _MEANS = tuple(
-    name for name in COLUMNS if name in TrajError.columns and name not in (MAIN_METRIC, "n_objects")
+    name for name in TABLE1 if name in TrajError.columns and name not in (MAIN_METRIC, "n_objects")
 )
 _TRAJ_ERROR_ONLY = (*_MEANS, "ratio_to_static", "n_objects")
 
@@ -75,11 +75,11 @@ _TRAJ_ERROR_ONLY = (*_MEANS, "ratio_to_static", "n_objects")
 def columns_of(group: Group) -> dict[str, str]:
     """Return the columns of the table and what each means; another main metric than `traj_error` has fewer."""
     if group.main_metric == MAIN_METRIC:
-        return COLUMNS
+        return TABLE1
     measure, column = measures.main_measure(group), group.main_column
     kept = {
         name.replace(MAIN_METRIC, column): words.replace(MAIN_METRIC, column)
-        for name, words in COLUMNS.items()
+        for name, words in TABLE1.items()
         if name not in _TRAJ_ERROR_ONLY
     }
     better = f"{measure.direction} is better" if measure.direction else ""

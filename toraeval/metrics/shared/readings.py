@@ -20,7 +20,7 @@ from toraeval.types import BoolArray, FloatArray, UserError
 
 DISTANCES = ("l1", "l1_half", "l2", "x", "y")
 VISIBILITY = ("any", "target", "tracker", "both")
-POOLING = ("points", "per_object", "per_frame", "rms", "final", "max_per_object", "survival")
+POOLINGS = ("points", "per_object", "per_frame", "rms", "final", "max_per_object", "survival")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Reading:
         for field, value, allowed in (
             ("distance", self.distance, DISTANCES),
             ("visible", self.visible, VISIBILITY),
-            ("pooling", self.pooling, POOLING),
+            ("pooling", self.pooling, POOLINGS),
         ):
             if value not in allowed:
                 raise UserError(f"reading: {field} must be one of {', '.join(allowed)}, but got {value!r}")

@@ -113,7 +113,7 @@ def frechet_distance(first: Moments, second: Moments) -> float:
     shared = np.linalg.svd(a_KD @ b_KD.T, compute_uv=False).sum()
     spread = float((a_KD**2).sum() + (b_KD**2).sum())
     traces = spread - 2 * float(shared)
-    # equal covariances leave what the last bits of both traces differ by; a shift of the means is no such remainder
+    # equal covariances leave what the last bits of both traces differ by; a shift of the means is not
     traces = traces if traces > TRACE_ROUNDING * spread else 0.0
     return float(((first.mean_D - second.mean_D) ** 2).sum()) + traces
 
@@ -152,7 +152,7 @@ def at_infinite_size(
     """Return the Frechet distance extrapolated to infinitely many videos, or None where there are too few.
 
     A straight line in 1/N is laid through mean distances of random subsets of half to all pairs of pieces. It holds
-    only where every subset has more samples than features: below, the distance of a set to itself is no line in 1/N.
+    only where every subset has more samples than features: below, the distance of a set to itself is not a line in 1/N.
     """
     pairs, features = len(first), first[0].shape[1]
     samples = min(sum(map(len, pieces)) for pieces in (first, second))

@@ -183,7 +183,7 @@ def load_run(run_dir: str | Path) -> RunResult:
     """Read a run folder.
 
     Raises:
-        UserError: the folder is no finished run, or one of its tables is not what was written.
+        UserError: the folder is not a finished run, or one of its tables is not what was written.
     """
     run_dir = Path(run_dir)
     try:
