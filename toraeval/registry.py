@@ -165,6 +165,11 @@ _TABLES: dict[str, dict[str, Entry]] = {
         "objmc": Entry("toraeval.metrics.objmc:ObjMC", "mean Euclidean distance from the asked path"),
         "epe": Entry("toraeval.metrics.epe:EPE", "the same over all points, as MoveBench"),
         "tapvid": Entry("toraeval.metrics.tapvid:TapVid", "Average Jaccard of the tracked path"),
+        "aj_rd": Entry("toraeval.metrics.aj_rd:AJRD", "Average Jaccard after re-appearance"),
+        "mc_bench_dm": Entry("toraeval.metrics.mc_bench_dm:MCBenchDM", "Co-tracker_DM of MC-Bench"),
+        "mc_bench_dm_published": Entry(
+            "toraeval.metrics.mc_bench_dm:MCBenchDMPublished", "the same where its published script is right"
+        ),
         "final_error": Entry("toraeval.metrics.final_error:FinalError", "distance in the last frame"),
         "direction_error": Entry("toraeval.metrics.direction_error:DirectionError", "angle of movement"),
         "speed_error": Entry("toraeval.metrics.speed_error:SpeedError", "difference of speeds"),
@@ -186,6 +191,7 @@ _TABLES: dict[str, dict[str, Entry]] = {
             licence="Apache-2.0; i3d, videomae: see their assets",
             option_assets={"backbone=i3d": ("fvd_i3d",), "backbone=videomae": ("fvd_videomae",)},
         ),
+        "jedi": Entry("toraeval.metrics.jedi:JEDi", "quadratic MMD of video features, as JEDi"),
         "clipsim": Entry(
             "toraeval.metrics.clipsim:ClipSim",
             "do the frames show what the prompt says",

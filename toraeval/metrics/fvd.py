@@ -92,7 +92,9 @@ class FVD(FeatureSetMetric):
         ),
     }
     backbones = tuple(RECIPES)
-    keyed = ("backbone", "recipe", "weights", "clip_stride", "min_videos", "resamples", "extrapolate")
+    keyed: tuple[str, ...] = (
+        "backbone", "recipe", "weights", "clip_stride", "min_videos", "resamples", "extrapolate",
+    )  # fmt: skip
     one_frame = ""
     clip_stride: int
     extrapolate: bool
