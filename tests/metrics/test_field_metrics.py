@@ -10,8 +10,8 @@ import pytest
 from tests.metrics.made_up import line, make_case, make_tracks
 from toraeval.metrics.aj_rd import AJRD
 from toraeval.metrics.mc_bench_dm import MCBenchDM, MCBenchDMPublished, block_distance, compared_points
-from toraeval.metrics.shared.set_distances import quadratic_discrepancy
 from toraeval.metrics.shared.redetection import re_appearances, redetection
+from toraeval.metrics.shared.set_distances import quadratic_discrepancy
 from toraeval.types import UserError
 
 PUBLISHED = {"aj_rd": 0.5513271689414978, 1: 0.5464447468519211, 4: 0.5562095910310745}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toraeval.metrics.fvd import FVD, KERNEL
+from toraeval.metrics.fvd import FVD, KERNEL, PARTS
 from toraeval.metrics.shared.base import BACKBONE
 from toraeval.metrics.shared.feature_sets import FeatureSets
 from toraeval.metrics.shared.set_distances import quadratic_discrepancy
@@ -40,6 +40,11 @@ class JEDi(FVD):
     units = "100 x MMD^2"
     value_range = "0 and more"
     formula = "100 * (mean k(x, x') + mean k(y, y') - 2 mean k(x, y)), k(a, b) = (a . b / D)^2"
+    columns = {
+        f"jedi_{BACKBONE}": "discrepancy of generated and reference clips",
+        f"jedi_{BACKBONE}_videos": "videos that the distance rests on",
+        f"jedi_{BACKBONE}_clips": "clips of the generated set",
+    }
     expected = {f"jedi_{BACKBONE}": KERNEL}
     keyed: tuple[str, ...] = ("backbone", "recipe", "weights", "clip_stride", "min_videos")
 
@@ -54,14 +59,8 @@ class JEDi(FVD):
     ) -> None:
         super().__init__(backbone, weights, clip_stride, min_videos, 0, False, device, cache)
         self.main = tuple(f"jedi_{BACKBONE}{suffix}" for suffix in self.parts)
-        self.columns = {
-            f"jedi_{BACKBONE}{suffix}": f"discrepancy of generated and reference clips{words}"
-            for suffix, words in (("", ""), ("_frame", ", frames"), ("_time", ", changes over time"))
-            if suffix in self.parts
-        } | {
-            f"jedi_{BACKBONE}_videos": "videos that the distance rests on",
-            f"jedi_{BACKBONE}_clips": "clips of the generated set",
-        }
+        first, *counts = JEDi.columns.items()
+        self.columns = {first[0] + suffix: first[1] + PARTS[suffix] for suffix in self.parts} | dict(counts)
         self.source = (
             f"arXiv 2410.05203; oooolga/JEDi, videojedi/mmd_polynomial.py; backbone: {self.recipe.source}"
         )
