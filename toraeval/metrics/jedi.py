@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from toraeval.metrics.fvd import FVD, KERNEL, PARTS
 from toraeval.metrics.shared.base import BACKBONE
 from toraeval.metrics.shared.feature_sets import FeatureSets
@@ -67,4 +69,5 @@ class JEDi(FVD):
 
     def distances(self, suffix: str, sets: FeatureSets) -> dict[str, float]:
         """Return the discrepancy of one part of the features."""
-        return {f"jedi_{self.backbone}{suffix}": sets.by_kernel(quadratic_discrepancy)}
+        both = (np.concatenate(sets.generated), np.concatenate(sets.reference))
+        return {f"jedi_{self.backbone}{suffix}": quadratic_discrepancy(*both)}
