@@ -92,15 +92,12 @@ def match(clips: Sequence[str], source: str) -> Matched:
         (unit,) = units.values()
         alike = [] if for_all else pairing.numbered_alike(unit.name, clips)
         meant = [] if for_all else pairing.named_in(unit.name, clips)
-        if meant and len(clips) > 1:
+        near = meant if len(clips) > 1 and meant else alike
+        if near:
+            has = "the name {} holds that" if near is meant else "{} has the number"
             raise UserError(
-                f"trajectories={source}: the name {unit.name} holds that of the clip {listed(meant)}, of "
-                f"{len(clips)} clips; allowed: name it like its clip, or let it serve all: trajectories=all:{source}"
-            )
-        if alike:
-            raise UserError(
-                f"trajectories={source}: {unit.name} has the number of the clip {listed(alike)}, of "
-                f"{len(clips)} clips; allowed: name it like its clip, or let it serve all: trajectories=all:{source}"
+                f"trajectories={source}: {has.format(unit.name)} of the clip {listed(near)}, of {len(clips)} clips; "
+                f"allowed: name it like its clip, or let it serve all: trajectories=all:{source}"
             )
         why = "as asked" if for_all else "its name is that of no clip"
         count = "the one clip" if len(clips) == 1 else f"all {len(clips)} clips"

@@ -11,11 +11,11 @@ from pathlib import Path
 from toraeval.inputs.picture_folder import picture_files
 from toraeval.inputs.text_files import is_folder
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
-from toraeval.suites.shared.media import picture_size, read_clip
+from toraeval.suites.shared.media import read_clip
 from toraeval.suites.shared.points import choose_points, on_picture, require_points
 from toraeval.trajectories.formats import PathFile, kubric
 from toraeval.types import Trajectories
-from toraeval.video import read_picture
+from toraeval.video import picture_size, read_picture
 
 
 class Kubric(ImportedSuite):

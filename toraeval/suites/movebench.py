@@ -11,11 +11,11 @@ from typing import ClassVar
 
 from toraeval.inputs.text_files import is_file, read_text, split_lines
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
-from toraeval.suites.shared.media import picture_size, read_clip
+from toraeval.suites.shared.media import read_clip
 from toraeval.suites.shared.points import on_picture
 from toraeval.trajectories.formats import PathFile, wan_move
 from toraeval.types import Trajectories
-from toraeval.video import read_picture
+from toraeval.video import picture_size, read_picture
 
 
 class MoveBench(ImportedSuite):

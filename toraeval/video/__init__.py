@@ -12,7 +12,7 @@ import numpy as np
 
 from toraeval.types import Video
 from toraeval.video.opening import require_bytes
-from toraeval.video.pictures import PICTURE_SUFFIXES, has_picture_suffix, read_picture
+from toraeval.video.pictures import PICTURE_SUFFIXES, has_picture_suffix, picture_size, read_picture
 from toraeval.video.reading import (
     READER_VERSION,
     VideoFacts,
@@ -33,6 +33,7 @@ __all__ = [
     "has_picture_suffix",
     "has_video_suffix",
     "measure_video",
+    "picture_size",
     "probe_video",
     "read_picture",
     "read_video",

@@ -24,6 +24,19 @@ def has_picture_suffix(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return `(width, height)` of a picture as its header states it.
+
+    Raises:
+        UserError: it is not a readable picture.
+    """
+    try:
+        with Image.open(path) as opened:
+            return opened.size
+    except _ERRORS as error:
+        raise UserError(f"{path}: not a readable picture: {reason(error)}") from error
+
+
 def read_picture(path: Path, transparent: bool = True) -> ByteArray:
     """Read a picture as uint8 RGB (H, W, 3), upright as its EXIF says.
 

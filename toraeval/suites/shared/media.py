@@ -18,19 +18,6 @@ from toraeval.types import BoolArray, ByteArray, Trajectories, UserError, Video
 from toraeval.video import read_picture, read_video
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """Return `(width, height)` of a picture as its header states it.
-
-    Raises:
-        UserError: it is not a readable picture.
-    """
-    try:
-        with Image.open(path) as opened:
-            return opened.size
-    except Exception as error:  # Pillow raises many kinds
-        raise UserError(f"{path}: not a readable picture: {error}") from error
-
-
 def read_clip(path: Path, fps: float = 0.0) -> Video:
     """Read a video file, or a folder of numbered pictures at `fps` frames per second.
 

@@ -5,16 +5,13 @@ Source: HiDream-ai/MotionPro@347097c, `eval_mc_bench.py`: the points are brought
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-from PIL import Image
 
 from toraeval import geometry
-from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.json_tracks import joined, pairs
 from toraeval.trajectories.formats.source import Format, PathFile
-from toraeval.trajectories.reading import Canvas, Raw
+from toraeval.trajectories.reading import Raw
+from toraeval.video import picture_size
 
 KEY, FRAMES = "traj_key_points", 16
 PICTURE = "first_frame.png"
@@ -39,24 +36,15 @@ def read(source: PathFile) -> Raw:
     points = [np.repeat(drag, 2, axis=0) if len(drag) == 1 else drag for drag in points]
     tracks = [geometry.resample_points(drag, FRAMES, "pchip")[0] for drag in points]
     notes = (f"key points brought to {FRAMES} moments by the monotone cubic of MC-Bench",)
+    picture = source.path.parent / PICTURE
     return joined(
         file,
         tracks,
         lambda index, point: [KEY, index],
-        canvas=_picture_size(source.path.parent / PICTURE),
+        canvas=picture_size(picture) if picture.is_file() else None,
         notes=notes,
         certain=True,
     )
-
-
-def _picture_size(picture: Path) -> Canvas | None:
-    if not picture.is_file():
-        return None
-    try:
-        with Image.open(picture) as image:
-            return image.size
-    except Exception as error:  # Pillow raises many kinds
-        fail(picture, "not a readable picture", str(error), f"the first frame beside {KEY}")
 
 
 FORMATS = (Format("mc_bench", ("json",), fits, read, f'JSON {{"{KEY}": ...}} (MC-Bench)'),)
