@@ -1,0 +1,1 @@
+"""ATI: any-trajectory instruction on Wan2.1 (bytedance/ATI)."""
