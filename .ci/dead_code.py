@@ -28,6 +28,8 @@ CALLED_FROM_OUTSIDE = {
     "toraeval/stats/paired.py:variable *": "fields of a result that callers of the package read",
     "toraeval/suites/shared/base.py:class Suite": "the contract that suites of other packages follow",
     "baselines/dragnuwa/driver.py:attribute __path__": "Python, to find the modules of a package",
+    "baselines/ltx_motion_track/driver.py:attribute decode_video_by_frame": "the upstream pipeline calls it",
+    "baselines/wan_move/driver.py:attribute param_dtype": "the upstream configuration",
     "benchmarks/open_sora.py:method from_seqlens": "the upstream network",
     "benchmarks/open_sora.py:method register_module": "the upstream network",
 }

@@ -77,6 +77,29 @@ _TABLES: dict[str, dict[str, Entry]] = {
         "wan_move": Entry(
             "toraeval.baselines.wan_move.generator:WanMove",
             "Wan-Move: first-frame latents copied along the path",
+            option_assets={"size=upstream": ("wan_move_upstream",)},
+        ),
+        "ati": Entry(
+            "toraeval.baselines.ati.generator:ATI",
+            "ATI on Wan2.1 14B: first-frame features blended along the path",
+            option_assets={"size=upstream": ("ati_upstream", "ati_wan_parts")},
+        ),
+        "ltx_motion_track": Entry(
+            "toraeval.baselines.ltx_motion_track.generator:LTXMotionTrack",
+            "LTX-2.3 22B: a guide video of coloured trails",
+            licence="LTX-2 Community License; text encoder: Gemma Terms of Use",
+            option_assets={
+                "size=upstream": (
+                    "ltx_motion_track_upstream",
+                    "ltx_motion_track_lora",
+                    "ltx_motion_track_gemma",
+                )
+            },
+        ),
+        "wan_fun_control": Entry(
+            "toraeval.baselines.wan_fun_control.generator:WanFunControl",
+            "Wan2.1-Fun 1.3B: a control video of white spots",
+            option_assets={"size=upstream": ("wan_fun_control_upstream",)},
         ),
         "ground_truth": Entry(
             "toraeval.models.ground_truth:GroundTruth", "the suite's own render: the floor"

@@ -9,9 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from toraeval.models.shared.base import Generator
 from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.models.shared.trajectory import (
@@ -21,8 +18,9 @@ from toraeval.models.shared.trajectory import (
     integer_points,
     sparse_flow,
 )
-from toraeval.types import ByteArray, Case, FloatArray, Requirement, UserError, Video
+from toraeval.types import Case, FloatArray, Requirement, UserError, Video
 
+from ..process.clip_files import RESIZE, resized
 from ..process.runner import Runner, sampler_seed
 from .generator import MotionCtrlOptions
 
@@ -31,7 +29,6 @@ FRAMES = 16
 SIDE = 256
 STEPS = 50
 GUIDANCE = 7.5
-RESIZE = "area where smaller, bicubic where larger (OpenCV)"
 
 
 class UpstreamMotionCtrl(Generator):
@@ -129,12 +126,3 @@ def flow(tracks_NT2: FloatArray) -> Float32Array:
     """
     points = integer_points(tracks_NT2, SIDE, SIDE)
     return blur_flow(sparse_flow(points, SIDE, SIDE), "mirror", "sum")
-
-
-def resized(frames_THWC: ByteArray, width: int, height: int) -> ByteArray:
-    """Return uint8 frames at another size, both sides scaled on their own, by the rule of `RESIZE`."""
-    before_h, before_w = frames_THWC.shape[1:3]
-    if (before_w, before_h) == (width, height):
-        return frames_THWC
-    method = cv2.INTER_AREA if width <= before_w and height <= before_h else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(frame, (width, height), interpolation=method) for frame in frames_THWC])

@@ -1,14 +1,17 @@
-"""Arrays on the way to the child and the frames on the way back, checked."""
+"""Frames on the way back from the child, checked, and brought to the asked size."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from toraeval.types import ByteArray, UserError
 
 from .protocol import FRAMES
+
+RESIZE = "area where smaller, bicubic where larger (OpenCV)"
 
 
 def read_frames(folder: Path, shape: tuple[int, int, int], what: str) -> ByteArray:
@@ -45,3 +48,12 @@ def read_frames(folder: Path, shape: tuple[int, int, int], what: str) -> ByteArr
     if frames.min() < 0 or frames.max() > 1:
         raise UserError(f"{what}: values from {frames.min():g} to {frames.max():g}; expected are 0 to 1")
     return (frames * 255).astype(np.uint8)
+
+
+def resized(frames_THWC: ByteArray, width: int, height: int) -> ByteArray:
+    """Return uint8 frames at another size, both sides scaled on their own, by the rule of `RESIZE`."""
+    before_h, before_w = frames_THWC.shape[1:3]
+    if (before_w, before_h) == (width, height):
+        return frames_THWC
+    method = cv2.INTER_AREA if width <= before_w and height <= before_h else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(frame, (width, height), interpolation=method) for frame in frames_THWC])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.assets import programs, remembered_sha256
+from toraeval.assets import programs
 from toraeval.store.keys import digest, file_sha256
 from toraeval.types import ByteArray, Case, MissingAsset, Requirement, UserError
 
@@ -29,7 +29,7 @@ class UpstreamOptions:
     Attributes:
         checkout: folder of the authors' repository; by default where `fetch` says to put it.
         python: interpreter of the environment made for it; by default `env/bin/python` in the checkout.
-        checkpoint: weights file; by default where `fetch` puts it.
+        checkpoint: weights file, or folder of several; by default where `fetch` puts it.
         gpu: number of the GPU that the child process sees; None lets it see all.
         steps: sampling steps, 1 to 1000; None is the published number.
         guidance: classifier-free guidance scale, at least 1; None is the published one.
@@ -128,7 +128,7 @@ class Runner:
             "size": "upstream",
             "fork": installed.fork,
             "revision": installed.revision,
-            "weights_sha256": remembered_sha256(installed.checkpoint),
+            "weights_sha256": installed.weights_sha256,
             "driver_sha256": file_sha256(self.driver),
             "environment": programs.environment(installed.python, packages),
             **self.settings,

@@ -39,7 +39,11 @@ def main() -> None:
     try:
         driver = _module(sys.argv[1])
         settings = messages.get()["settings"]
-        facts = {"python": platform.python_version(), "checkpoint_sha256": _sha256(settings["checkpoint"])}
+        weights = settings["checkpoint"]
+        sha256 = (
+            _sha256(weights) if os.path.isfile(weights) else None
+        )  # of a folder, the fingerprint has the hash
+        facts = {"python": platform.python_version(), "checkpoint_sha256": sha256}
         model, told = driver.load(settings)
     except BaseException as error:
         missing = isinstance(error, (ImportError, FileNotFoundError))

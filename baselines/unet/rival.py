@@ -11,7 +11,7 @@ from toraeval.models.shared.sized import SizedGenerator
 from toraeval.registry import unknown
 from toraeval.types import UserError
 
-from .generator import VERSION, EmbeddedRival, RivalOptions
+from .generator import VERSION, EmbeddedRival
 
 SIZES = ("nano", "upstream")
 EMBEDDED = {"long_video", "overlap", "precision", "weights"}
@@ -30,7 +30,7 @@ class Rival(SizedGenerator):
 
     name: str
     version = VERSION
-    options_class: type[RivalOptions]
+    options_class: type[Any]
     upstream: str  # `module:Class`, relative to this package
     default_steps: int
 
@@ -42,16 +42,16 @@ class Rival(SizedGenerator):
         make = self._upstream if config.size == "upstream" else self._embedded
         super().__init__(config.size, make(config))
 
-    def _embedded(self, config: RivalOptions) -> Generator:
+    def _embedded(self, config: Any) -> Generator:
         return EmbeddedRival(self.name, config, self.default_steps)
 
-    def _upstream(self, config: RivalOptions) -> Generator:
+    def _upstream(self, config: Any) -> Generator:
         module, _, attribute = self.upstream.partition(":")
         package = __package__.rpartition(".")[0]
         made: Generator = getattr(importlib.import_module(f"{package}.{module}"), attribute)(config)
         return made
 
-    def _refuse_others(self, config: RivalOptions) -> None:
+    def _refuse_others(self, config: Any) -> None:
         """Refuse options that belong to the other size and were changed."""
         for field in fields(config):
             value, embedded = getattr(config, field.name), field.name in EMBEDDED

@@ -1,4 +1,4 @@
-"""The `wan_move` generator at the embedded size: all frames at once, CPU."""
+"""The `wan_move` generator: embedded (all frames at once, CPU), or the released model."""
 
 from __future__ import annotations
 
@@ -11,53 +11,68 @@ from torch import Tensor
 from toraeval.models.shared.nano.generator import NanoGenerator
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.nano.pipeline import ClipRequest
-from toraeval.registry import unknown
-from toraeval.types import UserError
 
+from ..process.native import NativeOptions
+from ..unet.rival import Rival
 from . import checkpoint
 from .copies import copied_latents
 from .network import WanMoveNetwork
 
-SIZES = ("nano",)
-
 
 @dataclass
-class WanMoveOptions:
-    """Options of `model=wan_move`.
+class WanMoveOptions(NativeOptions):
+    """Options of `model=wan_move`; `precision` and `weights` are for size=nano, all others for size=upstream.
 
     Attributes:
-        size: nano (embedded).
-        steps: sampling steps, 1 to 1000; None is the default.
-        guidance: classifier-free guidance scale, at least 1; None is the default, 1 (off).
-        precision: bf16 or fp32.
-        weights: file of your own.
+        size: nano (embedded) or upstream (the released model).
+        steps: sampling steps, 1 to 1000; None is the default of the size.
+        guidance: classifier-free guidance scale, at least 1; None is the default of the size.
+        precision: bf16 or fp32; nano only.
+        weights: file of your own; nano only.
+        hidden_start: `leave_out` paths that are hidden or outside in the first frame, or send them `as_given`.
+        dtype: of the released transformer: bf16, fp16 or fp32.
+        shift: of the noise schedule; the authors' value for 480 lines is 3.
+        offload: keep each network on the CPU while it is not in use.
+        t5_cpu: run the text encoder on the CPU.
     """
 
     size: str = "nano"
-    steps: int | None = None
-    guidance: float | None = None
     precision: str = "bf16"
     weights: str | None = None
+    hidden_start: str = "leave_out"
+    dtype: str = "bf16"
+    shift: float = 3.0
+    offload: bool = True
+    t5_cpu: bool = True
 
 
-class WanMove(NanoGenerator):
-    """Wan-Move (arXiv 2512.08765) as an embedded model; it needs a first frame.
+class WanMove(Rival):
+    """Wan-Move (arXiv 2512.08765), embedded or as released; it needs a first frame.
 
     Args:
         options: fields of `WanMoveOptions`.
-
-    Raises:
-        UserError: an unknown size or an option outside its range.
     """
 
     name = checkpoint.NAME
+    version = "1"
     options_class = WanMoveOptions
+    upstream = "wan_move.upstream:UpstreamWanMove"
 
-    def __init__(self, **options: Any) -> None:
-        config = self.options_class(**options)
-        if config.size not in SIZES:
-            raise UserError(f"{self.name}: {unknown('size', config.size, SIZES)}")
-        super().__init__(config)
+    def _embedded(self, config: Any) -> EmbeddedWanMove:
+        return EmbeddedWanMove(config)
+
+
+class EmbeddedWanMove(NanoGenerator):
+    """The idea of Wan-Move as a small network; it needs a first frame.
+
+    Args:
+        config: steps, guidance, precision, weights.
+
+    Raises:
+        UserError: an option outside its range.
+    """
+
+    name = checkpoint.NAME
 
     def shipped(self) -> Path:
         return checkpoint.weights_path()

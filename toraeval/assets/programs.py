@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from toraeval.assets.cache import cache_dir
+from toraeval.assets.cache import cache_dir, files_sha256, remembered_sha256
 from toraeval.assets.files import path as asset_path
 from toraeval.assets.table import ASSETS, Snapshot, fetch_command
 from toraeval.registry import unknown
@@ -17,6 +17,7 @@ from toraeval.store import record
 from toraeval.types import MissingAsset, UserError
 
 PROBE_S = 60.0
+WEIGHTS = (".safetensors", ".pth", ".pt", ".bin", ".json", ".model")
 _VERSIONS = """
 import importlib.metadata, json, platform, sys
 plain = lambda name: name.lower().replace("_", "-")
@@ -51,11 +52,12 @@ class Program:
     Attributes:
         forks: repositories that hold it, the recommended one first.
         weights: asset with the weights.
-        weights_file: the file of that asset.
+        weights_file: the file of that asset; empty where the program is given the whole folder.
         python: version of the environment.
         environment: commands that make it; `{checkout}` stands for the folder.
         packages: distributions that must be there, and whose versions are recorded.
         notes: what else has to be known.
+        further: other assets that lie in the same folder.
     """
 
     forks: dict[str, Fork]
@@ -65,6 +67,7 @@ class Program:
     environment: tuple[str, ...]
     packages: tuple[str, ...]
     notes: tuple[str, ...]
+    further: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,35 @@ class Installed:
     checkpoint: Path
     revision: dict[str, Any] | None
 
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights; of a folder over the names and hashes of all networks and settings in it."""
+        if self.checkpoint.is_file():
+            return remembered_sha256(self.checkpoint)
+        found = (file for file in self.checkpoint.rglob("*") if file.suffix in WEIGHTS and file.is_file())
+        return files_sha256(
+            sorted(file for file in found if not file.relative_to(self.checkpoint).parts[0].startswith("."))
+        )
+
 
 _CLIP = (
     "OpenCLIP ViT-H-14 (laion2b_s32b_b79k, MIT, about 3.9 GB) is downloaded by the upstream code into its own cache "
     "at the first start."
+)
+_WAN_PACKAGES = (
+    "torch",
+    "torchvision",
+    "diffusers",
+    "transformers",
+    "easydict",
+    "ftfy",
+    "flash_attn",
+    "numpy",
+)
+_WAN_ENVIRONMENT = (
+    "conda create -y -p {checkout}/env python=3.10",
+    "{checkout}/env/bin/pip install 'torch>=2.4' torchvision packaging ninja wheel",
+    "{checkout}/env/bin/pip install --no-build-isolation -r {checkout}/requirements.txt",
 )
 PROGRAMS: dict[str, Program] = {
     "motionctrl": Program(
@@ -154,6 +182,96 @@ PROGRAMS: dict[str, Program] = {
             _CLIP,
         ),
     ),
+    "wan_move": Program(
+        {
+            "main": Fork(
+                "https://github.com/ali-vilab/Wan-Move",
+                "27409bee073a9920a1c67a9bdded7662039cdbae",
+                ("wan/wan_move.py", "wan/modules/trajectory.py"),
+                "Apache-2.0",
+            )
+        },
+        "wan_move_upstream",
+        "",
+        "3.10",
+        (*_WAN_ENVIRONMENT, "{checkout}/env/bin/pip install decord"),
+        (*_WAN_PACKAGES, "decord", "imageio"),
+        (
+            "A CUDA GPU of 40 GB suffices with the defaults dtype=bf16 offload=true t5_cpu=true (the authors' README).",
+            "The program imports decord, which its requirements do not name, and sets HF_ENDPOINT to a mirror for its "
+            "own process.",
+        ),
+    ),
+    "ati": Program(
+        {
+            "main": Fork(
+                "https://github.com/bytedance/ATI",
+                "168b4435c2e84b5215f194b46aca6bf8df92823c",
+                ("wan/image2video.py", "wan/modules/motion_patch.py", "wan/utils/motion.py"),
+                "Apache-2.0",
+            )
+        },
+        "ati_upstream",
+        "",
+        "3.10",
+        _WAN_ENVIRONMENT,
+        _WAN_PACKAGES,
+        (
+            "A CUDA GPU for a model of 14 billion parameters is needed; the authors state no figure.",
+            "The authors' weights are the transformer alone; autoencoder and encoders are those of Wan2.1 I2V 14B "
+            "480P, which belong in the same folder and are fetched there.",
+        ),
+        ("ati_wan_parts",),
+    ),
+    "ltx_motion_track": Program(
+        {
+            "main": Fork(
+                "https://github.com/Lightricks/LTX-2",
+                "400fd31054597515f47125691032c04b1c3ee24e",
+                (
+                    "packages/ltx-pipelines/src/ltx_pipelines/ic_lora.py",
+                    "packages/ltx-pipelines/src/ltx_pipelines/iclora_utils.py",
+                ),
+                "LTX-2 Community License",
+            )
+        },
+        "ltx_motion_track_upstream",
+        "",
+        "3.12",
+        ("UV_PROJECT_ENVIRONMENT={checkout}/env uv sync --project {checkout}",),
+        ("torch", "ltx-core", "ltx-pipelines", "transformers", "safetensors", "av", "numpy"),
+        (
+            "A CUDA GPU is needed; offload=cpu or disk and quantization=fp8-cast make do with less of it.",
+            "The licence is free for companies below 10 million USD of revenue, and for evaluation.",
+            "Gemma 3 has terms of its own: accept them on its page and log in with `hf auth login` first.",
+        ),
+        ("ltx_motion_track_lora", "ltx_motion_track_gemma"),
+    ),
+    "wan_fun_control": Program(
+        {
+            "main": Fork(
+                "https://github.com/aigc-apps/VideoX-Fun",
+                "804a4258e2608f855ccaec8fffa279e75a3b89c6",
+                (
+                    "examples/wan2.1_fun/predict_v2v_control.py",
+                    "videox_fun/pipeline/pipeline_wan_fun_control.py",
+                ),
+                "Apache-2.0",
+            )
+        },
+        "wan_fun_control_upstream",
+        "",
+        "3.10",
+        (
+            "conda create -y -p {checkout}/env python=3.10",
+            "{checkout}/env/bin/pip install torch torchvision -r {checkout}/requirements.txt",
+        ),
+        ("torch", "diffusers", "transformers", "accelerate", "omegaconf", "opencv-python", "numpy"),
+        (
+            "The smallest of the newer models (1.3 billion parameters), the one for cards of 12 to 16 GB; the authors "
+            "state no figure, memory=sequential_cpu_offload needs least.",
+        ),
+    ),
 }
 
 
@@ -181,20 +299,24 @@ def program_folder(name: str) -> Path:
 def instructions(name: str) -> list[str]:
     """Return the commands and facts that a user needs to install a program, one per line."""
     program, folder = get_program(name), program_folder(name)
-    asset = ASSETS[program.weights]
-    assert isinstance(asset, Snapshot)
     lines = []
     for number, (fork, source) in enumerate(program.forks.items()):
         lines.append(
             f"{'code' if not number else 'or'}: {source.url} at {source.commit} ({fork}, {source.licence})"
         )
     main = next(iter(program.forks.values()))
+    for weights in (program.weights, *program.further):
+        asset = ASSETS[weights]
+        assert isinstance(asset, Snapshot)
+        files = program.weights_file or ", ".join(asset.patterns)
+        lines.append(
+            f"weights: {asset.url}, file {files} ({asset.licence}); the publisher's SHA-256 is checked"
+        )
     lines += [
-        f"weights: {asset.url}, file {program.weights_file} ({asset.licence}); the publisher's SHA-256 is checked",
         f"  git clone {main.url} {folder}",
         f"  git -C {folder} checkout {main.commit}",
         *(f"  {command.format(checkout=folder)}" for command in program.environment),
-        f"  {fetch_command(program.weights)}",
+        *(f"  {fetch_command(weights)}" for weights in (program.weights, *program.further)),
     ]
     return lines + [f"note: {note}" for note in program.notes]
 
@@ -214,13 +336,14 @@ def find_program(
         UserError: the checkout is at a commit that the wrapper was not written against.
     """
     fork, folder, interpreter, revision = find_code(name, checkout, python, any_revision)
+    program = get_program(name)
     if not checkpoint:
-        program = get_program(name)
-        return Installed(
-            fork, folder, interpreter, asset_path(program.weights) / program.weights_file, revision
-        )
+        weights = asset_path(program.weights) / program.weights_file
+        for further in program.further:
+            asset_path(further)
+        return Installed(fork, folder, interpreter, weights, revision)
     weights = Path(checkpoint).expanduser().resolve()
-    if not weights.is_file():
+    if not (weights.is_file() if program.weights_file else weights.is_dir()):
         raise MissingAsset(f"{name} upstream: no weights at {weights}; run: {_fetch(name)}")
     return Installed(fork, folder, interpreter, weights, revision)
 

@@ -101,7 +101,8 @@ def _wanted(name: str, snapshot: Snapshot, siblings: Iterable[Any]) -> dict[str,
     chosen = {}
     for file in files:
         place = PurePosixPath(file.rfilename.removeprefix(snapshot.strip))
-        if PurePosixPath(file.rfilename).parent in safe and place.suffix in PICKLE_SUFFIXES:
+        beside = PurePosixPath(file.rfilename).parent in safe and not snapshot.pickles
+        if beside and place.suffix in PICKLE_SUFFIXES:
             continue
         if place.is_absolute() or ".." in place.parts:
             raise UserError(f"{name}: {snapshot.url} names a file outside its folder: {file.rfilename}")

@@ -41,6 +41,7 @@ class Snapshot:
         patterns: which files, as shell patterns. Of a folder with safetensors files, no pickles are taken.
         folder: folder in the cache, by default the snapshot's name; several snapshots may share one.
         strip: leading part of file names that is left out in the cache.
+        pickles: take pickles beside safetensors files, too, because they hold other networks.
     """
 
     repo: str
@@ -50,6 +51,7 @@ class Snapshot:
     patterns: tuple[str, ...] = ("*.json", "*.model", "*.safetensors", "*.bin", "*.pth", "*.pt")
     folder: str = ""
     strip: str = ""
+    pickles: bool = False
 
     @property
     def url(self) -> str:
@@ -57,6 +59,15 @@ class Snapshot:
         return f"https://huggingface.co/{self.repo}"
 
 
+_LTX_LICENCE = "LTX-2 Community License (free below 10 million USD of revenue, and for evaluation)"
+_WAN_NETWORKS = ("*.safetensors", "*.json")
+_WAN_PARTS = (
+    "Wan2.1_VAE.pth",
+    "models_t5_umt5-xxl-enc-bf16.pth",
+    "models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth",
+    "google/*",
+    "xlm-roberta-large/*",
+)
 _OPEN_SORA_LICENCE = "Apache-2.0 (that of the Open-Sora repository; see the page)"
 _COGVIDEOX_LICENCE = "CogVideoX License (research free, commercial use needs registration; no redistribution)"
 _COTRACKER = "https://huggingface.co/facebook/cotracker3/resolve/main"
@@ -133,6 +144,60 @@ ASSETS: dict[str, Asset | Snapshot] = {
         None,
         "model=dragnuwa size=upstream: weights, a third party's half-precision copy",
         ("dragnuwa-svd-pruned.fp16.safetensors",),
+    ),
+    "wan_move_upstream": Snapshot(
+        "Ruihang/Wan-Move-14B-480P",
+        "Apache-2.0",
+        None,
+        "model=wan_move size=upstream: all parts",
+        (*_WAN_NETWORKS, *_WAN_PARTS),
+        pickles=True,
+    ),
+    "ati_upstream": Snapshot(
+        "bytedance-research/ATI",
+        "Apache-2.0",
+        None,
+        "model=ati: transformer",
+        _WAN_NETWORKS,
+    ),
+    "ati_wan_parts": Snapshot(
+        "Wan-AI/Wan2.1-I2V-14B-480P",
+        "Apache-2.0",
+        16600,
+        "model=ati: autoencoder, text encoder, picture encoder",
+        _WAN_PARTS,
+        "ati_upstream",
+    ),
+    "ltx_motion_track_upstream": Snapshot(
+        "Lightricks/LTX-2.3",
+        _LTX_LICENCE,
+        44000,
+        "model=ltx_motion_track: distilled checkpoint and upscaler",
+        ("ltx-2.3-22b-distilled-1.1.safetensors", "ltx-2.3-spatial-upscaler-x2-1.1.safetensors"),
+    ),
+    "ltx_motion_track_lora": Snapshot(
+        "Lightricks/LTX-2.3-22b-IC-LoRA-Motion-Track-Control",
+        _LTX_LICENCE,
+        None,
+        "model=ltx_motion_track: the LoRA that follows the guide video",
+        ("ltx-2.3-22b-ic-lora-motion-track-control-ref0.5.safetensors",),
+        "ltx_motion_track_upstream",
+    ),
+    "ltx_motion_track_gemma": Snapshot(
+        "google/gemma-3-12b-it-qat-q4_0-unquantized",
+        "Gemma Terms of Use (to be accepted on the page)",
+        24000,
+        "model=ltx_motion_track: text encoder",
+        ("*.json", "*.model", "*.safetensors"),
+        "ltx_motion_track_upstream/gemma",
+    ),
+    "wan_fun_control_upstream": Snapshot(
+        "alibaba-pai/Wan2.1-Fun-V1.1-1.3B-Control",
+        "Apache-2.0",
+        19000,
+        "model=wan_fun_control: all parts",
+        (*_WAN_NETWORKS, *_WAN_PARTS),
+        pickles=True,
     ),
     # The hashes of the next four files are stated by several projects that use them, not by their publishers.
     "fvd_i3d": Asset(

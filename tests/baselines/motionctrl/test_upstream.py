@@ -15,7 +15,8 @@ import torch
 
 from baselines.motionctrl import driver
 from baselines.motionctrl.generator import MotionCtrlOptions
-from baselines.motionctrl.upstream import UpstreamMotionCtrl, flow, resized
+from baselines.motionctrl.upstream import UpstreamMotionCtrl, flow
+from baselines.process.clip_files import resized
 from benchmarks.parity_data import allowance
 from toraeval.types import MissingAsset, UserError
 

@@ -1,0 +1,88 @@
+"""`model=ltx_motion_track`: LTX-2.3 with Lightricks' IC-LoRA for motion tracks, in its own environment.
+
+Frames of about 1536x1024 (made at half that size, then refined) at 24 fps from a caption, a first frame and a guide
+video. Facts: Lightricks/LTX-2 400fd31, `ltx_pipelines/ic_lora.py` (LTX-2 Community License). The LoRA wants the guide
+at half of the first stage's size, a quarter of the last, and the autoencoder works on blocks of 32 px.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toraeval.types import Trajectories, UserError
+
+from ..process.native import Native, NativeGenerator, NativeOptions, check_choice
+from . import export
+
+VERSION = "1"
+OFFLOAD = ("none", "cpu", "disk")
+QUANTIZATION = ("none", "fp8-cast")
+
+
+@dataclass
+class LTXMotionTrackOptions(NativeOptions):
+    """Options of `model=ltx_motion_track`; the distilled model has neither `steps` nor `guidance` to choose.
+
+    Attributes:
+        size: upstream (the released model); there is no other.
+        offload: where weights wait while they are not in use: none (GPU), cpu or disk.
+        quantization: none (bfloat16) or fp8-cast, half the memory.
+        guide_strength: how strongly the guide video acts, 0 to 1.
+    """
+
+    size: str = "upstream"
+    offload: str = "none"
+    quantization: str = "none"
+    guide_strength: float = 1.0
+
+
+class LTXMotionTrack(NativeGenerator):
+    """LTX-2.3 22B distilled with the motion-track LoRA, by the authors' pipeline; it needs a first frame.
+
+    Args:
+        options: fields of `LTXMotionTrackOptions`.
+
+    Raises:
+        UserError: an option outside its range.
+    """
+
+    name = "ltx_motion_track"
+    version = VERSION
+    options_class = LTXMotionTrackOptions
+    native = Native(
+        stride=8,
+        least=9,
+        most=481,  # 20 s, the longest that its own prediction of lengths proposes
+        multiple=128,
+        pixels=1536 * 1024,
+        fps=24,
+        hidden="drawn as if visible",
+    )
+
+    def __init__(self, **options: Any) -> None:
+        config = self.options_class(**options)
+        what = "model ltx_motion_track"
+        check_choice(what, "size", config.size, ("upstream",))
+        check_choice(what, "offload", config.offload, OFFLOAD)
+        check_choice(what, "quantization", config.quantization, QUANTIZATION)
+        if config.steps is not None or config.guidance is not None:
+            raise UserError(
+                f"{what}: steps={config.steps} guidance={config.guidance}; allowed: leave both out, the distilled "
+                "model has its own 8 and 3 steps and no guidance"
+            )
+        if not 0 < config.guide_strength <= 1:
+            raise UserError(f"{what}: guide_strength={config.guide_strength}; allowed: above 0, up to 1")
+        settings = {
+            "offload": config.offload,
+            "quantization": config.quantization,
+            "guide_strength": config.guide_strength,
+        }
+        super().__init__(config, Path(__file__).with_name("driver.py"), settings)
+
+    def arrays(self, paths: Trajectories) -> dict[str, np.ndarray]:
+        """Return the guide video."""
+        return {"guide": export.guide_video(paths)}
