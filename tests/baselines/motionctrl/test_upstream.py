@@ -93,7 +93,7 @@ def test_nothing_installed_is_one_message(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("TORAEVAL_CACHE", str(tmp_path))
     model = UpstreamMotionCtrl(MotionCtrlOptions())
     with pytest.raises(
-        MissingAsset, match=r"motionctrl_checkout is no checkout.*fetch model=motionctrl size=upstream"
+        MissingAsset, match=r"motionctrl_checkout is not a checkout.*fetch model=motionctrl size=upstream"
     ):
         model.fingerprint()
     (absent,) = model.requirements()
