@@ -10,6 +10,8 @@ import yaml
 from omegaconf import MISSING
 
 from toraeval import config, registry
+from toraeval.config.declared import declaration
+from toraeval.config.verbs import BenchConfig, RunConfig
 from toraeval.types import UserError
 
 
@@ -45,7 +47,7 @@ def test_every_option_of_every_part_has_a_line(kind: str, name: str) -> None:
 @pytest.mark.parametrize("verb", config.VERBS)
 def test_every_option_of_every_verb_has_a_line(verb: str) -> None:
     cls = config.VERBS[verb]
-    found = config.declaration(f"{cls.__module__}:{cls.__name__}").options
+    found = declaration(f"{cls.__module__}:{cls.__name__}").options
     assert [option.name for option in found] == [f.name for f in dataclasses.fields(cls)]
     assert [option.name for option in found if not option.text] == []
 
@@ -61,7 +63,7 @@ def test_an_option_is_described_once_in_its_class() -> None:
 
 
 def test_a_default_that_is_computed_is_asked_of_the_class() -> None:
-    (option,) = config.declaration("tests.test_config:Computed").options
+    (option,) = declaration("tests.test_config:Computed").options
     assert (option.name, option.type, option.default) == ("side", int, 6)
     assert option.text == "pixels, at least 1."
 
@@ -100,18 +102,17 @@ def test_a_default_stands_in_the_class_or_in_the_file_never_in_both() -> None:
 
 
 def test_parts_from_elsewhere_get_their_options_from_their_constructor() -> None:
+    before = registry.snapshot()
     registry.register("model", "theirs", "tests.fake_parts:FakeModel")
-    try:
-        schema = config.schema_of("model", "theirs")()
-    finally:
-        registry.unregister("model", "theirs")
+    schema = config.schema_of("model", "theirs")()
+    registry.restore(before)
     assert (schema.name, schema.shift, schema.how) == ("theirs", 2, "crash")
     assert {f.name: f.type for f in dataclasses.fields(schema)}["shift"] is int
 
 
 def test_verbs_share_option_names_with_one_meaning() -> None:
-    run = {f.name: f.type for f in dataclasses.fields(config.RunConfig)}
-    bench = {f.name: f.type for f in dataclasses.fields(config.BenchConfig)}
+    run = {f.name: f.type for f in dataclasses.fields(RunConfig)}
+    bench = {f.name: f.type for f in dataclasses.fields(BenchConfig)}
     assert set(run) - set(bench) == {"model"}
     assert set(bench) - set(run) == {"models", "model_options", "ablations"}
 
@@ -122,7 +123,7 @@ def test_yaml_files_are_found_beside_and_inside_the_package(
 ) -> None:
     (tmp_path / place / "training").mkdir(parents=True)
     (tmp_path / place / "run.yaml").touch()
-    monkeypatch.setattr(config.schemas, "__file__", str(tmp_path / "toraeval" / "config" / "schemas.py"))
+    monkeypatch.setattr(config, "__file__", str(tmp_path / "toraeval" / "config" / "__init__.py"))
     assert config.conf_dir() == tmp_path / place
     assert config.conf_dir("train") == tmp_path / place / "training"
     (tmp_path / place / "run.yaml").unlink()

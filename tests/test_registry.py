@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from toraeval import registry
 from toraeval.types import UserError
+
+
+@pytest.fixture(autouse=True)
+def tables() -> Iterator[None]:
+    """Whatever a test registers is gone after it."""
+    before = registry.snapshot()
+    yield
+    registry.restore(before)
 
 
 def test_every_built_in_target_has_the_name_it_is_registered_under() -> None:
@@ -23,31 +33,21 @@ def test_nothing_near_means_no_suggestion() -> None:
 
 def test_registered_parts_are_built_from_their_options(monkeypatch: pytest.MonkeyPatch) -> None:
     registry.register("model", "fake", "tests.fake_parts:FakeModel")
-    try:
-        assert registry.build("model", {"name": "fake", "shift": 7}).shift == 7
-        with pytest.raises(UserError, match=r"shfit.*run --help"):
-            registry.build("model", {"name": "fake", "shfit": 7})
-    finally:
-        registry.unregister("model", "fake")
-    assert "fake" not in registry.names("model")
+    assert registry.build("model", {"name": "fake", "shift": 7}).shift == 7
+    with pytest.raises(UserError, match=r"shfit.*run --help"):
+        registry.build("model", {"name": "fake", "shfit": 7})
 
 
 def test_a_wrong_target_says_so() -> None:
     registry.register("tracker", "ghost", "tests.fake_parts:Ghost")
-    try:
-        with pytest.raises(UserError, match=r"ghost.*registry line is wrong"):
-            registry.load("tracker", "ghost")
-    finally:
-        registry.unregister("tracker", "ghost")
+    with pytest.raises(UserError, match=r"ghost.*registry line is wrong"):
+        registry.load("tracker", "ghost")
 
 
 def test_an_import_error_inside_a_part_is_not_called_a_wrong_registry_line() -> None:
     registry.register("tracker", "needy", "tests.data_of_nobody.inner:X")
-    try:
-        with pytest.raises(UserError, match=r"registry line is wrong"):
-            registry.load("tracker", "needy")
-    finally:
-        registry.unregister("tracker", "needy")
+    with pytest.raises(UserError, match=r"registry line is wrong"):
+        registry.load("tracker", "needy")
 
 
 def test_snapshot_and_restore_carry_tables_to_workers() -> None:

@@ -31,8 +31,7 @@ def main(argv: list[str] | None = None) -> int:
             from toraeval.registry import unknown
 
             raise UserError(unknown("verb", arguments[0], VERBS) + "; see: python -m toraeval")
-        module = importlib.import_module(f"toraeval.cli.{VERBS[arguments[0]].module}")
-        return int(module.main(arguments[1:]))
+        return _verb(*arguments)
     except UserError as error:
         print(error_text(error), file=sys.stderr)
         return error.exit_code
@@ -42,6 +41,19 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output left, e.g. `| head`
         return 0
+
+
+def _verb(verb: str, *words: str) -> int:
+    """Run a verb: through Hydra where its module has `execute`, else by its `main`."""
+    module = importlib.import_module(f"toraeval.cli.{VERBS[verb].module}")
+    if hasattr(module, "execute"):
+        from toraeval.cli.app import launch
+
+        return launch(verb, module.HELP, list(words), module.execute)
+    if "-h" in words or "--help" in words:
+        print(module.HELP)
+        return 0
+    return int(module.main(list(words)))
 
 
 def _require_text(arguments: list[str]) -> None:

@@ -242,11 +242,6 @@ def register(kind: str, name: str, target: str | Entry) -> None:
     _table(kind)[name] = target if isinstance(target, Entry) else Entry(target)
 
 
-def unregister(kind: str, name: str) -> None:
-    """Remove a component that `register` added."""
-    _table(kind).pop(name, None)
-
-
 def snapshot() -> dict[str, dict[str, Entry]]:
     """Return a copy of all tables, for worker processes."""
     _load_entry_points()

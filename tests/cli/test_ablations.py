@@ -13,7 +13,7 @@ import pytest
 from tests.cli.conftest import Ran
 from tests.fake_parts import FakeModel
 from toraeval import registry
-from toraeval.config import AblationsConfig
+from toraeval.config.verbs import AblationsConfig
 from toraeval.run import ablations
 from toraeval.training.recipes.ablations import BACKBONE, DEFAULT, GROUPS, Trained, variants
 

@@ -38,7 +38,7 @@ def test_what_is_missing_or_damaged(tmp_path, capsys):
         (["suite=movebench"], "suite.path=VALUE"),
         (["suite=movebnch", "suite.path=x"], "movebench"),
         (["suite=movebench", "suite.path=x", "suite.langage=zh"], "suite.language"),
-        (["suite=movebench", "suite.path=x", "frames=a"], "whole numbers"),
+        (["suite=movebench", "suite.path=x", "frames=a"], "could not be converted to Integer"),
         (["x"], "name one suite"),
     ],
 )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from toraeval.config import AblationsConfig
+from toraeval.config.verbs import AblationsConfig
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.config import STDiTConfig, nano
 from toraeval.models.tora.checkpoints import nano as checkpoint

@@ -49,8 +49,3 @@ def split(
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     return words, values
-
-
-def wants_help(argv: list[str]) -> bool:
-    """Return True if the user asks for help."""
-    return any(text in ("-h", "--help") for text in argv)

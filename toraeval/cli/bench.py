@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from toraeval.cli.app import launch
 from toraeval.cli.jobs import Done
 
 HELP = """Run every model of a preset at every length, then write tables, figures and contact sheets.
@@ -20,11 +19,6 @@ HELP = """Run every model of a preset at every length, then write tables, figure
   python -m toraeval bench 'models=[tora,motionctrl,{name: motionctrl, long_video: direct}]' 'frames=[64]'
   python -m toraeval bench 'models=[ground_truth,static,tora,precomputed]' model_options.precomputed.videos=DIR
 """
-
-
-def main(argv: list[str]) -> int:
-    """Run the verb and return its exit code."""
-    return launch("bench", HELP, argv, execute)
 
 
 def execute(config: dict[str, Any], command: str) -> Done:

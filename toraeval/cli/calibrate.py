@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toraeval.cli.arguments import split, wants_help
+from toraeval.cli.arguments import split
 from toraeval.types import UserError
 
 if TYPE_CHECKING:
@@ -44,9 +44,6 @@ SHOWN = ("tracker", "group", "value", "objects", "floor", "delta_avg", "aj", "oa
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    if wants_help(argv):
-        print(HELP)
-        return 0
     words, values = split("calibrate", argv, DEFAULTS)
     if words:
         raise UserError(

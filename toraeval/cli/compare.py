@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from toraeval.cli.arguments import split, wants_help
+from toraeval.cli.arguments import split
 from toraeval.types import UserError
 
 HELP = """Compare two models on the cases that both have; nothing is generated, tracked or scored.
@@ -20,9 +20,6 @@ SHOWN = ("frames", "column", "a", "b", "difference", "interval", "p", "p_holm", 
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    if wants_help(argv):
-        print(HELP)
-        return 0
     keys = {"frames": "", "suite": "", "tracker": "", "results": "results", "out": "", "force": "false"}
     words, values = split("compare", argv, keys, flags=("force",))
     if len(words) != 2:

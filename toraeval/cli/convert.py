@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from toraeval.cli.arguments import split, wants_help
+from toraeval.cli.arguments import split
 from toraeval.registry import unknown
 from toraeval.types import UserError
 
@@ -40,9 +40,6 @@ KEYS = {
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    if wants_help(argv):
-        print(HELP)
-        return 0
     words, values = split("convert", argv, KEYS)
     if len(words) < 2:
         raise UserError(

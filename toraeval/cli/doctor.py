@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from toraeval import assets, optional, registry
 from toraeval.assets import programs
-from toraeval.cli.arguments import split, wants_help
+from toraeval.cli.arguments import split
 from toraeval.cli.listing import missing_of
 from toraeval.store import record
 from toraeval.store.disk import megabytes
@@ -41,9 +41,6 @@ NEEDED_DISK_GB = 0.5
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    if wants_help(argv):
-        print(HELP)
-        return 0
     words, values = split("doctor", argv, {"results": "results"})
     if words:
         raise UserError(f"doctor: '{words[0]}' is not an option; give results=DIR or nothing")

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from toraeval import assets, registry
 from toraeval.assets import programs
-from toraeval.cli.arguments import split, wants_help
+from toraeval.cli.arguments import split
 from toraeval.cli.listing import default_options
 from toraeval.registry import unknown
 from toraeval.types import MissingAsset, UserError
@@ -28,9 +28,6 @@ KINDS = ("model", "tracker", "metric")
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    if wants_help(argv):
-        print(HELP)
-        return 0
     choices = {key: "" for kind in KINDS for name in registry.names(kind) for key in _choices(kind, name)}
     pins = {"sha256": "", "revision": ""}
     words, values = split("fetch", argv, {**pins, **dict.fromkeys(KINDS, ""), **choices})

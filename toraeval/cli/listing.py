@@ -8,7 +8,7 @@ from typing import Any
 from tabulate import tabulate
 
 from toraeval import config, optional, registry
-from toraeval.cli.arguments import split, wants_help
+from toraeval.cli.arguments import split
 from toraeval.run import requirements
 from toraeval.types import UserError
 
@@ -25,9 +25,6 @@ PLURALS = {f"{kind}s": kind for kind in registry.KINDS}
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    if wants_help(argv):
-        print(HELP)
-        return 0
     words, named = split("list", argv, dict.fromkeys(registry.KINDS, ""))
     for kind, name in named.items():
         if name:

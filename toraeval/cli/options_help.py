@@ -10,6 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from toraeval import config
 from toraeval.cli.overrides import GROUPS
+from toraeval.config.declared import REQUIRED, Declared, declaration
+from toraeval.config.verbs import AblationsConfig
 
 INDENT = 32
 WIDTH = 118
@@ -26,7 +28,7 @@ def describe(verb: str, cfg: DictConfig) -> str:
     lines += _options(_of_class(config.VERBS[verb]), plain)
     if values.get("ablations"):
         lines += ["", "Options of preset=ablations:"]
-        lines += _options(_of_class(config.AblationsConfig), values["ablations"], "ablations.")
+        lines += _options(_of_class(AblationsConfig), values["ablations"], "ablations.")
     for kind, key, chosen in _parts(verb, values):
         lines += ["", f"Options of {kind}={chosen['name']}:"]
         lines += _options(config.declared_by(kind, chosen["name"]), chosen, f"{key}.")
@@ -43,11 +45,11 @@ def _parts(verb: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str, Map
             yield kind, key, chosen
 
 
-def _of_class(cls: type) -> config.Declared:
-    return config.declaration(f"{cls.__module__}:{cls.__name__}")
+def _of_class(cls: type) -> Declared:
+    return declaration(f"{cls.__module__}:{cls.__name__}")
 
 
-def _options(declared: config.Declared, values: Mapping[str, Any], prefix: str = "") -> list[str]:
+def _options(declared: Declared, values: Mapping[str, Any], prefix: str = "") -> list[str]:
     return [
         _entry(f"{prefix}{option.name}={_word(values[option.name])}", option.text)
         for option in declared.options
@@ -57,7 +59,7 @@ def _options(declared: config.Declared, values: Mapping[str, Any], prefix: str =
 
 def _word(value: Any) -> str:
     """Return a value as one would type it."""
-    if value == config.REQUIRED:
+    if value == REQUIRED:
         return "(to be given)"
     if isinstance(value, list):
         return f"[{','.join(map(_word, value))}]"

@@ -27,6 +27,7 @@ GROUPS = {
     "bench": ("suite", "tracker", "metric", "preset"),
     "score": ("tracker", "metric"),
     "train": (),
+    "validate": ("suite",),
 }
 # Suites whose pictures need other metrics than those of the default preset.
 PRESETS = {"photos": "photos"}

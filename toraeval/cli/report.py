@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toraeval.cli.arguments import split, wants_help
+from toraeval.cli.arguments import split
 
 HELP = """Redraw tables, figures and contact sheets from stored runs; nothing is generated, tracked or scored.
 
@@ -16,9 +16,6 @@ HELP = """Redraw tables, figures and contact sheets from stored runs; nothing is
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    if wants_help(argv):
-        print(HELP)
-        return 0
     words, values = split("report", argv, {"results": "results", "out": ""})
     from toraeval.cli.bench import draw
     from toraeval.run import bench

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from toraeval.cli.app import launch
 from toraeval.cli.jobs import Done
 
 if TYPE_CHECKING:
@@ -22,11 +21,6 @@ HELP = """Generate, track and score one model at one length.
   python -m toraeval run frames=64 limit=4 dry_run=true      what would be done, and what is missing
   python -m toraeval run 'stages=[generate]' keep=lossless 'seeds=[0,1]' 'samples=[00_line_1obj]'
 """
-
-
-def main(argv: list[str]) -> int:
-    """Run the verb and return its exit code."""
-    return launch("run", HELP, argv, execute)
 
 
 def execute(config: dict[str, Any], command: str) -> Done:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from toraeval.cli.app import launch
 from toraeval.cli.jobs import Done
 
 # Own clips are pictures of the world: the networks of the procedural world would say nothing about them.
@@ -28,11 +27,6 @@ HELP = """Track and score your own videos against trajectories; no model code is
 Videos and trajectory files pair by name without extension (case aside), else by number (video_1 with traj_01), never by
 order. A single file whose name is that of no clip serves all of them, and all:FILE always does.
 """
-
-
-def main(argv: list[str]) -> int:
-    """Run the verb and return its exit code."""
-    return launch("score", HELP, argv, execute)
 
 
 def execute(config: dict[str, Any], command: str) -> Done:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from toraeval.cli.arguments import split, wants_help
+from toraeval.cli.arguments import split
 from toraeval.types import UserError
 
 HELP = """Print a stored run.
@@ -16,9 +16,6 @@ HELP = """Print a stored run.
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    if wants_help(argv):
-        print(HELP)
-        return 0
     words, values = split("show", argv, {}, flags=("record",))
     if len(words) != 1:
         raise UserError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from toraeval.cli.app import launch
 from toraeval.cli.jobs import Done
 
 HELP = """Train Tora or an embedded rival, or go on where training stopped: same command, same folder.
@@ -21,11 +20,6 @@ The full model: dense flow, then sparse trajectories; several GPUs through torch
   torchrun --nproc-per-node=8 -m toraeval train size=xl2 data=DIR start=DIT vae=VAE text_encoder=T5 device=cuda \\
       batches_per_step=8 folder=full
 """
-
-
-def main(argv: list[str]) -> int:
-    """Run the verb and return its exit code."""
-    return launch("train", HELP, argv, execute)
 
 
 def execute(config: dict[str, Any], command: str) -> Done:

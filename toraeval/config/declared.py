@@ -12,10 +12,9 @@ import importlib
 import inspect
 import re
 import sys
-import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING as NO_DEFAULT
-from dataclasses import dataclass, field, fields, is_dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -85,9 +84,10 @@ def declaration(target: str) -> Declared:
     """
     module, _, name = target.partition(":")
     try:
-        return _from_source(module, name)
-    except Unreadable:
-        return _from_class(getattr(importlib.import_module(module), name))
+        return _read(module, name)
+    except Unreadable:  # e.g. made by a function, or named through `from elsewhere import *`
+        cls = getattr(importlib.import_module(module), name)
+        return _read(cls.__module__, cls.__qualname__)
 
 
 def described(doc: str | None) -> dict[str, str]:
@@ -123,7 +123,7 @@ class _Source:
             tree = ast.parse(Path(origin).read_bytes())
         except (OSError, SyntaxError, ValueError) as error:
             raise Unreadable(f"{origin}: {error}") from error
-        self.defined: dict[str, ast.expr | ast.ClassDef] = {}
+        self.defined: dict[str, ast.expr | ast.ClassDef] = dict(_assigned(tree.body))
         self.imported: dict[str, tuple[str, str]] = {}
         for node in tree.body:
             if isinstance(node, ast.ClassDef):
@@ -133,8 +133,6 @@ class _Source:
                 self.imported |= {a.asname or a.name: (origin, a.name) for a in node.names}
             elif isinstance(node, ast.Import):
                 self.imported |= {a.asname: (a.name, "") for a in node.names if a.asname}
-            else:
-                self.defined |= dict(_assigned(node))
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         parts = self.name.split(".")
@@ -166,14 +164,17 @@ class _Source:
             source, found = self.look_up(node)
             if isinstance(found, ast.expr):
                 return source.value(found)
-        if isinstance(node, ast.List | ast.Tuple):
-            return type(ast.literal_eval(ast.unparse(type(node)([], ast.Load()))))(map(self.value, node.elts))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "list" and len(node.args) == 1:
-            return list(self.value(node.args[0]))
         try:
             return ast.literal_eval(node)
         except ValueError as error:
             raise Unreadable(f"{self.name}: {ast.unparse(node)} is computed") from error
+
+    def computed(self, node: ast.expr) -> Any:
+        """Return the same; what is not a literal is worked out in the imported module."""
+        try:
+            return self.value(node)
+        except Unreadable:
+            return eval(ast.unparse(node), dict(vars(importlib.import_module(self.name))))
 
 
 @cache
@@ -199,77 +200,71 @@ def _place(name: str) -> tuple[str, bool]:
     return str(spec.origin), path is not None
 
 
-def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
-        yield node.target.id, node.value
-    elif isinstance(node, ast.Assign):
-        for target in node.targets:
-            if isinstance(target, ast.Name):
-                yield target.id, node.value
+def _assigned(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
+    for node in body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            yield from ((target.id, node.value) for target in targets if isinstance(target, ast.Name))
 
 
-def _lineage(source: _Source, node: ast.ClassDef) -> list[tuple[_Source, ast.ClassDef]]:
-    """Return a class and its bases, nearest first; what lies in libraries without source ends it."""
-    found = [(source, node)]
+def _bases(source: _Source, node: ast.ClassDef) -> Iterator[ast.expr]:
+    """Yield the bases of a class that may hold anything about its options."""
     for base in node.bases:
         base = base.value if isinstance(base, ast.Subscript) else base
         named = base.id if isinstance(base, ast.Name) and base.id not in source.defined else None
-        if named and source.imported.get(named, ("builtins",))[0] in ABSTRACT:
-            continue
-        owner, definition = source.look_up(base)
-        if isinstance(definition, ast.ClassDef):
-            found += _lineage(owner, definition)
+        if named is None or source.imported.get(named, ("builtins",))[0] not in ABSTRACT:
+            yield base
+
+
+def _lineage(source: _Source, node: ast.ClassDef) -> list[tuple[_Source, ast.ClassDef]]:
+    """Return a class and its bases whose source can be read, nearest first."""
+    found = [(source, node)]
+    for base in _bases(source, node):
+        with suppress(Unreadable):
+            owner, definition = source.look_up(base)
+            if isinstance(definition, ast.ClassDef):
+                found += _lineage(owner, definition)
     return [item for place, item in enumerate(found) if item not in found[place + 1 :]]
 
 
-def _from_source(module: str, name: str) -> Declared:
+def _read(module: str, name: str) -> Declared:
     source, node = _source(module).find(name)
     if not isinstance(node, ast.ClassDef):
         raise Unreadable(f"{module}:{name} is not a class statement")
     lineage = _lineage(source, node)
     facts: dict[str, Any] = {}
     for owner, item in reversed(lineage):
-        for statement in item.body:
-            for key, value in _assigned(statement):
-                try:
-                    facts[key] = owner.value(value)
-                except Unreadable:
-                    facts.pop(key, None)
-    named = [
-        (owner, value) for owner, item in lineage for key, value in _pairs(item) if key == "options_class"
-    ]
-    if named:
-        owner, chosen = named[0][0].look_up(named[0][1])
-        assert isinstance(chosen, ast.ClassDef)
-        lineage = _lineage(owner, chosen)
+        for key, value in _assigned(item.body):
+            facts.pop(key, None)
+            with suppress(Unreadable):
+                facts[key] = owner.value(value)
+    for owner, item in lineage:
+        if "options_class" in dict(_assigned(item.body)):
+            owner, chosen = owner.look_up(dict(_assigned(item.body))["options_class"])
+            assert isinstance(chosen, ast.ClassDef)
+            lineage = _lineage(owner, chosen)
+            break
     texts: dict[str, str] = {}
     for _, item in reversed(lineage):
         texts |= described(ast.get_docstring(item))
-    found = (
-        _fields(lineage) if any(map(_is_dataclass, (item for _, item in lineage))) else _signature(lineage)
-    )
-    options = (Option(key, kind, value, texts.get(key, "")) for key, kind, value in found if _offered(key))
-    return Declared(tuple(options), facts)
-
-
-def _pairs(item: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
-    for statement in item.body:
-        yield from _assigned(statement)
+    read = _fields if any(_is_dataclass(item) for _, item in lineage) else _signature
+    found = ((name, TYPES.get(kind, Any), value) for name, kind, value in read(lineage) if _offered(name))
+    return Declared(tuple(Option(*option, texts.get(option[0], "")) for option in found), facts)
 
 
 def _is_dataclass(item: ast.ClassDef) -> bool:
     return any(ast.unparse(word).split("(")[0].endswith("dataclass") for word in item.decorator_list)
 
 
-def _fields(lineage: list[tuple[_Source, ast.ClassDef]]) -> list[tuple[str, Any, Any]]:
+def _fields(lineage: list[tuple[_Source, ast.ClassDef]]) -> list[tuple[str, str, Any]]:
     """Return name, type and default of the fields of a dataclass; annotations of a base that is none are no fields."""
-    found: dict[str, tuple[str, Any, Any]] = {}
+    found: dict[str, tuple[str, str, Any]] = {}
     for source, item in reversed(lineage):
         for node in item.body if _is_dataclass(item) else ():
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 name, kind = node.target.id, ast.unparse(node.annotation)
                 if not kind.startswith("ClassVar"):
-                    found[name] = (name, TYPES.get(kind, Any), _default(source, node.value))
+                    found[name] = (name, kind, _default(source, node.value))
     return list(found.values())
 
 
@@ -280,61 +275,27 @@ def _default(source: _Source, node: ast.expr | None) -> Any:
     if isinstance(node, ast.Call) and ast.unparse(node.func) == "field":
         given = {word.arg: word.value for word in node.keywords}
         factory = given.get("default_factory")
-        if isinstance(factory, ast.Lambda):
-            return source.value(factory.body)
-        if factory is not None and ast.unparse(factory) in ("list", "dict"):
-            return {"list": [], "dict": {}}[ast.unparse(factory)]
-        return _default(source, given.get("default"))
-    return source.value(node)
+        if factory is None:
+            return _default(source, given.get("default"))
+        return (
+            source.computed(factory.body) if isinstance(factory, ast.Lambda) else source.computed(factory)()
+        )
+    return source.computed(node)
 
 
-def _signature(lineage: list[tuple[_Source, ast.ClassDef]]) -> list[tuple[str, Any, Any]]:
+def _signature(lineage: list[tuple[_Source, ast.ClassDef]]) -> list[tuple[str, str, Any]]:
     """Return name, type and default of the parameters of the nearest constructor."""
     for source, item in lineage:
         for node in item.body:
             if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-                given = node.args
-                plain = [*given.posonlyargs, *given.args][1:]
-                defaults = [None] * (len(plain) - len(given.defaults)) + list(given.defaults)
+                plain = [*node.args.posonlyargs, *node.args.args][1:]
+                defaults = [None] * (len(plain) - len(node.args.defaults)) + list(node.args.defaults)
+                given = zip(plain + node.args.kwonlyargs, defaults + node.args.kw_defaults, strict=True)
                 return [
-                    (
-                        word.arg,
-                        TYPES.get(ast.unparse(word.annotation or ast.Name("Any")), Any),
-                        _default(source, value),
-                    )
-                    for word, value in zip(
-                        [*plain, *given.kwonlyargs], [*defaults, *given.kw_defaults], strict=True
-                    )
+                    (word.arg, ast.unparse(word.annotation or ast.Name("Any")), _default(source, value))
+                    for word, value in given
                 ]
+    for source, item in lineage:
+        for base in _bases(source, item):
+            source.look_up(base)  # the constructor may stand in one that cannot be read
     return []
-
-
-def _from_class(cls: Any) -> Declared:
-    """Return the same of an imported class."""
-    made = getattr(cls, "options_class", cls)
-    texts: dict[str, str] = {}
-    for base in reversed(inspect.getmro(made)):
-        texts |= described(base.__doc__)
-    if is_dataclass(made):
-        hints = typing.get_type_hints(made)
-        defaults = {
-            item.name: item.default_factory() if item.default_factory is not NO_DEFAULT else item.default
-            for item in fields(made)
-        }
-    elif made.__init__ is object.__init__:
-        hints, defaults = {}, {}
-    else:
-        hints = typing.get_type_hints(made.__init__)
-        every = list(inspect.signature(made.__init__).parameters.values())[1:]
-        defaults = {p.name: p.default for p in every if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-    options = tuple(
-        Option(
-            name,
-            hint if (hint := hints.get(name, Any)) in TYPES.values() else Any,
-            REQUIRED if default in (NO_DEFAULT, inspect.Parameter.empty) else default,
-            texts.get(name, ""),
-        )
-        for name, default in defaults.items()
-        if _offered(name)
-    )
-    return Declared(options, {key: getattr(cls, key) for key in dir(cls) if not key.startswith("_")})

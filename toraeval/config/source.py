@@ -21,7 +21,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from toraeval import registry
-from toraeval.config.schemas import GROUPS, VERBS, conf_dir, metric_key, schema_of
+from toraeval.config import GROUPS, VERBS, conf_dir, metric_key, schema_of
 
 SCHEME = "toraeval"
 

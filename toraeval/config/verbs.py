@@ -115,6 +115,21 @@ class BenchConfig(CasesConfig):
 
 
 @dataclass
+class ValidateConfig:
+    """`python -m toraeval validate`.
+
+    Attributes:
+        suite: whose cases are read.
+        frames, height, width: length and size at which the cases are made, by default those of the suite's protocol.
+    """
+
+    suite: Any = MISSING
+    frames: int | None = None
+    height: int | None = None
+    width: int | None = None
+
+
+@dataclass
 class ScoreConfig(CommonConfig):
     """`python -m toraeval score`: the user's own videos.
 

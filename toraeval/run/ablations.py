@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from toraeval.config import AblationsConfig
+from toraeval.config.verbs import AblationsConfig
 from toraeval.report import ablations as report
 from toraeval.report.collect import ReportedRun, grouped
 from toraeval.report.tables import table

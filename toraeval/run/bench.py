@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from toraeval import registry
-from toraeval.config import CasesConfig, source, uninterpolated
+from toraeval.config import source, uninterpolated
+from toraeval.config.verbs import CasesConfig
 from toraeval.run import pipeline
 from toraeval.run.events import Progress, Report
 from toraeval.run.parts import Builder

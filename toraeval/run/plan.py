@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from toraeval.config import STAGES
+from toraeval.config.verbs import STAGES
 from toraeval.metrics.shared.base import Metric
 from toraeval.models.shared.base import Generator
 from toraeval.run.parts import Builder

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from toraeval import registry
-from toraeval.config import KEEP, STAGES
+from toraeval.config.verbs import KEEP, STAGES
 from toraeval.store.keys import safe_id
 from toraeval.store.slot import sample_id
 from toraeval.types import Case, UserError

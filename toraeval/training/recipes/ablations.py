@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toraeval.config import AblationsConfig
+from toraeval.config.verbs import AblationsConfig
 from toraeval.models.shared.network.config import nano
 from toraeval.store.keys import digest, short
 from toraeval.training.recipes import nano as training
