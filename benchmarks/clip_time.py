@@ -8,22 +8,19 @@ Loading weights is timed once and printed apart: a run pays it once for all clip
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.machine import describe, peak_memory_gib, use_threads
+from benchmarks.machine import describe, parser_of, peak_memory_gib, use_threads
 from toraeval import registry
 from toraeval.types import Case
 from toraeval.video import write_lossless
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--model", default="tora", help="registry name (default: tora)")
     parser.add_argument("--suite", default="shapes", help="registry name (default: shapes)")
     parser.add_argument("--frames", type=int, default=128)

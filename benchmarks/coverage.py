@@ -9,11 +9,11 @@ few large. The fewest cases that get an interval (`MIN_CASES`) rest on these fig
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from benchmarks.machine import parser_of
 from toraeval.stats import intervals
 from toraeval.types import FloatArray
 
@@ -45,9 +45,7 @@ def coverage(law: str, cases: int, draws: int, seed: int = 0) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--draws", type=int, default=2000, help="intervals per law and size")
     draws = parser.parse_args().draws
     print("| cases | " + " | ".join(LAWS) + " | mean |\n" + "|---" * (len(LAWS) + 2) + "|")

@@ -26,7 +26,7 @@ from unittest import mock
 import numpy as np
 from omegaconf import OmegaConf
 
-from benchmarks.machine import describe, peak_memory_gib
+from benchmarks.machine import describe, parser_of, peak_memory_gib
 from toraeval import registry
 from toraeval.cli import overrides
 from toraeval.run import pipeline
@@ -55,9 +55,7 @@ class Stopwatch:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--tracker", default="lucas_kanade", help="registry name (default: lucas_kanade)")
     parser.add_argument("--frames", type=int, default=128)
     parser.add_argument("--size", type=int, default=512, help="height and width in pixels (default: 512)")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import resource
 import sys
+
+
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose help shows a module's docstring as it is written."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def use_threads(threads: int | None) -> None:

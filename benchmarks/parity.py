@@ -9,7 +9,6 @@ docs/parity.md says which module each kind of file is compared with, and how to 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from benchmarks import (
     parity_tables,
     parity_tora,
 )
+from benchmarks.machine import parser_of
 from benchmarks.parity_data import Check, Recording, Row
 from toraeval.types import UserError
 
@@ -98,9 +98,7 @@ def compare(path: Path) -> tuple[list[Row], int]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="folders of recordings")
     parser.add_argument("--all", action="store_true", help="print every comparison")
     args = parser.parse_args()

@@ -10,7 +10,6 @@ results/photo_order_videos.*; exit code 1 if the order is not the documented one
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from benchmarks.machine import describe, use_threads
+from benchmarks.machine import describe, parser_of, use_threads
 from toraeval.metrics.shared.frame_features import FrameFeatures, changes
 from toraeval.metrics.shared.set_distances import bootstrap_interval, distance_of_sets
 from toraeval.store.sealed import write_text
@@ -161,9 +160,7 @@ def to_markdown(table: pd.DataFrame, about: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, write, and return 1 if an order is broken."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--videos", type=Path, help="folder of your own clips instead of suite photos")
     parser.add_argument("--count", type=int, default=64, help="clips of suite photos")
     parser.add_argument("--stride", type=int, default=4, help="frames between windows of your own clips")

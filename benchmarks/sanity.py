@@ -12,7 +12,6 @@ orders the videos differently from what its documentation says.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -25,7 +24,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from benchmarks.machine import describe, use_threads
+from benchmarks.machine import describe, parser_of, use_threads
 from toraeval import registry
 from toraeval.metrics.shared.base import adapted
 from toraeval.metrics.shared.expectations import CONDITIONS, Finding, check, orders
@@ -218,9 +217,7 @@ def build(names: Sequence[str]) -> dict[str, Any]:
 
 def main() -> int:
     """Measure, write both files and print the Markdown."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--cases", type=int, default=4, help="test cases, spread over the suite (default: 4)")
     parser.add_argument("--size", type=int, default=512, help="height and width in pixels (default: 512)")

@@ -10,7 +10,6 @@ clip only loads networks and is not counted.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks.machine import describe, peak_memory_gib, use_threads
+from benchmarks.machine import describe, parser_of, peak_memory_gib, use_threads
 from benchmarks.sanity import build
 from toraeval import registry
 from toraeval.metrics.shared.reference import share_reference
@@ -33,9 +32,7 @@ STAGES = ("read_s", "track_s", "reference_s")
 
 def main() -> int:
     """Measure and print one table; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--tracker", default="lucas_kanade", help="registry name (default: lucas_kanade)")
     parser.add_argument("--suite", default="shapes", help="registry name (default: shapes)")
     parser.add_argument("--metrics", nargs="+", default=None, help="registry names (default: all)")

@@ -9,7 +9,6 @@ Writes results/shuffled_paths.csv.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import sys
 from dataclasses import replace
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.machine import parser_of
 from toraeval.metrics.traj_error import TrajError
 from toraeval.models.tora.generator import Tora
 from toraeval.suites.shapes.suite import Shapes
@@ -47,9 +47,7 @@ def partners(cases: list[Case]) -> list[int]:
 
 def main() -> int:
     """Generate, score, print and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, nargs="+", default=[16])
     parser.add_argument("--limit", type=int, default=None)
     parser.add_argument("--weights", default=None)

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.machine import describe, use_threads
+from benchmarks.machine import describe, parser_of, use_threads
 from benchmarks.open_sora import build_upstream
 from benchmarks.stdit_sampling import build_ours, latent_shape, sampling
 from toraeval.models.shared.network.config import xl2
@@ -47,9 +47,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--upstream", type=Path, help="checkout of Open-Sora v1.2.0 to compare with")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--depth", type=int, help="block pairs (default: 2 beside upstream, else 28)")
