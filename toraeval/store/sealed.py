@@ -62,16 +62,12 @@ def write_text(path: Path, text: str) -> None:
     atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
 
 
-def to_json(value: Any) -> str:
-    """Return the JSON that is stored; keys stay in the given order."""
-    return json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write an object as JSON with its checksum, atomically; keys stay in the given order."""
     if CHECKSUM in value:
         raise ValueError(f"{path}: {CHECKSUM} is the name of the checksum")
-    text = to_json(value).removesuffix("}\n").rstrip()
+    text = json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False)
+    text = text.removesuffix("}").rstrip()
     head = f'{text}{"," if value else ""}\n "{CHECKSUM}": "'
     write_text(path, f'{head}{hashlib.sha256(head.encode()).hexdigest()}"\n}}\n')
 

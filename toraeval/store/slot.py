@@ -17,6 +17,7 @@ from toraeval.store.sealed import (
     read_arrays,
     read_json,
     report,
+    require_arrays,
     require_json,
     sweep,
     write_arrays,
@@ -126,6 +127,19 @@ class Slot:
             arrays["tracks_NT2"], arrays["visible_NT"], arrays.get("confidence_NT"), meta.get("tracker", {})
         )
 
+    def require_tracks(self, video_sha256: str | None) -> dict[str, Any]:
+        """Return the arrays of the tracks and of the paths that were asked for.
+
+        Raises:
+            Damaged: there are none, they are not what was written, or are of another video.
+        """
+        arrays = require_arrays(self.folder / TRACKS)
+        if arrays is None:
+            raise Damaged(f"{self.folder}: no tracks")
+        if json.loads(str(arrays["meta"]))["video_sha256"] != video_sha256:
+            raise Damaged(f"{self.folder / TRACKS} belongs to another video")
+        return arrays
+
     def score_file(self) -> dict[str, Any]:
         """Return `score.json`: facts, metrics, seconds; with `damaged`, and no metrics, if it cannot be believed."""
         path, arrays = self.folder / SCORE, self.folder / SCORE_ARRAYS
@@ -158,6 +172,24 @@ class Slot:
         write_json(
             self.folder / SCORE, {**content, "arrays_sha256": current_sha256(self.folder / SCORE_ARRAYS)}
         )
+
+    def require_score_arrays(self, scored: bool) -> dict[str, Any]:
+        """Return the arrays of every metric, named `<metric>/<array>`; none where neither they nor scores are expected.
+
+        Raises:
+            Damaged: they are not what was written, of another sample, or absent although the sample was `scored`.
+        """
+        path = self.folder / SCORE_ARRAYS
+        stored, arrays = require_json(self.folder / SCORE), require_arrays(path)
+        if arrays is None and stored is None and not scored:
+            return {}
+        if arrays is None or stored is None:
+            raise Damaged(f"{self.folder}: {SCORE} or {SCORE_ARRAYS} is missing")
+        if current_sha256(path) != stored.get("arrays_sha256"):
+            raise Damaged(f"{path} is not the file that {SCORE} belongs to")
+        if stored["facts"]["sample"] != self.folder.name:
+            raise Damaged(f"{self.folder / SCORE} belongs to the sample {stored['facts']['sample']}")
+        return arrays
 
     def score_arrays(self, metric: str) -> dict[str, Any]:
         """Return the arrays that one metric stored, by their own names."""

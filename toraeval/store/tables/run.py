@@ -5,7 +5,6 @@ Shape legend: N objects, T frames.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ import pandas as pd
 
 from toraeval.store.keys import current_sha256
 from toraeval.store.main_metric import main_columns, main_of
-from toraeval.store.sealed import Damaged, require_arrays, require_json
-from toraeval.store.slot import SCORE, SCORE_ARRAYS, SET_SCORES, TRACKS, Slot
+from toraeval.store.sealed import Damaged, require_json
+from toraeval.store.slot import SET_SCORES, Slot
 from toraeval.types import BoolArray, FloatArray, UserError
 
 CASES, TIMINGS, SKIPS = "cases.csv", "timings.csv", "skips.csv"
@@ -117,21 +116,11 @@ class RunResult:
         Raises:
             UserError: the sample was never tracked, or a file of it is damaged.
         """
-        folder = self.run_dir / "cases" / sample
         with self._again():
-            tracks = require_arrays(folder / TRACKS)
-            if tracks is None:
-                raise UserError(f"{folder}: no tracks; {self.cure}")
-            if json.loads(str(tracks["meta"]))["video_sha256"] != self._row(sample).get("video_sha256"):
-                raise Damaged(f"{folder / TRACKS} belongs to another video")
-        return CaseResult(
-            tracks["target_NT2"],
-            tracks["target_visible_NT"],
-            tracks["tracks_NT2"],
-            tracks["visible_NT"],
-            self.load_arrays(sample),
-            self.video_file(sample),
-        )
+            tracks = self._slot(sample).require_tracks(self._row(sample).get("video_sha256"))
+        names = ("target_NT2", "target_visible_NT", "tracks_NT2", "visible_NT")
+        kept = {name: tracks[name] for name in names}
+        return CaseResult(**kept, arrays=self.load_arrays(sample), preview=self.video_file(sample))
 
     def video_file(self, sample: str) -> Path | None:
         """Return the video that was kept of a sample, the lossless one if there are two, or None.
@@ -140,7 +129,7 @@ class RunResult:
             UserError: it is damaged.
         """
         with self._again():
-            return Slot(self.run_dir / "cases" / sample).video_file()
+            return self._slot(sample).video_file()
 
     def load_arrays(self, sample: str) -> dict[str, FloatArray]:
         """Return the arrays of every metric of one sample, named `<metric>/<array>`; none if it was never scored.
@@ -148,19 +137,11 @@ class RunResult:
         Raises:
             UserError: they are damaged, or gone although the sample was scored.
         """
-        folder = self.run_dir / "cases" / sample
         with self._again():
-            stored = require_json(folder / SCORE)
-            arrays = require_arrays(folder / SCORE_ARRAYS)
-            if arrays is None and stored is None and self._row(sample).get("status") != "ok":
-                return {}
-            if arrays is None or stored is None:
-                raise Damaged(f"{folder}: {SCORE} or {SCORE_ARRAYS} is missing")
-            if current_sha256(folder / SCORE_ARRAYS) != stored.get("arrays_sha256"):
-                raise Damaged(f"{folder / SCORE_ARRAYS} is not the file that {SCORE} belongs to")
-            if stored["facts"]["sample"] != sample:
-                raise Damaged(f"{folder / SCORE} belongs to the sample {stored['facts']['sample']}")
-        return arrays
+            return self._slot(sample).require_score_arrays(self._row(sample).get("status") == "ok")
+
+    def _slot(self, sample: str) -> Slot:
+        return Slot(self.run_dir / "cases" / sample)
 
     def _row(self, sample: str) -> dict[str, Any]:
         rows = self.cases[self.cases["sample"] == sample].to_dict("records")
