@@ -240,6 +240,8 @@ class Part:
         name: registry name.
     """
 
+    __slots__ = ()  # any class can be given this base afterwards
+
     name: str
 
     def fingerprint(self) -> dict[str, Any]:

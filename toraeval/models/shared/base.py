@@ -18,6 +18,8 @@ class Generator(Part):
         label: replaces `name` in tables and folders, where given.
     """
 
+    __slots__ = ()
+
     label: str | None = None
 
     @property

@@ -22,6 +22,8 @@ class Suite(Part):
         version: raised whenever the same request would give other cases.
     """
 
+    __slots__ = ()
+
     version: str
 
     def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:

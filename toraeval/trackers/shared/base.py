@@ -17,6 +17,8 @@ class Tracker(Part):
         version: version of the method; part of every track key.
     """
 
+    __slots__ = ()
+
     version: str
 
     def track(self, video: Video, queries_N2: npt.ArrayLike) -> Tracks:
