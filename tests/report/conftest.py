@@ -68,8 +68,11 @@ def write_run(
     video: bool = True,
     key: str = "0123456789ab",
     suite: str = "test-v1",
+    tracker: str = "lucas_kanade",
+    seen: dict[str, str] | None = None,
+    sha256: str = "s",
 ) -> Path:
-    """Write one finished run folder and return it."""
+    """Write one finished run folder and return it; `seen` names the model as which the tracker sees another."""
     store = RunStore(root / "runs" / suite / model / f"{frames}f-{size[0]}x{size[1]}-{key}")
     metric = TrajError()
     for order, case_id in enumerate(cases):
@@ -86,18 +89,18 @@ def write_run(
                 "height": size[1],
                 "width": size[0],
                 "fps": 8.0,
-                "tracker": "lucas_kanade",
+                "tracker": tracker,
                 "frames_generated": frames + 1,
                 "frames_scored": frames,
                 "length_mode": "cut",
-                "video_sha256": "s",
+                "video_sha256": sha256,
                 "fingerprint": fingerprint or f"fp-{frames}",
             }
             if case_id in failed:
                 slot.save_failure(facts, "ValueError: it broke", "Traceback")
                 continue
             target = target_of(case_id, frames, size)
-            points = seen_by(model, target, size) + 0.5 * seed
+            points = seen_by((seen or {}).get(model, model), target, size) + 0.5 * seed
             visible = np.ones(target.shape[:2], dtype=bool)
             case = Case(
                 case_id, suite, PROMPT, Trajectories(target, visible, size), frames, size[1], size[0], 8.0, 0
@@ -105,15 +108,13 @@ def write_run(
             tracks = Tracks(points, visible)
             clip = Video.from_thwc(render(points, size), 8.0)
             preview = slot.save_preview(clip) if video else None
-            meta = {"key": "k", "sha256": "s", "prompt": PROMPT, "seconds": 1.25, "facts": facts}
+            meta = {"key": "k", "sha256": sha256, "prompt": PROMPT, "seconds": 1.25, "facts": facts}
             slot.save_video_meta({**meta, "preview": preview})
-            slot.save_tracks(case, tracks, "k", "s", 0.1)
+            slot.save_tracks(case, tracks, "k", sha256, 0.1)
             if case_id not in unscored:
                 slot.save_scores({"traj_error": ("k", metric.score(case, tracks))}, facts, 0.01)
     record = {"model": model, "suite": suite, "frames": frames, "height": size[1], "width": size[0]}
-    write_json(
-        store.run_dir / "record.json", {"run": {**record, "tracker": "lucas_kanade"}, "command": "run <x>"}
-    )
+    write_json(store.run_dir / "record.json", {"run": {**record, "tracker": tracker}, "command": "run <x>"})
     write_definitions(store, {"traj_error": metric.definition()})
     write_tables(store, read_rows(store, {"traj_error": metric.version}, None))
     return store.run_dir

@@ -24,6 +24,9 @@ VERBS: dict[str, Verb] = {
         "two models case by case: difference, interval, p, verdict",
         "compare tora static frames=128",
     ),
+    "compare-trackers": Verb(
+        "compare_trackers", "whether the order of the models depends on the tracker", "compare-trackers"
+    ),
     "show": Verb("show", "print the table or the record of a stored run", "show results/runs/... --record"),
     "list": Verb("listing", "what exists, its status and licence", "list models|trackers|metrics|suites"),
     "doctor": Verb("doctor", "what is installed, what is missing, how to get it", "doctor"),
