@@ -237,6 +237,15 @@ _TABLES: dict[str, dict[str, Entry]] = {
 }
 
 
+UNAVAILABLE: dict[str, dict[str, str]] = {
+    "model": {
+        "tora2": "a paper (ACM MM 2025) without published code or weights",
+        "tora3": "a paper (arXiv 2604.09057, video with sound) without published code or weights",
+    }
+}
+"""Names that people look for and nobody can run, by kind, with the reason."""
+
+
 def register(kind: str, name: str, target: str | Entry) -> None:
     """Add or replace a component; `target` is `module:Class` or a full `Entry`."""
     _table(kind)[name] = target if isinstance(target, Entry) else Entry(target)
@@ -314,8 +323,14 @@ def build(kind: str, config: Mapping[str, Any]) -> Any:
 
 
 def unknown(what: str, value: str, allowed: Iterable[str]) -> str:
-    """Return the message for a wrong name: the value, the nearest allowed ones, all allowed ones."""
+    """Return the message for a wrong name: the value, the nearest allowed ones, all allowed ones.
+
+    Of a name in `UNAVAILABLE` it says why nothing can be run.
+    """
     choices = list(allowed)
+    reason = UNAVAILABLE.get(what, {}).get(value.lower())
+    if reason:
+        return f"{what} {value} is not available: {reason}. Allowed: {', '.join(choices) or 'none'}"
     folded = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(value.lower(), folded, n=1, cutoff=0.5)
     hint = f" Did you mean '{folded[near[0]]}'?" if near else ""

@@ -36,6 +36,8 @@ def main(argv: list[str]) -> int:
         if not words:
             print(f"{word}:")
         print_parts(kind, registry.names(kind))
+        for name, reason in registry.UNAVAILABLE.get(kind, {}).items():
+            print(f"{name} is not available: {reason}")
         if not words:
             print()
     return 0
@@ -51,6 +53,9 @@ def print_parts(kind: str, names: list[str]) -> None:
     print(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True))
     for line in needs:
         print(line)
+    for key in requirements.COSTS:
+        if key.partition(" ")[0] == kind and key.split()[1] in names:
+            print(f"cost of {requirements.cost(key)}")
 
 
 def describe(kind: str, name: str) -> tuple[dict[str, str], list[str]]:

@@ -21,6 +21,24 @@ COSTS: dict[str, tuple[str, str]] = {
         "about 180 s per clip of 49 frames at 720x480 on an A100, 90 s on an H100 (all of CogVideo's README for "
         "CogVideoX-5B, 50 steps); longer clips cost more than in proportion; this code was not measured on a GPU",
     ),
+    "model wan_move size=upstream": (
+        "40 GB of GPU memory with the defaults dtype=bf16 offload=true t5_cpu=true (the authors' README)",
+        "81 frames at 832x480 in 40 steps with guidance; time not measured",
+    ),
+    "model ati": (
+        "GPU memory as Wan2.1 I2V 14B, no figure by the authors; weights stay on the CPU while unused (offload=true)",
+        "81 frames at 832x480 in 40 steps with guidance; time not measured",
+    ),
+    "model ltx_motion_track": (
+        "22 billion parameters: 44 GB in bf16, half with quantization=fp8-cast (parameters x bytes); less with "
+        "offload=cpu or disk",
+        "8 steps at half size and 3 at full size, no guidance; time not measured",
+    ),
+    "model wan_fun_control": (
+        "19 GB of weights (the authors' table), most of it the text encoder; one network at a time on the GPU with "
+        "memory=model_cpu_offload, one layer with sequential_cpu_offload",
+        "up to 81 frames at 832x480 in 50 steps with guidance; time not measured",
+    ),
     "tracker cotracker3_offline": (
         "0.36 GB + 0.088 GB per frame, 11.6 GB at 128 frames, less with chunk_frames (measured on a CPU)",
         "",
@@ -125,19 +143,23 @@ Choice = tuple[str, Mapping[str, Any]]
 """Kind and options (with their `name`) of a part."""
 
 
+def cost(key: str) -> str:
+    """Return a line of `COSTS` as it is printed."""
+    return f"{key}: {'; '.join(words for words in COSTS[key] if words)}"
+
+
 def collect(chosen: Iterable[Choice], builder: Builder) -> tuple[list[Requirement], list[str]]:
     """Return what parts lack, each thing once per part, and what the large ones cost in memory and time."""
     missing: list[Requirement] = []
     costs: list[str] = []
     for kind, options in chosen:
         missing += [item for item in missing_of(kind, options, builder) if item not in missing]
-        for key, words in COSTS.items():
+        for key in COSTS:
             named, _, choice = key.partition(f"{kind} {options['name']}")
             option, _, value = choice.strip().partition("=")
             fits = named == "" and (not choice or (choice[0] == " " and str(options.get(option)) == value))
-            line = f"{key}: {'; '.join(word for word in words if word)}"
-            if fits and line not in costs:
-                costs.append(line)
+            if fits and cost(key) not in costs:
+                costs.append(cost(key))
     return missing, costs
 
 
