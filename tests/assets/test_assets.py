@@ -161,6 +161,7 @@ SNAPSHOTS = {
     "part": assets.Snapshot(
         "owner/part", "CogVideoX License", 1, "tests", ("sat/i2v/*.pt",), "net", "sat/i2v/"
     ),
+    "mixed": assets.Snapshot("owner/mixed", "Apache-2.0", 1, "tests", pickles=True),
 }
 FILES = {
     "config.json": b"{}", "model.safetensors": b"weights", "pytorch_model.bin": b"same weights", "README.md": b"#",
@@ -195,6 +196,11 @@ def test_snapshot_is_loaded_once_and_locked(hub: FakeHub, cache: Path) -> None:
     assert assets.path("net") == assets.fetch("net") == cache / "net"
     assert len(hub.asked) == 1
     assert assets.locked_revision("net") == hub.commit
+
+
+def test_pickles_beside_safetensors_are_taken_where_they_are_other_networks(hub: FakeHub) -> None:
+    assets.fetch("mixed")
+    assert hub.loaded == ["config.json", "model.safetensors", "pytorch_model.bin", "vae/w.bin"]
 
 
 def test_locked_commit_holds_until_another_is_named(hub: FakeHub, cache: Path) -> None:

@@ -99,7 +99,9 @@ def test_instructions_name_everything(name: str, cache: Path) -> None:
         assert f"{fork.url} at {fork.commit}" in text
     assert f"git clone {next(iter(program.forks.values())).url} {cache / name}_checkout" in text
     assert program.weights_file in text
-    assert f"fetch {program.weights}" in text
+    for weights in (program.weights, *program.further):
+        assert f"fetch {weights}" in text
+        assert f"weights: {assets.ASSETS[weights].url}" in text
     assert programs.program_of(program.weights) == name
     assert isinstance(assets.ASSETS[program.weights], assets.Snapshot)
     assert "is not a checkout of it" in programs.state(name)
@@ -109,3 +111,19 @@ def test_unknown_program() -> None:
     with pytest.raises(UserError, match="Did you mean 'motionctrl'"):
         programs.get_program("motionctl")
     assert programs.program_of("cotracker3_online") is None
+
+
+def test_a_program_of_several_networks_takes_a_folder(tmp_path: Path) -> None:
+    folder = checkout(tmp_path / "code", "ati", "main")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "a.pth").write_bytes(b"a")
+    places = (str(folder), sys.executable, str(tmp_path / "weights"))
+    found = programs.find_program("ati", *places, any_revision=True)
+    before = found.weights_sha256
+    (tmp_path / "weights" / ".cache").mkdir()
+    (tmp_path / "weights" / ".cache" / "b.pth").write_bytes(b"b")
+    assert found.weights_sha256 == before
+    (tmp_path / "weights" / "a.pth").write_bytes(b"other")
+    assert found.weights_sha256 != before
+    with pytest.raises(MissingAsset, match=r"no weights at .*a.pth; run"):
+        programs.find_program("ati", *places[:2], str(tmp_path / "weights" / "a.pth"), any_revision=True)

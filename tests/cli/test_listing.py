@@ -54,3 +54,11 @@ def test_unknown_kind(cli: Cli) -> None:
     ran = cli("list", "modles")
     assert ran.code == 2
     assert "Did you mean 'models'?" in ran.err
+
+
+def test_what_large_models_cost_and_what_nobody_can_run_stand_below_the_table(cli: Cli) -> None:
+    out = cli("list", "models").out
+    assert "cost of model wan_move size=upstream: 40 GB of GPU memory" in out
+    assert "tora3 is not available: a paper" in out
+    assert "cost of tracker" not in out
+    assert "tora2" not in cli("list", "model=static").out
