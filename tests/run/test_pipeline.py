@@ -17,7 +17,7 @@ from tests.fake_parts import FakeModel, FakeTracker, config
 from toraeval import registry
 from toraeval.metrics.traj_error import TrajError
 from toraeval.run import closing, pipeline
-from toraeval.run.events import Progress, Report
+from toraeval.run.pipeline import Progress, Report
 from toraeval.run.plan import Plan, plan_run
 from toraeval.run.sample import Outcome
 from toraeval.store import disk, lock

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import pandas as pd
 from tabulate import tabulate
 
-from toraeval.run.events import Report
+from toraeval.run.pipeline import Report
 from toraeval.store.disk import megabytes
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from toraeval.run.events import Progress
+from toraeval.run.pipeline import Progress
 from toraeval.run.sample import Outcome
 
 

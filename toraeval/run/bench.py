@@ -15,8 +15,8 @@ from toraeval import registry
 from toraeval.config import source, uninterpolated
 from toraeval.config.verbs import CasesConfig
 from toraeval.run import pipeline
-from toraeval.run.events import Progress, Report
 from toraeval.run.parts import Builder
+from toraeval.run.pipeline import Progress, Report
 from toraeval.run.plan import Plan, plan_run
 from toraeval.run.sample import open_samples
 from toraeval.store import record

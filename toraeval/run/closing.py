@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from toraeval.metrics.shared.base import Metric
-from toraeval.run.events import readings
 from toraeval.run.plan import FLOOR, Plan
 from toraeval.run.sample import Outcome
 from toraeval.run.set_scores import pool_sets
@@ -84,7 +83,7 @@ def _facts(plan: Plan, rows: list[dict[str, Any]], outcomes: Sequence[Outcome]) 
         },
         "failed": failed,
         "notes": list(plan.notes),
-        "readings": readings(rows),
+        "readings": {row["sample"]: row["reading"] for row in rows if row.get("reading")},
         "seeds": list(plan.options.seeds),
         "samples": samples,
         "prompts_sent": {name: prompts[name] for name in samples if name in prompts},

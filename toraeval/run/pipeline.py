@@ -5,18 +5,72 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from toraeval.run import closing
-from toraeval.run.events import Progress, Report, announce
 from toraeval.run.plan import Plan
 from toraeval.run.request import Sample
 from toraeval.run.sample import Outcome, open_samples, process, without_video
 from toraeval.store import lock
 from toraeval.store.disk import disk_use, require_space, require_writable
 from toraeval.store.sealed import require_no_link, sweep
+from toraeval.store.tables import RunResult
 from toraeval.types import UserError
 
 CACHE_SWEEP_S = 60.0  # writing a file of a cache takes less
+
+
+class Progress:
+    """Receives run events and does nothing with them; the command line draws a bar."""
+
+    def start(self, label: str, samples: int, frames: int, cached: int) -> None:
+        """A run begins: its name, the samples and frames to be done, the samples that need nothing."""
+
+    def advance(self, outcome: Outcome) -> None:
+        """A sample is done."""
+
+    def note(self, message: str) -> None:
+        """Something that a reader should know."""
+
+
+@dataclass
+class Report:
+    """What `run` did.
+
+    Attributes:
+        result: rows of the samples that were asked for.
+        outcomes: one per sample that was processed.
+        cached: samples that needed nothing.
+        floor: what the ground-truth run did, or None.
+        disk_bytes: size of the run folder.
+        wall_s: seconds.
+        scores: whether scoring was asked for.
+    """
+
+    result: RunResult
+    outcomes: list[Outcome] = field(default_factory=list)
+    cached: int = 0
+    floor: Report | None = None
+    disk_bytes: int = 0
+    wall_s: float = 0.0
+    scores: bool = True
+
+    @property
+    def exit_code(self) -> int:
+        """0; 1 if some samples failed or nothing was scored; 2 or 3 if none worked and the user can fix it."""
+        failed = [outcome for outcome in self.outcomes if outcome.failed]
+        if not failed:
+            nothing_scored = self.scores and not (self.result.cases["status"] == "ok").any()
+            return 1 if nothing_scored else self.floor.exit_code if self.floor else 0
+        codes = {outcome.exit_code for outcome in failed}
+        nothing_worked = self.cached == 0 and len(failed) == len(self.outcomes)
+        return codes.pop() if nothing_worked and len(codes) == 1 else 1
+
+    @property
+    def computed(self) -> int:
+        """Samples for which any stage ran, the floor's included."""
+        own = sum(1 for outcome in self.outcomes if outcome.computed or outcome.failed)
+        return own + (self.floor.computed if self.floor else 0)
 
 
 def run(
@@ -60,7 +114,11 @@ def run(
                 closing.write(plan, outcomes, command, start, finished=False)
             raise
         result = closing.write(plan, outcomes, command, start, finished=True)
-        announce(progress, result.record["readings"])
+        told = result.record["readings"]
+        for text in dict.fromkeys(told.values()):
+            samples = [sample for sample, said in told.items() if said == text]
+            named = samples[0] if len(samples) == 1 else f"{len(samples)} clips ({samples[0]}, ...)"
+            progress.note(f"{named}: {text}")
     used, wall_s = disk_use(plan.run_dir), time.perf_counter() - start
     return Report(result, outcomes, cached, floor, used, wall_s, "score" in plan.options.stages)
 

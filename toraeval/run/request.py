@@ -39,54 +39,42 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of a plan that are no component.
+    """The checked options of a plan that are no part; `toraeval.config.verbs` says what each one is."""
 
-    Attributes:
-        seeds: sampling seeds.
-        stages: subset of generate, track, score.
-        keep: preview, lossless or none.
-        workers: processes over cases.
-        fail_fast: stop at the first failure.
-        floor: measure the tracker on the ground truth too.
-        results: folder of everything that is written.
-    """
-
-    seeds: tuple[int, ...] = (0,)
-    stages: tuple[str, ...] = STAGES
-    keep: str = "preview"
-    workers: int = 1
-    fail_fast: bool = False
-    floor: bool = True
-    results: Path = Path("results")
-
-    def __post_init__(self) -> None:
-        seeds = self.seeds
-        if not seeds or any(not isinstance(s, int) or s < 0 for s in seeds) or len(set(seeds)) < len(seeds):
-            raise UserError(
-                f"seeds={list(seeds)}: allowed are different whole numbers >= 0, e.g. 'seeds=[0,1]'"
-            )
-        wrong = [stage for stage in self.stages if stage not in STAGES]
-        if wrong or not self.stages:
-            raise UserError(
-                registry.unknown("stage", wrong[0], STAGES) if wrong else "stages=[]: name at least one stage"
-            )
-        if self.keep not in KEEP:
-            raise UserError(registry.unknown("value of keep", str(self.keep), KEEP))
-        if not 1 <= self.workers <= MAX_WORKERS:
-            raise UserError(f"workers={self.workers}: allowed are 1 to {MAX_WORKERS}")
+    seeds: tuple[int, ...]
+    stages: tuple[str, ...]
+    keep: str
+    workers: int
+    fail_fast: bool
+    floor: bool
+    results: Path
 
 
 def options_of(config: Mapping[str, Any]) -> RunOptions:
-    """Return the checked options of a resolved config."""
-    return RunOptions(
-        seeds=tuple(config.get("seeds", (0,))),
-        stages=tuple(config["stages"]),
-        keep=config["keep"],
-        workers=config["workers"],
-        fail_fast=config["fail_fast"],
-        floor=config.get("floor", False),
-        results=Path(config["results"]),
+    """Return the options of a resolved config; own videos have one seed and no floor.
+
+    Raises:
+        UserError: an option that cannot be.
+    """
+    seeds, stages, keep, workers = (
+        config.get("seeds", [0]),
+        config["stages"],
+        config["keep"],
+        config["workers"],
     )
+    if not seeds or any(not isinstance(s, int) or s < 0 for s in seeds) or len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds={list(seeds)}: allowed are different whole numbers >= 0, e.g. 'seeds=[0,1]'")
+    if not stages:
+        raise UserError("stages=[]: name at least one stage")
+    for stage in stages:
+        if stage not in STAGES:
+            raise UserError(registry.unknown("stage", stage, STAGES))
+    if keep not in KEEP:
+        raise UserError(registry.unknown("value of keep", str(keep), KEEP))
+    if not 1 <= workers <= MAX_WORKERS:
+        raise UserError(f"workers={workers}: allowed are 1 to {MAX_WORKERS}")
+    floor, results = config.get("floor", False), Path(config["results"])
+    return RunOptions(tuple(seeds), tuple(stages), keep, workers, config["fail_fast"], floor, results)
 
 
 def check_request(frames: int, height: int, width: int) -> None:
