@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toraeval.cli.arguments import split, wants_help
+from toraeval.cli.arguments import split
 from toraeval.types import UserError
 
 HELP = """Rank the models under each tracker, on the cases that all have; nothing is generated, tracked or scored.
@@ -19,9 +19,6 @@ Kendall's tau is 1 where two trackers put the models in the same order and -1 wh
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    if wants_help(argv):
-        print(HELP)
-        return 0
     words, values = split("compare-trackers", argv, {"results": "results"})
     if words:
         raise UserError(f"compare-trackers: {words[0]} is not an option; write results={words[0]}")
