@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from toraeval.models.shared.network.config import SIZES, STDiTConfig, nano, xl2
+from toraeval.models.shared.network.config import STDiTConfig, nano, xl2
+from toraeval.models.tora.options import SIZES
 
 
 def test_upstream_options_are_read() -> None:

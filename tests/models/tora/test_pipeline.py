@@ -14,7 +14,7 @@ from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.nano.pipeline import ClipRequest, SamplingOptions, initial_noise, sample_latents
 from toraeval.models.shared.trajectory import integer_points, trajectory_video
 from toraeval.models.tora.conditions.nano_motion import motion_latents
-from toraeval.models.tora.generator_nano import NanoTora
+from toraeval.models.tora.nano import NanoTora
 from toraeval.models.tora.network.model import Tora
 
 EXACT = SamplingOptions(steps=3, precision="fp32")

@@ -15,11 +15,11 @@ from toraeval.models.shared.network.config import tiny
 from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.models.shared.trajectory import integer_points, trajectory_video
-from toraeval.models.tora.autoencoder.tiling import Tiling
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE
 from toraeval.models.tora.conditions.given_frames import frame_conditions
 from toraeval.models.tora.network.model import Tora
-from toraeval.models.tora.sampling.pipeline_full import Caption, FullPipeline, FullSampling, VideoRequest
+from toraeval.models.tora.options import ToraOptions
+from toraeval.models.tora.sampling.pipeline import Caption, VideoPipeline, VideoRequest
 from toraeval.types import ByteArray, UserError
 
 CPU = torch.device("cpu")
@@ -75,7 +75,7 @@ def same(made: ByteArray, expected: ByteArray) -> None:
 
 def test_the_steps_by_hand(model: STDiT3, vae: OpenSoraVAE) -> None:
     asked, text = request(kind="first_last_frame"), caption()
-    made = FullPipeline(model, vae, FullSampling(steps=3, guidance=2.5), CPU).generate(asked, [text])
+    made = VideoPipeline(model, vae, ToraOptions("tiny", steps=3, guidance=2.5), CPU).generate(asked, [text])
 
     assert isinstance(model, Tora)
     assert asked.tracks_NT2 is not None
@@ -121,7 +121,7 @@ def test_without_given_frames_the_mask_changes_nothing(
         return sample(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(RectifiedFlow, "sample", note)
-    pipeline = FullPipeline(model, vae, FullSampling(steps=1), CPU)
+    pipeline = VideoPipeline(model, vae, ToraOptions("tiny", steps=1), CPU)
     pipeline.generate(request(5), [caption()])
     pipeline.generate(request(5, "first_frame"), [caption()])
     assert masks[0] is None
@@ -130,7 +130,7 @@ def test_without_given_frames_the_mask_changes_nothing(
 
 
 def test_a_loop_goes_on_from_the_frames_before(model: STDiT3, vae: OpenSoraVAE) -> None:
-    pipeline = FullPipeline(model, vae, FullSampling(steps=1, guidance=1.0, loop_frames=34), CPU)
+    pipeline = VideoPipeline(model, vae, ToraOptions("tiny", steps=1, guidance=1.0, loop_frames=34), CPU)
     whole = pipeline.generate(request(51, "text"), [caption()])
     assert whole.shape == (51, HEIGHT, WIDTH, 3)
     tracks = paths(2, 51, WIDTH, HEIGHT)
@@ -142,7 +142,7 @@ def test_a_loop_goes_on_from_the_frames_before(model: STDiT3, vae: OpenSoraVAE) 
 
 
 def test_each_loop_has_its_caption_and_its_noise(model: STDiT3, vae: OpenSoraVAE) -> None:
-    pipeline = FullPipeline(model, vae, FullSampling(steps=1, guidance=1.0, loop_frames=34), CPU)
+    pipeline = VideoPipeline(model, vae, ToraOptions("tiny", steps=1, guidance=1.0, loop_frames=34), CPU)
     one = pipeline.generate(request(40), [caption(5)])
     two = pipeline.generate(request(40), [caption(5), caption(3)])
     assert np.array_equal(one[:34], two[:34])
@@ -151,17 +151,17 @@ def test_each_loop_has_its_caption_and_its_noise(model: STDiT3, vae: OpenSoraVAE
 
 def test_tiles_and_samples_of_the_posterior(model: STDiT3, vae: OpenSoraVAE) -> None:
     def made(**options: object) -> ByteArray:
-        sampling = FullSampling(steps=1, guidance=1.0, **options)  # type: ignore[arg-type]
-        return FullPipeline(model, vae, sampling, CPU).generate(request(5, "first_frame"), [caption()])
+        sampling = ToraOptions("tiny", steps=1, guidance=1.0, **options)  # type: ignore[arg-type]
+        return VideoPipeline(model, vae, sampling, CPU).generate(request(5, "first_frame"), [caption()])
 
-    plain, tiled, sampled = made(), made(tiling=Tiling(4, 1)), made(sample_posterior=True)
+    plain, tiled, sampled = made(), made(tiling=4), made(posterior="sample")
     assert not np.array_equal(plain, tiled)
     assert not np.array_equal(plain, sampled)
-    assert np.array_equal(sampled, made(sample_posterior=True))
+    assert np.array_equal(sampled, made(posterior="sample"))
 
 
 def test_latents_that_are_no_numbers(vae: OpenSoraVAE) -> None:
     broken = network(replace(tiny(), fuser="none"))
     broken.final_layer.linear.weight.fill_(float("nan"))
     with pytest.raises(UserError, match="case gave non-finite latents; try precision=fp32"):
-        FullPipeline(broken, vae, FullSampling(steps=1), CPU).generate(request(5), [caption()])
+        VideoPipeline(broken, vae, ToraOptions("tiny", steps=1), CPU).generate(request(5), [caption()])

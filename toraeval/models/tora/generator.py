@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from toraeval.models.shared.sized import SizedGenerator
-from toraeval.models.tora.generator_full import FullTora
-from toraeval.models.tora.generator_nano import VERSION, NanoTora
-from toraeval.models.tora.options import ToraOptions
+from toraeval.models.tora.nano import VERSION, NanoTora
+from toraeval.models.tora.opensora import OpenSoraTora
+from toraeval.models.tora.options import SIZES, ToraOptions
 
 
 class Tora(SizedGenerator):
@@ -27,4 +27,4 @@ class Tora(SizedGenerator):
 
     def __init__(self, **options: Any) -> None:
         config = ToraOptions(**options)
-        super().__init__(config.size, NanoTora(config) if config.size == "nano" else FullTora(config))
+        super().__init__(config.size, (NanoTora if SIZES[config.size].embedded else OpenSoraTora)(config))

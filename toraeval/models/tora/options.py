@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 
-import torch
-
-from toraeval.models.shared.network.config import SIZES
-from toraeval.models.tora.autoencoder.tiling import Tiling
-from toraeval.models.tora.sampling.pipeline_full import FullSampling
+from toraeval.models.shared.network.config import STDiTConfig, nano, tiny, xl2
+from toraeval.models.shared.sampling_options import SamplingOptions, sampling_options
 from toraeval.models.tora.sampling.sizes import CHUNK_FRAMES
 from toraeval.registry import unknown
 from toraeval.types import UserError
 
 POSTERIORS = ("mode", "sample")
 EVERY_SIZE = ("size", "steps", "guidance", "precision", "weights", "condition")
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a size of Tora consists of.
+
+    Attributes:
+        network: makes the configuration of its transformer.
+        steps, guidance: sampling defaults.
+        embedded: whether it has the linear patch autoencoder, a word encoder and shipped weights; otherwise it has
+            Open-Sora's autoencoder, T5, and weights in files of their own.
+        published: fetched assets by the option that names them.
+    """
+
+    network: Callable[..., STDiTConfig]
+    steps: int = 30
+    guidance: float = 7.0
+    embedded: bool = False
+    published: Mapping[str, str] = field(default_factory=dict)
+
+
+SIZES = {
+    # the transformer is the one Tora began from, as its own motion parts are unpublished
+    "xl2": Size(
+        xl2,
+        published={"weights": "opensora_stdit_v3", "vae": "opensora_vae_v1_2", "text_encoder": "t5_v1_1_xxl"},
+    ),
+    # steps chosen by `toraeval.training.recipes.choose_steps`, see docs/models/tora_steps.csv
+    "nano": Size(nano, steps=1, guidance=1.0, embedded=True),
+    "tiny": Size(tiny),
+}
 
 
 @dataclass
@@ -73,9 +102,9 @@ class ToraOptions:
             raise UserError(f"tora: {unknown('size', self.size, SIZES)}")
         for option in fields(self):
             value = getattr(self, option.name)
-            if self.size == "nano" and option.name not in EVERY_SIZE and value != option.default:
+            if SIZES[self.size].embedded and option.name not in EVERY_SIZE and value != option.default:
                 raise UserError(
-                    f"tora: size=nano has no option {option.name} (got {value}); "
+                    f"tora: size={self.size} has no option {option.name} (got {value}); "
                     "allowed: leave it out, or size=xl2"
                 )
         smallest = 2 * CHUNK_FRAMES  # the overlap of a chunk and something new
@@ -94,33 +123,9 @@ class ToraOptions:
             if not good:
                 raise UserError(f"tora: {name}={getattr(self, name)}; allowed: {allowed}")
 
-    def sampling(self) -> FullSampling:
-        """Return what the pipeline of the full sizes needs to know."""
-        tiling = Tiling(self.tiling, max(1, self.tiling // 4)) if self.tiling else None
-        return FullSampling(
-            FullSampling.steps if self.steps is None else self.steps,
-            FullSampling.guidance if self.guidance is None else self.guidance,
-            self.posterior == "sample",
-            self.align,
-            self.loop_frames,
-            tiling,
-            self.offload,
+    def sampling(self) -> SamplingOptions:
+        """Return steps, guidance and precision, the size's own where none are given."""
+        size = SIZES[self.size]
+        return sampling_options(
+            "tora", (self.steps, self.guidance, self.precision), size.steps, size.guidance
         )
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device that a name stands for; `auto` is a GPU if there is one, else the CPU.
-
-    Raises:
-        UserError: an unknown name, or a GPU that is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
-        raise UserError(f"tora: device={name}; allowed: auto, cpu, cuda, cuda:N")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise UserError(
-            f"tora: device={name}, but torch sees {torch.cuda.device_count()} GPU(s); allowed: cpu"
-        )
-    return torch.device(name)

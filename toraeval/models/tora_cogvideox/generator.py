@@ -13,6 +13,7 @@ from torch import Tensor
 from toraeval import assets
 from toraeval.geometry import native_frames
 from toraeval.models.shared.base import Generator, need_first_frame
+from toraeval.models.shared.sampling_options import PRECISIONS, resolve_device, sampling_options
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.conditions.t5 import T5Captions, encode_ahead
 from toraeval.models.tora_cogvideox import checkpoint as weights_on_disk
@@ -28,7 +29,6 @@ VERSION = "2"
 MAX_FRAMES = 1024
 FRAME_GROUP = 8  # the autoencoder decodes 1 + 8k frames
 SIDE = 16  # pixels per token
-PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 NOT_NUMERIC = ("weights", "vae", "text_encoder", "offload")
 """Options that are places, or say where the same numbers are computed."""
 UNCONDITIONAL = ("auto", "empty", "zeros")
@@ -87,33 +87,14 @@ class ToraCogVideoXOptions:
             ("zero_snr", ("auto", *ZERO_SNR)),
             ("posterior", POSTERIORS),
             ("learned_positions", SWITCH),
-            ("precision", tuple(PRECISIONS)),
         ):
             if getattr(self, name) not in allowed:
                 raise UserError(f"{WHAT}: {name}={getattr(self, name)}; allowed: {', '.join(allowed)}")
-        if not 1 <= self.steps <= 1000:
-            raise UserError(f"{WHAT}: steps={self.steps}; allowed: 1 to 1000")
-        if not 1.0 <= self.guidance < float("inf"):
-            raise UserError(f"{WHAT}: guidance={self.guidance}; allowed: 1 (off) and larger")
+        sampling_options(WHAT, (self.steps, self.guidance, self.precision))
 
     def torch_device(self) -> torch.device:
-        """Return the device to run on.
-
-        Raises:
-            UserError: no such device here.
-        """
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-        except RuntimeError as error:
-            raise UserError(f"{WHAT}: device={self.device}; allowed: auto, cpu, cuda, cuda:N") from error
-        present = {"cpu": 1, "cuda": torch.cuda.device_count()}.get(device.type, 0)
-        if (device.index or 0) >= present:
-            raise UserError(
-                f"{WHAT}: device={self.device} is not there ({present} of its kind); use device=cpu"
-            )
-        return device
+        """Return the device to run on, see `resolve_device`."""
+        return resolve_device(WHAT, self.device)
 
 
 class ToraCogVideoX(Generator):

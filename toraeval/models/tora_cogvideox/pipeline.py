@@ -11,14 +11,14 @@ Legend: B batch, T latent frames, C channels, H rows, W columns, L text tokens, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from toraeval.geometry import extend_points
+from toraeval.models.shared.sampling_options import at_work
 from toraeval.models.shared.trajectory import integer_points, trajectory_video
 from toraeval.models.tora_cogvideox.autoencoder import VideoAutoencoder
 from toraeval.models.tora_cogvideox.noise import Draw
@@ -168,7 +168,7 @@ def sample_frames(
     dtype = text_BLE.dtype
     picture = trajectory_picture(extend_points(clip.tracks_NT2, clip.frames), clip.height, clip.width)
     image = None
-    with _on_device(vae, options):
+    with at_work(vae, options.device, options.offload):
         if clip.first_frame_HWC is not None:
             pixels = torch.from_numpy(np.ascontiguousarray(clip.first_frame_HWC)).permute(2, 0, 1)[None]
             first = vae.encode_image(
@@ -177,12 +177,12 @@ def sample_frames(
             image = torch.cat((first, first.new_zeros(1, first.shape[1], t - 1, h, w)), 2).transpose(1, 2)
         flow = vae.encode(picture.to(options.device, dtype), options.posterior, draw).transpose(1, 2)
     noise = draw(flow.new_empty(1, t, model.config.latent_channels, h, w))
-    with _on_device(model, options):
+    with at_work(model, options.device, options.offload):
         for latents in denoise(model, networks.solver, noise, text_BLE, flow, draw, options, image):
             last = latents
     if not torch.isfinite(last).all():
         raise UserError("tora_cogvideox: sampling gave non-finite latents; try precision=fp32")
-    with _on_device(vae, options):
+    with at_work(vae, options.device, options.offload):
         video = vae.decode(last.transpose(1, 2))[0]
     levels = (video.float() / 2 + 0.5).clamp(0, 1).mul(255).round()
     return levels.to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
@@ -205,14 +205,3 @@ def check_positions(model: ToraCogVideoXTransformer, frames: int, rows: int, col
             f"{8 * c.sample_height} only, not for {frames} of {8 * columns}x{8 * rows}; ask for that size or set "
             "learned_positions=off"
         )
-
-
-@contextmanager
-def _on_device(network: nn.Module, options: SamplingOptions) -> Iterator[None]:
-    """Move a network to its device for as long as it is used."""
-    network.to(options.device)
-    try:
-        yield
-    finally:
-        if options.offload:
-            network.to("cpu")

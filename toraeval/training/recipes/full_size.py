@@ -19,9 +19,10 @@ from toraeval.config import TRAINING_BUCKETS, FullSizeOptions, TrainConfig
 from toraeval.models.shared.network import config as sizes
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.tora.checkpoints import importers
-from toraeval.models.tora.checkpoints.full_parts import need_channels
+from toraeval.models.tora.checkpoints.parts import need_channels
 from toraeval.models.tora.conditions.t5 import Captioner, T5Captions, encode_ahead
 from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.options import SIZES as SIZES_OF_TORA
 from toraeval.registry import unknown
 from toraeval.store import lock
 from toraeval.training.data.buckets import BucketPlan, read_buckets
@@ -158,7 +159,7 @@ def recipe_of(options: TrainConfig) -> Recipe:
 
 def network_of(options: TrainConfig) -> STDiTConfig:
     """Return the configuration of the network that the options describe."""
-    return sizes.SIZES[options.size](
+    return SIZES_OF_TORA[options.size].network(
         fuser=options.fuser, fuser_place=options.fuser_place, compression=options.compression
     )
 

@@ -16,13 +16,9 @@ from toraeval.models.shared.base import Generator, need_first_frame, shipped_sha
 from toraeval.models.shared.nano.caption_encoder import prompt_facts
 from toraeval.models.shared.nano.checkpoint import train_command
 from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
-from toraeval.models.shared.nano.pipeline import (
-    ClipRequest,
-    SamplingOptions,
-    check_sampling,
-    sample_latents,
-)
+from toraeval.models.shared.nano.pipeline import ClipRequest, sample_latents
 from toraeval.models.shared.nano.windows import Window, roll_out
+from toraeval.models.shared.sampling_options import sampling_options
 from toraeval.models.shared.trajectory import all_tracks
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 
@@ -62,10 +58,9 @@ class NanoGenerator(Generator):
     lengths: ClassVar[str] = "any (trained on 17 to 129)"
 
     def __init__(self, options: NanoOptions) -> None:
-        steps = self.default_steps if options.steps is None else options.steps
-        guidance = 1.0 if options.guidance is None else options.guidance
-        check_sampling(self.name, steps, guidance, options.precision)
-        self.sampling = SamplingOptions(steps, guidance, options.precision)
+        self.sampling = sampling_options(
+            self.name, (options.steps, options.guidance, options.precision), self.default_steps
+        )
         self.path = Path(options.weights) if options.weights else self.shipped()
         self._loaded: tuple[nn.Module, LinearPatchAutoencoder] | None = None
 

@@ -16,38 +16,8 @@ from torch import Tensor
 
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
-from toraeval.types import ByteArray, FloatArray, UserError
-
-PRECISIONS = ("bf16", "fp32")
-
-
-@dataclass(frozen=True)
-class SamplingOptions:
-    """How to sample.
-
-    Attributes:
-        steps: Euler steps.
-        guidance: classifier-free guidance scale; 1 turns it off and halves the cost.
-        precision: `bf16` or `fp32` for the network.
-    """
-
-    steps: int
-    guidance: float = 1.0
-    precision: str = "bf16"
-
-
-def check_sampling(model: str, steps: int, guidance: float, precision: str = "bf16") -> None:
-    """Refuse what no sampler can do.
-
-    Raises:
-        UserError: steps outside 1 to 1000, a guidance below 1 or not finite, or an unknown precision.
-    """
-    if not 1 <= steps <= 1000:
-        raise UserError(f"{model}: steps={steps}; allowed: 1 to 1000")
-    if not 1.0 <= guidance < float("inf"):
-        raise UserError(f"{model}: guidance={guidance}; allowed: 1 (off) and larger")
-    if precision not in PRECISIONS:
-        raise UserError(f"{model}: precision={precision}; allowed: {', '.join(PRECISIONS)}")
+from toraeval.models.shared.sampling_options import SamplingOptions
+from toraeval.types import ByteArray, FloatArray
 
 
 @dataclass(frozen=True)

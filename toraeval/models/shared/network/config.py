@@ -150,6 +150,3 @@ def tiny(**changes: Any) -> STDiTConfig:
         fuser_groups=16,
     )  # fmt: skip
     return replace(base, **changes)
-
-
-SIZES = {"xl2": xl2, "nano": nano, "tiny": tiny}

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 
 from toraeval import assets
+from toraeval.models.shared.sampling_options import PRECISIONS
 from toraeval.models.shared.weight_files import StateReader, read_safetensors, write_safetensors
 from toraeval.optional import require
 from toraeval.store import keys
 from toraeval.types import MissingAsset, UserError
 
 FETCH = "python -m toraeval fetch t5_v1_1_xxl"
-PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 TOKENIZER_FILES = ("spiece.model", "tokenizer.json")
 WHAT = "T5 encoder"
 

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from toraeval.models.shared.base import Generator
-from toraeval.models.shared.nano.pipeline import check_sampling
+from toraeval.models.shared.sampling_options import resolve_device
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
-from toraeval.models.tora.checkpoints.full_parts import Parts
+from toraeval.models.tora.checkpoints.parts import Parts
 from toraeval.models.tora.conditions.given_frames import (
     FRAME_STRATEGIES,
     Condition,
@@ -34,8 +34,8 @@ from toraeval.models.tora.conditions.prompts import (
     split_options,
 )
 from toraeval.models.tora.conditions.t5 import encode_ahead
-from toraeval.models.tora.options import EVERY_SIZE, ToraOptions, resolve_device
-from toraeval.models.tora.sampling.pipeline_full import OVERLAP, Caption, FullPipeline, VideoRequest
+from toraeval.models.tora.options import EVERY_SIZE, ToraOptions
+from toraeval.models.tora.sampling.pipeline import OVERLAP, Caption, VideoPipeline, VideoRequest
 from toraeval.models.tora.sampling.sizes import CHUNK_FRAMES, SPACE_STRIDE
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 
@@ -46,7 +46,7 @@ MAX_TRACKS = 16
 RESIZE = "pillow bicubic"
 
 
-class FullTora(Generator):
+class OpenSoraTora(Generator):
     """Tora on Open-Sora's autoencoder and T5: sizes `xl2` and `tiny`.
 
     Args:
@@ -62,17 +62,9 @@ class FullTora(Generator):
         if config.condition not in conditions:
             raise UserError(f"tora: condition={config.condition}; allowed: {', '.join(conditions)}")
         self.options, self.sampling = config, config.sampling()
-        check_sampling("tora", self.sampling.steps, self.sampling.guidance, config.precision)
-        self.device = resolve_device(config.device)
-        self.parts = Parts(
-            config.size,
-            config.weights or "",
-            config.vae or "",
-            config.text_encoder or "",
-            config.precision,
-            self.device,
-        )
-        self._pipeline: FullPipeline | None = None
+        self.device = resolve_device("tora", config.device)
+        self.parts = Parts(config, self.device)
+        self._pipeline: VideoPipeline | None = None
 
     def prepare(self) -> None:
         """Load transformer and autoencoder, once; the text encoder is loaded for captions not seen before."""
@@ -86,7 +78,7 @@ class FullTora(Generator):
                 "effect; train them with: python -m toraeval train model=tora size=xl2",
                 stacklevel=2,
             )
-        self._pipeline = FullPipeline(model, vae, self.sampling, self.device, self.options.compile)
+        self._pipeline = VideoPipeline(model, vae, self.options, self.device)
 
     def prepare_cases(self, cases: Sequence[Case]) -> None:
         """Encode the captions of these cases while the text encoder is in memory, once for all of them.

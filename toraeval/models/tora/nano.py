@@ -15,7 +15,7 @@ from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.conditions.nano_motion import motion_input
 from toraeval.models.tora.network.model import Tora as ToraNetwork
-from toraeval.models.tora.options import ToraOptions
+from toraeval.models.tora.options import SIZES, ToraOptions
 from toraeval.types import Case, UserError
 
 VERSION = "2"  # 2: blocks work in slices, which changes the last bits
@@ -34,7 +34,7 @@ class NanoTora(NanoGenerator):
 
     name = checkpoint.NAME
     version = VERSION
-    default_steps = 1  # chosen by `toraeval.training.recipes.choose_steps`, see docs/models/tora_steps.csv
+    default_steps = SIZES["nano"].steps
 
     def __init__(self, config: ToraOptions) -> None:
         if config.condition not in CONDITIONS:

@@ -1,4 +1,4 @@
-"""From a request to a video with the full-size network: the steps of `pipeline.py` with Open-Sora's parts.
+"""From a request to a video with Tora on Open-Sora's autoencoder and T5.
 
 Order, as in Open-Sora v1.2.0 `scripts/inference.py`: caption features; given frames and the trajectory picture
 through the autoencoder; noise with the given frames pasted in; rectified flow under guidance; decoding. Long videos
@@ -9,17 +9,17 @@ Legend: T frames, H, W pixels, t, h, w latent grid, L caption tokens, D caption 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from toraeval.models.shared.nano.pipeline import initial_noise, keyed_generator
 from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
+from toraeval.models.shared.sampling_options import at_work
 from toraeval.models.shared.trajectory import integer_points
 from toraeval.models.tora.autoencoder.tiling import Tiling
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE
@@ -32,32 +32,10 @@ from toraeval.models.tora.conditions.given_frames import (
 )
 from toraeval.models.tora.conditions.motion import motion_input
 from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.options import ToraOptions
 from toraeval.types import ByteArray, FloatArray, UserError
 
 OVERLAP = 5  # latent frames that a clip takes over from the one before
-
-
-@dataclass(frozen=True)
-class FullSampling:
-    """How to sample.
-
-    Attributes:
-        steps: Euler steps.
-        guidance: classifier-free guidance scale; 1 turns it off and halves the cost.
-        sample_posterior: encode by sampling, as upstream, instead of taking the mode.
-        align: latent frames to whose multiples given frames are moved; None leaves them where they belong.
-        loop_frames: longest clip made at once, a multiple of 17; longer videos are made in loops.
-        tiling: decode in tiles to bound memory; None decodes whole pictures.
-        offload: keep a network on the device only while it works.
-    """
-
-    steps: int = 30
-    guidance: float = 7.0
-    sample_posterior: bool = False
-    align: int | None = None
-    loop_frames: int = 204
-    tiling: Tiling | None = None
-    offload: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +73,7 @@ class Caption:
     mask: Tensor
 
 
-class FullPipeline:
+class VideoPipeline:
     """Runs loaded networks; holds no state between videos.
 
     Args:
@@ -103,23 +81,18 @@ class FullPipeline:
         vae: autoencoder.
         options: how to sample.
         device: where to compute; with `offload` the networks wait on the CPU.
-        compiled: run the transformer's blocks through `torch.compile`.
     """
 
     def __init__(
-        self,
-        model: STDiT3 | Tora,
-        vae: OpenSoraVAE,
-        options: FullSampling,
-        device: torch.device,
-        compiled: bool = False,
+        self, model: STDiT3 | Tora, vae: OpenSoraVAE, options: ToraOptions, device: torch.device
     ) -> None:
         self.model, self.vae, self.options, self.device = model, vae, options, device
+        self.sampling = options.sampling()
         if not options.offload:
             model.to(device)
             vae.to(device)
-        if compiled:
-            with self._at_work(model):
+        if options.compile:
+            with at_work(model, device, options.offload):
                 model.compile_blocks()
 
     @torch.no_grad()
@@ -158,9 +131,9 @@ class FullPipeline:
         """Sample the latents (1,C,t,h,w) of one clip."""
         key, frames = f"{request.key}/loop{loop}" if loop else request.key, span[1] - span[0]
         shape = (1, self.vae.latent_channels, *self.vae.latent_size(frames, request.height, request.width))
-        with self._at_work(self.vae):
+        with at_work(self.vae, self.device, self.options.offload):
             posterior = None
-            if self.options.sample_posterior:
+            if self.options.posterior == "sample":
                 posterior = keyed_generator(f"{key}/posterior", request.seed)
             given = [*(picture[None] for picture in request.references)]
             conditions = list(request.conditions)
@@ -178,7 +151,7 @@ class FullPipeline:
             )
         # without given frames no mask is needed: the numbers are the same and the modulation is half the work
         mask = ratios if bool((ratios != 1).any()) else None
-        with self._at_work(self.model):
+        with at_work(self.model, self.device, self.options.offload):
             return self._denoise(request, caption, key, frames, z, mask, motion)
 
     def _denoise(
@@ -191,7 +164,7 @@ class FullPipeline:
         mask: Tensor | None,
         motion: Tensor | None,
     ) -> Tensor:
-        model, copies = self.model, 1 if self.options.guidance == 1.0 else 2
+        model, copies = self.model, 1 if self.sampling.guidance == 1.0 else 2
         y = caption.features.to(self.device)
         if copies == 2:
             y = torch.cat((y, model.y_embedder.null(1).to(y)))
@@ -219,8 +192,8 @@ class FullPipeline:
         return RectifiedFlow().sample(
             denoise,
             z,
-            self.options.steps,
-            self.options.guidance,
+            self.sampling.steps,
+            self.sampling.guidance,
             ClipSize(height, width, float(frames)),
             mask,
             lambda step: initial_noise(f"{key}/step{step}", request.seed, tuple(z.shape)).to(z),
@@ -244,23 +217,11 @@ class FullPipeline:
 
     def _decode(self, latents: Tensor, frames: int) -> ByteArray:
         """Decode latents to uint8 (T,H,W,3)."""
-        with self._at_work(self.vae):
+        tile = self.options.tiling
+        tiling = Tiling(tile, max(1, tile // 4)) if tile else None
+        with at_work(self.vae, self.device, self.options.offload):
             parts = [
                 ((chunk[0].float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
-                for chunk in self.vae.decode_chunks(latents, frames, self.options.tiling)
+                for chunk in self.vae.decode_chunks(latents, frames, tiling)
             ]
         return torch.cat(parts, dim=1).permute(1, 2, 3, 0).contiguous().numpy()
-
-    @contextmanager
-    def _at_work(self, module: nn.Module) -> Iterator[None]:
-        """Have a network on the device while the block runs."""
-        if not self.options.offload:
-            yield
-            return
-        module.to(self.device)
-        try:
-            yield
-        finally:
-            module.to("cpu")
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""The networks of the full sizes: where their weights are, what these hold, and stand-ins for tests and timings."""
+"""Networks on Open-Sora's autoencoder: where their weights are, what these hold, and stand-ins for timings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from toraeval import assets
 from toraeval.models.shared.nano.pipeline import keyed_generator
-from toraeval.models.shared.network.config import SIZES, STDiTConfig
+from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.network.stdit import STDiT3
+from toraeval.models.shared.sampling_options import PRECISIONS
 from toraeval.models.shared.weight_files import StateReader
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE
 from toraeval.models.tora.checkpoints.importers import (
@@ -24,13 +25,12 @@ from toraeval.models.tora.checkpoints.importers import (
     load_vae,
     read_config,
 )
-from toraeval.models.tora.conditions.t5 import PRECISIONS, Captioner, T5Captions
+from toraeval.models.tora.conditions.t5 import Captioner, T5Captions
 from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.options import SIZES, ToraOptions
 from toraeval.store import keys
 from toraeval.types import MissingAsset, UserError
 
-# what size=xl2 takes by itself; the transformer is the one Tora began from, as its own motion parts are unpublished
-PUBLISHED = {"weights": "opensora_stdit_v3", "vae": "opensora_vae_v1_2", "text_encoder": "t5_v1_1_xxl"}
 RANDOM = "random"
 RANDOM_SEED = 0
 
@@ -64,10 +64,8 @@ class Parts:
     """Weights of transformer, autoencoder and text encoder.
 
     Args:
-        size: a key of `SIZES`.
-        weights, vae, text_encoder: folder or file of each; empty for the fetched ones, `random` for stand-ins with
-            untrained weights, which every record names.
-        precision: `bf16` or `fp32`.
+        options: they name folder or file of each; by default the fetched ones, `random` for stand-ins with untrained
+            weights, which every record names.
         device: where captions are encoded.
 
     Attributes:
@@ -78,13 +76,12 @@ class Parts:
         UserError: weights of another size.
     """
 
-    def __init__(
-        self, size: str, weights: str, vae: str, text_encoder: str, precision: str, device: torch.device
-    ) -> None:
-        self.size, self.precision, self.device = size, precision, device
-        self.weights = weights or _fetched("weights", size)
-        self.vae = vae or _fetched("vae", size)
-        self.text = text_encoder or _fetched("text_encoder", size)
+    def __init__(self, options: ToraOptions, device: torch.device) -> None:
+        self.size, self.precision, self.device = options.size, options.precision, device
+        self.weights, self.vae, self.text = (
+            getattr(options, part) or _fetched(part, options.size)
+            for part in ("weights", "vae", "text_encoder")
+        )
         self.config = self._read_config()
         self._text_encoder: Captioner | None = None
         self._fingerprint: dict[str, Any] | None = None
@@ -146,7 +143,7 @@ class Parts:
 
     def _read_config(self) -> STDiTConfig:
         """Return the size's configuration with the motion parts that the weights have."""
-        base = SIZES[self.size]()
+        base = SIZES[self.size].network()
         if self.weights == RANDOM:
             return replace(base, fuser="adaptive_norm")
         path = Path(self.weights).expanduser()
@@ -172,10 +169,11 @@ def need_channels(vae: OpenSoraVAE, path: str, config: STDiTConfig) -> None:
 
 
 def _fetched(part: str, size: str) -> str:
-    if size != "xl2":
+    published = SIZES[size].published
+    if part not in published:
         raise MissingAsset(f"tora: nothing is published for size={size}; give model.{part}=PATH")
     try:
-        return str(assets.path(PUBLISHED[part]))
+        return str(assets.path(published[part]))
     except MissingAsset as error:
         raise MissingAsset(f"tora: {error}; all parts at once: {FETCH}; or model.{part}=PATH") from error
 

@@ -1,0 +1,83 @@
+"""Options that several generators have: steps, guidance, precision, and the device with the time spent on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from toraeval.types import UserError
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How to sample.
+
+    Attributes:
+        steps: Euler steps.
+        guidance: classifier-free guidance scale; 1 turns it off and halves the cost.
+        precision: `bf16` or `fp32` for the network.
+    """
+
+    steps: int
+    guidance: float = 1.0
+    precision: str = "bf16"
+
+
+def sampling_options(
+    model: str,
+    given: tuple[int | None, float | None, str],
+    steps: int = 1,
+    guidance: float = 1.0,
+) -> SamplingOptions:
+    """Return the given steps, guidance and precision, with the defaults where they are None.
+
+    Raises:
+        UserError: steps outside 1 to 1000, a guidance below 1 or not finite, or an unknown precision.
+    """
+    made = SamplingOptions(
+        steps if given[0] is None else given[0], guidance if given[1] is None else given[1], given[2]
+    )
+    if not 1 <= made.steps <= 1000:
+        raise UserError(f"{model}: steps={made.steps}; allowed: 1 to 1000")
+    if not 1.0 <= made.guidance < float("inf"):
+        raise UserError(f"{model}: guidance={made.guidance}; allowed: 1 (off) and larger")
+    if made.precision not in PRECISIONS:
+        raise UserError(f"{model}: precision={made.precision}; allowed: {', '.join(PRECISIONS)}")
+    return made
+
+
+def resolve_device(model: str, name: str) -> torch.device:
+    """Return the device that a name stands for; `auto` is a GPU if there is one, else the CPU.
+
+    Raises:
+        UserError: an unknown name, or a GPU that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise UserError(f"{model}: device={name}; allowed: auto, cpu, cuda, cuda:N")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"{model}: device={name}, but torch sees {torch.cuda.device_count()} GPU(s); allowed: cpu"
+        )
+    return torch.device(name)
+
+
+@contextmanager
+def at_work(network: nn.Module, device: torch.device | str, offload: bool) -> Iterator[None]:
+    """Have a network on its device while the block runs; with `offload` it is on the CPU afterwards."""
+    network.to(device)
+    try:
+        yield
+    finally:
+        if offload:
+            network.to("cpu")
+            if torch.device(device).type == "cuda":
+                torch.cuda.empty_cache()
