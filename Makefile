@@ -32,7 +32,7 @@ smoke: $(STAMP)  ## The whole path in seconds
 figures: $(STAMP)  ## Redraw tables and figures from stored results; computes nothing
 	$(PY) -m toraeval report $(ARGS)
 
-train: $(STAMP)  ## Train Tora nano, or go on where training stopped
+train: $(STAMP)  ## Train Tora nano, or resume where training stopped
 	$(PY) -m toraeval train model=tora size=nano $(ARGS)
 
 test: $(STAMP)  ## Run the tests (no network, no downloads, no GPU)

@@ -60,6 +60,8 @@ def test_an_option_is_described_once_in_its_class() -> None:
     assert options["eta"].type is float, "from the dataclass"
     assert options["overlap"].text.startswith("frames that a window is given"), "from its base"
     assert "name" not in options
+    options = {option.name: option for option in config.declared_by("suite", "folder").options}
+    assert (options["path"].type, options["canvas"].type) == (str, Any), "a path is a text"
 
 
 def test_a_default_that_is_computed_is_asked_of_the_class() -> None:

@@ -36,7 +36,9 @@ def main(argv: list[str] | None = None) -> int:
         print(error_text(error), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\ninterrupted: what is finished is kept; run the same command again to go on", file=sys.stderr)
+        print(
+            "\ninterrupted: what is finished is kept; run the same command again to resume", file=sys.stderr
+        )
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output left, e.g. `| head`
@@ -57,7 +59,7 @@ def _verb(verb: str, *words: str) -> int:
 
 
 def _require_text(arguments: list[str]) -> None:
-    """Refuse bytes that are no text: records and tables are UTF-8 and could not hold them.
+    """Refuse bytes that are not text: records and tables are UTF-8 and could not hold them.
 
     Raises:
         UserError: an argument that is not valid in this locale's encoding.

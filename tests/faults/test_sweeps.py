@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from toraeval import optional
 from toraeval.cli import jobs, launchers, overrides
-from toraeval.cli.jobs import Done, Ended, Job
+from toraeval.cli.jobs import Done, Job
 from toraeval.types import MissingAsset, UserError
 
 Cli = Callable[..., Any]
@@ -33,7 +33,7 @@ def execute(values: dict[str, Any], command: str) -> Done:
     return Done(values["seed"], [row])
 
 
-def swept(launcher: str, seeds: str) -> tuple[list[Ended], list[list[str]]]:
+def swept(launcher: str, seeds: str) -> tuple[list[Done], list[list[str]]]:
     texts = [f"seed={seeds}", f"hydra/launcher={launcher}", "folder=out"]
     checked = overrides.check("train", texts, multirun=True)
     return jobs.sweep("train", checked.overrides, Job(execute, "the command"))
@@ -98,7 +98,7 @@ def test_a_job_in_another_process_hands_back_what_it_printed() -> None:
 
 def test_what_a_job_needs_and_tells_can_be_sent_to_another_process() -> None:
     sender, receiver = multiprocessing.Pipe()
-    for value in (Job(execute, "the command"), Ended(3, [{"model": "tora"}], "error: x", "printed")):
+    for value in (Job(execute, "the command"), Done(3, [{"model": "tora"}], "error: x", "printed")):
         sender.send(value)
         assert receiver.recv() == value
 

@@ -1,4 +1,4 @@
-"""Arguments of the verbs that are no Hydra applications: words and key=value pairs."""
+"""Arguments of the verbs that are not Hydra applications: words and key=value pairs."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ HELP = """Measure trackers against exact tracks: their floor, TAP-Vid scores and
   degrade=all           all, none, or a list of damages for 16-frame clips     (all)
   split=validation      of the suite; or test                                  (validation)
   results=results       trackers.csv, .md and .png are written here; what is finished is kept below
-                        results/runs/calibration, so that the same command goes on where it stopped
+                        results/runs/calibration, so that the same command resumes where it stopped
 """
 DEFAULTS = {
     "tracker": "lucas_kanade",

@@ -13,8 +13,8 @@ from toraeval.cli.listing import default_options
 from toraeval.registry import unknown
 from toraeval.types import MissingAsset, UserError
 
-HELP = """Download weights into the cache (TORAEVAL_CACHE, default ~/.cache/toraeval). Broken downloads go on where they
-stopped; TORAEVAL_OFFLINE=1 forbids them. Using weights means accepting their licence, which is printed first.
+HELP = """Download weights into the cache (TORAEVAL_CACHE, default ~/.cache/toraeval). Broken downloads resume where
+they stopped; TORAEVAL_OFFLINE=1 forbids them. Using weights means accepting their licence, which is printed first.
 
   python -m toraeval fetch                                           what there is, and what is already here
   python -m toraeval fetch model=tora size=xl2                       all that a model needs with these options

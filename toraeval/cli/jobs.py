@@ -31,24 +31,11 @@ TOLD = ("model=", "frames=")
 
 @dataclass
 class Done:
-    """What a verb did.
+    """What a verb did, as a job tells it to its caller.
 
     Attributes:
-        exit_code: 0 done, 1 some cases failed.
+        exit_code: 0 done, 1 some cases failed; otherwise as of the same command on its own.
         rows: its result table, one mapping per row.
-    """
-
-    exit_code: int
-    rows: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass
-class Ended:
-    """What a job tells its caller.
-
-    Attributes:
-        exit_code: as of the same command on its own.
-        rows: its result table.
         error: why it did not run, as it is printed; empty if it did.
         printed: its stdout where it ran in another process; None where it ran here and everything is on the screen.
     """
@@ -76,7 +63,7 @@ class Job:
     command: str
     caller: int = field(default_factory=os.getpid)
 
-    def __call__(self, cfg: Any) -> Ended:
+    def __call__(self, cfg: Any) -> Done:
         if os.getpid() == self.caller:
             ended = self._run(cfg)
             if ended.error:
@@ -87,12 +74,11 @@ class Job:
         ended.printed = printed.getvalue()
         return ended
 
-    def _run(self, cfg: Any) -> Ended:
+    def _run(self, cfg: Any) -> Done:
         try:
-            done = self.execute(resolved(cfg), self.command)
+            return self.execute(resolved(cfg), self.command)
         except UserError as error:
-            return Ended(error.exit_code, error=error_text(error))
-        return Ended(done.exit_code, done.rows)
+            return Done(error.exit_code, error=error_text(error))
 
 
 def resolved(cfg: Any) -> dict[str, Any]:
@@ -119,7 +105,7 @@ def _unmarked(value: Any) -> Any:
 
 def run(
     cfg: DictConfig, hydra: DictConfig, overrides: list[str], job: Job, folder: str | None = None
-) -> Ended:
+) -> Done:
     """Run the one job of a configuration; Hydra keeps a copy of it in the folder that its settings name.
 
     Args:
@@ -136,11 +122,11 @@ def run(
         cfg.hydra.overrides.task = overrides
         cfg.hydra.run.dir = folder or cfg.hydra.run._get_node("dir")._value()
     context = HydraContext(None, Callback())  # type: ignore[arg-type]
-    returned: Ended = run_job(job, cfg, "hydra.run.dir", None, context).return_value
+    returned: Done = run_job(job, cfg, "hydra.run.dir", None, context).return_value
     return returned
 
 
-def sweep(verb: str, overrides: list[str], job: Job) -> tuple[list[Ended], list[list[str]]]:
+def sweep(verb: str, overrides: list[str], job: Job) -> tuple[list[Done], list[list[str]]]:
     """Run every combination through the chosen launcher; return how each job ended and its overrides.
 
     Raises:
@@ -171,7 +157,7 @@ def show(verb: str, overrides: list[str], switches: Namespace) -> None:
             hydra.show_info(switches.info, verb, overrides)
 
 
-def report(ended: Sequence[Ended], overrides: Sequence[Sequence[str]], command: str) -> None:
+def report(ended: Sequence[Done], overrides: Sequence[Sequence[str]], command: str) -> None:
     """Print what the jobs of a sweep printed elsewhere, then one table of all, and a line for each that failed.
 
     Args:

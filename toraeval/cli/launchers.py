@@ -22,7 +22,7 @@ def require_launcher(name: str) -> None:
 
     Raises:
         MissingAsset: one of them is absent or broken.
-        UserError: no such launcher.
+        UserError: an unknown launcher.
     """
     if name in LAUNCHERS:
         extra, modules = LAUNCHERS[name]

@@ -1,4 +1,4 @@
-"""`train`: train a model, or go on where training stopped."""
+"""`train`: train a model, or resume where training stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from toraeval.cli.jobs import Done
 
-HELP = """Train Tora or an embedded rival, or go on where training stopped: same command, same folder.
+HELP = """Train Tora or an embedded rival, or resume where training stopped: same command, same folder.
 
   python -m toraeval train model=tora size=nano
   python -m toraeval train model=motionctrl size=nano samples=47412

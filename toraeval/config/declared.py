@@ -25,6 +25,7 @@ TYPES: dict[str, Any] = {
     "bool": bool,
     "str": str,
     "str | Path": str,
+    "str | os.PathLike[str]": str,
     "int | None": int | None,
     "float | None": float | None,
     "bool | None": bool | None,

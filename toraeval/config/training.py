@@ -87,7 +87,7 @@ class TrainConfig(FullSizeOptions):
         rate: nano only: factor on the learning rates.
         clips: number of 17-frame clips to render, longer ones follow in fixed proportion; for the other sizes the
             number of scenes of `data=shapes`.
-        folder: where everything that is written lies; keep it to go on later.
+        folder: where everything that is written lies; keep it to resume later.
         workers: nano only: processes, one thread each on the CPU; 1 on a GPU.
         device: `cpu` or `cuda`.
         start: weights to begin from: a file or folder, `shipped` (nano), `random`, or nothing.

@@ -145,7 +145,7 @@ def split_variant(model: Any) -> tuple[str, dict[str, Any], tuple[int, ...] | No
     """Return name, own options and lengths of an entry of `models`: a name, or a mapping with `name` and options.
 
     Raises:
-        UserError: anything else, or lengths that are no list of whole numbers.
+        UserError: anything else, or lengths that are not a list of whole numbers.
     """
     if isinstance(model, str):
         return model, {}, None
