@@ -183,30 +183,28 @@ _TABLES: dict[str, dict[str, Entry]] = {
     "metric": {
         "traj_error": Entry("toraeval.metrics.traj_error:TrajError", "mean L1 distance from the asked path"),
         "lost_error": Entry(
-            "toraeval.metrics.lost_error:LostError", "the same, and losing the object never pays"
+            "toraeval.metrics.traj_error:LostError", "the same, and losing the object never pays"
         ),
-        "objmc": Entry("toraeval.metrics.objmc:ObjMC", "mean Euclidean distance from the asked path"),
-        "epe": Entry("toraeval.metrics.epe:EPE", "the same over all points, as MoveBench"),
+        "objmc": Entry("toraeval.metrics.distances:ObjMC", "mean Euclidean distance from the asked path"),
+        "epe": Entry("toraeval.metrics.distances:EPE", "the same over all points, as MoveBench"),
         "tapvid": Entry("toraeval.metrics.tapvid:TapVid", "Average Jaccard of the tracked path"),
         "aj_rd": Entry("toraeval.metrics.aj_rd:AJRD", "Average Jaccard after re-appearance"),
         "mc_bench_dm": Entry("toraeval.metrics.mc_bench_dm:MCBenchDM", "Co-tracker_DM of MC-Bench"),
         "mc_bench_dm_published": Entry(
             "toraeval.metrics.mc_bench_dm:MCBenchDMPublished", "the same where its published script is right"
         ),
-        "final_error": Entry("toraeval.metrics.final_error:FinalError", "distance in the last frame"),
-        "direction_error": Entry("toraeval.metrics.direction_error:DirectionError", "angle of movement"),
-        "speed_error": Entry("toraeval.metrics.speed_error:SpeedError", "difference of speeds"),
+        "final_error": Entry("toraeval.metrics.distances:FinalError", "distance in the last frame"),
+        "direction_error": Entry("toraeval.metrics.movement:DirectionError", "angle of movement"),
+        "speed_error": Entry("toraeval.metrics.movement:SpeedError", "difference of speeds"),
         "path_distance": Entry("toraeval.metrics.path_distance:PathDistance", "right path, wrong time"),
-        "survival": Entry("toraeval.metrics.survival:Survival", "time until the path is first left"),
-        "box_iou": Entry("toraeval.metrics.box_iou:BoxIoU", "overlap of the box at the tracked point"),
-        "mask_iou": Entry("toraeval.metrics.mask_iou:MaskIoU", "overlap of the object's pixels"),
-        "motion_amount": Entry("toraeval.metrics.motion_amount:MotionAmount", "share of the way travelled"),
-        "flicker": Entry("toraeval.metrics.flicker:Flicker", "restlessness of the quiet parts"),
-        "appearance_drift": Entry(
-            "toraeval.metrics.appearance_drift:AppearanceDrift", "change of the object's look"
-        ),
+        "survival": Entry("toraeval.metrics.distances:Survival", "time until the path is first left"),
+        "box_iou": Entry("toraeval.metrics.overlap:BoxIoU", "overlap of the box at the tracked point"),
+        "mask_iou": Entry("toraeval.metrics.overlap:MaskIoU", "overlap of the object's pixels"),
+        "motion_amount": Entry("toraeval.metrics.movement:MotionAmount", "share of the way travelled"),
+        "flicker": Entry("toraeval.metrics.looks:Flicker", "restlessness of the quiet parts"),
+        "appearance_drift": Entry("toraeval.metrics.looks:AppearanceDrift", "change of the object's look"),
         "object_survival": Entry(
-            "toraeval.metrics.object_survival:ObjectSurvival", "objects still themselves at the end"
+            "toraeval.metrics.looks:ObjectSurvival", "objects still themselves at the end"
         ),
         "fvd": Entry(
             "toraeval.metrics.fvd:FVD",
@@ -231,8 +229,8 @@ _TABLES: dict[str, dict[str, Entry]] = {
         "class_kept": Entry(
             "toraeval.metrics.class_kept:ClassKept", "do frames show what the first one showed"
         ),
-        "ssim": Entry("toraeval.metrics.ssim:SSIM", "structural similarity to the reference clip"),
-        "psnr": Entry("toraeval.metrics.psnr:PSNR", "signal-to-noise ratio against the reference clip"),
+        "ssim": Entry("toraeval.metrics.pictures:SSIM", "structural similarity to the reference clip"),
+        "psnr": Entry("toraeval.metrics.pictures:PSNR", "signal-to-noise ratio against the reference clip"),
     },
 }
 

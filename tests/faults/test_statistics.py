@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.coverage import coverage
 from toraeval.cli.compare import _cell as compare_cell
-from toraeval.metrics.epe import EPE
+from toraeval.metrics.distances import EPE
 from toraeval.metrics.shared.set_distances import distance_of_sets
 from toraeval.report import ablations, claims, measures, tables
 from toraeval.report.figures import _draw_curve, styles

@@ -6,15 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.metrics.made_up import SIZE, line, make_case, make_tracks
-from toraeval.metrics.direction_error import DirectionError
-from toraeval.metrics.epe import EPE
-from toraeval.metrics.final_error import FinalError
-from toraeval.metrics.objmc import ObjMC
+from toraeval.metrics.distances import EPE, FinalError, ObjMC, Survival
+from toraeval.metrics.movement import DirectionError, SpeedError
 from toraeval.metrics.path_distance import PathDistance, path_distances
 from toraeval.metrics.shared.readings import READINGS, measure
 from toraeval.metrics.shared.tapvid_scores import tapvid_metrics
-from toraeval.metrics.speed_error import SpeedError
-from toraeval.metrics.survival import Survival
 from toraeval.metrics.tapvid import TapVid
 
 W, H = SIZE

@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from toraeval.metrics.lpips import LPIPS
-from toraeval.metrics.psnr import PSNR, psnr
+from toraeval.metrics.pictures import PSNR, SSIM, psnr, ssim
 from toraeval.metrics.shared.networks import perceptual, shipped
 from toraeval.metrics.shared.networks.dual_encoder import DualEncoder
-from toraeval.metrics.ssim import SSIM, ssim
 from toraeval.models.shared.weight_files import write_safetensors
 from toraeval.optional import MissingDependency
 from toraeval.types import Case, MissingAsset, Reference, Trajectories, UserError, Video

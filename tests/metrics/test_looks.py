@@ -4,16 +4,11 @@ import numpy as np
 import pytest
 
 from tests.metrics.made_up import SIZE, clip, draw, field, line, make_case, make_clip, make_tracks
-from toraeval.metrics.appearance_drift import AppearanceDrift
-from toraeval.metrics.box_iou import BoxIoU
-from toraeval.metrics.flicker import Flicker
-from toraeval.metrics.mask_iou import MaskIoU
-from toraeval.metrics.motion_amount import MotionAmount
-from toraeval.metrics.object_survival import ObjectSurvival
-from toraeval.metrics.shared.boxes import box_of, box_overlap, moved_box
+from toraeval.metrics.looks import AppearanceDrift, Flicker, ObjectSurvival
+from toraeval.metrics.movement import MotionAmount
+from toraeval.metrics.overlap import BoxIoU, ColourModel, MaskIoU, box_of, box_overlap, moved_box
 from toraeval.metrics.shared.likeness import likeness
 from toraeval.metrics.shared.paths import scored_paths
-from toraeval.metrics.shared.segmentation import ColourModel
 from toraeval.types import Reference, UserError
 
 W, H = SIZE

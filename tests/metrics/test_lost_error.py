@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.metrics.made_up import line, make_case, make_tracks
-from toraeval.metrics.lost_error import LostError
-from toraeval.metrics.traj_error import TrajError
+from toraeval.metrics.traj_error import LostError, TrajError
 
 TARGET = line(8)
 

@@ -1,4 +1,4 @@
-"""Metrics: each compares what was asked with what was seen, one file per metric."""
+"""Metrics: each compares what was asked with what was seen; one file per subject."""
 
 from toraeval.metrics.shared.base import Metric, SetMetric, adapted
 from toraeval.metrics.traj_error import TrajError
