@@ -131,17 +131,14 @@ class Folder(Suite):
             last, _ = first_frame.fit(first_frame.open_picture(found.last_frame), width, height)
             tags["last_frame"] = found.last_frame.name
         fps, seed = found.trajectories.fps or self.fps, case_seed(identifier)
-        request = {"frames": frames, "height": height, "width": width, "fps": fps, "seed": seed}
+        size = {"frames": frames, "height": height, "width": width}
+        request: dict[str, Any] = {**size, "fps": fps, "seed": seed}
         return Case(
             id=identifier,
             suite=f"{self.name}-v{self.version}",
             prompt=found.prompt,
             trajectories=replace(trajectories, fps=fps),
-            frames=frames,
-            height=height,
-            width=width,
-            fps=fps,
-            seed=seed,
+            **request,
             first_frame_HWC=picture,
             last_frame_HWC=last,
             camera=camera,

@@ -172,18 +172,15 @@ class ImportedSuite(Suite, ABC):
         )  # fmt: skip
         identifier = safe_id(clip.name)
         seed = case_seed(identifier) if clip.seed is None else clip.seed
-        request = {"frames": frames, "height": height, "width": width, "fps": clip.fps, "seed": seed}
+        size = {"frames": frames, "height": height, "width": width}
+        request: dict[str, Any] = {**size, "fps": clip.fps, "seed": seed}
         stamps = {"files": [current_sha256(file) for file in clip.files]}
         case = Case(
             id=identifier,
             suite=f"{self.name}-v{self.version}",
             prompt=clip.prompt,
             trajectories=paths,
-            frames=frames,
-            height=height,
-            width=width,
-            fps=clip.fps,
-            seed=seed,
+            **request,
             tags={
                 "family": self.name,
                 "objects": paths.num_objects,
