@@ -55,9 +55,11 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 class Notes(Progress):
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.told = threading.Event()
 
     def note(self, message: str) -> None:
         self.lines.append(message)
+        self.told.set()
 
 
 @pytest.mark.parametrize("of_floor", [False, True])
@@ -67,17 +69,16 @@ def test_a_folder_in_use_is_waited_for(of_floor: bool, tmp_path: Path, fakes: No
     assert first.computed
     busy = plan.floor if of_floor else plan
     assert busy is not None
-    held = threading.Event()
+    held, notes = threading.Event(), Notes()
 
     def hold() -> None:
         with lock.hold(busy.run_dir):
             held.set()
-            time.sleep(0.2)
+            notes.told.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
     held.wait()
-    notes = Notes()
     second = pipeline.run(plan_run(config(tmp_path)), notes)
     thread.join()
     assert (second.exit_code, second.computed, second.cached) == (0, 0, first.computed - 3)
