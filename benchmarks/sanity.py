@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ from tabulate import tabulate
 
 from benchmarks.machine import describe, parser_of, use_threads
 from toraeval import registry
-from toraeval.metrics.shared.base import adapted
+from toraeval.metrics.shared.base import Metric
 from toraeval.metrics.shared.expectations import CONDITIONS, Finding, check, orders
 from toraeval.metrics.shared.reference import share_reference
+from toraeval.run.parts import Builder
 from toraeval.store.sealed import write_text
 from toraeval.trackers.shared.base import follow
 from toraeval.types import BoolArray, ByteArray, Case, MissingAsset, Score, UserError, Video
@@ -115,7 +116,7 @@ def _emptied(frames_THWC: ByteArray, objects_THW: BoolArray) -> ByteArray:
 def measure(
     cases: Sequence[Case],
     tracker: Any,
-    metrics: dict[str, Any],
+    metrics: Mapping[str, Metric],
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
     """Return one row per condition, metric and value: mean over cases, their number, or why there is none."""
@@ -141,17 +142,14 @@ def measure(
     return table.assign(skipped=table["skipped"].str.replace(f"{Path.cwd()}{os.sep}", "", regex=False))
 
 
-def _scored(metric: Any, case: Case, tracks: Any, video: Video) -> Score:
-    if isinstance(metric, MissingAsset):
-        return Score("", "", skipped=str(metric))
+def _scored(metric: Metric, case: Case, tracks: Any, video: Video) -> Score:
     try:
-        found: Score = metric.score(case, tracks, video)
+        return metric.score(case, tracks, video)
     except MissingAsset as error:
         return Score(metric.name, metric.version, skipped=str(error))
-    return found
 
 
-def _rows(condition: str, name: str, metric: Any, by_case: dict[str, Score]) -> Iterable[tuple[Any, ...]]:
+def _rows(condition: str, name: str, metric: Metric, by_case: dict[str, Score]) -> list[tuple[Any, ...]]:
     given = {case: score for case, score in by_case.items() if score.skipped is None}
     if not given:
         return [(condition, name, name, np.nan, 0, next(iter(by_case.values())).skipped)]
@@ -160,12 +158,11 @@ def _rows(condition: str, name: str, metric: Any, by_case: dict[str, Score]) -> 
         if pooled.skipped is not None:
             return [(condition, name, name, np.nan, 0, pooled.skipped)]
         return [(condition, name, column, value, len(given), "") for column, value in pooled.values.items()]
-    columns = dict.fromkeys(column for score in given.values() for column in score.values)
-    rows = []
-    for column in columns:
-        found = [score.values[column] for score in given.values() if column in score.values]
-        rows.append((condition, name, column, float(np.mean(found)), len(found), ""))
-    return rows
+    found: dict[str, list[float]] = {}
+    for score in given.values():
+        for column, value in score.values.items():
+            found.setdefault(column, []).append(value)
+    return [(condition, name, column, float(np.mean(of)), len(of), "") for column, of in found.items()]
 
 
 def findings(table: pd.DataFrame) -> list[tuple[int, Finding]]:
@@ -204,15 +201,9 @@ def to_markdown(table: pd.DataFrame, about: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def build(names: Sequence[str]) -> dict[str, Any]:
-    """Return the metrics by name; one whose weights or packages are missing is its own error."""
-    built: dict[str, Any] = {}
-    for name in names:
-        try:
-            built[name] = adapted(registry.build("metric", {"name": name}))
-        except MissingAsset as error:
-            built[name] = error
-    return built
+def build(names: Sequence[str]) -> dict[str, Metric]:
+    """Return the metrics by name, with their default options."""
+    return Builder().metrics({"metrics": {name: {"name": name} for name in names}})
 
 
 def main() -> int:
@@ -243,8 +234,9 @@ def main() -> int:
     table = table[["frames", "condition", "metric", "column", "value", "cases", "skipped"]]
     about = (
         f"Means over {len(chosen)} cases of `shapes` ({', '.join(case.id for case in chosen)}) at "
-        f"{args.size}x{args.size}, tracker `{args.tracker}`. Conditions and expected orders: "
-        "`toraeval/metrics/shared/expectations.py`. Made by `python -m benchmarks.sanity "
+        f"{args.size}x{args.size}, tracker `{args.tracker}`. Conditions: "
+        "`toraeval/metrics/shared/expectations.py`; expected orders: each metric's `expected`. "
+        "Made by `python -m benchmarks.sanity "
         f"--frames {' '.join(map(str, args.frames))} --cases {args.cases} --size {args.size}`."
     )
     text = to_markdown(table, about)

@@ -10,6 +10,7 @@ Shape legend: N objects, T frames.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -20,7 +21,6 @@ from toraeval.types import BoolArray, FloatArray, UserError
 
 DISTANCES = ("l1", "l1_half", "l2", "x", "y")
 VISIBILITY = ("any", "target", "tracker", "both")
-POOLINGS = ("points", "per_object", "per_frame", "rms", "final", "max_per_object", "survival")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Reading:
         for field, value, allowed in (
             ("distance", self.distance, DISTANCES),
             ("visible", self.visible, VISIBILITY),
-            ("pooling", self.pooling, POOLINGS),
+            ("pooling", self.pooling, tuple(_POOLS)),
         ):
             if value not in allowed:
                 raise UserError(f"reading: {field} must be one of {', '.join(allowed)}, but got {value!r}")
@@ -177,21 +177,7 @@ def final_errors(error_NT: FloatArray) -> FloatArray:
 
 def pool(error_NT: FloatArray, pooling: str, threshold: float | None = None) -> float:
     """Reduce counted errors (NaN = not counted) to one number; NaN when nothing is counted."""
-    if pooling == "per_object":
-        return float(mean_over(mean_over(error_NT, axis=1), axis=0))
-    if pooling == "per_frame":
-        return float(mean_over(mean_over(error_NT, axis=0), axis=0))
-    if pooling == "final":
-        return float(mean_over(final_errors(error_NT), axis=0))
-    if pooling == "rms":
-        return float(np.sqrt(mean_over(np.square(error_NT).ravel(), axis=0)))
-    if pooling == "points":
-        return float(mean_over(error_NT.ravel(), axis=0))
-    present = np.isfinite(error_NT)
-    if pooling == "max_per_object":
-        worst = np.where(present, error_NT, -np.inf).max(axis=1, initial=-np.inf)
-        return float(mean_over(np.where(present.any(axis=1), worst, np.nan), axis=0))
-    return float(mean_over(mean_over(alive(error_NT, float(threshold or 0.0)), axis=1), axis=0))
+    return float(_POOLS[pooling](error_NT, threshold or 0.0))
 
 
 def alive(error_NT: FloatArray, threshold: float) -> FloatArray:
@@ -201,6 +187,21 @@ def alive(error_NT: FloatArray, threshold: float) -> FloatArray:
     return np.where(present, np.minimum.accumulate(within, axis=1), np.nan)
 
 
+def _worst(error_NT: FloatArray) -> FloatArray:
+    present = np.isfinite(error_NT)
+    worst_N = np.where(present, error_NT, -np.inf).max(axis=1, initial=-np.inf)
+    return np.where(present.any(axis=1), worst_N, np.nan)
+
+
+_POOLS: dict[str, Callable[[FloatArray, float], FloatArray]] = {
+    "points": lambda error_NT, _: mean_over(error_NT.ravel(), axis=0),
+    "per_object": lambda error_NT, _: mean_over(mean_over(error_NT, axis=1), axis=0),
+    "per_frame": lambda error_NT, _: mean_over(mean_over(error_NT, axis=0), axis=0),
+    "rms": lambda error_NT, _: np.sqrt(mean_over(np.square(error_NT).ravel(), axis=0)),
+    "final": lambda error_NT, _: mean_over(final_errors(error_NT), axis=0),
+    "max_per_object": lambda error_NT, _: mean_over(_worst(error_NT), axis=0),
+    "survival": lambda error_NT, px: mean_over(mean_over(alive(error_NT, px), axis=1), axis=0),
+}
 _ALL = Reading("l1", skip_query=False, visible="any", inside=False, needs_query=False, pooling="points")
 _L2 = replace(_ALL, distance="l2")
 _SEEN = replace(_L2, visible="target")
