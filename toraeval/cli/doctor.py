@@ -14,6 +14,7 @@ from toraeval import assets, optional, registry
 from toraeval.assets import programs
 from toraeval.cli.arguments import split
 from toraeval.cli.listing import missing_of
+from toraeval.run.parts import Builder
 from toraeval.store import record
 from toraeval.store.disk import megabytes
 from toraeval.types import MissingAsset, UserError
@@ -119,9 +120,7 @@ def _parts() -> list[Finding]:
 def _not_loading(kind: str, name: str) -> list[str]:
     """Build a part of the embedded preset and ask for its fingerprint, which hashes its weights."""
     try:
-        part = registry.build(kind, {"name": name})
-        if hasattr(part, "fingerprint"):
-            part.fingerprint()
+        Builder().build(kind, {"name": name}).fingerprint()
     except (UserError, ImportError, RuntimeError, OSError) as error:
         return [" ".join(str(error).split())]
     return []

@@ -84,7 +84,7 @@ class CutAndDrag(Generator):
 
 
 def _paste(frame: np.ndarray, first: np.ndarray, disc: np.ndarray, move_2: FloatArray) -> None:
-    """Draw the disc of the first frame, moved by so many pixels, onto a frame."""
+    """Draw the disc of the first frame, moved by `move_2` pixels, onto a frame."""
     matrix = np.array([[1.0, 0.0, move_2[0]], [0.0, 1.0, move_2[1]]])
     size = (frame.shape[1], frame.shape[0])
     cover = cv2.warpAffine(disc, matrix, size)

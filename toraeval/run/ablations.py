@@ -31,7 +31,7 @@ def run(
 
     Args:
         config: resolved options of `bench`; `ablations` and the shared ones are used.
-        progress: told of every clip.
+        progress: receives run events.
         command: for the records.
         say: told of every stage.
 

@@ -22,7 +22,7 @@ from toraeval.store import keys
 from toraeval.store.keys import digest, safe_id, short
 from toraeval.suites.shared.base import content_hash
 from toraeval.trajectories import ClipFacts, PathReading, check_one_canvas
-from toraeval.types import Case, Reference, Trajectories, UserError, Video
+from toraeval.types import Case, Reference, Trajectories, UserError
 from toraeval.video import VIDEO_SUFFIXES, VideoFacts, measure_video, read_video
 
 ALIGNMENTS = ("resample", "cut")
@@ -88,22 +88,16 @@ def plan_score(config: Mapping[str, Any], builder: Builder | None = None) -> Pla
         raise UserError(
             f"label={label}: a name of the reference rows of tables; give your clips another one, e.g. label=my_{label}"
         )
-    clips_given = GivenClips(label, source, files, config["align"] == "cut", allow_damaged)
     return Plan(
-        model=label,
-        suite=suite,
+        planner="toraeval.run.own_videos:plan_score",
+        config=config,
+        options=options_of(config),
         cases=tuple(enumerate(cases)),
         suite_size=len(clips),
-        frames=0,
-        height=0,
-        width=0,
-        generator=clips_given,
+        suite_fingerprint={"suite": suite, **identity},
+        generator=GivenClips(label, source, files, config["align"] == "cut", allow_damaged),
         tracker=builder.build("tracker", config["tracker"]),
         metrics=builder.metrics(config),
-        suite_fingerprint={"suite": suite, **identity},
-        options=options_of(config),
-        config=config,
-        rebuild=("toraeval.run.own_videos:plan_score", config),
         notes=(*notes, *path_notes(cases)),
     )
 
@@ -227,13 +221,9 @@ def _reference(path: Path, frames: int, size: tuple[int, int], align: str) -> tu
 
     def read() -> Reference:
         video = read_pictures(path, facts.fps) if path.is_dir() else read_video(path)
-        return Reference(_first_frames(video, frames))
+        return Reference(replace(video, frames_TCHW=video.frames_TCHW[:frames]))
 
     return read, ""
-
-
-def _first_frames(video: Video, frames: int) -> Video:
-    return replace(video, frames_TCHW=video.frames_TCHW[:frames])
 
 
 def _aligned(given: Trajectories, frames: int, align: str) -> tuple[Trajectories, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from toraeval.run import closing
 from toraeval.run.plan import Plan
@@ -33,7 +33,7 @@ class Progress:
         """Something that a reader should know."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Report:
     """What `run` did.
 
@@ -43,17 +43,15 @@ class Report:
         cached: samples that needed nothing.
         floor: what the ground-truth run did, or None.
         disk_bytes: size of the run folder.
-        wall_s: seconds.
         scores: whether scoring was asked for.
     """
 
     result: RunResult
-    outcomes: list[Outcome] = field(default_factory=list)
-    cached: int = 0
-    floor: Report | None = None
-    disk_bytes: int = 0
-    wall_s: float = 0.0
-    scores: bool = True
+    outcomes: list[Outcome]
+    cached: int
+    floor: Report | None
+    disk_bytes: int
+    scores: bool
 
     @property
     def exit_code(self) -> int:
@@ -82,7 +80,7 @@ def run(
 
     Args:
         plan: from `toraeval.run.plan`.
-        progress: told what happens.
+        progress: receives run events.
         command: for the record; the process's own command line by default.
         wait_s: how long to wait for another process in the same run folder; None is as long as it lives.
 
@@ -119,8 +117,7 @@ def run(
             samples = [sample for sample, said in told.items() if said == text]
             named = samples[0] if len(samples) == 1 else f"{len(samples)} clips ({samples[0]}, ...)"
             progress.note(f"{named}: {text}")
-    used, wall_s = disk_use(plan.run_dir), time.perf_counter() - start
-    return Report(result, outcomes, cached, floor, used, wall_s, "score" in plan.options.stages)
+    return Report(result, outcomes, cached, floor, disk_use(plan.run_dir), "score" in plan.options.stages)
 
 
 def _prepared(plan: Plan) -> list[Sample]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -38,35 +38,41 @@ class Plan:
     """Everything a run needs.
 
     Attributes:
-        model: name in tables and folders.
-        suite: suite with version, e.g. `shapes-v1`.
-        cases: what is asked for, each with its place in the suite.
+        planner: `module:function` that makes this plan of its config, also in a worker process.
+        config: resolved options.
+        options: those that are not parts, checked.
+        cases: what is asked for, each with its place in the suite; at least one.
         suite_size: number of cases the whole suite has.
-        frames, height, width: what is asked of the generator; 0 where every case has its own.
+        suite_fingerprint: of the suite.
         generator, tracker: the parts.
         metrics: name -> part.
-        suite_fingerprint: of the suite.
-        options: everything else.
-        config: resolved options, for the record.
-        rebuild: `module:function` and its argument that make this plan again in a worker process.
         notes: what was assumed about the input, one line each; printed before the table and kept in the record.
+        frames, height, width: what is asked of the generator; 0 where every case has its own.
     """
 
-    model: str
-    suite: str
+    planner: str
+    config: Mapping[str, Any]
+    options: RunOptions
     cases: tuple[tuple[int, Case], ...]
     suite_size: int
-    frames: int
-    height: int
-    width: int
+    suite_fingerprint: Mapping[str, Any]
     generator: Generator
     tracker: Tracker
     metrics: Mapping[str, Metric]
-    suite_fingerprint: Mapping[str, Any]
-    options: RunOptions
-    config: Mapping[str, Any] = field(default_factory=dict)
-    rebuild: tuple[str, Mapping[str, Any]] = ("", {})
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    frames: int = 0
+    height: int = 0
+    width: int = 0
+
+    @property
+    def suite(self) -> str:
+        """Suite with version, e.g. `shapes-v1`."""
+        return self.cases[0][1].suite
+
+    @property
+    def model(self) -> str:
+        """Name in tables and folders."""
+        return self.generator.label or self.generator.name
 
     @cached_property
     def main(self) -> tuple[str, str]:
@@ -86,7 +92,7 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What two rows must share to be compared; the model is no part of it."""
+        """What two rows must share to be compared; the model is not part of it."""
         prints = self.fingerprints
         metrics = prints["metrics"]
         return short(
@@ -151,11 +157,9 @@ class Plan:
         config = {**self.config, **own}
         return replace(
             self,
-            model=FLOOR,
             generator=Builder().take("model", own["model"]),
             options=options_of(config),
             config=config,
-            rebuild=(self.rebuild[0], config),
             notes=path_notes([case for _, case in self.cases]),
         )
 
@@ -222,21 +226,19 @@ def plan_run(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
     check_ids(every)
     cases = choose(every, config.get("samples"), config.get("limit"))
     return Plan(
-        model=generator.label or generator.name,
-        suite=cases[0][1].suite,
+        planner="toraeval.run.plan:plan_run",
+        config=config,
+        options=options,
         cases=cases,
         suite_size=len(every),
-        frames=frames,
-        height=height,
-        width=width,
+        suite_fingerprint=suite_fingerprint,
         generator=generator,
         tracker=builder.build("tracker", config["tracker"]),
         metrics=builder.metrics(config),
-        suite_fingerprint=suite_fingerprint,
-        options=options,
-        config=config,
-        rebuild=("toraeval.run.plan:plan_run", config),
         notes=(*generator.notes, *path_notes([case for _, case in cases])),
+        frames=frames,
+        height=height,
+        width=width,
     )
 
 

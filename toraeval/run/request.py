@@ -39,7 +39,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The checked options of a plan that are no part; `toraeval.config.verbs` says what each one is."""
+    """The checked options of a plan that are not parts; `toraeval.config.verbs` says what each one is."""
 
     seeds: tuple[int, ...]
     stages: tuple[str, ...]
@@ -114,7 +114,7 @@ def choose(
 
 
 def check_ids(cases: Sequence[Case]) -> None:
-    """Refuse case ids that are no folder names: a sample's files lie in a folder of that name.
+    """Refuse case ids that are not valid folder names: a sample's files lie in a folder of that name.
 
     Raises:
         UserError: an id with other characters than letters, digits, `.`, `_` and `-`, or one that is there twice.

@@ -34,7 +34,7 @@ def process_in_pool(plan: Plan, todo: list[Sample]) -> Iterator[Outcome]:
     context = multiprocessing.get_context("spawn")  # fork after torch has started its threads can hang
     with _threads_each(max(1, len(os.sched_getaffinity(0)) // workers)):
         pool = ProcessPoolExecutor(
-            workers, context, initializer=_start, initargs=(registry.snapshot(), plan.rebuild)
+            workers, context, initializer=_start, initargs=(registry.snapshot(), plan.planner, plan.config)
         )
         futures = [pool.submit(_process, case.id, seed) for _, case, seed in todo]
     try:
@@ -68,14 +68,14 @@ def _threads_each(count: int) -> Iterator[None]:
 
 
 def _start(
-    tables: Mapping[str, Mapping[str, registry.Entry]], rebuild: tuple[str, Mapping[str, Any]]
+    tables: Mapping[str, Mapping[str, registry.Entry]], planner: str, config: Mapping[str, Any]
 ) -> None:
     global _plan
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_die_with_parent, daemon=True).start()
     registry.restore(tables)
-    module, _, function = rebuild[0].partition(":")
-    _plan = getattr(importlib.import_module(module), function)(rebuild[1])
+    module, _, function = planner.partition(":")
+    _plan = getattr(importlib.import_module(module), function)(config)
 
 
 def _die_with_parent() -> None:
