@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from toraeval.geometry import dragnuwa_path, extend_points, inside_canvas, windows
-from toraeval.models.shared.base import Generator, need_first_frame
+from toraeval.models.shared.base import need_first_frame
 from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.models.shared.trajectory import all_tracks
-from toraeval.types import ByteArray, Case, FloatArray, Requirement, UserError, Video
+from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 
-from ..process.runner import Runner, sampler_seed
+from ..process.runner import ChildGenerator, Runner, sampler_seed
 from .framing import FITS, Framing, framing
 from .generator import DragNUWAOptions
 
@@ -32,7 +32,7 @@ POLICIES = ("windows", "stretch")
 RESIZE = "shown: bilinear, brought back: bicubic (Pillow)"
 
 
-class UpstreamDragNUWA(Generator):
+class UpstreamDragNUWA(ChildGenerator):
     """Runs a fork's DragNUWA 1.5; longer clips are made window after window.
 
     Args:
@@ -76,16 +76,7 @@ class UpstreamDragNUWA(Generator):
                 "that each frame would be shown more than twice; use frame_policy=windows"
             )
 
-    def requirements(self) -> list[Requirement]:
-        """Return what is absent of the authors' code and its environment."""
-        return self.runner.requirements()
-
-    def prepare(self) -> None:
-        """Start the child process, which loads the weights."""
-        self.runner.session.start()
-
     def fingerprint(self) -> dict[str, Any]:
-        """Return code, weights, environment, options and how pictures are fitted and resized."""
         own = {"fit": self.config.fit, "frame_policy": self.config.frame_policy, "resize": RESIZE}
         return {**self.runner.fingerprint(), "version": VERSION, **own}
 

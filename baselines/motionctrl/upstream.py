@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from toraeval.models.shared.base import Generator
 from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.models.shared.trajectory import (
     all_tracks,
@@ -18,10 +17,10 @@ from toraeval.models.shared.trajectory import (
     integer_points,
     sparse_flow,
 )
-from toraeval.types import Case, FloatArray, Requirement, UserError, Video
+from toraeval.types import Case, FloatArray, UserError, Video
 
 from ..process.clip_files import RESIZE, resized
-from ..process.runner import Runner, sampler_seed
+from ..process.runner import ChildGenerator, Runner, sampler_seed
 from .generator import MotionCtrlOptions
 
 VERSION = "1"
@@ -31,7 +30,7 @@ STEPS = 50
 GUIDANCE = 7.5
 
 
-class UpstreamMotionCtrl(Generator):
+class UpstreamMotionCtrl(ChildGenerator):
     """Runs the released MotionCtrl for object motion.
 
     Args:
@@ -71,16 +70,7 @@ class UpstreamMotionCtrl(Generator):
                 "use size=nano"
             )
 
-    def requirements(self) -> list[Requirement]:
-        """Return what is absent of the authors' code and its environment."""
-        return self.runner.requirements()
-
-    def prepare(self) -> None:
-        """Start the child process, which loads the weights."""
-        self.runner.session.start()
-
     def fingerprint(self) -> dict[str, Any]:
-        """Return code, weights, environment, options and how frames are resized."""
         return {**self.runner.fingerprint(), "version": VERSION, "resize": RESIZE}
 
     def generate(self, case: Case, seed: int) -> Video:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from toraeval import geometry
-from toraeval.models.shared.base import Generator, need_first_frame
-from toraeval.types import ByteArray, Case, Requirement, Trajectories, UserError, Video
+from toraeval.models.shared.base import need_first_frame
+from toraeval.types import ByteArray, Case, Trajectories, UserError, Video
 
 from .clip_files import RESIZE, resized
-from .runner import Runner, UpstreamOptions, sampler_seed
+from .runner import ChildGenerator, Runner, UpstreamOptions, sampler_seed
 
 ROUNDING = 1e-6  # so that a side that fits exactly is not lost to the square root
 HIDDEN_STARTS = ("leave_out", "as_given")
@@ -70,7 +70,7 @@ class NativeOptions(UpstreamOptions):
     pixels: int | None = None
 
 
-class NativeGenerator(Generator):
+class NativeGenerator(ChildGenerator):
     """Runs a released model in its own environment.
 
     Args:
@@ -140,16 +140,7 @@ class NativeGenerator(Generator):
                 f"{self.runner.what} moves what is seen there; model.hidden_start=as_given sends them all the same"
             )
 
-    def requirements(self) -> list[Requirement]:
-        """Return what is absent of the authors' code and its environment."""
-        return self.runner.requirements()
-
-    def prepare(self) -> None:
-        """Start the child process, which loads the weights."""
-        self.runner.session.start()
-
     def fingerprint(self) -> dict[str, Any]:
-        """Return code, weights, environment, options and how frames are resized."""
         return {**self.runner.fingerprint(), "version": self.version, "pixels": self.pixels, "resize": RESIZE}
 
     def generate(self, case: Case, seed: int) -> Video:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from toraeval.assets import programs
+from toraeval.models.shared.base import Generator
 from toraeval.store.keys import digest, file_sha256
 from toraeval.types import ByteArray, Case, MissingAsset, Requirement, UserError
 
@@ -168,6 +169,18 @@ class Runner:
                 np.save(folder / f"{name}.npy", array)
             self.session.ask(job, folder, **fields)
             return read_frames(folder, shape, f"{self.what}, {job}")
+
+
+class ChildGenerator(Generator):
+    """A generator whose work is done by a child process."""
+
+    runner: Runner
+
+    def requirements(self) -> Sequence[Requirement]:
+        return self.runner.requirements()
+
+    def prepare(self) -> None:
+        self.runner.session.start()
 
 
 def sampler_seed(case: Case, seed: int, window: int = 0) -> int:

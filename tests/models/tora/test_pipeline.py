@@ -11,7 +11,9 @@ from torch import Tensor
 
 from toraeval.geometry import native_frames
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
-from toraeval.models.shared.nano.pipeline import ClipRequest, SamplingOptions, initial_noise, sample_latents
+from toraeval.models.shared.nano.pipeline import ClipRequest, sample_latents
+from toraeval.models.shared.noise import initial_noise
+from toraeval.models.shared.sampling_options import SamplingOptions
 from toraeval.models.shared.trajectory import integer_points, trajectory_video
 from toraeval.models.tora.conditions.nano_motion import motion_latents
 from toraeval.models.tora.nano import NanoTora

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from tests.models.tora.full_size import autoencoder, decoded, network, paths, picture
-from toraeval.models.shared.nano.pipeline import initial_noise
 from toraeval.models.shared.network.config import tiny
 from toraeval.models.shared.network.stdit import STDiT3
+from toraeval.models.shared.noise import initial_noise
 from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.models.shared.trajectory import integer_points, trajectory_video
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE

@@ -14,9 +14,9 @@ from torch import Tensor
 from benchmarks.parity_cogvideox import NETWORK
 from benchmarks.parity_colours import LEVEL, jumps, level_difference
 from benchmarks.parity_data import allowance
+from toraeval.models.shared.noise import Draw, keyed_generator, seeded_draw
 from toraeval.models.shared.trajectory import blur_flow, sparse_flow
 from toraeval.models.tora_cogvideox.autoencoder import VideoAutoencoder
-from toraeval.models.tora_cogvideox.noise import Draw, case_draw
 from toraeval.models.tora_cogvideox.pipeline import (
     Clip,
     Networks,
@@ -32,6 +32,10 @@ from toraeval.types import UserError
 
 pytest.importorskip("diffusers")
 Tiny = Callable[..., ToraCogVideoXTransformer]
+
+
+def drawn(key: str, seed: int) -> Draw:
+    return seeded_draw(keyed_generator(key, seed, "tora_cogvideox"))
 
 
 def test_run_is_the_recorded_one(recorded: Callable[[str], Any]) -> None:
@@ -90,13 +94,13 @@ def text(copies: int = 2) -> Tensor:
 def test_noise_is_drawn_in_upstreams_order(tiny: Tiny, tiny_vae: VideoAutoencoder) -> None:
     networks = Networks(tiny(), tiny_vae, Solver(3))
     shapes: list[tuple[int, ...]] = []
-    frames = sample_frames(networks, text(), clip(), counted(case_draw("a", 0), shapes), SamplingOptions())
+    frames = sample_frames(networks, text(), clip(), counted(drawn("a", 0), shapes), SamplingOptions())
     assert (frames.shape, frames.dtype) == ((9, 32, 48, 3), np.uint8)
     # trajectory picture, latents, then one, two and one of the solver
     assert shapes == [(1, 16, 3, 4, 6)] + [(1, 3, 16, 4, 6)] * 5
     shapes.clear()
     options = SamplingOptions(posterior="mode")
-    sample_frames(networks, text(), clip(), counted(case_draw("a", 0), shapes), options)
+    sample_frames(networks, text(), clip(), counted(drawn("a", 0), shapes), options)
     assert shapes == [(1, 3, 16, 4, 6)] * 5
 
 
@@ -106,7 +110,7 @@ def test_what_the_clip_depends_on(tiny: Tiny, tiny_vae: VideoAutoencoder) -> Non
     mode = SamplingOptions(posterior="mode")
 
     def run(asked: Clip, options: SamplingOptions = mode, seed: int = 0) -> bytes:
-        return sample_frames(networks, text(), asked, case_draw("a", seed), options).tobytes()
+        return sample_frames(networks, text(), asked, drawn("a", seed), options).tobytes()
 
     asked = clip()
     base = run(asked)
@@ -122,12 +126,12 @@ def test_guidance_works_with_a_first_frame(tiny: Tiny, tiny_vae: VideoAutoencode
     networks = Networks(tiny(in_channels=32), tiny_vae, Solver(3))
     shapes: list[tuple[int, ...]] = []
     asked = clip(first_frame=True)
-    frames = sample_frames(networks, text(), asked, counted(case_draw("a", 0), shapes), SamplingOptions())
+    frames = sample_frames(networks, text(), asked, counted(drawn("a", 0), shapes), SamplingOptions())
     assert shapes[:2] == [(1, 16, 1, 4, 6), (1, 16, 3, 4, 6)]
     assert asked.first_frame_HWC is not None
     other = replace(asked, first_frame_HWC=255 - asked.first_frame_HWC)
     assert not np.array_equal(
-        sample_frames(networks, text(), other, case_draw("a", 0), SamplingOptions()), frames
+        sample_frames(networks, text(), other, drawn("a", 0), SamplingOptions()), frames
     )
 
 
@@ -135,18 +139,16 @@ def test_guidance_of_equal_captions_changes_nothing(tiny: Tiny) -> None:
     """Both halves see the same trajectory, so with the same caption they agree and any scale gives one result."""
     model, solver = tiny(), Solver(2)
     same = text(1)
-    z = case_draw("z", 0)(torch.empty(1, 3, 16, 4, 6))
+    z = drawn("z", 0)(torch.empty(1, 3, 16, 4, 6))
     results = [
-        list(denoise(model, solver, z, same.repeat(n, 1, 1), z, case_draw("a", 0), SamplingOptions(scale)))[
-            -1
-        ]
+        list(denoise(model, solver, z, same.repeat(n, 1, 1), z, drawn("a", 0), SamplingOptions(scale)))[-1]
         for n, scale in ((1, 1.0), (2, 6.0))
     ]
     torch.testing.assert_close(*results, rtol=0, atol=1e-5)
 
 
 def test_wrong_inputs_are_named(tiny: Tiny) -> None:
-    z, draw = torch.zeros(1, 3, 16, 4, 6), case_draw("a", 0)
+    z, draw = torch.zeros(1, 3, 16, 4, 6), drawn("a", 0)
     model, solver = tiny(), Solver(2)
     with pytest.raises(UserError, match="1 captions for 1 clips at guidance 6; allowed: one clip, with 2"):
         next(denoise(model, solver, z, text(1), z, draw, SamplingOptions()))

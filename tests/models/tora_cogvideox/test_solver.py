@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from toraeval.models.tora_cogvideox.noise import case_draw, seeded_draw
+from toraeval.models.shared.noise import Draw, keyed_generator, seeded_draw
 from toraeval.models.tora_cogvideox.solver import PUBLISHED_SCHEDULE, Solver, guidance_scale
 from toraeval.types import UserError
 
 diffusers = pytest.importorskip("diffusers")
+
+
+def drawn(key: str, seed: int) -> Draw:
+    return seeded_draw(keyed_generator(key, seed, "tora_cogvideox"))
 
 
 @pytest.mark.parametrize("steps", [50, 30, 25, 20, 10])
@@ -106,12 +110,12 @@ def test_options_outside_their_range(call: Callable[[], object], message: str) -
 
 def test_noise_depends_on_case_and_seed_alone() -> None:
     like = torch.empty(4, 4)
-    one = case_draw("shapes-v1/3", 0)
+    one = drawn("shapes-v1/3", 0)
     first, second = one(like), one(like)
     assert not torch.equal(first, second)
-    again = case_draw("shapes-v1/3", 0)
+    again = drawn("shapes-v1/3", 0)
     assert torch.equal(again(like), first)
     assert torch.equal(again(like), second)
-    assert not torch.equal(case_draw("shapes-v1/3", 1)(like), first)
-    assert not torch.equal(case_draw("shapes-v1/4", 0)(like), first)
-    assert case_draw("x", 0)(torch.empty(2, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    assert not torch.equal(drawn("shapes-v1/3", 1)(like), first)
+    assert not torch.equal(drawn("shapes-v1/4", 0)(like), first)
+    assert drawn("x", 0)(torch.empty(2, dtype=torch.bfloat16)).dtype == torch.bfloat16

@@ -22,41 +22,22 @@ class SizedGenerator(Generator):
         self.label = made.label
 
     def requirements(self) -> Sequence[Requirement]:
-        """Return what the generator of this size needs before anything runs."""
         return self._made.requirements()
 
     def prepare(self) -> None:
-        """Load the weights, once."""
         self._made.prepare()
 
     def prepare_cases(self, cases: Sequence[Case]) -> None:
-        """Do once what these cases share."""
         self._made.prepare_cases(cases)
 
     def check(self, frames: int, height: int, width: int) -> None:
-        """Refuse lengths and sizes that this model cannot make.
-
-        Raises:
-            UserError: a length or size outside the range of the model's size.
-        """
         self._made.check(frames, height, width)
 
     def check_case(self, case: Case, seed: int) -> None:
-        """Refuse a case that `generate` would refuse; no weights are loaded.
-
-        Raises:
-            UserError: a case that does not fit the model's size or options.
-        """
         self._made.check_case(case, seed)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return size, options, hashes of all weights and generator version."""
         return self._made.fingerprint()
 
     def generate(self, case: Case, seed: int) -> Video:
-        """Generate one clip of exactly `case.frames` frames.
-
-        Raises:
-            UserError: a case that does not fit the model's size or options.
-        """
         return self._made.generate(case, seed)

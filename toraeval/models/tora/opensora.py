@@ -27,10 +27,8 @@ from toraeval.models.tora.conditions.motion import motion_facts
 from toraeval.models.tora.conditions.prompts import (
     LoopPart,
     PromptOptions,
-    add_scores,
     prepare_prompt,
     prompt_of_loop,
-    split_loops,
     split_options,
 )
 from toraeval.models.tora.conditions.t5 import encode_ahead
@@ -67,7 +65,7 @@ class OpenSoraTora(Generator):
         self._pipeline: VideoPipeline | None = None
 
     def prepare(self) -> None:
-        """Load transformer and autoencoder, once; the text encoder is loaded for captions not seen before."""
+        # the text encoder is loaded for captions not seen before
         if self._pipeline is not None:
             return
         place = torch.device("cpu") if self.options.offload else self.device
@@ -81,22 +79,13 @@ class OpenSoraTora(Generator):
         self._pipeline = VideoPipeline(model, vae, self.options, self.device)
 
     def prepare_cases(self, cases: Sequence[Case]) -> None:
-        """Encode the captions of these cases while the text encoder is in memory, once for all of them.
-
-        A prompt whose options do not fit is left to `generate`, where it is the failure of its case alone.
-        """
         texts: set[str] = set()
         for case in cases:
-            with suppress(UserError):
+            with suppress(UserError):  # a prompt whose options do not fit is the failure of its case alone
                 texts.update(self._texts(case)[1])
         encode_ahead(self.parts.text_encoder(), texts)
 
     def check(self, frames: int, height: int, width: int) -> None:
-        """Refuse what this model cannot make.
-
-        Raises:
-            UserError: frames outside 2..1024 or a side outside 16..4096 pixels.
-        """
         if not 2 <= frames <= MAX_FRAMES:
             raise UserError(f"tora: frames={frames}; allowed: 2 to {MAX_FRAMES}")
         if min(height, width) < MIN_SIDE or max(height, width) > MAX_SIDE:
@@ -105,7 +94,6 @@ class OpenSoraTora(Generator):
             )
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return every option that changes the pixels, hashes of all weights, device and version."""
         # paths and places do not change the pixels
         left_out = (*EVERY_SIZE, "vae", "text_encoder", "offload")
         options = {
@@ -126,24 +114,12 @@ class OpenSoraTora(Generator):
         }
 
     def check_case(self, case: Case, seed: int) -> None:
-        """Refuse a case that `generate` would refuse; no weights are loaded.
-
-        Raises:
-            UserError: more than 16 trajectories, missing given frames, or a prompt whose options do not fit.
-        """
         self.check(case.frames, case.height, case.width)
         _tracks(case, *(side // SPACE_STRIDE * SPACE_STRIDE for side in (case.height, case.width)))
         self._given_frames(case, self._prompt_with_options(case).mask_strategy, 1)
 
     def generate(self, case: Case, seed: int) -> Video:
-        """Generate one clip of exactly `case.frames` frames.
-
-        Sides that are no multiples of 8 are made 1 to 7 pixels shorter, as the autoencoder does, and resized;
-        `Video.info` says so.
-
-        Raises:
-            UserError: more than 16 trajectories, missing given frames, or a prompt whose options do not fit.
-        """
+        # the autoencoder takes 1 to 7 pixels of sides that are not multiples of 8, and the frames are resized
         self.check(case.frames, case.height, case.width)
         height, width = (side // SPACE_STRIDE * SPACE_STRIDE for side in (case.height, case.width))
         spans = loop_spans(case.frames, self.options.loop_frames, OVERLAP)
@@ -225,9 +201,7 @@ class OpenSoraTora(Generator):
     def _prompt_parts(self, prompt: str) -> list[LoopPart]:
         o = self.options
         scores = (o.aesthetic or None, o.motion_score, o.camera_motion)
-        if o.clean_prompt:
-            return prepare_prompt(prompt, *scores)
-        return [LoopPart(part.start, add_scores(part.text.strip(), *scores)) for part in split_loops(prompt)]
+        return prepare_prompt(prompt, *scores, clean=o.clean_prompt)
 
     def _captions(self, texts: Sequence[str]) -> list[Caption]:
         encoder = self.parts.text_encoder()

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from toraeval.models.shared.noise import Draw
 from toraeval.models.shared.weight_files import StateReader, fill
 from toraeval.models.tora_cogvideox.checkpoint import CONFIG_FILE, FETCH, WHAT, read_json
-from toraeval.models.tora_cogvideox.noise import Draw
 from toraeval.models.tora_cogvideox.transformer import diffusers_module
 from toraeval.types import MissingAsset, UserError
 

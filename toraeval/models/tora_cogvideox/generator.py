@@ -13,6 +13,7 @@ from torch import Tensor
 from toraeval import assets
 from toraeval.geometry import native_frames
 from toraeval.models.shared.base import Generator, need_first_frame
+from toraeval.models.shared.noise import keyed_generator, seeded_draw
 from toraeval.models.shared.sampling_options import PRECISIONS, resolve_device, sampling_options
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.conditions.t5 import T5Captions, encode_ahead
@@ -20,7 +21,6 @@ from toraeval.models.tora_cogvideox import checkpoint as weights_on_disk
 from toraeval.models.tora_cogvideox.autoencoder import POSTERIORS, autoencoder_files, load_autoencoder
 from toraeval.models.tora_cogvideox.checkpoint import FORMATS, SWITCH, WHAT
 from toraeval.models.tora_cogvideox.config import VARIANTS
-from toraeval.models.tora_cogvideox.noise import case_draw
 from toraeval.models.tora_cogvideox.pipeline import Clip, Networks, SamplingOptions, sample_frames
 from toraeval.models.tora_cogvideox.solver import DYNAMIC_GUIDANCE, PUBLISHED_SCHEDULE, ZERO_SNR, Solver
 from toraeval.types import Case, MissingAsset, UserError, Video
@@ -119,7 +119,7 @@ class ToraCogVideoX(Generator):
         self._captions: T5Captions | None = None
 
     def prepare(self) -> None:
-        """Load transformer and autoencoder, once; the text encoder is loaded for captions not seen before."""
+        # the text encoder is loaded for captions not seen before
         if self._networks is not None:
             return
         o, found = self.options, self._found()
@@ -134,15 +134,9 @@ class ToraCogVideoX(Generator):
         self._networks = Networks(transformer, autoencoder, solver)
 
     def prepare_cases(self, cases: Sequence[Case]) -> None:
-        """Encode the captions of these cases while the text encoder is in memory, once for all of them."""
         encode_ahead(self._text(), [text for case in cases for text in self._captions_of(case.prompt)])
 
     def check(self, frames: int, height: int, width: int) -> None:
-        """Refuse what this model cannot make.
-
-        Raises:
-            UserError: frames outside 2..1024, or a side that is no multiple of 16.
-        """
         if not 2 <= frames <= MAX_FRAMES:
             raise UserError(f"{WHAT}: frames={frames}; allowed: 2 to {MAX_FRAMES} (trained on 49)")
         if height % SIDE or width % SIDE or min(height, width) < SIDE:
@@ -153,7 +147,6 @@ class ToraCogVideoX(Generator):
             )
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return options, hashes of all weights and generator version."""
         found = self._found()
         chosen = {name: value for name, value in asdict(self.options).items() if name not in NOT_NUMERIC}
         return {
@@ -165,27 +158,18 @@ class ToraCogVideoX(Generator):
             "zero_snr": self._zero_snr(found.format),
             "device": self.options.torch_device().type,
             "schedule": dict(self._schedule()),
-            "weights_sha256": _digest(weights_on_disk.weight_files(found)),
-            "vae_sha256": _digest(autoencoder_files(self._vae_folder())),
+            "weights_sha256": assets.files_sha256(weights_on_disk.weight_files(found)),
+            "vae_sha256": assets.files_sha256(autoencoder_files(self._vae_folder())),
             "text": self._text().fingerprint(),
         }
 
     def check_case(self, case: Case, seed: int) -> None:
-        """Refuse a case that `generate` would refuse; no weights are loaded.
-
-        Raises:
-            UserError: a size the model cannot make, or no first frame for `i2v`.
-        """
         self.check(case.frames, case.height, case.width)
         if self.options.variant == "i2v":
             need_first_frame(f"{self.name} variant=i2v", case)
 
     def generate(self, case: Case, seed: int) -> Video:
-        """Generate one clip of exactly `case.frames` frames, at 1 + 8k frames in one go.
-
-        Raises:
-            UserError: a size the model cannot make, or no first frame for `i2v`.
-        """
+        """Generate one clip, at 1 + 8k frames in one go."""
         o = self.options
         self.check_case(case, seed)
         first_frame = case.first_frame_HWC if o.variant == "i2v" else None
@@ -199,7 +183,7 @@ class ToraCogVideoX(Generator):
             self._networks,
             text,
             Clip(tracks, made, case.height, case.width, first_frame),
-            case_draw(f"{case.suite}/{case.id}", seed),
+            seeded_draw(keyed_generator(f"{case.suite}/{case.id}", seed, self.name)),
             SamplingOptions(o.guidance, o.dynamic_guidance, o.posterior, o.torch_device(), o.offload),
         )
         info = {
@@ -284,7 +268,3 @@ class ToraCogVideoX(Generator):
     def _zero_snr(self, format: str) -> str:
         chosen = self.options.zero_snr
         return chosen if chosen != "auto" else "sampled" if format == "sat" else "all"
-
-
-def _digest(files: tuple[Path, ...]) -> str:
-    return assets.files_sha256(files)

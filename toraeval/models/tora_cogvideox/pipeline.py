@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from toraeval.geometry import extend_points
+from toraeval.models.shared.noise import Draw
 from toraeval.models.shared.sampling_options import at_work
 from toraeval.models.shared.trajectory import integer_points, trajectory_video
 from toraeval.models.tora_cogvideox.autoencoder import VideoAutoencoder
-from toraeval.models.tora_cogvideox.noise import Draw
 from toraeval.models.tora_cogvideox.solver import Solver, guidance_scale
 from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer, rotary_positions
 from toraeval.types import ByteArray, FloatArray, UserError

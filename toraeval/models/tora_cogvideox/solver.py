@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from toraeval.models.tora_cogvideox.noise import Draw
+from toraeval.models.shared.noise import Draw
 from toraeval.models.tora_cogvideox.transformer import diffusers_module
 from toraeval.types import UserError
 

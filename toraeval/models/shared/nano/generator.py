@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from dataclasses import asdict
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -50,17 +50,14 @@ class NanoGenerator(Generator):
         UserError: an option outside its range.
     """
 
-    name: str
     version: ClassVar[str] = "1"
-    label: str | None = None
     default_steps: ClassVar[int] = 1
     multiple: ClassVar[int] = 2 * BLOCK
     lengths: ClassVar[str] = "any (trained on 17 to 129)"
 
     def __init__(self, options: NanoOptions) -> None:
-        self.sampling = sampling_options(
-            self.name, (options.steps, options.guidance, options.precision), self.default_steps
-        )
+        given = (options.steps, options.guidance, options.precision)
+        self.sampling = sampling_options(self.name, given, self.default_steps)
         self.path = Path(options.weights) if options.weights else self.shipped()
         self._loaded: tuple[nn.Module, LinearPatchAutoencoder] | None = None
 
@@ -95,29 +92,11 @@ class NanoGenerator(Generator):
         """Return what the record says of a clip besides what all embedded models say."""
         return {"steps": self.sampling.steps}
 
-    @cached_property
-    def weights_sha256(self) -> str:
-        """SHA-256 of the weights file.
-
-        Raises:
-            MissingAsset: the file does not exist.
-        """
-        return shipped_sha256(self.name, self.path, train_command(self.name))
-
     def prepare(self) -> None:
-        """Load the weights, once."""
         if self._loaded is None:
             self._loaded = self.load()
 
-    def prepare_cases(self, cases: Sequence[Case]) -> None:
-        """Do nothing: cases share no more than the weights."""
-
     def check(self, frames: int, height: int, width: int) -> None:
-        """Refuse what this model cannot make.
-
-        Raises:
-            UserError: frames outside 2..1024, or a side that is not a multiple of `multiple` or is below 64.
-        """
         if not 2 <= frames <= MAX_FRAMES:
             raise UserError(f"{self.name}: frames={frames}; allowed: 2 to {MAX_FRAMES}")
         if height % self.multiple or width % self.multiple or min(height, width) < 2 * BLOCK:
@@ -126,25 +105,22 @@ class NanoGenerator(Generator):
                 f"{self.name}: size {width}x{height}; allowed: sides divisible by {self.multiple}{least}"
             )
 
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights file, read once, so that it stays that of the loaded weights."""
+        return shipped_sha256(self.name, self.path, train_command(self.name))
+
     def fingerprint(self) -> dict[str, Any]:
-        """Return size, options, weights hash and generator version."""
         return {
             "model": self.name,
             "size": "nano",
             "version": self.version,
-            "steps": self.sampling.steps,
-            "guidance": self.sampling.guidance,
-            "precision": self.sampling.precision,
+            **asdict(self.sampling),
             **self.choices(),
             "weights_sha256": self.weights_sha256,
         }
 
     def check_case(self, case: Case, seed: int) -> None:
-        """Refuse a case that `generate` would refuse; no weights are loaded.
-
-        Raises:
-            UserError: the case has no first frame, has a last one, or a size the model cannot make.
-        """
         need_first_frame(self.name, case)
         if case.last_frame_HWC is not None:
             self.refuse_last_frame(case)
@@ -161,16 +137,12 @@ class NanoGenerator(Generator):
         )
 
     def generate(self, case: Case, seed: int) -> Video:
-        """Generate one clip of exactly `case.frames` frames.
-
-        Raises:
-            UserError: the case has no first frame, has a last one, or a size the model cannot make.
-        """
         self.check_case(case, seed)
         assert case.first_frame_HWC is not None
         self.prepare()
         plan = self.plan(case.frames)
-        frames = roll_out(plan, case.first_frame_HWC, all_tracks(case), self._maker(case, seed, len(plan)))
+        make = partial(self._window, case, seed, len(plan))
+        frames = roll_out(plan, case.first_frame_HWC, all_tracks(case), make)
         info = {
             "requested": case.frames,
             "generated": len(frames),
@@ -185,22 +157,22 @@ class NanoGenerator(Generator):
         }
         return Video.from_thwc(frames[: case.frames], case.fps, info)
 
-    def _maker(
-        self, case: Case, seed: int, passes: int
-    ) -> Callable[[Window, ByteArray, FloatArray], ByteArray]:
-        """Return what makes one window, for `roll_out`."""
+    def _window(
+        self,
+        case: Case,
+        seed: int,
+        passes: int,
+        window: Window,
+        given_THWC: ByteArray,
+        tracks_NT2: FloatArray,
+    ) -> ByteArray:
+        """Make the frames of one window, uint8 (T, H, W, 3)."""
         assert self._loaded is not None
         network, vae = self._loaded
-
-        def make(window: Window, given_THWC: ByteArray, tracks_NT2: FloatArray) -> ByteArray:
-            key = self.noise_key(case, window)
-            request = ClipRequest(key, seed, case.prompt, given_THWC, tracks_NT2, case.fps)
-            latents = sample_latents(network, vae, request, self.sampling, self.conditions)
-            if not torch.isfinite(latents).all():
-                where = f" in window {window.index}" if passes > 1 else ""
-                raise UserError(
-                    f"{self.name}: case {case.id} gave non-finite latents{where}; try precision=fp32"
-                )
-            return vae.decode(latents)
-
-        return make
+        key = self.noise_key(case, window)
+        request = ClipRequest(key, seed, case.prompt, given_THWC, tracks_NT2, case.fps)
+        latents = sample_latents(network, vae, request, self.sampling, self.conditions)
+        if not torch.isfinite(latents).all():
+            where = f" in window {window.index}" if passes > 1 else ""
+            raise UserError(f"{self.name}: case {case.id} gave non-finite latents{where}; try precision=fp32")
+        return vae.decode(latents)

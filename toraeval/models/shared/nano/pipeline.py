@@ -6,7 +6,6 @@ networks and in how these are told of paths.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.noise import initial_noise
 from toraeval.models.shared.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.shared.sampling_options import SamplingOptions
 from toraeval.types import ByteArray, FloatArray
@@ -49,22 +49,6 @@ class ClipRequest:
 # From network, autoencoder, request, latent of the first frame (1, C, 1, h, w) and the number of rows of a batch, 1 or
 # 2 with the caption left out of the second, to what `predict_clean` is told of caption and paths.
 Conditions = Callable[[Any, LinearPatchAutoencoder, ClipRequest, Tensor, int], dict[str, Any]]
-
-
-def keyed_generator(key: str, seed: int) -> torch.Generator:
-    """Return a CPU generator whose draws depend on a key and a seed only."""
-    digest = hashlib.sha256(f"tora/{key}/{seed}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-
-
-def initial_noise(key: str, seed: int, shape: tuple[int, ...]) -> Tensor:
-    """Draw standard normal noise from a CPU generator keyed by case and seed.
-
-    Time is drawn frame by frame, so that a longer clip starts from the same noise.
-    """
-    generator = keyed_generator(key, seed)
-    _, c, t, h, w = shape
-    return torch.stack([torch.randn(1, c, h, w, generator=generator) for _ in range(t)], dim=2)
 
 
 @torch.no_grad()

@@ -5,18 +5,14 @@ Legend: N any leading axis (B clips, or frames folded into the batch), C latent 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from toraeval.types import UserError
+from toraeval.models.shared.noise import Draw
 
 LOGVAR_RANGE = (-30.0, 20.0)
-
-Draw = Callable[[Tensor], Tensor]
-"""Returns standard normal noise of the shape, dtype and device of the tensor it is given."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +36,3 @@ class Posterior:
         if draw is None:
             return self.mean
         return self.mean + torch.exp(0.5 * self.logvar) * draw(self.mean)
-
-
-def gaussian(generator: torch.Generator | None) -> Draw:
-    """Return a `Draw` that takes its numbers from `generator`, on the generator's device.
-
-    Raises:
-        UserError: there is no generator: a sample nobody can repeat is refused.
-    """
-    if generator is None:
-        raise UserError("vae: sample=True needs a generator (torch.Generator with a seed); got None")
-
-    def draw(like: Tensor) -> Tensor:
-        noise = torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype)
-        return noise.to(like.device)
-
-    return draw

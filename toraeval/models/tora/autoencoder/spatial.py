@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.models.tora.autoencoder.posterior import Draw, Posterior
+from toraeval.models.shared.noise import Draw
+from toraeval.models.tora.autoencoder.posterior import Posterior
 from toraeval.models.tora.autoencoder.tiling import Tiling, tiled
 
 NORM_EPS = 1e-6

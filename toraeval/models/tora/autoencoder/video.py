@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.tora.autoencoder.posterior import Draw, gaussian
+from toraeval.models.shared.noise import Draw, seeded_draw
 from toraeval.models.tora.autoencoder.spatial import SpatialVAE, SpatialVAEConfig
 from toraeval.models.tora.autoencoder.temporal import TemporalVAE, TemporalVAEConfig
 from toraeval.models.tora.autoencoder.tiling import Tiling
@@ -125,10 +125,7 @@ class OpenSoraVAE(nn.Module):
 
     @torch.no_grad()
     def encode(
-        self,
-        video_BCTHW: Tensor,
-        generator: torch.Generator | None = None,
-        sample: bool = False,
+        self, video_BCTHW: Tensor, generator: torch.Generator | None = None, sample: bool = False
     ) -> Tensor:
         """Encode a video.
 
@@ -141,10 +138,12 @@ class OpenSoraVAE(nn.Module):
             normalised latents [B,4,t,h,w] in the dtype and on the device of the weights.
 
         Raises:
-            UserError: wrong shape or dtype, values that are no pixels, or `sample` without a generator.
+            UserError: wrong shape or dtype, or values that are not pixels.
         """
         self._check_video(video_BCTHW)
-        draw = gaussian(generator) if sample else None
+        if sample and generator is None:
+            raise UserError("vae: sample=True needs a generator (torch.Generator with a seed); got None")
+        draw = seeded_draw(generator) if sample and generator is not None else None
         return self.compress(self.spatial_vae.encode(video_BCTHW, draw, self.config.micro_batch), draw)
 
     def compress(self, latents_BCTHW: Tensor, draw: Draw | None = None) -> Tensor:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from toraeval import assets
-from toraeval.models.shared.nano.pipeline import keyed_generator
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.network.stdit import STDiT3
+from toraeval.models.shared.noise import keyed_generator
 from toraeval.models.shared.sampling_options import PRECISIONS
 from toraeval.models.shared.weight_files import StateReader
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE

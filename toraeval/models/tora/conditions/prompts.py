@@ -239,10 +239,15 @@ def split_options(prompt: str) -> PromptOptions:
 
 
 def prepare_prompt(
-    prompt: str, aesthetic: float | None = None, motion: float | None = None, camera: str | None = None
+    prompt: str,
+    aesthetic: float | None = None,
+    motion: float | None = None,
+    camera: str | None = None,
+    clean: bool = True,
 ) -> list[LoopPart]:
-    """Return the cleaned loop parts of a prompt without JSON tail, score suffixes added to each."""
-    return [
-        LoopPart(part.start, clean_caption(add_scores(part.text.strip(), aesthetic, motion, camera)))
-        for part in split_loops(prompt)
+    """Return the loop parts of a prompt without JSON tail, score suffixes added to each, cleaned unless told not to."""
+    parts = [
+        LoopPart(start, add_scores(text.strip(), aesthetic, motion, camera))
+        for start, text in split_loops(prompt)
     ]
+    return [LoopPart(start, clean_caption(text)) for start, text in parts] if clean else parts

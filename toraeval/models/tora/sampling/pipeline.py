@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toraeval.models.shared.nano.pipeline import initial_noise, keyed_generator
 from toraeval.models.shared.network.stdit import STDiT3
+from toraeval.models.shared.noise import initial_noise, keyed_generator
 from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.models.shared.sampling_options import at_work
 from toraeval.models.shared.trajectory import integer_points
