@@ -10,6 +10,8 @@ import pytest
 
 from toraeval import __version__, registry
 from toraeval.cli import VERBS
+from toraeval.cli.options_help import word
+from toraeval.config.declared import declaration
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -98,3 +100,46 @@ def test_the_python_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str
 def test_the_version_to_cite_is_this_one() -> None:
     assert f"version = {{{__version__}}}" in (ROOT / "README.md").read_text()
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+SECTIONS = {
+    "Settings of run, bench and score": ("RunConfig", "BenchConfig", "ScoreConfig"),
+    "Settings of run and bench": ("RunConfig", "BenchConfig"),
+    "Settings of score": ("ScoreConfig",),
+    "Ablations": ("AblationsConfig",),
+    "Settings of train": ("TrainConfig",),
+}
+"""Headings of docs/cli.md over tables of options, and the classes that declare these."""
+
+
+def stated(cell: str) -> list[str]:
+    """Return the values in the last column, one for each key; `none` and `all` stand for null."""
+    words = [word.strip("`") for word in re.split(r", (?![^\[]*\])", cell)]
+    return ["null" if word in ("none", "all") else word for word in words]
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_tables_of_options_agree_with_the_classes(heading: str) -> None:
+    text = (ROOT / "docs" / "cli.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    declared = {}
+    for name in SECTIONS[heading]:
+        place = "training" if name == "TrainConfig" else "verbs"
+        declared |= {o.name: o.default for o in declaration(f"toraeval.config.{place}:{name}").options}
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line[:3] == "| `"
+    ]
+    assert len(rows) > 4
+    for row in rows:
+        keys = [key.removeprefix("ablations.") for key in re.findall(r"`([a-z_.]+)`", row[0])]
+        assert set(keys) <= set(declared) | {"metric"}, row[0]
+        if len(row) < 3 or len(stated(row[2])) != len(keys):
+            continue  # in words, or one value for several keys
+        for key, value in zip(keys, stated(row[2]), strict=True):
+            default = declared.get(key)
+            plain = (
+                re.fullmatch(r"null|true|false|[\d.]+|\[.*\]|[a-z_]+", value) and key not in registry.KINDS
+            )
+            if plain and default != "???" and value not in ("inside", "folder"):
+                assert value in (word(default), word(default).removesuffix(".0")), (key, value, default)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 Cli = Callable[..., Any]
 
@@ -91,6 +92,20 @@ def test_wrong_arguments_of_bench(cli: Cli, arguments: tuple[str, ...], message:
     ran = cli("bench", *arguments)
     assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
     assert message in ran.err
+
+
+def test_a_command_composes_its_settings_once(
+    cli: Cli, fake: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed: list[Any] = []
+    load = ConfigLoaderImpl.load_configuration
+    monkeypatch.setattr(
+        ConfigLoaderImpl,
+        "load_configuration",
+        lambda *given, **named: composed.append(named) or load(*given, **named),
+    )
+    assert cli("run", "model=fake_model", "model.shift=3", *fake, "limit=1", "metric=[traj_error]").code == 0
+    assert len(composed) == 1
 
 
 def test_plus_before_a_known_key_is_accepted(cli: Cli, fake: tuple[str, ...]) -> None:

@@ -51,20 +51,20 @@ def _of_class(cls: type) -> Declared:
 
 def _options(declared: Declared, values: Mapping[str, Any], prefix: str = "") -> list[str]:
     return [
-        _entry(f"{prefix}{option.name}={_word(values[option.name])}", option.text)
+        _entry(f"{prefix}{option.name}={word(values[option.name])}", option.text)
         for option in declared.options
         if option.name in values
     ]
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
     """Return a value as one would type it."""
     if value == REQUIRED:
         return "(to be given)"
     if isinstance(value, list):
-        return f"[{','.join(map(_word, value))}]"
+        return f"[{','.join(map(word, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {_word(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{key}: {word(item)}' for key, item in value.items())}}}"
     if isinstance(value, bool):
         return str(value).lower()
     return "null" if value is None else str(value)
