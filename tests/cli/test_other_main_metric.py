@@ -10,6 +10,16 @@ from toraeval import registry
 from toraeval.report.collect import collect
 from toraeval.report.sheets import worst_first
 from toraeval.report.tables import columns_of, notes, table
+from toraeval.types import Score
+
+
+class Reach:
+    """A metric that takes over the names of the contract, not its class, and is chosen by the name of its own class."""
+
+    name, version = "reach", "1"
+
+    def score(self, case, tracks, video):
+        return Score(self.name, self.version, {"reach": float(tracks.tracks_NT2[0, -1, 0])})
 
 
 def line_of(text: str, start: str) -> list[str]:
@@ -71,3 +81,10 @@ def test_show_lists_the_samples_with_it(cli, tmp_path):
     (folder,) = (tmp_path / "r" / "runs").glob("*/fake_model/*")
     shown = cli("show", str(folder)).out
     assert line_of(shown, "sample")[:3] == ["sample", "status", "final_error"]
+
+
+def test_a_metric_of_ones_own_is_shown_by_the_name_that_it_states(cli):
+    ran = cli("run", "model=fake_model", *FAKE, "metric=tests.cli.test_other_main_metric:Reach", "results=r")
+    assert ran.code == 0, ran.err
+    row = dict(zip(line_of(ran.out, "model"), line_of(ran.out, "fake_model"), strict=True))
+    assert (row["reach"], row["tracker_floor"]) == ("52", "50")

@@ -105,8 +105,9 @@ def _seen(group: Group, name: str) -> set[str]:
 
 def _measure(name: str, stated: Mapping[str, Any], seen: set[str]) -> Measure:
     explained = {str(column): str(words) for column, words in dict(stated.get("columns", {})).items()}
-    own = {column for column in seen if column == name or column.startswith(f"{name}_")}
-    columns = [*explained, *sorted(own - set(explained))] or [name]
+    called = str(stated.get("metric", name))
+    own = {column for column in seen if column == called or column.startswith(f"{called}_")}
+    columns = [*explained, *sorted(own - set(explained))] or [called]
     main = main_columns(name, {**stated, "columns": columns})
     return Measure(
         name,

@@ -20,8 +20,10 @@ def main_columns(metric: str, definition: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the values of a metric that tables show: as it states, else the one named like it, else its first.
 
     Args:
-        metric: its name.
-        definition: what it states: `columns` (value -> meaning) and, where it has several main values, `main`.
+        metric: the name under which it was chosen.
+        definition: what it states: `metric`, its own name, `columns` (value -> meaning) and, where it has several
+            main values, `main`.
     """
     stated, columns = tuple(definition.get("main", ())), list(definition.get("columns", ()))
-    return stated or ((metric,) if metric in columns or not columns else (columns[0],))
+    own = str(definition.get("metric", metric))
+    return stated or ((own,) if own in columns or not columns else (columns[0],))
