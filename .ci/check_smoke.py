@@ -2,7 +2,7 @@
 
 python .ci/check_smoke.py RESULTS              compare errors with the reference
 python .ci/check_smoke.py RESULTS --same-as B  and require byte-identical CSVs in B
-python .ci/check_smoke.py RESULTS --update     write the reference anew (after new weights or a new version)
+python .ci/check_smoke.py RESULTS --update     write the reference again (after new weights or a new version)
 """
 
 from __future__ import annotations

@@ -95,12 +95,12 @@ def load_upstream(checkout: Path) -> ModuleType:
     """Import `opensora.models.stdit.stdit3` from a checkout of Open-Sora v1.2.0.
 
     Raises:
-        UserError: the folder is no such checkout, or a real dependency is missing.
+        UserError: the folder is not such a checkout, or a real dependency is missing.
     """
     source = checkout / "opensora" / "models" / "stdit" / "stdit3.py"
     if not source.is_file():
         raise UserError(
-            f"{checkout} is no checkout of Open-Sora v1.2.0: {source} does not exist; run "
+            f"{checkout} is not a checkout of Open-Sora v1.2.0: {source} does not exist; run "
             "git clone --branch v1.2.0 --depth 1 https://github.com/hpcaitech/Open-Sora"
         )
     missing = [pin for name, pin in NEEDED.items() if importlib.util.find_spec(name) is None]

@@ -25,7 +25,7 @@ OTHER_BLUR_SHARE = 0.02  # the same where the flow was blurred by another routin
 
 
 class Jumps(NamedTuple):
-    """Where pictures of a flow may differ: at the peaks (bool) and by so many levels of blue (float), both (T,H,W)."""
+    """Where pictures of a flow may differ: at the peaks (bool) and by how many levels of blue (float), both (T,H,W)."""
 
     peaks: npt.NDArray[np.bool_]
     seam: npt.NDArray[np.float64]

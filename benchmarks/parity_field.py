@@ -134,7 +134,7 @@ def _wan_move_ours(paths: Trajectories) -> Arrays:
 
 
 def told(paths: Trajectories) -> np.ndarray:
-    """Return what ATI's network is told, float32 (81, N, 4): moment, x, y, visible; x and y in half short sides."""
+    """Return what ATI's network is given, float32 (81, N, 4): moment, x, y, visible; x and y in half short sides."""
     width, height = paths.canvas
     out = np.empty((ati.FRAMES, paths.num_objects, 4), np.float32)
     out[..., 0] = (ati.PICKED / (SAMPLES - 1) * 2 - 1)[:, None]

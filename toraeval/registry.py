@@ -181,11 +181,11 @@ _TABLES: dict[str, dict[str, Entry]] = {
         ),
     },
     "metric": {
-        "traj_error": Entry("toraeval.metrics.traj_error:TrajError", "mean L1 distance from the asked path"),
+        "traj_error": Entry("toraeval.metrics.traj_error:TrajError", "mean L1 distance from the given path"),
         "lost_error": Entry(
             "toraeval.metrics.traj_error:LostError", "the same, and losing the object never pays"
         ),
-        "objmc": Entry("toraeval.metrics.distances:ObjMC", "mean Euclidean distance from the asked path"),
+        "objmc": Entry("toraeval.metrics.distances:ObjMC", "mean Euclidean distance from the given path"),
         "epe": Entry("toraeval.metrics.distances:EPE", "the same over all points, as MoveBench"),
         "tapvid": Entry("toraeval.metrics.tapvid:TapVid", "Average Jaccard of the tracked path"),
         "aj_rd": Entry("toraeval.metrics.aj_rd:AJRD", "Average Jaccard after re-appearance"),

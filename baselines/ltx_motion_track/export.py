@@ -4,7 +4,7 @@ Each frame shows the points of the last 51 moments, the oldest first, drawn wher
 then scaled down. Nothing in it tells hidden points from visible ones. Red and blue are exchanged, as in the training.
 
 Facts: Lightricks/ComfyUI-LTXVideo aceeae9, `sparse_tracks.py`, node `LTXVDrawTracks` (LTX-2 Community
-License; written anew from what it does).
+License; reimplemented from what it does).
 
 Shape legend: N paths, T frames, H height, W width.
 """

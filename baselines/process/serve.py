@@ -1,4 +1,4 @@
-"""Program of the child process: loads a driver, tells that it is ready, and serves jobs until it is told to stop.
+"""Program of the child process: loads a driver, tells that it is ready, and serves jobs until it is asked to stop.
 
 Run by the interpreter of the upstream environment as `python serve.py DRIVER.py`, in the upstream checkout. It needs
 Python 3.8, the standard library and numpy. A driver is a file with two functions: `load(settings)`, whose settings name

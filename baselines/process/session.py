@@ -108,7 +108,7 @@ class Session:
 
         Raises:
             MissingAsset: see `start`.
-            UserError: the job failed, or the child crashed, was killed or took too long. A later call starts it anew.
+            UserError: the job failed, or the child crashed, was killed or took too long. A later call starts it again.
         """
         self.start()
         assert self._running is not None

@@ -1,6 +1,6 @@
 """Latent trajectory guidance: the first frame's latents around the start of a path, put down again along the path.
 
-The idea of Wan-Move (arXiv 2512.08765): what moves is told by copying the latent at a path's start to the places that
+The idea of Wan-Move (arXiv 2512.08765): what moves is given by copying the latent at a path's start to the places that
 the path visits, in a copy of the first-frame condition. There one copied cell of 8 pixels per track and many tracks
 make up an object; here a cell has 32 pixels and an object one path, so all cells around the start are copied, and the
 part of the movement that whole cells cannot say is given beside them, for each of the four frames of a latent frame.

@@ -22,7 +22,7 @@ def wan_move_nano(**changes: Any) -> STDiTConfig:
 
 
 class WanMoveNetwork(CaptionedSTDiT):
-    """A transformer that is told of paths by its input alone.
+    """A transformer that takes paths from its input alone.
 
     Args:
         config: of the transformer; `cond_channels` holds the first frame's latent and `copies.copied_latents`.

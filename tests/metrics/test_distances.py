@@ -1,4 +1,4 @@
-"""Metrics that read distances between asked and tracked path: answers known by construction."""
+"""Metrics that read distances between given and tracked path: answers known by construction."""
 
 import numpy as np
 import pytest

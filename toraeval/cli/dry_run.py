@@ -17,7 +17,7 @@ from toraeval.run.sample import open_samples, without_video
 from toraeval.store.disk import megabytes
 from toraeval.types import UserError
 
-NAMED = 3  # refused samples that are told in full
+NAMED = 3  # refused samples that are named in full
 
 
 def print_missing(missing: requirements.MissingParts, command: str) -> int:

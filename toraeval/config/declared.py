@@ -1,7 +1,7 @@
 """What a class declares about itself: its options with type, default and one line each, and its plain attributes.
 
 The source is parsed, nothing is imported: the signature of the constructor (or the fields of `options_class`) and the
-`Args:` or `Attributes:` of the docstrings are the only place where an option is described. Only what cannot be told
+`Args:` or `Attributes:` of the docstrings are the only place where an option is described. Only what cannot be known
 from the source, e.g. a default that is computed, is asked of the imported class.
 """
 
@@ -258,7 +258,7 @@ def _is_dataclass(item: ast.ClassDef) -> bool:
 
 
 def _fields(lineage: list[tuple[_Source, ast.ClassDef]]) -> list[tuple[str, str, Any]]:
-    """Return name, type and default of the fields of a dataclass; annotations of a base that is none are no fields."""
+    """Return name, type and default of the fields of a dataclass; annotations of other bases are not fields."""
     found: dict[str, tuple[str, str, Any]] = {}
     for source, item in reversed(lineage):
         for node in item.body if _is_dataclass(item) else ():

@@ -140,7 +140,7 @@ class ScoreConfig(CommonConfig):
         label: name of the method in tables; the folder's name by default.
         canvas: `[width, height]` of trajectory files that state none, or `clip`. By default the video's own size; where
             a format's project has a canvas of its own that would do as well, one of the two has to be chosen.
-        format: of the trajectory files; by default told from suffix and content.
+        format: of the trajectory files; by default recognised by suffix and content.
         layout: `nt` or `tn` for arrays (N,T,2) or (T,N,2) where the video's length does not tell.
         units: `pixels`, `normalised` and others; needed where coordinates look like fractions of the frame.
         align: how a path of another length meets its video: `resample` (the whole path in the whole clip) or

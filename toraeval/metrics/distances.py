@@ -1,4 +1,4 @@
-"""Further distances between the asked and the tracked path: ObjMC, EPE, the final one, and how long it stays small."""
+"""Further distances between the given and the tracked path: ObjMC, EPE, the final one, and how long it stays small."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RASTER = (832, 480)
 
 
 class ObjMC(ReadingMetric):
-    """ObjMC, the Euclidean distance between asked and recovered object trajectories (MotionCtrl, arXiv 2312.03641).
+    """ObjMC, the Euclidean distance between given and recovered object trajectories (MotionCtrl, arXiv 2312.03641).
 
     For the set S_n of scored frames of object n, target g and tracked point p in pixels of the scored size:
 
@@ -52,7 +52,7 @@ class ObjMC(ReadingMetric):
     }
     details = {"readings": {column: asdict(reading) for column, reading in readings.items()}}
     columns = {
-        "objmc": "mean Euclidean distance between asked and tracked object path",
+        "objmc": "mean Euclidean distance between given and tracked object path",
         "objmc_256": "objmc after mapping both paths to MotionCtrl's 256 x 256 canvas (x*256/width, y*256/height)",
         "objmc_all": "the literal reading: one mean over every point, with frame 0, hidden and outside targets",
         "objmc_draganything": "objmc_all after cutting all coordinates to whole pixels, as DragAnything's script does",
@@ -91,7 +91,7 @@ class EPE(ReadingMetric):
     details = {"readings": {column: asdict(reading) for column, reading in readings.items()}}
     columns = {
         "epe": "mean Euclidean distance over all scored points of a case",
-        "epe_with_query": "epe with the query frame, where the tracker is told the answer",
+        "epe_with_query": "epe with the query frame, where the tracker is given the answer",
         "epe_832x480": "epe over the same points in pixels of MoveBench's size (dx*832/width, dy*480/height)",
     }
     source = (
@@ -110,7 +110,7 @@ class EPE(ReadingMetric):
 
 
 class FinalError(ReadingMetric):
-    """Final-position error: distance from the asked path in the last scored frame of each object.
+    """Final-position error: distance from the given path in the last scored frame of each object.
 
     With e(n) the last frame in which the target of object n is visible and inside the picture:
 

@@ -25,7 +25,7 @@ class FID(FeatureSetMetric):
     frame 0 is given to image-conditioned models. `_low` and `_high` bound a 95 % interval from resampled cases.
 
     Blur, noise and foreign content raise it. It is blind to time: shuffled frames give the same value, and a frozen
-    video loses only what later frames show anew; read `fvd` and `motion_amount` beside it. Cases without a reference
+    video loses only what later frames show again; read `fvd` and `motion_amount` beside it. Cases without a reference
     clip, clips of one frame and sets below `min_videos` are recorded skips.
 
     Source: Heusel et al., arXiv 1706.08500, with another network.

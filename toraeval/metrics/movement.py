@@ -25,7 +25,7 @@ STILL_DEGREES = 90.0
 
 
 class DirectionError(PathMetric):
-    """Direction error: angle between the asked and the tracked movement, while the target moves.
+    """Direction error: angle between the given and the tracked movement, while the target moves.
 
     A step spans a fifteenth of the clip, at least one frame: one of 16 frames, four of 64, eight of 128, so that
     it covers the same part of the path at every length. With displacements v_g of the target and v_p of the
@@ -50,7 +50,7 @@ class DirectionError(PathMetric):
     formula = "mean_case mean_object mean_step angle(v_p, v_g), v displacement over max(1, (T-1)//15) frames"
     excluded = (*EXCLUDED, "steps in which the target moves less than (shorter side / 256) px")
     columns = {
-        "direction_error": "mean angle between asked and tracked movement while the target moves",
+        "direction_error": "mean angle between given and tracked movement while the target moves",
         "direction_error_still": "share of these steps in which the tracked point stands still (90 degrees)",
     }
     source = "angular error of optical flow (Barron, Fleet and Beauchemin 1994) applied to tracks"
@@ -86,7 +86,7 @@ def _angles(steps: Steps) -> tuple[FloatArray, FloatArray]:
 
 
 class SpeedError(PathMetric):
-    """Speed error: difference between the asked and the tracked speed, whatever the direction.
+    """Speed error: difference between the given and the tracked speed, whatever the direction.
 
     A step spans a fifteenth of the clip, at least one frame (see `direction_error`), so that sub-pixel jitter of
     the tracker does not pass for speed. With displacements v_g of the target and v_p of the tracked point over a
@@ -146,7 +146,7 @@ class SpeedError(PathMetric):
 class MotionAmount(LookMetric):
     """Motion amount: the share of the asked way that the object travels, and how much the picture changes.
 
-    With the lengths of the asked and the tracked way of object n over steps of a fifteenth of the clip (see
+    With the lengths of the given and the tracked way of object n over steps of a fifteenth of the clip (see
     `direction_error`), taken without overlap:
 
         motion_amount = mean over cases of mean over n of min(1, tracked way / asked way)

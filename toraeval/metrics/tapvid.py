@@ -1,4 +1,4 @@
-"""TAP-Vid scores of the tracked path, with the asked path in the place of the ground truth."""
+"""TAP-Vid scores of the tracked path, with the given path in the place of the ground truth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONVENTION = "tapnet"
 
 
 class TapVid(PathMetric):
-    """TAP-Vid scores between asked and tracked path: Average Jaccard, position accuracy, occlusion accuracy.
+    """TAP-Vid scores between given and tracked path: Average Jaccard, position accuracy, occlusion accuracy.
 
     Both paths are mapped to a 256x256 raster (x*256/width, y*256/height, tapnet's convention). With the
     thresholds k of 1, 2, 4, 8 and 16 raster pixels, compared strictly, over the frames after frame 0:

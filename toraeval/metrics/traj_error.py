@@ -19,14 +19,14 @@ from toraeval.types import Case
 
 
 class TrajError(ReadingMetric):
-    """TrajError v1, the average L1 distance between the asked and the tracked path (Tora, arXiv 2407.21705).
+    """TrajError v1, the average L1 distance between the given and the tracked path (Tora, arXiv 2407.21705).
 
     For the set S_n of scored frames of object n, target g and tracked point p in pixels of the scored size:
 
         traj_error = mean over cases of mean over n of mean over t in S_n of |p_x - g_x| + |p_y - g_y|
 
     Lower is better; 0 is perfect; the unit is one pixel of the scored video. Left out of S_n: frame 0, where
-    the tracker is told the answer; frames whose target is hidden or off the picture; every frame of an object
+    the tracker is given the answer; frames whose target is hidden or off the picture; every frame of an object
     whose target is hidden or off the picture in frame 0, where there is nothing to follow. A point that the
     tracker calls lost still counts with its last place; `tracked_visible` tells how often that happened. The
     paper publishes neither tracker nor formula nor pixel frame, hence a definition of our own with a version.

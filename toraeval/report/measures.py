@@ -28,7 +28,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Group -> metrics in the order they are shown; a metric that is not named here follows the ones of its kind."""
 
-STILL = 0.5  # share of the way asked below which a video's looks are no merit
+STILL = 0.5  # share of the way asked below which a video's looks are not a merit
 BOUNDS = ("_low", "_high")
 VALUES: dict[str, str] = {
     "model": "registry name",
@@ -257,7 +257,7 @@ def remarks(rows: pd.DataFrame) -> list[str]:
     looks = rows["group"] == APPEARANCE
     still = [
         f"A star marks what moves less than {STILL:.0%} of the way asked (motion_amount): {_where(places)}. To keep "
-        "the look of the given frame is easy without moving, so appearance is no merit there, even the best."
+        "the look of the given frame is easy without moving, so appearance is not a merit there, even the best."
     ]
     return (still if len(places) and looks.any() else []) + [
         f"{'/'.join(dict.fromkeys(part['column']))} ({_where(part)}): {reason}."

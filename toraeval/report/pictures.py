@@ -26,7 +26,7 @@ def picture_key(*content: Any, code: tuple[str, ...]) -> str:
 
     Args:
         content: the data, of JSON types.
-        code: source files that draw it, so that a changed style draws anew.
+        code: source files that draw it, so that a changed style is drawn again.
     """
     drawing = [file_sha256(Path(file)) for file in code]
     packages = [importlib.metadata.version(name) for name in ("matplotlib", "pillow")]

@@ -232,7 +232,7 @@ def recorded(results: Path) -> tuple[list[Path], set[str]]:
     try:
         content = require_json(results / RECORD)
     except Damaged as error:
-        raise UserError(f"{error}; run the bench again, which writes it anew") from error
+        raise UserError(f"{error}; run the bench again, which rewrites it") from error
     if not content or "runs" not in content:
         raise UserError(
             f"{results / RECORD}: no finished bench here; run: "

@@ -50,7 +50,7 @@ def hold(
     Args:
         folder: an existing folder.
         wait_s: how long to wait for another holder, in seconds; None is as long as it lives.
-        waiting: told once who is being waited for.
+        waiting: called once with who is being waited for.
 
     Raises:
         UserError: another process still holds the lock after `wait_s`.

@@ -231,7 +231,7 @@ class RunStore:
                 yield Slot(folder)
 
     def require_checksums(self) -> None:
-        """Check that the clips here were made by a version that wrote checksums; making them anew may be dear.
+        """Check that the clips here were made by a version that wrote checksums; making them again may be expensive.
 
         Raises:
             UserError: they were not.

@@ -30,7 +30,7 @@ class Reading:
     Attributes:
         distance: `l1` |dx|+|dy|; `l1_half` their mean, what an L1 loss returns; `l2` Euclidean;
             `x`, `y` one axis.
-        skip_query: leave out frame 0, where the tracker is told the answer.
+        skip_query: leave out frame 0, where the tracker is given the answer.
         visible: which points count: `any`, those whose `target` is visible, those the `tracker` calls
             visible, or `both`.
         inside: leave out points whose target lies off the picture.

@@ -71,7 +71,7 @@ def tapvid_metrics(
     Returns:
         Shares in [0, 1], NaN where nothing can be counted: `delta_avg` (mean of `within_1` ..
         `within_16`, visible targets nearer than that many pixels, strictly), `aj` (mean of `jaccard_1` ..
-        `jaccard_16`), `oa` (frames whose visibility is told rightly).
+        `jaccard_16`), `oa` (frames whose visibility is predicted correctly).
 
     Raises:
         UserError: arrays that do not fit each other, coordinates that are not finite, an unknown mode.

@@ -188,7 +188,7 @@ def _random_network() -> nn.Module:
 
 
 def _load_i3d(file: Path, device: str) -> Network:
-    """Return the TorchScript I3D, told not to resize and rescale by itself, because the recipe has done it."""
+    """Return the TorchScript I3D, with its own resizing and rescaling switched off, because the recipe has done it."""
     cure = f"delete it and run: {assets.fetch_command('fvd_i3d')}"
     assets.require_numbers([file], "fvd", cure)
     with readable(f"fvd: {file} is not a TorchScript file", cure), warnings.catch_warnings():

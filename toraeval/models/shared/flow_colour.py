@@ -1,6 +1,6 @@
 """Colour code of optical flow (Baker et al., ICCV 2007), with the very bytes of torchvision's `flow_to_image`.
 
-Written anew from the description of the code and checked against recorded pictures of torchvision 0.29.
+Reimplemented from the description of the code and checked against recorded pictures of torchvision 0.29.
 
 Shape legend: T frames, H height, W width.
 """

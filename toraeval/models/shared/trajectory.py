@@ -1,7 +1,7 @@
 """Trajectory to motion picture: points -> sparse flow -> Gaussian blur -> colour code.
 
 The steps and constants are those of Tora's release (alibaba/Tora 9a23dce,
-`diffusers-version/tora/traj_utils.py`, Apache-2.0), written anew from their description.
+`diffusers-version/tora/traj_utils.py`, Apache-2.0), reimplemented from their description.
 Two routes give the same picture: `method="opencv"` filters whole frames as upstream does,
 `method="window"` draws each Gaussian where it falls (flow within 1e-5 px of the former)
 and is what makes 129 frames affordable on a CPU.

@@ -102,7 +102,7 @@ class StateReader:
             weight_map = dict(json.loads(index.read_text())["weight_map"])
             names = sorted({str(name) for name in weight_map.values()})
         except (ValueError, KeyError, TypeError) as error:
-            raise self.damaged(f"{index.name} is no index of weight shards ({_line(error)})") from error
+            raise self.damaged(f"{index.name} is not an index of weight shards ({_line(error)})") from error
         outside = [name for name in names if Path(name).name != name]
         if outside:
             raise self.damaged(f"{index.name} points outside its folder ({outside[:NAMED]})")
@@ -115,7 +115,7 @@ class StateReader:
         return list(weight_map), tuple(index.parent / name for name in names)
 
     def _open(self, file: Path) -> None:
-        require_numbers([file], self.what, f"get it anew: {self._cure}")
+        require_numbers([file], self.what, f"get it again: {self._cure}")
         opened = self._open_safetensors(file) if file.suffix in SAFETENSORS else self._open_pickle(file)
         for name, (shape, read) in opened.items():
             if name in self.shapes:
@@ -129,7 +129,7 @@ class StateReader:
             handle = safe_open(str(file), "pt")
             return {
                 name: (tuple(handle.get_slice(name).get_shape()), partial(handle.get_tensor, name))
-                for name in handle.keys()  # noqa: SIM118, the handle is no mapping
+                for name in handle.keys()  # noqa: SIM118, the handle is not a mapping
             }
         except (SafetensorError, OSError) as error:
             raise self.damaged(f"{file.name} is not a readable safetensors file ({_line(error)})") from error
@@ -140,7 +140,7 @@ class StateReader:
                 warnings.simplefilter(
                     "ignore", UserWarning
                 )  # about pickle protocols; what cannot be read raises
-                # Files of torch < 1.6 are no zip archives and cannot be mapped into memory.
+                # Files of torch < 1.6 are not zip archives and cannot be mapped into memory.
                 content = torch.load(
                     file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
                 )
@@ -151,7 +151,7 @@ class StateReader:
                     f"{self.what}: {file} holds Python code ({code[1]}) beside tensors; it is refused, because "
                     f"reading it could run that code. Use a safetensors file, or run: {self._cure}"
                 ) from error
-            raise self.damaged(f"{file.name} is no torch file of tensors alone") from error
+            raise self.damaged(f"{file.name} is not a torch file of tensors alone") from error
         except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
             raise self.damaged(f"{file.name} is not a readable torch file ({_line(error)})") from error
         state = self._nested(content, file)
@@ -175,7 +175,7 @@ class StateReader:
 
     def damaged(self, problem: str) -> UserError:
         """Return the error for files that have to be fetched again."""
-        return UserError(f"{self.what}: {self.path}: {problem}; get it anew: {self._cure}")
+        return UserError(f"{self.what}: {self.path}: {problem}; get it again: {self._cure}")
 
 
 def key_difference(own: Mapping[str, Shape], found: Mapping[str, Shape], may_lack: Sequence[str] = ()) -> str:

@@ -152,7 +152,7 @@ def read_json(file: Path) -> Mapping[str, Any]:
     try:
         return dict(json.loads(file.read_text()))
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{WHAT}: {file} is no readable JSON object ({error}); run: {FETCH}") from error
+        raise UserError(f"{WHAT}: {file} is not a readable JSON object ({error}); run: {FETCH}") from error
 
 
 def open_weights(checkpoint: Checkpoint, model: ToraCogVideoXTransformer) -> StateReader:

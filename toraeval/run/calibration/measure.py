@@ -34,7 +34,7 @@ def calibrate(
         trackers: registry names, or `module:Class`.
         clips: see `conditions.clips`.
         cache: folder of finished results.
-        done: told after each clip, with whether its result was there already.
+        done: called after each clip, with whether its result was there already.
 
     Returns:
         One row per tracked object: what it is grouped by, and the measured values.

@@ -39,7 +39,7 @@ def read_rows(
         main: the main metric and its value: what the ground truth has there is `tracker_floor`.
     """
     rows = [_row(slot, versions, floor, main) for slot in store.slots()]
-    same: dict[str, str] = {}  # names and words are the same in every row; JSON made each of them anew
+    same: dict[str, str] = {}  # names and words are the same in every row; JSON made a copy of each
     return sorted(
         (_shared(row, same) for row in rows if row), key=lambda row: (row["order"], row["case"], row["seed"])
     )

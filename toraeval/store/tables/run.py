@@ -170,7 +170,7 @@ def load_run(run_dir: str | Path) -> RunResult:
     try:
         record = require_json(run_dir / RECORD)
     except Damaged as error:
-        raise UserError(f"{error}; run the command of this run again, which writes it anew") from error
+        raise UserError(f"{error}; run the command of this run again, which rewrites it") from error
     if record is None or not (run_dir / CASES).is_file():
         raise UserError(
             f"{run_dir}: no {RECORD} and {CASES} here; give the folder of a run, see results/runs/"
@@ -180,7 +180,7 @@ def load_run(run_dir: str | Path) -> RunResult:
         if not path.is_file() or current_sha256(path) != sha256:
             how = "differs from its checksum" if path.is_file() else "is missing"
             raise UserError(
-                f"{path} {how}; run the command of this run again, which writes it anew: {record['command']}"
+                f"{path} {how}; run the command of this run again, which rewrites it: {record['command']}"
             )
     cases = pd.read_csv(run_dir / CASES, dtype=dict.fromkeys(WORDS, str))
     timings = run_dir / TIMINGS

@@ -103,7 +103,7 @@ class VideoNet(nn.Module):
         joined = torch.cat([F.avg_pool2d(each, each.shape[-1] // side) for each in maps], 1)
         joined = joined.reshape(b, t, -1, side, side)
         change = torch.diff(joined, dim=1, prepend=joined[:, :1])
-        # a mean over places forgets where things are, so every place is told its coordinates
+        # a mean over places forgets where things are, so every place is given its coordinates
         places = self.places.to(joined.dtype).expand(b, t, -1, -1, -1)
         x = self.enter(torch.cat([joined, change, places], 2).flatten(0, 1))
         x = self.pairs(self.first_mix(_split(x, b)))

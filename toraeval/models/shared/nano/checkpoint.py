@@ -106,14 +106,14 @@ def read(path: Path, model: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     if not path.exists():
         raise MissingAsset(f"{model}: no weights at {path}; train them with: {train_command(model)}")
-    require_numbers([path], model, f"train anew: {train_command(model)}")
+    require_numbers([path], model, f"train it again: {train_command(model)}")
     try:
         tensors = load_file(str(path))
         with safe_open(str(path), framework="pt") as handle:
             return tensors, json.loads((handle.metadata() or {}).get("card", "{}"))
     except (SafetensorError, OSError) as error:
         raise UserError(
-            f"{model}: {path} is not a readable safetensors file ({error}); train anew: {train_command(model)}"
+            f"{model}: {path} is not a readable safetensors file ({error}); train it again: {train_command(model)}"
         ) from error
 
 
@@ -145,6 +145,6 @@ def fill(module: torch.nn.Module, tensors: dict[str, Tensor], prefix: str, path:
         raise UserError(
             f"{model}: {path} does not fit this model: {len(missing)} keys missing {missing[:3]}, {len(extra)} "
             f"unexpected {extra[:3]}, {len(wrong)} of another shape {sorted(wrong)[:3]}; "
-            f"train anew: {train_command(model)}"
+            f"train it again: {train_command(model)}"
         )
     module.load_state_dict({k: v.to(own[k].dtype) for k, v in state.items()})

@@ -52,7 +52,7 @@ class STDiTConfig:
     extractor_norm: bool = True
     compression: str = "vae"  # how a trajectory picture becomes the extractor's input
     motion_unshuffle: int = 8  # pixel-unshuffle side of the compressions without an autoencoder
-    binding: str = "none"  # what the extractor is told of the object on a path, see `entity`
+    binding: str = "none"  # what the extractor is given of the object on a path, see `entity`
     embedded_text: bool = False  # own word encoder instead of T5 features
 
     def __post_init__(self) -> None:

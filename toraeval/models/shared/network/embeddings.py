@@ -104,7 +104,7 @@ class RotaryEmbedding(nn.Module):
     def tables(self, num_frames: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """Cosines and signed sines [T, D], each frequency held by two neighbours (-sin for the first of a pair).
 
-        Computed anew in each forward pass, once for all blocks, so that loading weights later has effect.
+        Computed in each forward pass, once for all blocks, so that loading weights later has effect.
         """
         frames = torch.arange(num_frames, dtype=torch.float32, device=self.freqs.device)
         angles = frames[:, None] * self.freqs.float()

@@ -122,7 +122,7 @@ def _vae_config(folder: Path) -> OpenSoraVAEConfig | None:
         return OpenSoraVAEConfig.from_upstream(json.loads(file.read_text()))
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f"tora: {file} is no configuration of the autoencoder: {error}; run: {FETCH}"
+            f"tora: {file} is not a configuration of the autoencoder: {error}; run: {FETCH}"
         ) from error
 
 
@@ -166,7 +166,9 @@ def read_config(folder: Path) -> STDiTConfig | None:
             raise ValueError("skip_y_embedder=true, a network without caption features, is not supported")
         return STDiTConfig.from_upstream(options)
     except (ValueError, TypeError) as error:
-        raise UserError(f"tora: {file} is no configuration of this network: {error}; run: {FETCH}") from error
+        raise UserError(
+            f"tora: {file} is not a configuration of this network: {error}; run: {FETCH}"
+        ) from error
 
 
 def _agreed(given: STDiTConfig | None, stored: STDiTConfig | None, path: Path) -> STDiTConfig:

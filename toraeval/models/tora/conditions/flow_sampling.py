@@ -1,7 +1,7 @@
 """Motion of a training clip from its optical flow: dense as estimated, or sparse trajectories sampled from it.
 
 Stage one of Tora's recipe shows the model the whole flow, stage two the paths of a few points that are carried along
-by it. The rules are those of alibaba/Tora 9a23dce, `sat/train_video.py` (Apache-2.0), written anew from their
+by it. The rules are those of alibaba/Tora 9a23dce, `sat/train_video.py` (Apache-2.0), reimplemented from their
 description, with two guards: a clip without motion gives no trajectory, and no more points are drawn than move
 (upstream fails in both cases). The blur ends in zeros at the border here, but mirrors in inference, as upstream.
 
@@ -22,7 +22,7 @@ MAX_POINTS = 16
 
 
 def check_flow(flow_THW2: Float32Array) -> None:
-    """Refuse what is no flow.
+    """Refuse what is not a flow.
 
     Raises:
         UserError: an array of another shape than (any, H, W, 2), or numbers that are not finite.

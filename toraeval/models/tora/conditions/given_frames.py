@@ -55,7 +55,7 @@ class Condition:
         reference: number of the reference clip.
         reference_start, target_start: first latent frame in the reference and in the clip; negative from the end.
         length: latent frames, cut where reference or clip end.
-        edit_ratio: 0 keeps the frames, 1 makes them anew, between: they are denoised from t = 1000 * ratio on.
+        edit_ratio: 0 keeps the frames, 1 makes them from scratch, between: they are denoised from t = 1000 * ratio on.
     """
 
     loop: int = 0
@@ -70,7 +70,7 @@ def parse_strategy(text: str | None) -> tuple[Condition, ...]:
     """Read a mask strategy; an empty one gives no condition.
 
     Raises:
-        UserError: a group with more than six fields, a field that is no number, or one out of its range.
+        UserError: a group with more than six fields, a field that is not a number, or one out of its range.
     """
     return tuple(_parse_group(group, text) for group in text.split(";")) if text else ()
 
@@ -173,7 +173,7 @@ def overlap_frames(length: int) -> int:
     """Return the pixel frames that `length` latent frames of overlap decode to.
 
     Raises:
-        UserError: the length is no multiple of the 5 latents of a chunk, so it does not end at a frame border.
+        UserError: the length is not a multiple of the 5 latents of a chunk, so it does not end at a frame border.
     """
     if length < 1 or length % CHUNK_LATENTS:
         raise UserError(f"overlap of {length} latent frames; allowed: multiples of {CHUNK_LATENTS}")
@@ -192,7 +192,7 @@ def loop_spans(frames: int, window: int, length: int = CHUNK_LATENTS) -> list[tu
         (first frame, end) of each clip; the clips after the first begin with the overlap.
 
     Raises:
-        UserError: the window is no multiple of 17 or not longer than the overlap.
+        UserError: the window is not a multiple of 17 or not longer than the overlap.
     """
     overlap = overlap_frames(length)
     if window % CHUNK_FRAMES or window <= overlap:

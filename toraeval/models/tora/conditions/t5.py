@@ -170,7 +170,7 @@ class T5Captions:
         seen = mask.to(self.device) if self.mask_padding else None
         features = encoder(input_ids=ids, attention_mask=seen).last_hidden_state[0]
         if not torch.isfinite(features).all():
-            raise UserError(f"{WHAT}: {self.path} gives NaN or infinite features; get it anew: {FETCH}")
+            raise UserError(f"{WHAT}: {self.path} gives NaN or infinite features; get it again: {FETCH}")
         return features.to("cpu", PRECISIONS[self.precision]), mask[0].to(torch.int64)
 
     def _load(self) -> Any:
@@ -193,13 +193,13 @@ class T5Captions:
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(
-                f"{WHAT}: {self.path} cannot be loaded: {reason}; get it anew: {FETCH}"
+                f"{WHAT}: {self.path} cannot be loaded: {reason}; get it again: {FETCH}"
             ) from error
         absent = sorted(info["missing_keys"]) + [str(key) for key in info["mismatched_keys"]]
         if absent:
             raise UserError(
                 f"{WHAT}: {self.path} lacks {len(absent)} weights or has them in another shape {absent[:3]}; "
-                f"get it anew: {FETCH}"
+                f"get it again: {FETCH}"
             )
         self._encoder = encoder.eval().requires_grad_(False).to(self.device)
         return self._encoder
@@ -209,7 +209,7 @@ class T5Captions:
         try:
             return int(json.loads(file.read_text())["d_model"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{WHAT}: {file} states no width d_model; get it anew: {FETCH}") from error
+            raise UserError(f"{WHAT}: {file} states no width d_model; get it again: {FETCH}") from error
 
     def _folder(self, part: str, files: Sequence[str]) -> Path:
         """Return where a part lies: its own folder as diffusers writes it, or the one folder of transformers."""

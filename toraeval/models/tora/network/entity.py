@@ -1,6 +1,6 @@
 """Entity binding: what an object looks like, painted along its path as further input of the trajectory extractor.
 
-The colour code of a path says where something moves but not what it is, so paths that meet cannot be told apart
+The colour code of a path says where something moves but not what it is, so paths that meet cannot be distinguished
 (Tora2, arXiv 2507.05963, binds entities to paths for that reason). Here the look is the mean of the first frame's
 latents around the start of the path; the extractor's first convolution turns it into an embedding.
 
