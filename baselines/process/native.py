@@ -26,7 +26,7 @@ HIDDEN_STARTS = ("leave_out", "as_given")
 
 @dataclass(frozen=True)
 class Native:
-    """What a model makes of its own accord.
+    """The lengths and sizes that a model makes.
 
     Attributes:
         stride: lengths are 1 + a multiple of it.
@@ -48,11 +48,11 @@ class Native:
     first_frame: str = "needed"
 
     def length(self, frames: int) -> int:
-        """Return the number of frames that is made when so many are asked."""
+        """Return the number of frames that is made when `frames` are asked for."""
         return max(self.least, geometry.native_frames(frames, self.stride))
 
     def size(self, width: int, height: int, pixels: int) -> tuple[int, int]:
-        """Return `(width, height)` of what is made: the asked shape with about so many pixels; 0 keeps the size."""
+        """Return `(width, height)` of what is made: the given shape with about `pixels` pixels; 0 keeps the size."""
         scale = (pixels / (width * height)) ** 0.5 if pixels else 1.0
         sides = (int(side * scale / self.multiple + ROUNDING) * self.multiple for side in (width, height))
         first, second = (max(side, self.multiple) for side in sides)
@@ -97,7 +97,7 @@ class NativeGenerator(ChildGenerator):
 
     @abstractmethod
     def arrays(self, paths: Trajectories) -> dict[str, np.ndarray]:
-        """Return what the driver is told of the paths, given at the model's own length and size."""
+        """Return what the driver is given of the paths, given at the model's own length and size."""
 
     def left_out(self, paths: Trajectories) -> list[int]:
         """Return the numbers of the paths that are not sent."""

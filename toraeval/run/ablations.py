@@ -33,7 +33,7 @@ def run(
         config: resolved options of `bench`; `ablations` and the shared ones are used.
         progress: receives run events.
         command: for the records.
-        say: told of every stage.
+        say: called for every stage.
 
     Returns:
         (reports of the runs, written files).
@@ -145,8 +145,8 @@ def remarks_of(options: AblationsConfig, backbone: Trained, default: Trained, do
         f"(17 frames, 512x512), {options.workers} processes of one thread; {card['training_seconds'] / 60:.1f} minutes "
         "for the default.",
         "All start from one backbone that follows no path: the shipped Tora nano without trajectory extractor and "
-        f"fusers, trained on for {backbone.card['steps']} steps without paths. Extractor and fusers begin anew; "
-        "all weights are trained.",
+        f"fusers, trained on for {backbone.card['steps']} steps without paths. Extractor and fusers start from "
+        "scratch; all weights are trained.",
         "The shipped weights were once trained with the default design. What of that is left in the common "
         "start may favour the default; the paper's own start never saw a path.",
         f"Scored on {len(done.result.cases)} cases of {done.result.suite} ({done.result.frames} frames, tracker "

@@ -74,7 +74,7 @@ class NanoGenerator(Generator):
     def conditions(
         network: Any, vae: LinearPatchAutoencoder, request: ClipRequest, first_1C1hw: Tensor, rows: int
     ) -> dict[str, Any]:
-        """Return what the network is told of caption and paths, see `pipeline.Conditions`."""
+        """Return what the network is given of caption and paths, see `pipeline.Conditions`."""
 
     def plan(self, frames: int) -> list[Window]:
         """Return the passes that make a clip of `frames` frames: one, of the next length that has whole latents."""

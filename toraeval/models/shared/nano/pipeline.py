@@ -1,7 +1,7 @@
 """Latents of one clip from an embedded model: noise -> rectified flow under first frame, caption and paths.
 
 All embedded models share the sampler and the latents of the linear patch autoencoder, so that they differ in their
-networks and in how these are told of paths.
+networks and in how paths enter these.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ClipRequest:
 
 
 # From network, autoencoder, request, latent of the first frame (1, C, 1, h, w) and the number of rows of a batch, 1 or
-# 2 with the caption left out of the second, to what `predict_clean` is told of caption and paths.
+# 2 with the caption left out of the second, to what `predict_clean` is given of caption and paths.
 Conditions = Callable[[Any, LinearPatchAutoencoder, ClipRequest, Tensor, int], dict[str, Any]]
 
 
@@ -65,7 +65,7 @@ def sample_latents(
         network, vae: loaded weights; the network has `latent_channels` and `predict_clean`.
         request: what to make.
         options: sampling options.
-        conditions: how the network is told of caption and paths.
+        conditions: how caption and paths enter the network.
     """
     (height, width), frames = request.size, request.tracks_NT2.shape[1]
     shape = (1, network.latent_channels, *vae.latent_size(frames, height, width))

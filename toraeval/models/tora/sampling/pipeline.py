@@ -46,7 +46,7 @@ class VideoRequest:
         key: name of the case; it and the seed decide all noise.
         seed: sampling seed.
         frames, height, width: what to make, sides multiples of 8.
-        told_size: (height, width) that the network is told, before rounding to multiples of 8.
+        told_size: (height, width) that the network is given, before rounding to multiples of 8.
         fps: frames per second.
         tracks_NT2: paths of T moments in pixels of the made picture, or None.
         references: given pictures uint8 (height, width, 3).
