@@ -35,18 +35,10 @@ def cogvideox_config(recorded: Recording) -> TransformerConfig:
     return replace(config, use_learned_positional_embeddings=True) if options.get(NOTES[0]) else config
 
 
-def cogvideox_state(recorded: Recording) -> dict[str, Tensor]:
-    """Return the weights, also those stored as integers and exponents."""
-    state = dict(recorded.under("sd/"))
-    for name, value in recorded.under("sd8/").items():
-        state[name] = value.float() * 2.0 ** -int(recorded.array(f"sd8exp/{name}"))
-    return state
-
-
 def cogvideox(recorded: Recording) -> Iterator[Row]:
     """Outputs of the transformer, with and without trajectory."""
     model = ToraCogVideoXTransformer(cogvideox_config(recorded)).eval()
-    model.load_state_dict(cogvideox_state(recorded), strict=True)
+    model.load_state_dict(dict(recorded.under("sd/")), strict=True)
     yield from _cases(recorded, model)
 
 
@@ -54,7 +46,7 @@ def sat(recorded: Recording) -> Iterator[Row]:
     """The same from a checkpoint in sat's layout."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "mp_rank_00_model_states.pt"
-        torch.save({"module": cogvideox_state(recorded)}, file)
+        torch.save({"module": dict(recorded.under("sd/"))}, file)
         with torch.device("meta"):
             model = ToraCogVideoXTransformer(with_sat_norms(cogvideox_config(recorded)))
         fill(model, SatReader(file, model.state_dict(), "parity", "-"))
@@ -131,7 +123,7 @@ def pipeline(recorded: Recording) -> Iterator[Row]:
     """A whole run with all its noises, from text or from text and a first frame."""
     params = recorded.json("params")
     model = ToraCogVideoXTransformer(cogvideox_config(recorded)).eval()
-    model.load_state_dict(cogvideox_state(recorded), strict=True)
+    model.load_state_dict(dict(recorded.under("sd/")), strict=True)
     guidance, init = params.get("guidance_scale", 1.0), recorded["init_latents"]
     text = recorded["prompt_embeds"]
     if guidance > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ Values = Tensor | np.ndarray
 RELATIVE = 1e-5  # of the largest recorded value: what two builds of one float32 network differ by, with room
 FLOOR = 1e-6
 ARGUMENT_ULPS = 2  # each of two libraries may round the frequency of a sinusoid by one unit in the last place
+HALF = 2.0**-11  # largest relative rounding of float16
 FLOW = 1e-6  # of the largest displacement
 
 
@@ -33,6 +35,29 @@ class Row(NamedTuple):
         return self.error <= self.tolerance
 
 
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of one `.npz` by name, weights as `sd/NAME`.
+
+    Weights may stand there as int8 times 2 to the minus exponent: as `sd8/NAME` with `sd8exp/NAME`, or all of them as
+    one list `weights` with `weights_index`, the JSON of (name, shape, exponent).
+    """
+    with np.load(path, allow_pickle=False) as archive:
+        arrays: dict[str, np.ndarray] = dict(archive)
+    for name in [name for name in arrays if name.startswith("sd8/")]:
+        exponent = int(arrays.pop(name.replace("sd8/", "sd8exp/", 1)))
+        arrays[name.replace("sd8/", "sd/", 1)] = arrays.pop(name).astype(np.float32) * np.float32(
+            2.0**-exponent
+        )
+    if "weights" not in arrays:
+        return arrays
+    numbers, start = arrays.pop("weights").astype(np.float32), 0
+    for name, shape, exponent in json.loads(str(arrays.pop("weights_index"))):
+        end = start + math.prod(shape)
+        arrays[f"sd/{name}"] = numbers[start:end].reshape(shape) * np.float32(2.0**-exponent)
+        start = end
+    return arrays
+
+
 class Recording:
     """One `.npz` file: tensors by name, JSON strings as objects; remembers which were read.
 
@@ -41,8 +66,7 @@ class Recording:
     """
 
     def __init__(self, path: Path) -> None:
-        with np.load(path, allow_pickle=False) as archive:
-            self.arrays: dict[str, np.ndarray] = dict(archive)
+        self.arrays = read_arrays(path)
         self.name = path.name
         self.read: set[str] = set()
 
@@ -149,9 +173,12 @@ def allowance(expected: Tensor | np.ndarray, relative: float = RELATIVE, floor: 
     """Return how far values may be from recorded ones: a share of the largest recorded value, and a floor.
 
     One more bit or less in a library's `exp` or in the order of a sum moves a value in proportion to the values that
-    it was computed from, not by a fixed amount.
+    it was computed from, not by a fixed amount. What is stored as float16 was rounded by up to 2^-11 of itself.
     """
-    values = np.abs(np.asarray(expected.detach() if isinstance(expected, Tensor) else expected, np.float64))
+    stored = np.asarray(expected.detach() if isinstance(expected, Tensor) else expected)
+    values = np.abs(stored.astype(np.float64))
+    if stored.dtype == np.float16:
+        relative += HALF
     return floor + relative * float(values[np.isfinite(values)].max(initial=0.0))
 
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 
 import numpy as np
+from torch import Tensor
 
 from benchmarks.parity_colours import LEVEL, colour_rows, jumps, level_difference
 from benchmarks.parity_data import FLOW, Recording, Row, row
@@ -48,11 +49,19 @@ def motion_pictures(recorded: Recording) -> Iterator[Row]:
         for name in (k for k in recorded.arrays if k.startswith(f"{case}/full_frame")):
             frame = int(name.removeprefix(f"{case}/full_frame").partition("_")[0])
             if name.endswith("_flow"):
-                yield row(name, flow[frame], recorded[name], FLOW)
+                yield row(
+                    name, thinned(flow[frame : frame + 1], recorded[name][None])[0], recorded[name], FLOW
+                )
             elif name.endswith("_color"):
                 theirs = recorded.array(name).transpose(1, 2, 0)[None]
                 one = slice(frame, frame + 1)
                 yield Row(name, level_difference(video[one], theirs, where.part(one)), LEVEL)
+
+
+def thinned(flow_THW2: Float32Array, like_ThwC: Tensor | np.ndarray) -> Float32Array:
+    """Return every n-th row and column of a flow, as many as another array has."""
+    step = -(-flow_THW2.shape[1] // like_ThwC.shape[1])
+    return flow_THW2[:, ::step, ::step]
 
 
 def _flow(recorded: Recording, name: str, flow_THW2: Float32Array) -> Iterator[Row]:
@@ -60,8 +69,7 @@ def _flow(recorded: Recording, name: str, flow_THW2: Float32Array) -> Iterator[R
     for ending in ("_sub", "_sub8"):
         if f"{name}{ending}" in recorded:
             expected = recorded[f"{name}{ending}"]
-            step = -(-flow_THW2.shape[1] // expected.shape[1])
-            yield row(f"{name}{ending}", flow_THW2[:, ::step, ::step], expected, FLOW)
+            yield row(f"{name}{ending}", thinned(flow_THW2, expected), expected, FLOW)
     wide = flow_THW2.astype(np.float64)
     size = FLOW * float(np.abs(wide).sum((1, 2)).max(initial=0.0)) + FLOW
     yield from recorded.check(f"{name}_sum", lambda: wide.sum((1, 2)), 0, size)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.parity_data import FLOOR, allowance, sinusoid_floor
+from benchmarks.parity_data import FLOOR, allowance, read_arrays, sinusoid_floor
 from toraeval.models.shared.network.attention import RMSNorm
 from toraeval.models.shared.network.embeddings import (
     CaptionEmbedder,
@@ -29,8 +29,7 @@ Golden = Mapping[str, np.ndarray]
 
 @pytest.fixture(scope="module")
 def golden(data_dir: Path) -> Golden:
-    with np.load(data_dir / "open_sora" / "embeddings_a.npz") as archive:
-        return dict(archive)
+    return read_arrays(data_dir / "open_sora" / "embeddings_a.npz")
 
 
 def close(actual: Tensor, expected: np.ndarray, arguments: np.ndarray | None = None) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.parity_data import allowance
+from benchmarks.parity_data import allowance, read_arrays
 from toraeval.models.shared.network.extractor import TrajectoryExtractor
 
 Golden = Mapping[str, np.ndarray]
@@ -18,8 +18,7 @@ Golden = Mapping[str, np.ndarray]
 
 @pytest.fixture(scope="module")
 def golden(data_dir: Path) -> Golden:
-    with np.load(data_dir / "tora" / "traj_extractor_tiny_a.npz") as archive:
-        return dict(archive)
+    return read_arrays(data_dir / "tora" / "traj_extractor_tiny_a.npz")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmarks.parity_data import allowance
+from benchmarks.parity_data import allowance, read_arrays
 from toraeval.models.shared.rectified_flow import (
     ClipSize,
     FlowConfig,
@@ -30,8 +30,7 @@ Golden = Mapping[str, np.ndarray]
 
 @pytest.fixture(scope="module")
 def golden(data_dir: Path) -> Golden:
-    with np.load(data_dir / "open_sora" / "rectified_flow_a.npz") as archive:
-        return dict(archive)
+    return read_arrays(data_dir / "open_sora" / "rectified_flow_a.npz")
 
 
 def close(actual: Tensor, expected: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.parity_data import allowance
+from benchmarks.parity_data import allowance, read_arrays
 from toraeval.models.shared.network.config import FUSER_PLACES, FUSER_SITES, FUSERS, nano, tiny
 from toraeval.models.shared.network.fuser import AdaptiveNormFuser, CrossAttentionFuser, build_fuser, conv3x3
 from toraeval.models.shared.network.stdit import STDiT3
@@ -21,8 +21,7 @@ Golden = Mapping[str, np.ndarray]
 
 @pytest.fixture(scope="module")
 def golden(data_dir: Path) -> Golden:
-    with np.load(data_dir / "tora" / "mgf_tiny_a.npz") as archive:
-        return dict(archive)
+    return read_arrays(data_dir / "tora" / "mgf_tiny_a.npz")
 
 
 def tokens(golden: Golden, name: str, frames: int) -> Tensor:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.parity_data import allowance
+from benchmarks.parity_data import allowance, read_arrays
 from tests.models.tora.full_size import decoded
 from toraeval.models.tora.autoencoder.spatial import SpatialVAEConfig
 from toraeval.models.tora.autoencoder.temporal import TemporalVAEConfig
@@ -29,8 +29,7 @@ TINY = OpenSoraVAEConfig(
 
 @pytest.fixture(scope="module")
 def golden(data_dir: Path) -> Golden:
-    with np.load(data_dir / "open_sora" / "vae_temporal_tiny_a.npz") as archive:
-        return dict(archive)
+    return read_arrays(data_dir / "open_sora" / "vae_temporal_tiny_a.npz")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.parity_data import allowance
+from benchmarks.parity_data import allowance, read_arrays
 from toraeval.models.tora.autoencoder.spatial import SpatialVAE, SpatialVAEConfig
 
 Golden = Mapping[str, np.ndarray]
@@ -20,8 +20,7 @@ Golden = Mapping[str, np.ndarray]
 
 @pytest.fixture(scope="module")
 def golden(data_dir: Path) -> Golden:
-    with np.load(data_dir / "open_sora" / "vae_spatial_tiny_a.npz") as archive:
-        return dict(archive)
+    return read_arrays(data_dir / "open_sora" / "vae_spatial_tiny_a.npz")
 
 
 @pytest.fixture(scope="module")

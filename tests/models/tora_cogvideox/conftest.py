@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.parity_data import read_arrays
 from toraeval.models.tora_cogvideox.autoencoder import VideoAutoencoder
 from toraeval.models.tora_cogvideox.config import TransformerConfig, published_5b
 from toraeval.models.tora_cogvideox.sat import PREFIX, source_of
@@ -27,8 +28,7 @@ class Recorded:
     """Arrays of one file as tensors, and its JSON strings as objects."""
 
     def __init__(self, name: str) -> None:
-        with np.load(DATA / f"{name}.npz") as arrays:
-            self.arrays = {key: arrays[key] for key in arrays.files}
+        self.arrays = read_arrays(DATA / f"{name}.npz")
 
     def __getitem__(self, key: str) -> Tensor:
         return torch.from_numpy(np.asarray(self.arrays[key]))
@@ -44,12 +44,7 @@ class Recorded:
         return TransformerConfig.from_json({k: v for k, v in self.json("config").items() if k not in notes})
 
     def state(self) -> dict[str, Tensor]:
-        state = {key[3:]: self[key] for key in self.arrays if key.startswith("sd/")}
-        for key in self.arrays:
-            if key.startswith("sd8/"):
-                name = key[4:]
-                state[name] = self[key].float() * 2.0 ** -int(self[f"sd8exp/{name}"])
-        return state
+        return {key[3:]: self[key] for key in self.arrays if key.startswith("sd/")}
 
 
 @pytest.fixture(scope="session")
