@@ -48,12 +48,14 @@ class LucasKanade(Anchoring, Tracker):
         template_side: longer templates are compared at reduced resolution, pixels.
         rim: surroundings taken along by the template of an object, reduced pixels.
         min_texture: smallest mean structure (see `Template.texture`) that can be followed.
-        flow_window, flow_levels, flow_points: Lucas-Kanade window, pyramid levels, corners.
-        flow_min_points, flow_min_share: fewest corners that must survive the forward-backward
-            check, and smallest share of those that were seen.
+        flow_window: side of the Lucas-Kanade window, pixels.
+        flow_levels: pyramid levels.
+        flow_points: corners that are followed, at most.
+        flow_min_points: fewest corners that must survive the forward-backward check.
+        flow_min_share: smallest share of the corners that must survive it.
         forward_backward_px: a corner that returns farther from its start is dropped.
-        centre_px, centre_agreement: a found point is visible when the template pixels this close
-            to it agree at least this much (median).
+        centre_px: template pixels this close to a point decide whether it is visible.
+        centre_agreement: agreement (median) of these pixels from which on a found point is visible.
         velocity_memory: share of the old velocity in the running mean.
         coast: factor on the velocity per lost frame, for the expected place.
         fill_gaps: place points that were lost and found again on the straight line between.

@@ -32,7 +32,9 @@ class Folder(Suite):
         path: the directory.
         canvas: `[width, height]` of trajectory files that state none; None means the canvas of their format's project,
             and is an error where it has none.
-        format, layout, units: of trajectory files, see `toraeval.trajectories.load`.
+        format: of the trajectory files; by default recognised by suffix and content.
+        layout: `nt` or `tn` for arrays (N,T,2) or (T,N,2) that do not say which they are.
+        units: `pixels`, `normalised` and others; needed where coordinates look like fractions of the frame.
         rule: how paths are brought to the requested length, see `toraeval.geometry.resample`.
         fps: frame rate of cases whose trajectories state none.
 

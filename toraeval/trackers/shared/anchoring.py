@@ -56,29 +56,30 @@ class Anchoring:
 
     Attributes:
         colour_sigma: 8-bit Lab difference at which a pixel counts a quarter.
-        refine_iterations, refine_px: steps and reach of the sub-pixel alignment (reach in
-            reduced pixels).
+        refine_iterations: steps of the sub-pixel alignment.
+        refine_px: reach of the sub-pixel alignment, reduced pixels.
         search_px: search reach around the place that the flow expects.
-        search_lost_px, search_growth_px, search_max_px: reach without flow, its growth per lost
-            frame and its limit.
+        search_lost_px: search reach without flow.
+        search_growth_px: growth of that reach per lost frame.
+        search_max_px: limit of that reach.
         found_agreement: an object is found where its colours agree at least this much.
-        found_agreement_low, found_correlation: or this much, if structure correlates as well.
-            A patch is found by correlation alone.
-        found_structure, structure_px: or if structure correlates this much near the expected
-            place (a faded or discoloured object). Set on rendered validation clips that were
-            blurred and discoloured: at 0.7 the mean error is twice that at 0.4 (56 against 27 px),
-            below 0.4 little is gained; for clips that are only blurred it makes no difference.
+        found_agreement_low: or this much, where structure correlates by `found_correlation` as well.
+        found_correlation: correlation needed with `found_agreement_low`; a patch is found by it alone.
+        found_structure: an object near the expected place is found by this correlation alone (faded or discoloured).
+            Set on rendered validation clips that were blurred and discoloured: at 0.7 the mean error is twice that
+            at 0.4 (56 against 27 px), below 0.4 little is gained; for clips that are only blurred it makes no
+            difference.
+        structure_px: what counts as near for `found_structure`, pixels.
         flow_correlation: a patch where the flow expects it needs only this correlation.
-        refound_quality: quality (mean of agreement and correlation) needed after a loss, at the
-            expected place.
+        refound_quality: quality (mean of agreement and correlation) needed after a loss, at the expected place.
         refound_distance: extra quality per 100 px between that place and the expected one.
         weak_quality: below this an object is looked for over the whole frame, too.
         switch_gain: gain in quality for which a found but weak place is left for another.
         min_inside: part of the template that must lie inside the picture.
-        exposure_rate, exposure_reach: how fast and how far the expected colours follow the
-            object's mean colour (share per frame, 8-bit units).
-        exposure_correlation, exposure_jump: structure needed for that, and the largest change of
-            the mean colour during a loss, 8-bit units.
+        exposure_rate: how fast the expected colours follow the object's mean colour, share per frame.
+        exposure_reach: how far they follow it, 8-bit units.
+        exposure_correlation: correlation needed for the expected colours to follow.
+        exposure_jump: largest change of the mean colour during a loss, 8-bit units.
     """
 
     colour_sigma: float = 24.0
