@@ -167,6 +167,12 @@ _TABLES: dict[str, dict[str, Entry]] = {
             licence="Apache-2.0",
             assets=("tapnextpp",),
         ),
+        "alltracker": Entry(
+            "toraeval.trackers.alltracker:AllTracker",
+            "AllTracker: dense flow from frame 0, in windows",
+            licence="MIT",
+            option_assets={"size=full": ("alltracker",), "size=tiny": ("alltracker_tiny",)},
+        ),
         "cotracker3_offline": Entry(
             "toraeval.trackers.cotracker:CoTracker3Offline",
             "CoTracker3, whole clip at once",

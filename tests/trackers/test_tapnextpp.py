@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.trackers.made_weights import made
 from toraeval.trackers.shared.tapnext import TAPNext, TAPNextConfig, sampled_positions
 from toraeval.trackers.tapnextpp import TAPNextPP
 from toraeval.types import MissingAsset, UserError, Video
@@ -16,18 +17,6 @@ from toraeval.types import MissingAsset, UserError, Video
 REFERENCE = Path(__file__).parents[1] / "data" / "tapnext.npz"
 CONFIG = TAPNextConfig(width=16, heads=2, depth=2)
 POINTS = torch.tensor([[20.7, 100.3], [255.6, 0.2], [130.5, 200.0]])
-
-
-def made(shape, salt, scale):
-    """Numbers in -scale..scale that any machine makes alike."""
-    x = (np.arange(int(np.prod(shape)), dtype=np.uint64) + np.uint64(salt * 7919 + 1)) * np.uint64(
-        0x9E3779B97F4A7C15
-    )
-    x ^= x >> np.uint64(31)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(29)
-    unit = ((x >> np.uint64(40)).astype(np.float64) / 2**23 - 1).astype(np.float32)
-    return unit.reshape(shape) * np.float32(scale)
 
 
 @pytest.fixture

@@ -97,6 +97,22 @@ ASSETS: dict[str, Asset | Snapshot] = {
         1000,
         "tracker=tapnextpp",
     ),
+    "alltracker": Asset(
+        "https://huggingface.co/aharley/alltracker/resolve/main/alltracker.pth",
+        "alltracker.pth",
+        None,
+        "MIT",
+        66,
+        "tracker=alltracker",
+    ),
+    "alltracker_tiny": Asset(
+        "https://huggingface.co/aharley/alltracker/resolve/main/alltracker_tiny.pth",
+        "alltracker_tiny.pth",
+        None,
+        "MIT",
+        26,
+        "tracker=alltracker tracker.size=tiny",
+    ),
     "opensora_stdit_v3": Snapshot(
         "hpcai-tech/OpenSora-STDiT-v3", _OPEN_SORA_LICENCE, 4800, "model=tora size=xl2: transformer"
     ),

@@ -21,11 +21,13 @@ class PublishedWeights(Tracker):
         checkpoint: path of the published weights; None for the fetched asset of the tracker's name.
         sha256: expected hash of `checkpoint`; None only records the one found.
         weights: `checkpoint`, or `random` for tests of the wiring (tracks are meaningless then).
+        asset: name under which the weights are fetched; that of the tracker if empty.
     """
 
     checkpoint: str | None
     sha256: str | None
     weights: str
+    asset = ""
 
     def _check_words(self, **allowed: tuple[str, ...]) -> None:
         for option, words in allowed.items():
@@ -42,25 +44,25 @@ class PublishedWeights(Tracker):
         if self.sha256 is not None and found != self.sha256.lower():
             raise UserError(
                 f"tracker {self.name}: {path} has SHA-256 {found}, expected {self.sha256}; "
-                f"run: {assets.fetch_command(self.name)}"
+                f"run: {assets.fetch_command(self.asset or self.name)}"
             )
         return found
 
     def _weights_path(self) -> Path:
         if self.checkpoint is None:
-            return assets.path(self.name)
+            return assets.path(self.asset or self.name)
         path = Path(self.checkpoint).expanduser().resolve()
         if not path.is_file():
             raise MissingAsset(
                 f"tracker {self.name}: checkpoint {path} is absent; pass tracker.checkpoint=FILE "
-                f"or run: {assets.fetch_command(self.name)}"
+                f"or run: {assets.fetch_command(self.asset or self.name)}"
             )
         return path
 
     def _load_weights(self, fill: Callable[[Mapping[str, Any]], object], fault: str) -> None:
         """Give what the file holds to `fill`, whose errors become one message with `fault` in it."""
         path = self._weights_path()
-        cure = f"run: {assets.fetch_command(self.name)}"
+        cure = f"run: {assets.fetch_command(self.asset or self.name)}"
         assets.require_numbers([path], f"tracker {self.name}", cure)
         try:
             fill(torch.load(path, map_location="cpu", weights_only=True))
