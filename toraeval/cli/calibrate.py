@@ -12,7 +12,7 @@ from toraeval.types import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from toraeval.run.calibration import Clip
+    from toraeval.run.calibration import CalibrationClip
 
 HELP = """Measure trackers against exact tracks: their floor, TAP-Vid scores and where they get lost.
 
@@ -82,7 +82,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _calibrate(trackers: list[str], clips: list[Clip], cache: Path) -> list[dict[str, Any]]:
+def _calibrate(trackers: list[str], clips: list[CalibrationClip], cache: Path) -> list[dict[str, Any]]:
     from tqdm import tqdm
 
     from toraeval.run import calibration

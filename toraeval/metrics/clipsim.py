@@ -38,7 +38,7 @@ SOURCES = {
 
 
 @dataclass(frozen=True)
-class Caption:
+class EncodedCaption:
     """Unit vector of a caption (1, D), its number of tokens, and whether it was cut to what the encoder takes."""
 
     vector_1D: Tensor
@@ -55,11 +55,11 @@ class ShapesEncoder:
         self._network = network.to(device)
         self._device = device
 
-    def caption(self, text: str) -> Caption:
+    def caption(self, text: str) -> EncodedCaption:
         """Return what the text encoder makes of a caption."""
         count = len(dual_encoder.split_words(text))
         vector = self._network.caption(self._network.numbers(text).to(self._device))
-        return Caption(vector, count, count > dual_encoder.MAX_WORDS)
+        return EncodedCaption(vector, count, count > dual_encoder.MAX_WORDS)
 
     def frames(self, frames_TCHW: Tensor) -> Tensor:
         """Return unit vectors (T, D) of prepared frames."""
@@ -87,14 +87,16 @@ class ClipEncoder:
         self._device = device
         self._limit = int(model.config.text_config.max_position_embeddings)
 
-    def caption(self, text: str) -> Caption:
+    def caption(self, text: str) -> EncodedCaption:
         """Return what the text encoder makes of a caption; beyond 77 tokens, start and end included, it is cut."""
         count = len(self._tokenizer(text)["input_ids"])
         cut = self._tokenizer(text, truncation=True, max_length=self._limit, return_tensors="pt").to(
             self._device
         )
         pooled = self._model.text_model(**cut).pooler_output
-        return Caption(F.normalize(self._model.text_projection(pooled), dim=-1), count, count > self._limit)
+        return EncodedCaption(
+            F.normalize(self._model.text_projection(pooled), dim=-1), count, count > self._limit
+        )
 
     def frames(self, frames_TCHW: Tensor) -> Tensor:
         """Return unit vectors (T, D) of prepared frames."""

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from toraeval.metrics.shared.networks import videomae
-from toraeval.metrics.shared.networks.videomae import Size, VideoMAE
+from toraeval.metrics.shared.networks.videomae import VideoMAE, ViTSize
 from toraeval.types import UserError
 
-TINY = Size(width=16, depth=2, heads=2, hidden=24, frames=4, side=28, classes=3)
+TINY = ViTSize(width=16, depth=2, heads=2, hidden=24, frames=4, side=28, classes=3)
 
 
 @pytest.fixture

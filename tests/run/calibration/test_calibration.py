@@ -7,10 +7,10 @@ import pytest
 from toraeval import registry
 from toraeval.run import calibration
 from toraeval.run.calibration import conditions, tables
-from toraeval.run.calibration.conditions import Clip
+from toraeval.run.calibration.conditions import CalibrationClip
 from toraeval.types import Tracks, UserError
 
-CROSSING = Clip("validation", 1009, "crossing", 2, 8)
+CROSSING = CalibrationClip("validation", 1009, "crossing", 2, 8)
 
 
 class Off:
@@ -31,7 +31,7 @@ class Off:
         return Tracks(points, np.ones(points.shape[:2], bool))
 
 
-CLIPS = [CROSSING, Clip("validation", 1000, "line", 1, 8)]
+CLIPS = [CROSSING, CalibrationClip("validation", 1000, "line", 1, 8)]
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +64,8 @@ def test_objects_are_grouped_by_what_happens_to_them():
     facts = CROSSING.facts()
     assert [f["occlusion"] for f in facts] == ["crossing", "none"]  # the second one is drawn on top
     assert {f["objects"] for f in facts} == {2}
-    slow = Clip("validation", 1000, "line", 1, 128).facts()[0]
-    fast = Clip("validation", 1000, "line", 1, 8).facts()[0]
+    slow = CalibrationClip("validation", 1000, "line", 1, 128).facts()[0]
+    fast = CalibrationClip("validation", 1000, "line", 1, 8).facts()[0]
     assert (slow["speed"], fast["speed"]) == ("slow", "fast")
 
 
@@ -104,9 +104,9 @@ def test_results_are_kept_and_used_again(tmp_path):
 
 
 def test_damage_changes_the_pictures_and_not_the_tracks():
-    clean = Clip("validation", 1000, "line", 1, 3)
+    clean = CalibrationClip("validation", 1000, "line", 1, 3)
     for name in conditions.DAMAGES:
-        worse = Clip("validation", 1000, "line", 1, 3, name)
+        worse = CalibrationClip("validation", 1000, "line", 1, 3, name)
         assert not np.array_equal(worse.video().frames_TCHW, clean.video().frames_TCHW), name
         assert np.array_equal(worse.renderer.tracks_NT2, clean.renderer.tracks_NT2)
 

@@ -23,8 +23,8 @@ SCENES = (*FAMILIES, "crossing", "crossing", "crossing")  # occlusion is rare el
 SLOW, FAST = 3.0, 9.0  # bounds of the speed classes, pixels a frame at 512 x 512
 
 
-def _fade(sigma: float, share: float) -> Callable[[Clip], ByteArray]:
-    def apply(clip: Clip) -> ByteArray:
+def _fade(sigma: float, share: float) -> Callable[[CalibrationClip], ByteArray]:
+    def apply(clip: CalibrationClip) -> ByteArray:
         r = clip.renderer
         backgrounds = np.stack([r.background(t) for t in range(r.frames)])
         objects = np.asarray(r.masks().any(0))
@@ -33,11 +33,11 @@ def _fade(sigma: float, share: float) -> Callable[[Clip], ByteArray]:
     return apply
 
 
-def _noise(sigma: float) -> Callable[[Clip], ByteArray]:
+def _noise(sigma: float) -> Callable[[CalibrationClip], ByteArray]:
     return lambda clip: degradation.noise(clip.renderer.render(), sigma, np.random.default_rng(clip.scene))
 
 
-DAMAGES: dict[str, Callable[[Clip], ByteArray]] = {
+DAMAGES: dict[str, Callable[[CalibrationClip], ByteArray]] = {
     "blur_2": lambda clip: degradation.blur(clip.renderer.render(), 2.0),
     "blur_4": lambda clip: degradation.blur(clip.renderer.render(), 4.0),
     "blur_8": lambda clip: degradation.blur(clip.renderer.render(), 8.0),
@@ -53,7 +53,7 @@ that from the second frame on are blurred (4, 8, 12 px) and let 20, 40, 60 % of 
 
 
 @dataclass(frozen=True)
-class Clip:
+class CalibrationClip:
     """One calibration clip; it is rendered when it is needed.
 
     Attributes:
@@ -149,7 +149,9 @@ def check_request(frames: list[int], count: int, damages: list[str], split: str)
         raise UserError(f"calibrate: degrade={wrong[0]}; allowed: {', '.join(DAMAGES)}, none, all")
 
 
-def clips(frames: list[int], count: int, damages: list[str], split: str = "validation") -> list[Clip]:
+def clips(
+    frames: list[int], count: int, damages: list[str], split: str = "validation"
+) -> list[CalibrationClip]:
     """Return the clips: `count` times all `SCENES` at every length, and damaged copies at 16 frames.
 
     Args:
@@ -171,8 +173,8 @@ def takes(frames: list[int], damages: list[str]) -> list[tuple[int, str]]:
     return [(length, "none") for length in frames] + [(DAMAGED_FRAMES, name) for name in damages]
 
 
-def _clip(split: str, number: int, frames: int, damage: str) -> Clip:
+def _clip(split: str, number: int, frames: int, damage: str) -> CalibrationClip:
     family = SCENES[number % len(SCENES)]
     turn = number % len(SCENES) + number // len(SCENES)
     objects = 2 + turn % 2 if family == "crossing" else 1 + turn % 3
-    return Clip(split, FIRST_SCENE + number, family, objects, frames, damage)
+    return CalibrationClip(split, FIRST_SCENE + number, family, objects, frames, damage)

@@ -14,7 +14,7 @@ import numpy as np
 
 from toraeval import registry
 from toraeval.metrics.shared.tapvid_scores import tapvid_metrics, to_raster
-from toraeval.run.calibration.conditions import Clip
+from toraeval.run.calibration.conditions import CalibrationClip
 from toraeval.store.sealed import read_json, write_json
 from toraeval.types import Case, Tracks, Trajectories, UserError
 
@@ -24,7 +24,7 @@ LOST_PX = 16.0  # on the TAP-Vid raster: the largest of its thresholds
 
 def calibrate(
     trackers: Iterable[str],
-    clips: Iterable[Clip],
+    clips: Iterable[CalibrationClip],
     cache: Path,
     done: Callable[[str, bool], None] = lambda label, cached: None,
 ) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def calibrate(
     return rows
 
 
-def measure(tracker: Any, clip: Clip) -> list[dict[str, Any]]:
+def measure(tracker: Any, clip: CalibrationClip) -> list[dict[str, Any]]:
     """Return a row per object of one clip: its groups, the number of counted frames, and its values."""
     clip = replace(clip)  # a copy of its own, so that the renderer goes when this returns
     video, target, visible = clip.video(), clip.renderer.tracks_NT2, clip.renderer.visible()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toraeval.run.calibration.conditions import Clip, check_request, takes
+from toraeval.run.calibration.conditions import CalibrationClip, check_request, takes
 from toraeval.suites.photos.render import PhotoRenderer
 from toraeval.suites.photos.suite import Photos, scene_of
 
@@ -14,7 +14,7 @@ SCENES = 15  # ten path families, and every camera motion once or twice
 
 
 @dataclass(frozen=True)
-class PhotoClip(Clip):
+class PhotoClip(CalibrationClip):
     """One clip of suite `photos`; `scene` is its place in the split, `family` a path family or a camera motion."""
 
     @property
@@ -32,10 +32,12 @@ class PhotoClip(Clip):
         return np.asarray(renderer.layer(n, t)[1][..., 3])
 
 
-def photo_clips(frames: list[int], count: int, damages: list[str], split: str = "validation") -> list[Clip]:
+def photo_clips(
+    frames: list[int], count: int, damages: list[str], split: str = "validation"
+) -> list[CalibrationClip]:
     """Return the clips of suite `photos`, as `conditions.clips` does: `count` times all `SCENES` at every length."""
     check_request(frames, count, damages, split)
-    found: list[Clip] = []
+    found: list[CalibrationClip] = []
     for length, damage in takes(frames, damages):
         for scene in range(count * SCENES):
             made = scene_of(split, scene)[1]

@@ -23,7 +23,7 @@ EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
-class Size:
+class ViTSize:
     """Size of the transformer; by default ViT-g with the 174 classes of Something-Something v2."""
 
     width: int = 1408
@@ -44,7 +44,7 @@ class Size:
 class Attention(nn.Module):
     """Self-attention whose keys have no bias."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: ViTSize) -> None:
         super().__init__()
         self.heads = size.heads
         self.q_bias = nn.Parameter(torch.zeros(size.width))
@@ -66,7 +66,7 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """Attention and feed-forward part, each normalised first and added."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: ViTSize) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(size.width, eps=EPSILON)
         self.attn = Attention(size)
@@ -89,7 +89,7 @@ class VideoMAE(nn.Module):
         size: by default that of the published checkpoint.
     """
 
-    def __init__(self, size: Size = Size()) -> None:
+    def __init__(self, size: ViTSize = ViTSize()) -> None:
         super().__init__()
         cube = (size.tubelet, size.patch, size.patch)
         self.size = size
@@ -118,7 +118,7 @@ def sine_positions(tokens: int, width: int) -> Tensor:
     return torch.where(torch.arange(width) % 2 == 0, angle.sin(), angle.cos()).float()
 
 
-def load(file: Path, device: str, size: Size = Size()) -> VideoMAE:
+def load(file: Path, device: str, size: ViTSize = ViTSize()) -> VideoMAE:
     """Return the encoder with the weights of a checkpoint, in float32.
 
     Args:
