@@ -63,7 +63,7 @@ def count_parameters(weights: Path, model: str) -> tuple[int, int]:
 
     total, motion = 0, 0
     with safe_open(str(weights), framework="numpy") as handle:
-        for name in handle.keys():  # noqa: SIM118, the handle is no mapping
+        for name in handle.keys():  # noqa: SIM118, the handle is not a mapping
             part, _, parameter = name.partition(".")
             if part != "vae":
                 size = math.prod(handle.get_slice(name).get_shape())

@@ -35,18 +35,18 @@ def read_frames(folder: Path, shape: tuple[int, int, int], what: str) -> ByteArr
         raise UserError(f"{what}: said it was done, but {FRAMES} cannot be read ({error})") from error
     expected = (*shape, 3)
     if frames.shape != expected:
-        raise UserError(f"{what}: wrote an array {frames.shape}; expected are {expected}")
+        raise UserError(f"{what}: wrote an array {frames.shape}; expected {expected}")
     if frames.dtype == np.uint8:
         return frames
     if frames.dtype not in (np.float32, np.float64):
-        raise UserError(f"{what}: wrote {frames.dtype}; expected are uint8, float32 or float64")
+        raise UserError(f"{what}: wrote {frames.dtype}; expected uint8, float32 or float64")
     broken = np.flatnonzero(~np.isfinite(frames).all(axis=(1, 2, 3)))
     if len(broken):
         raise UserError(
             f"{what}: {len(broken)} of {len(frames)} frames hold NaN or infinity, first {broken[0]}"
         )
     if frames.min() < 0 or frames.max() > 1:
-        raise UserError(f"{what}: values from {frames.min():g} to {frames.max():g}; expected are 0 to 1")
+        raise UserError(f"{what}: values from {frames.min():g} to {frames.max():g}; expected 0 to 1")
     return (frames * 255).astype(np.uint8)
 
 

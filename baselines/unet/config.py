@@ -16,7 +16,7 @@ class UNetConfig:
 
     Attributes:
         design: how paths enter, `motionctrl` or `dragnuwa`.
-        latent_channels: channels of a latent cell; the first frame enters as as many further channels.
+        latent_channels: channels of a latent cell; the first frame enters as the same number of further channels.
         widths: channels of each level; every level halves the resolution of the one before.
         blocks: residual blocks of each level, on the way down and again on the way up.
         attention: which levels have spatial attention, caption attention and temporal attention.

@@ -201,7 +201,7 @@ def test_camera_paths_are_sent_after_the_objects(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ("short", r"case a: wrote an array \(3, 16, 16, 3\); expected are"),
+        ("short", r"case a: wrote an array \(3, 16, 16, 3\); expected"),
         ("crash", "ended with exit code 9"),
     ],
 )

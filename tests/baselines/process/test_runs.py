@@ -55,7 +55,7 @@ def run(checkout: Path, **options: Any) -> tuple[Any, pipeline.Report, Any]:
     """Run the three fake cases; returns rows by case, the report, and the generator."""
     values = config(checkout.parent / "results", model={"name": "static"}, frames=16, floor=False)
     plan = plan_run({**values, "model": {"name": "static"}})
-    plan = replace(plan, generator=FakeUpstream(str(checkout), **options), model="motionctrl (upstream)")
+    plan = replace(plan, generator=FakeUpstream(str(checkout), **options))
     report = pipeline.run(plan, command="test")
     plan.generator.runner.session.close()
     return report.result.cases.set_index("case"), report, plan.generator
@@ -83,7 +83,7 @@ def test_clips_follow_the_paths_and_say_how_they_were_made(checkout: Path) -> No
 def test_failures_are_rows_and_the_other_cases_complete(checkout: Path) -> None:
     rows, report, _ = run(checkout, bad={"alpha": "short", "beta": "crash"})
     assert rows["status"].tolist() == ["failed", "failed", "ok"]
-    short = "case alpha: wrote an array (15, 256, 256, 3); expected are (16, 256, 256, 3)"
+    short = "case alpha: wrote an array (15, 256, 256, 3); expected (16, 256, 256, 3)"
     assert rows.loc["alpha", "error"] == f"model motionctrl size=upstream, {short}"
     assert (
         "ended with exit code 9 while making case beta; its last lines: Traceback line 10"

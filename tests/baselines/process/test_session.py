@@ -160,11 +160,11 @@ def test_bytes_stay_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        (np.zeros((3, 6, 8, 3)), r"wrote an array \(3, 6, 8, 3\); expected are \(4, 6, 8, 3\)"),
+        (np.zeros((3, 6, 8, 3)), r"wrote an array \(3, 6, 8, 3\); expected \(4, 6, 8, 3\)"),
         (np.zeros((4, 6, 7, 3)), r"wrote an array \(4, 6, 7, 3\)"),
         (np.full((4, 6, 8, 3), [0, 0, np.nan]), r"4 of 4 frames hold NaN or infinity, first 0"),
-        (np.zeros((4, 6, 8, 3), int), r"wrote int64; expected are uint8, float32 or float64"),
-        (np.full((4, 6, 8, 3), 1.5), r"values from 1.5 to 1.5; expected are 0 to 1"),
+        (np.zeros((4, 6, 8, 3), int), r"wrote int64; expected uint8, float32 or float64"),
+        (np.full((4, 6, 8, 3), 1.5), r"values from 1.5 to 1.5; expected 0 to 1"),
         (None, r"said it was done, but frames.npy cannot be read \(.*No such file"),
     ],
 )

@@ -157,7 +157,7 @@ def test_code_in_a_pickle_is_not_run(plain: bool, state: State, tmp_path: Path) 
     else:
         torch.save(content, file)
     message = refused(file)
-    assert "holds Python code" in message or "no torch file of tensors alone" in message
+    assert "holds Python code" in message or "not a torch file of tensors alone" in message
     assert not (tmp_path / "ran").exists()
 
 
@@ -200,7 +200,7 @@ def test_bad_indices(state: State, tmp_path: Path) -> None:
     index.write_text(json.dumps({"weight_map": {"a": "../model.safetensors"}}))
     assert "outside its folder" in refused(tmp_path)
     index.write_text("{")
-    assert "no index of weight shards" in refused(tmp_path)
+    assert "not an index of weight shards" in refused(tmp_path)
 
 
 def test_motion_parts_are_new_only_on_demand(state: State, tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_sat_tensors_are_compared_under_their_own_names(tiny: Tiny, write: Write
     ("content", "message"),
     [
         ('{"strange": 1}', r"unknown option\(s\) strange; known: activation_fn"),
-        ("{", "no readable JSON object"),
+        ("{", "not a readable JSON object"),
         ('{"patch_size_t": 2}', "patch_size_t=2 belongs to CogVideoX 1.5"),
         ('{"attention_head_dim": 24}', "attention_head_dim=24; allowed: multiples of 16"),
         (

@@ -9,7 +9,7 @@ file per variant. split: a stock CogVideoX `transformer/` beside `fuser/` and `t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,10 +155,10 @@ def read_json(file: Path) -> Mapping[str, Any]:
         raise UserError(f"{WHAT}: {file} is not a readable JSON object ({error}); run: {FETCH}") from error
 
 
-def open_weights(checkpoint: Checkpoint, model: ToraCogVideoXTransformer) -> StateReader:
-    """Open the weights under the names of `model`; see `load_transformer` for the errors."""
+def open_weights(checkpoint: Checkpoint, names: Iterable[str]) -> StateReader:
+    """Open the weights under the names of a network's state dict; see `load_transformer` for the errors."""
     if checkpoint.format == "sat":
-        return SatReader(checkpoint.transformer, model.state_dict(), WHAT, FETCH)
+        return SatReader(checkpoint.transformer, names, WHAT, FETCH)
     if checkpoint.format == "split":
         return SplitReader(checkpoint.path, checkpoint.transformer)
     return StateReader(checkpoint.transformer, WHAT, FETCH)
@@ -166,12 +166,8 @@ def open_weights(checkpoint: Checkpoint, model: ToraCogVideoXTransformer) -> Sta
 
 def weight_files(checkpoint: Checkpoint) -> tuple[Path, ...]:
     """Return the files whose bytes decide the transformer, its configuration included."""
-    if checkpoint.format == "sat":
-        files: tuple[Path, ...] = (checkpoint.transformer,)
-    elif checkpoint.format == "split":
-        files = SplitReader(checkpoint.path, checkpoint.transformer).files
-    else:
-        files = StateReader(checkpoint.transformer, WHAT, FETCH).files
+    # a sat file is its own; its names need not be translated to know that
+    files = (checkpoint.transformer,) if checkpoint.format == "sat" else open_weights(checkpoint, ()).files
     config = checkpoint.config_file
     return (*files, config) if config.is_file() else files
 
@@ -210,7 +206,7 @@ def load_transformer(
     config = config or read_config(checkpoint, variant)
     with torch.device("meta"):
         model = ToraCogVideoXTransformer(config)
-    fill(model, open_weights(checkpoint, model), device, dtype)
+    fill(model, open_weights(checkpoint, model.state_dict()), device, dtype)
     model.restore_positions(device)
     if learned_positions != "auto":
         model.learned_positions = learned_positions == "on"

@@ -84,7 +84,7 @@ class Solver:
             self._scheduler.set_timesteps(steps)
             self.timesteps = self._scheduler.timesteps.tolist()
             self.alphas = [levels[t] for t in self.timesteps]
-            # where 1000 is no multiple of the steps, this is not the level of the next timestep; diffusers has it so
+            # where 1000 is not a multiple of the steps, this is not the level of the next timestep; diffusers has it so
             targets = [t - trained // steps for t in self.timesteps]
             self._after = [levels[t] if t >= 0 else None for t in targets]
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from toraeval.assets import require_numbers
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+from toraeval.models.shared.weight_files import key_difference
 from toraeval.types import MissingAsset, UserError
 
 Shape = TypeVar("Shape")
@@ -139,12 +140,9 @@ def fill(module: torch.nn.Module, tensors: dict[str, Tensor], prefix: str, path:
     """
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     own = module.state_dict()
-    missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    wrong = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
-    if missing or extra or wrong:
+    found = {k: tuple(v.shape) for k, v in state.items()}
+    if difference := key_difference({k: tuple(v.shape) for k, v in own.items()}, found):
         raise UserError(
-            f"{model}: {path} does not fit this model: {len(missing)} keys missing {missing[:3]}, {len(extra)} "
-            f"unexpected {extra[:3]}, {len(wrong)} of another shape {sorted(wrong)[:3]}; "
-            f"train it again: {train_command(model)}"
+            f"{model}: {path} does not fit this model: {difference}; train it again: {train_command(model)}"
         )
     module.load_state_dict({k: v.to(own[k].dtype) for k, v in state.items()})

@@ -70,7 +70,7 @@ PLAIN = _rules(
     (rf"\S+\.(?:{FILE_ENDINGS})", "", "file names"),
     ("[\"']{2,}", '"', "rows of quotation marks"),
     (r"\.{2,}", " ", "rows of full stops"),
-    ("[#®•©™&@·º½¾¿¡§~()\\[\\]{}|\\\\/*]+", " ", "signs that are no part of a sentence"),
+    ("[#®•©™&@·º½¾¿¡§~()\\[\\]{}|\\\\/*]+", " ", "signs outside sentences"),
     (r"\s+\.\s+", " ", "full stops that stand alone"),
 )
 REPAIRED = _rules(
@@ -156,11 +156,11 @@ def add_scores(
         camera: motion of the camera in words, e.g. `pan left`; None adds none.
 
     Raises:
-        UserError: a score is no finite number.
+        UserError: a score is not a finite number.
     """
     for name, score in (("aesthetic", aesthetic), ("motion", motion)):
         if score is not None and not math.isfinite(score):
-            raise UserError(f"prompt: the {name} score {score} is no finite number")
+            raise UserError(f"prompt: the {name} score {score} is not a finite number")
     values = (
         None if aesthetic is None else f"{aesthetic:.1f}",
         None if motion is None else f"{motion:.1f}",
@@ -218,7 +218,7 @@ def split_options(prompt: str) -> PromptOptions:
     """Split `a wave.{"reference_path": "a.png", "mask_strategy": "0"}` into the prompt and its options.
 
     Raises:
-        UserError: the tail is no JSON object, or has other keys or values that are no text.
+        UserError: the tail is not a JSON object, or has other keys or values that are not text.
     """
     text, brace, _ = prompt.partition("{")
     if not brace:
@@ -228,7 +228,7 @@ def split_options(prompt: str) -> PromptOptions:
         options = json.loads(tail)
     except ValueError as error:
         raise UserError(
-            f"prompt: {tail!r} is no JSON object ({error}); everything after '{{' must be one"
+            f"prompt: {tail!r} is not a JSON object ({error}); everything after '{{' must be one"
         ) from error
     wrong = sorted(set(options) - set(OPTION_KEYS)) + [
         k for k, v in options.items() if not isinstance(v, str)
