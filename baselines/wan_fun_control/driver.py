@@ -46,6 +46,8 @@ def make(loaded: Any, job: dict[str, Any]) -> Any:
     picture = os.path.join(job["folder"], "first_frame.npy")
     first = Image.fromarray(np.load(picture)) if os.path.exists(picture) else None
     start = None if first is None else _video(np.asarray(first)[None])
+    if settings["teacache"]:
+        pipeline.transformer.teacache.reset()  # a clip that failed half-way leaves it in the middle
     torch.manual_seed(job["seed"])
     with torch.no_grad():
         made = pipeline(
@@ -150,7 +152,7 @@ def _pipeline(settings: dict[str, Any]) -> Any:
             get_teacache_coefficients(SAME_NAME),
             settings["steps"],
             settings["teacache"],
-            num_skip_start_steps=SKIPPED_STEPS,
+            num_skip_start_steps=min(SKIPPED_STEPS, settings["steps"]),
             offload=False,
         )
     return pipeline

@@ -195,6 +195,7 @@ class Parts:
     def __init__(self, **given: Any) -> None:
         self.given = given
         self.freqs = torch.zeros(1)
+        self.transformer = given.get("transformer")
 
     @classmethod
     def from_pretrained(cls, place: str, **given: Any) -> Parts:
@@ -213,6 +214,7 @@ class Parts:
 
     def enable_teacache(self, *given: Any, **words: Any) -> None:
         self.log.append(("teacache", (given, words)))
+        self.teacache = SimpleNamespace(reset=lambda: self.log.append(("reset", None)))
 
     def __call__(self, prompt: str, **words: Any) -> SimpleNamespace:
         self.log.append((prompt, words))
@@ -269,6 +271,7 @@ def test_wan_fun_is_asked_as_its_script_asks(videox: Path) -> None:
     asked = job(videox, first_frame=first, control=np.full((5, 32, 48, 3), 51, np.uint8))
     frames = wan_fun.make(loaded, asked)
     assert (frames.shape, frames.dtype) == ((5, 32, 48, 3), np.float32)
+    assert [name for name, _ in Parts.log][-2:] == ["reset", "a bear"]
     words = dict(Parts.log)["a bear"]
     assert (words["num_frames"], words["height"], words["width"]) == (5, 32, 48)
     assert (words["guidance_scale"], words["num_inference_steps"], words["generator"]) == (6.0, 7, 5)
