@@ -91,6 +91,20 @@ def test_damaged_arrays_count_as_absent(tmp_path: Path, name: str) -> None:
     assert Slot(tmp_path).tracks_meta() is None
 
 
+def test_arrays_come_back_by_prefix_and_not_with_sizes_that_the_file_does_not_hold(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    sealed.write_arrays(path, {"m/a": np.arange(6.0).reshape(2, 3), "m/b": np.array("text"), "x": np.ones(3)})
+    found = sealed.require_arrays(path, "m/")
+    assert found is not None
+    assert (sorted(found), found["a"].tolist()) == (["a", "b"], [[0, 1, 2], [3, 4, 5]])
+    assert str(found["b"]) == "text"
+    content = path.read_bytes()[: -len("sha256:") - 64]
+    path.write_bytes(content.replace(b"(2, 3)", b"(2, 9)"))
+    sealed.add_tail(path)
+    with pytest.raises(sealed.Damaged, match="not an archive of arrays"):
+        sealed.require_arrays(path)
+
+
 def test_scores_of_two_metrics_stand_beside_each_other(tmp_path: Path) -> None:
     slot = Slot(tmp_path)
     one = Score("one", "1", {"one": 1.0, "never": float("nan")}, {"e": np.ones(2)})

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -120,23 +121,19 @@ def add_tail(path: Path) -> None:
         file.write(_COMMENT + sha256.encode())
 
 
-def require_tail(path: Path) -> None:
-    """Check a file against the checksum at its end.
+def require_tail(path: Path) -> bytes:
+    """Return a file whose last bytes are its checksum.
 
     Raises:
         Damaged: they differ, or it has none.
     """
-    rest = path.stat().st_size - _COMMENT_LENGTH
-    sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while rest > 0 and (piece := file.read(min(rest, 1 << 20))):
-            sha.update(piece)
-            rest -= len(piece)
-        tail = file.read(_COMMENT_LENGTH)
+    content = path.read_bytes()
+    head, tail = content[:-_COMMENT_LENGTH], content[-_COMMENT_LENGTH:]
     if not tail.startswith(_COMMENT):
         raise Damaged(f"{path} is damaged, or of a version that wrote no checksums")
-    if tail[len(_COMMENT) :] != sha.hexdigest().encode():
+    if tail[len(_COMMENT) :] != hashlib.sha256(head).hexdigest().encode():
         raise Damaged(f"{path} differs from its checksum")
+    return content
 
 
 def require_arrays(path: Path, prefix: str = "") -> dict[str, Any] | None:
@@ -147,22 +144,13 @@ def require_arrays(path: Path, prefix: str = "") -> dict[str, Any] | None:
     """
     if not path.is_file():
         return None
-    from toraeval.trajectories.array_files import ArrayFile  # brings OpenCV along
-
     try:
-        require_tail(path)
-        with ArrayFile(path) as stored:
-            return {
-                name.removeprefix(prefix): stored.read(name, path.stat().st_size)
-                for name in stored.names
-                if name.startswith(prefix)
-            }
-    except Damaged:
-        raise
-    except UserError as error:
-        raise Damaged(str(error)) from error
+        with np.load(io.BytesIO(require_tail(path)), allow_pickle=False) as stored:
+            return {n.removeprefix(prefix): stored[n] for n in stored.files if n.startswith(prefix)}
     except OSError as error:
-        raise Damaged(f"{path} cannot be read ({error.strerror})") from error
+        raise Damaged(f"{path} cannot be read ({error.strerror or error})") from error
+    except (ValueError, MemoryError, EOFError, zipfile.BadZipFile) as error:
+        raise Damaged(f"{path} is not an archive of arrays ({error})") from error
 
 
 def read_arrays(path: Path, prefix: str = "") -> dict[str, Any] | None:
