@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toraeval.geometry import inside_canvas
 from toraeval.metrics.shared.base import Found
+from toraeval.metrics.shared.expectations import below
 from toraeval.metrics.shared.paths import PathMetric, Paths
 from toraeval.metrics.shared.redetection import LEAST_HIDDEN, redetection
 from toraeval.metrics.shared.tapvid_scores import to_raster
@@ -44,7 +45,7 @@ class AJRD(PathMetric):
             for least in LEAST_HIDDEN
         },
     }
-    expected = {"aj_rd": ("shift_32 < shift_8 < ground_truth", "frozen < ground_truth")}
+    expected = {"aj_rd": below("shift_32 < shift_8", "frozen")}
     source = "google-deepmind/tapnet, tapnet/tapnextpp/metrics/aj_rd.py"
 
     def measure(self, case: Case, paths: Paths) -> Found:

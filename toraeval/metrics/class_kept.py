@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from toraeval.metrics.shared.base import BACKBONE, Found
+from toraeval.metrics.shared.expectations import below
 from toraeval.metrics.shared.frame_features import BACKBONES, LATER_RULE, FrameFeatures, later_frames
 from toraeval.metrics.shared.networks import efficientnet
-from toraeval.metrics.shared.reference import FrameMetric
-from toraeval.types import Case, FloatArray, Video
+from toraeval.metrics.shared.reference import FrameMetric, over_clip
+from toraeval.types import Case, Video
 
 
 class ClassKept(FrameMetric):
@@ -54,13 +55,7 @@ class ClassKept(FrameMetric):
         f"class_kept_{BACKBONE}_reference": "share of frames that have the class of the same frame of the reference",
     }
     source = efficientnet.SOURCE
-    expected = {
-        f"class_kept_{BACKBONE}_reference": (
-            "blurred < ground_truth",
-            "noise < ground_truth",
-            "other_case < ground_truth",
-        )
-    }
+    expected = {f"class_kept_{BACKBONE}_reference": below("blurred", "noise", "other_case")}
     backbones = BACKBONES
     keyed = ("backbone", "weights", "max_frames")
     one_frame = "1 frame: nothing to compare with it"
@@ -91,16 +86,10 @@ class ClassKept(FrameMetric):
             column: float((classes[1:] == classes[0]).mean()),
             f"{column}_confidence": float(chances[1:, classes[0]].mean()),
         }
-        arrays = {"class_T": _spread(chosen, classes, video.num_frames)}
+        arrays = {"class_T": over_clip(video.num_frames, chosen, classes)}
         if case.reference is not None:
             truth = self._features.of_reference(self.name, case, chosen[1:], self.cache)
             true_classes = self._features.probabilities(truth).argmax(axis=1)
             values[f"{column}_reference"] = float((classes[1:] == true_classes).mean())
-            arrays["reference_class_T"] = _spread(chosen[1:], true_classes, video.num_frames)
+            arrays["reference_class_T"] = over_clip(video.num_frames, chosen[1:], true_classes)
         return values, arrays
-
-
-def _spread(chosen: Any, classes: Any, frames: int) -> FloatArray:
-    out = np.full(frames, np.nan)
-    out[chosen] = classes
-    return out

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from toraeval.metrics.shared.expectations import ERROR
+from toraeval.metrics.shared.expectations import ERROR, below
 from toraeval.metrics.shared.paths import OBJECTS, V1, Further, Paths, ReadingMetric
 from toraeval.metrics.shared.readings import READINGS, Measured, alive, final_errors, mean_over
 
@@ -189,9 +189,7 @@ class Survival(ReadingMetric):
             "shift_32 < shift_8 <= ground_truth",
             "lag_4 <= lag_1",
             "lag_4 <= ground_truth",
-            "frozen < ground_truth",
-            "shuffled < ground_truth",
-            "vanished < ground_truth",
+            *below("frozen", "shuffled", "vanished"),
         )
     }
 

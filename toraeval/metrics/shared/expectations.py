@@ -33,29 +33,22 @@ CONDITIONS = (
 
 TOLERANCE = 1e-9
 
-ERROR = (
-    "ground_truth < shift_2 < shift_8 < shift_32",
-    "ground_truth < lag_1 < lag_4 < frozen",
-    "ground_truth < shuffled",
-    "ground_truth < vanished",
-    "ground_truth < other_case",
-)
-OVERLAP = (
-    "shift_32 < shift_8 < shift_2 < ground_truth",
-    "lag_4 < lag_1 < ground_truth",
-    "frozen < ground_truth",
-    "shuffled < ground_truth",
-    "other_case < ground_truth",
-)
-CLOSE = (
-    *OVERLAP,
-    "blurred < ground_truth",
-    "noise < ground_truth",
-    "smeared < ground_truth",
-    "vanished < ground_truth",
-)
+
+def above(*spoilt: str) -> tuple[str, ...]:
+    """Return that the ground truth has a smaller value than each of these conditions, or chains of them."""
+    return tuple(f"ground_truth < {condition}" for condition in spoilt)
+
+
+def below(*spoilt: str) -> tuple[str, ...]:
+    """Return that the ground truth has a larger value than each of these conditions."""
+    return tuple(f"{condition} < ground_truth" for condition in spoilt)
+
+
+ERROR = above("shift_2 < shift_8 < shift_32", "lag_1 < lag_4 < frozen", "shuffled", "vanished", "other_case")
+OVERLAP = below("shift_32 < shift_8 < shift_2", "lag_4 < lag_1", "frozen", "shuffled", "other_case")
+CLOSE = (*OVERLAP, *below("blurred", "noise", "smeared", "vanished"))
 APART = tuple(" < ".join(reversed(chain.split(" < "))) for chain in CLOSE)
-PHOTO_FRAMES = ("ground_truth < blurred", "ground_truth < noise", "ground_truth < frozen")
+PHOTO_FRAMES = above("blurred", "noise", "frozen")
 
 
 @cache

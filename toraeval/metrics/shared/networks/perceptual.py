@@ -9,7 +9,6 @@ Legend of the shape suffixes: B pictures, C channels, H height, W width.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from toraeval.assets import require_numbers
-from toraeval.metrics.shared.networks.weight_sources import readable
+from toraeval.metrics.shared.networks.weight_sources import packaged, readable
 from toraeval.types import MissingAsset
 
 # Two batches (B, 3, H, W) in [-1, 1] to one distance per pair.
@@ -122,11 +121,9 @@ def heads_file(backbone: str) -> Path:
         MissingAsset: neither brings them.
     """
     for package, inside in (("torchmetrics", "functional/image/lpips_models"), ("lpips", "weights/v0.1")):
-        found = importlib.util.find_spec(package)
-        for folder in (found.submodule_search_locations or []) if found else []:
-            file = Path(folder) / inside / f"{backbone}.pth"
-            if file.is_file():
-                return file
+        file = packaged(package, f"{inside}/{backbone}.pth")
+        if file is not None:
+            return file
     raise MissingAsset(
         f"lpips: no package brings {backbone}.pth, the learned weights; run: pip install torchmetrics"
     )

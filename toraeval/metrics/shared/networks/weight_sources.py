@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,13 @@ def own_or_fetched(metric: str, own: Path | None, asset: str, holds: str) -> Pat
             f"{metric}: weights={own} is {'not a folder' if folder else 'missing'}; allowed: {holds}"
         )
     return own
+
+
+def packaged(package: str, file: str) -> Path | None:
+    """Return a file inside an installed package, without importing it, or None."""
+    found = importlib.util.find_spec(package)
+    folders = (found.submodule_search_locations or []) if found else []
+    return next((path for folder in folders if (path := Path(folder) / file).is_file()), None)
 
 
 @contextmanager
