@@ -42,6 +42,7 @@ class AllTracker(PublishedWeights):
 
     name = "alltracker"
     version = "1"
+    _network: AllTrackerNetwork | None = None
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class AllTracker(PublishedWeights):
         self._check_words(weights=("checkpoint", "random"), size=("full", "tiny"))
         self.asset = "alltracker" if size == "full" else "alltracker_tiny"
         self.config = AllTrackerConfig(tiny=size == "tiny")
-        self._network: AllTrackerNetwork | None = None
+        self.fault = f"does not hold weights of AllTracker ({size})"
 
     def fingerprint(self) -> dict[str, Any]:
         """Return name, version, size, rules and hash of the weights.
@@ -75,25 +76,8 @@ class AllTracker(PublishedWeights):
             "query_frame": "the query",
         }
 
-    def prepare(self) -> None:
-        """Load the weights; `track` does so by itself.
-
-        Raises:
-            MissingAsset: the weights are absent.
-            UserError: they are not those of AllTracker.
-        """
-        if self._network is not None:
-            return
-        self._weights_hash()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            network = AllTrackerNetwork(self.config)
-        if self.weights == "checkpoint":
-            self._load_weights(
-                lambda stored: network.load_state_dict(stored.get("model", stored)),
-                f"does not hold weights of AllTracker ({self.size})",
-            )
-        self._network = network.to(self.device).eval()
+    def _build(self) -> AllTrackerNetwork:
+        return AllTrackerNetwork(self.config)
 
     def track(self, video: Video, queries_N2: npt.ArrayLike) -> Tracks:
         """Follow points, each independently of the others.

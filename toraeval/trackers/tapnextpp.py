@@ -7,7 +7,6 @@ published weights. Points and results are in a raster of 256x256 whose pixel cen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,6 +39,8 @@ class TAPNextPP(PublishedWeights):
 
     name = "tapnextpp"
     version = "1"
+    fault = "does not hold weights of TAPNext"
+    _network: TAPNext | None = None
 
     def __init__(
         self,
@@ -55,7 +56,6 @@ class TAPNextPP(PublishedWeights):
             raise UserError(f"tracker {self.name}: resolution={resolution}; allowed: 256, 512")
         self.resolution, self.device = resolution, device
         self.config = TAPNextConfig()
-        self._network: TAPNext | None = None
 
     def fingerprint(self) -> dict[str, Any]:
         """Return name, version, resolution, rules and hash of the weights.
@@ -73,25 +73,12 @@ class TAPNextPP(PublishedWeights):
             "query_frame": "predicted",
         }
 
-    def prepare(self) -> None:
-        """Load the weights; `track` does so by itself.
-
-        Raises:
-            MissingAsset: the weights are absent.
-            UserError: they are not those of TAPNext.
-        """
-        if self._network is not None:
-            return
-        self._weights_hash()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            network = TAPNext(self.config)
-            if self.weights == "random":
-                for value in network.parameters():
-                    torch.nn.init.normal_(value, std=0.02)
-        if self.weights == "checkpoint":
-            self._load_weights(partial(self._fill, network), "does not hold weights of TAPNext")
-        self._network = network.to(self.device).eval()
+    def _build(self) -> TAPNext:
+        network = TAPNext(self.config)
+        if self.weights == "random":
+            for value in network.parameters():
+                torch.nn.init.normal_(value, std=0.02)
+        return network
 
     def track(self, video: Video, queries_N2: npt.ArrayLike) -> Tracks:
         """Follow points jointly: adding or removing points changes the others slightly.
@@ -135,12 +122,13 @@ class TAPNextPP(PublishedWeights):
             "device": self.device,
         }
 
-    def _fill(self, network: TAPNext, file: Mapping[str, Any]) -> None:
-        stored = {key.removeprefix(_PREFIX): value for key, value in file.get("state_dict", file).items()}
-        fixed = stored.pop(_FIXED, None)
+    def _fill(self, network: TAPNext, stored: Mapping[str, Any]) -> None:
+        stored = stored.get("state_dict", stored)
+        state = {key.removeprefix(_PREFIX): value for key, value in stored.items()}
+        fixed = state.pop(_FIXED, None)
         if fixed is not None:
             _check_positions(fixed)
-        network.load_state_dict(stored)
+        network.load_state_dict(state)
 
 
 def _check_positions(stored_1PC: torch.Tensor) -> None:

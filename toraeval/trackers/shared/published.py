@@ -27,7 +27,35 @@ class PublishedWeights(Tracker):
     checkpoint: str | None
     sha256: str | None
     weights: str
+    device: str
+    fault: str
+    _network: Any = None
     asset = ""
+
+    def prepare(self) -> None:
+        """Load the weights; `track` does so by itself.
+
+        Raises:
+            MissingAsset: the weights are absent.
+            UserError: they have another hash than asked for, or are those of another network.
+        """
+        if self._network is not None:
+            return
+        self._weights_hash()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = self._build()
+        if self.weights == "checkpoint":
+            self._load_weights(lambda stored: self._fill(network, stored), self.fault)
+        self._network = network.to(self.device).eval()
+
+    def _build(self) -> torch.nn.Module:
+        """Return the network, with random weights if those are asked for."""
+        raise NotImplementedError
+
+    def _fill(self, network: Any, stored: Mapping[str, Any]) -> None:
+        """Put what the file holds into the network."""
+        network.load_state_dict(stored.get("model", stored))
 
     def _check_words(self, **allowed: tuple[str, ...]) -> None:
         for option, words in allowed.items():
