@@ -26,20 +26,13 @@ def execute(config: dict[str, Any], command: str) -> Done:
     from toraeval.cli import dry_run
     from toraeval.cli.output import done_line
     from toraeval.cli.progress import Bar
-    from toraeval.run import bench, requirements
+    from toraeval.run import bench
     from toraeval.store.disk import megabytes
 
     if config["ablations"] is not None:
         return execute_ablations(config, command)
     start = time.perf_counter()
-    try:
-        models = [entry.options for entry in bench.chosen_models(config)]
-        builder = requirements.require(config, models)
-    except requirements.MissingParts as missing:
-        if not config["dry_run"]:
-            raise
-        return Done(dry_run.print_missing(missing, command))
-    planned = bench.plan_bench(config, builder)
+    planned = bench.plan_bench(config)
     for note in dict.fromkeys(note for plan in planned.plans for note in plan.notes):
         print(f"note: {note}")
     if config["dry_run"]:

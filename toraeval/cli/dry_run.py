@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 import yaml  # type: ignore[import-untyped]
 
 from toraeval.cli import error_text
-from toraeval.run import requirements
 from toraeval.run.pipeline import estimate_bytes
 from toraeval.run.plan import Plan
 from toraeval.run.request import Sample
@@ -18,13 +17,6 @@ from toraeval.store.disk import megabytes
 from toraeval.types import UserError
 
 NAMED = 3  # refused samples that are named in full
-
-
-def print_missing(missing: requirements.MissingParts, command: str) -> int:
-    """Print everything that a command lacks, with what gets it; return 3."""
-    print(missing.report)
-    print(f"command: {command}")
-    return missing.exit_code
 
 
 def print_plan(plan: Plan, command: str) -> int:

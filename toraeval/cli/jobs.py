@@ -75,9 +75,13 @@ class Job:
         return ended
 
     def _run(self, cfg: Any) -> Done:
+        config = resolved(cfg)
         try:
-            return self.execute(resolved(cfg), self.command)
+            return self.execute(config, self.command)
         except UserError as error:
+            if config.get("dry_run") and (missing := getattr(error, "report", "")):
+                print(f"{missing}\ncommand: {self.command}")  # the answer to a dry run, not its failure
+                return Done(error.exit_code)
             return Done(error.exit_code, error=error_text(error))
 
 

@@ -47,13 +47,7 @@ def carry_out(
     from toraeval.config import default_metrics
     from toraeval.run import pipeline, requirements
 
-    try:
-        builder = requirements.require(config)
-    except requirements.MissingParts as missing:
-        if not config["dry_run"]:
-            raise
-        return Done(dry_run.print_missing(missing, command))
-    plan = make_plan(config, builder)
+    plan = make_plan(config, requirements.require(config))
     for note in plan.notes:
         print(f"note: {note}")
     if config["dry_run"]:

@@ -14,8 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from toraeval import registry
 from toraeval.config import source, uninterpolated
 from toraeval.config.verbs import CasesConfig
-from toraeval.run import pipeline
-from toraeval.run.parts import Builder
+from toraeval.run import pipeline, requirements
 from toraeval.run.pipeline import Progress, Report
 from toraeval.run.plan import Plan, plan_run
 from toraeval.run.sample import open_samples
@@ -56,18 +55,15 @@ class Bench:
         return sum(case.frames for plan in plans.values() for _, case, _ in open_samples(plan))
 
 
-def plan_bench(config: Mapping[str, Any], builder: Builder | None = None) -> Bench:
+def plan_bench(config: Mapping[str, Any]) -> Bench:
     """Make and check the plans of every model and length.
 
-    Args:
-        config: resolved.
-        builder: those that are built already.
-
     Raises:
+        MissingParts: anything that one of the models, the tracker or the metrics need is absent.
         UserError: an unknown model, a wrong option, or a length or size that one of the models cannot make.
     """
-    builder = builder or Builder()
     chosen, lengths = chosen_models(config), list(dict.fromkeys(config["frames"]))
+    builder = requirements.require(config, [entry.options for entry in chosen])
     shared = {name: config[name] for name in SHARED}
     plans = [
         plan_run({**shared, "model": entry.options, "frames": frames}, builder)
