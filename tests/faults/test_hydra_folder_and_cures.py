@@ -9,6 +9,7 @@ import pytest
 
 from toraeval import load_results
 from toraeval.cli import bench, score
+from toraeval.cli.app import launch
 from toraeval.run.bench import recorded
 from toraeval.types import UserError
 
@@ -23,7 +24,7 @@ def test_settings_are_not_written_through_a_link(tmp_path: Path, verb: str) -> N
     if verb == "score":
         given += [f"videos={tmp_path}", f"trajectories={tmp_path}"]
     with pytest.raises(UserError, match=r"\.hydra is a link to .*outside"):
-        (bench if verb == "bench" else score).main(given)
+        launch(verb, "", given, (bench if verb == "bench" else score).execute)
     assert list(outside.iterdir()) == []
 
 
