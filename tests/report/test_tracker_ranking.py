@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toraeval.__main__ import main
-from toraeval.report.tracker_ranking import compare_trackers
+from toraeval.report.tracker_ranking import compare_trackers, under_tables
 from toraeval.types import UserError
 
 MODELS = ("tora", "motionctrl", "dragnuwa", "static", "ground_truth")
@@ -63,3 +63,10 @@ def test_one_tracker_is_not_enough(make_run, tmp_path, capsys):
 def test_the_verb_prints_it(results, capsys):
     assert main(["compare-trackers", f"results={results}"]) == 0
     assert "Kendall's tau of the order under dis_flow and lucas_kanade" in capsys.readouterr().out
+
+
+def test_it_stands_under_the_table_of_a_report(results, capsys):
+    folders = [str(path.parent) for path in sorted(results.glob("runs/*/*/*/record.json"))]
+    assert main(["report", *folders, f"out={results / 'report'}"]) == 0
+    assert "Kendall's tau" in capsys.readouterr().out
+    assert under_tables(results / "none") == ""

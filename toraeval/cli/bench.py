@@ -80,6 +80,7 @@ def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
 
     from toraeval import report
     from toraeval.cli.output import print_table
+    from toraeval.report.tracker_ranking import under_tables
     from toraeval.store import lock
     from toraeval.store.tables import WORDS
 
@@ -89,6 +90,9 @@ def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
     for path in written:
         if path.name == "table1.csv":
             print_table(pd.read_csv(path, dtype=dict.fromkeys(WORDS, str)))
+    several = under_tables(run_dirs[0].resolve().parents[3]) if run_dirs else ""
+    if several:
+        print(f"\n{several}\n")
     sheets = [path for path in written if path.parent.name == "samples"]
     for path in written:
         if path not in sheets:

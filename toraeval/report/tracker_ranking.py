@@ -14,6 +14,7 @@ from scipy.stats import kendalltau
 from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL
 from toraeval.stats import case_means
 from toraeval.store.keys import canonical
+from toraeval.store.sealed import require_json
 from toraeval.store.tables import RECORD, RunResult, load_run
 from toraeval.types import UserError
 
@@ -91,6 +92,17 @@ def compare_trackers(results: Path) -> list[TrackerComparison]:
             "suite, length and size of two models under two trackers, e.g. the bench run again with tracker=dis_flow"
         )
     return sorted(found, key=lambda one: (one.suite, one.frames))
+
+
+def under_tables(results: Path) -> str:
+    """Return what stands under a table once more than one tracker followed the models, else an empty text."""
+    records = (require_json(path) for path in (results / "runs").glob(f"*/*/*/{RECORD}"))
+    if len({(record or {}).get("run", {}).get("tracker") for record in records}) < 2:
+        return ""  # one tracker, told without reading any run
+    try:
+        return "\n\n".join(found.text() for found in compare_trackers(results))
+    except UserError:
+        return ""
 
 
 def _compared(runs: list[RunResult]) -> TrackerComparison | None:
