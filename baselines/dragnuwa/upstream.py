@@ -68,7 +68,7 @@ class UpstreamDragNUWA(ChildGenerator):
         """Refuse lengths that the frame policy cannot reach.
 
         Raises:
-            UserError: more than two asked frames for each made one under `stretch`.
+            UserError: more than two requested frames for each made one under `stretch`.
         """
         if self.config.frame_policy == "stretch" and frames > 2 * FRAMES:
             raise UserError(
@@ -158,7 +158,7 @@ class UpstreamDragNUWA(ChildGenerator):
     def _stretched(
         self, case: Case, seed: int, tracks_NT2: FloatArray, shown: ByteArray
     ) -> tuple[ByteArray, dict[str, Any]]:
-        """Make one window over the whole path and show its frames at the asked moments, the nearest each time."""
+        """Make one window over the whole path and show its frames at the requested moments, the nearest each time."""
         drag, outside = drag_map(np.stack([dragnuwa_path(path) for path in tracks_NT2]))
         drawn = sampler_seed(case, seed)
         clip = self._window(case, 0, 1, drag, shown, drawn)

@@ -1,4 +1,4 @@
-"""Frames on the way back from the child, checked, and brought to the asked size."""
+"""Frames on the way back from the child, checked, and brought to the requested size."""
 
 from __future__ import annotations
 

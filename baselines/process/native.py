@@ -64,7 +64,7 @@ class NativeOptions(UpstreamOptions):
     """What the wrappers of newer models take beside places and time-outs.
 
     Attributes:
-        pixels: pixels of the frames that are made, in the asked shape; None is the published number, 0 the asked size.
+        pixels: pixels of the frames that are made, in the requested shape; None: as published, 0: the given size.
     """
 
     pixels: int | None = None
@@ -91,7 +91,7 @@ class NativeGenerator(ChildGenerator):
         self.pixels = self.native.pixels if options.pixels is None else options.pixels
         if self.pixels and not self.native.multiple**2 <= self.pixels <= 4096**2:
             raise UserError(
-                f"{self.runner.what}: pixels={self.pixels}; allowed: 0 (the asked size), or "
+                f"{self.runner.what}: pixels={self.pixels}; allowed: 0 (the requested size), or "
                 f"{self.native.multiple**2} to {4096**2}"
             )
 

@@ -92,7 +92,7 @@ END = 0.1
 """The end of a clip: this share of the scored frames of an object, at least one frame."""
 
 MIN_WAY = 0.5
-"""A moving target's object must have travelled this share of the asked way."""
+"""A moving target's object must have travelled this share of the target way."""
 
 
 class ObjectSurvival(LookMetric):
@@ -104,7 +104,7 @@ class ObjectSurvival(LookMetric):
     shorter side from its start. With the last tenth E_n of the scored frames of object n, at least one frame:
 
         object_survival = mean over cases of mean over n of [present in at least half of E_n, and
-                          tracked way >= half of the asked way where the target moves]
+                          tracked way >= half of the target way where the target moves]
 
     Higher is better; range 0 (all lost) to 1 (all there); a share. Ways as in `motion_amount`.
     `object_survival_look` leaves the way out; `object_survival_frames` is the share of all scored frames in which

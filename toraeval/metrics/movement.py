@@ -96,10 +96,10 @@ class SpeedError(PathMetric):
 
     Lower is better; range 0 (perfect) and more; pixels of the scored video per frame, so that numbers of different
     lengths or sizes do not compare; `speed_error_ratio`, mean |v_p| / mean |v_g| of an object whose target moves,
-    does: 1 is the asked speed, 0 is frozen, and nearer to 1 is better. Targets that stand still count in
+    does: 1 is the target speed, 0 is frozen, and nearer to 1 is better. Targets that stand still count in
     `speed_error` (any movement is wrong there) and are left out of the ratio. Both ends of a step must count as in
     `traj_error`, except that the query frame may start one.
-    A frozen video scores the asked mean speed and a ratio of 0. Definition of our own; steps as in `direction_error`.
+    A frozen video scores the mean target speed and a ratio of 0. Definition of our own; steps as in `direction_error`.
     """
 
     name = "speed_error"
@@ -113,8 +113,8 @@ class SpeedError(PathMetric):
     )
     columns = {
         "speed_error": "mean difference of speeds, px per frame",
-        "speed_error_ratio": "mean tracked / mean asked speed of moving targets; 1 = as asked, 0 = frozen",
-        "speed_error_asked": "mean asked speed, px per frame; depends on the target only",
+        "speed_error_ratio": "mean tracked / mean target speed of moving targets; 1 = as asked, 0 = frozen",
+        "speed_error_asked": "mean target speed, px per frame; depends on the target only",
     }
     source = "toraeval"
     expected = {
@@ -144,18 +144,18 @@ class SpeedError(PathMetric):
 
 
 class MotionAmount(LookMetric):
-    """Motion amount: the share of the asked way that the object travels, and how much the picture changes.
+    """Motion amount: the share of the target way that the object travels, and how much the picture changes.
 
     With the lengths of the given and the tracked way of object n over steps of a fifteenth of the clip (see
     `direction_error`), taken without overlap:
 
-        motion_amount = mean over cases of mean over n of min(1, tracked way / asked way)
+        motion_amount = mean over cases of mean over n of min(1, tracked way / target way)
 
     Higher is better; range 0 (nothing moved) to 1 (as far as asked, or farther); a share. `motion_amount_ratio` is
     the same without the limit: far above 1 the object jumps about. `motion_amount_inside` is the mean
     |x_t - x_(t-1)| in 8-bit levels over all channels, within 0.15 of the shorter side around the targets of both
     frames, `motion_amount_outside` the same for the rest of the picture. Objects whose target stands still have no
-    asked way and are left out. No optical flow is involved.
+    target way and are left out. No optical flow is involved.
     It tells whether something moved, not whether it moved rightly: a frozen video scores 0, shuffled frames 1 and a
     ratio far above 1, noise leaves it as the tracker sees it but raises inside and outside alike. It stands beside
     `flicker` and `appearance_drift`, in which a frozen video looks perfect. Definition of our own; VBench's
@@ -167,13 +167,13 @@ class MotionAmount(LookMetric):
     direction = "higher"
     units = "share"
     value_range = "0 to 1"
-    formula = "mean_case mean_object min(1, tracked way / asked way)"
+    formula = "mean_case mean_object min(1, tracked way / target way)"
     pooling = "objects of a case (of the changes: frames), then cases, with equal weight"
     excluded = (*EXCLUDED, "objects whose target stands still")
     details = {"area": f"within {OBJECT_REACH} of the shorter side around the targets of both frames"}
     columns = {
-        "motion_amount": "share of the asked way that the object travels, at most 1",
-        "motion_amount_ratio": "tracked way / asked way without a limit; 1 = as asked",
+        "motion_amount": "share of the target way that the object travels, at most 1",
+        "motion_amount_ratio": "tracked way / target way without a limit; 1 = as asked",
         "motion_amount_inside": "mean absolute change per frame near the targets, 8-bit levels",
         "motion_amount_outside": "mean absolute change per frame away from the targets, 8-bit levels",
     }

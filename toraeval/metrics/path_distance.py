@@ -15,7 +15,7 @@ from toraeval.types import Case, FloatArray
 
 
 class PathDistance(PathMetric):
-    """Path distance: how far the tracked path is from the asked one when time may be stretched.
+    """Path distance: how far the tracked path is from the given one when time may be stretched.
 
     Points are matched in order, both paths from start to end. With the Euclidean distance d(i, j) between tracked
     point i and target point j of the scored frames of object n:

@@ -83,7 +83,7 @@ class GivenClips(Generator):
             )
 
     def generate(self, case: Case, seed: int) -> Video:
-        """Return the clip of the case at its asked length and its own frame rate.
+        """Return the clip of the case at its requested length and its own frame rate.
 
         Raises:
             UserError: no clip for this case and seed, or its length or size differs from what is asked.

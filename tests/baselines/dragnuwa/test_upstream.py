@@ -67,7 +67,7 @@ def test_one_window_is_cut_and_its_drags_are_the_steps_of_the_path() -> None:
     assert drag.shape == (13, 320, 576, 2)
     for t in range(11):
         assert drag[t, 30 + t, 20 + 3 * t].tolist() == [3.0, 1.0]
-    assert not drag[11:].any()  # beyond the asked length the object stays
+    assert not drag[11:].any()  # beyond the requested length the object stays
     assert np.count_nonzero(drag.any(-1)) == 11
 
 
