@@ -112,7 +112,6 @@ class SplitReader(StateReader):
                 self._parts[f"{part}.{name}"] = (reader, name)
 
     def tensor(self, name: str) -> Tensor:
-        """See `StateReader.tensor`."""
         reader, own = self._parts.get(name, (None, name))
         return super().tensor(name) if reader is None else reader.tensor(own)
 

@@ -141,6 +141,5 @@ class SatReader(StateReader):
         }
 
     def tensor(self, name: str) -> Tensor:
-        """See `StateReader.tensor`."""
         source = self._sources[name]
         return source.take(super().tensor(PREFIX + source.name))
