@@ -3,7 +3,7 @@
     python -m benchmarks.fairness
 
 Nothing is typed in by hand: parameters are counted in the weights, the rest is read from the model cards, the training
-logs, and the tables of `toraeval.training.recipes.tune`, `.choose_steps` and `.validation`.
+logs, and the tables of `train task=tune`, `task=steps` and `task=validate`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from toraeval.store.sealed import write_text
-from toraeval.training.engine.tables import read_rows
+from toraeval.training.engine.log import read_rows
 from toraeval.training.recipes.learners import learner
 from toraeval.types import MissingAsset, UserError
 
@@ -88,7 +88,7 @@ def collect(root: Path, model: str) -> Evidence:
         content = json.loads(card.read_text())
     except ValueError as error:
         raise UserError(
-            f"fairness: {card} is no JSON ({error}); train anew: {TRAIN.format(model)}"
+            f"fairness: {card} is not valid JSON ({error}); train anew: {TRAIN.format(model)}"
         ) from error
     tables = root / "docs" / "models"
     tuning, steps, validation, log = (
@@ -204,10 +204,10 @@ def render(models: Sequence[Evidence]) -> str:
             "## How the numbers were made",
             "",
             "```bash",
-            "python -m toraeval.training.recipes.tune model=NAME            # docs/models/NAME_tuning.csv",
+            "python -m toraeval train task=tune model=NAME      # docs/models/NAME_tuning.csv",
             "python -m toraeval train model=NAME size=nano samples=CLIPS rate=RATE",
-            "python -m toraeval.training.recipes.choose_steps model=NAME    # docs/models/NAME_steps.csv",
-            "python -m toraeval.training.recipes.validation model=NAME      # docs/models/NAME_validation.csv",
+            "python -m toraeval train task=steps model=NAME     # docs/models/NAME_steps.csv",
+            "python -m toraeval train task=validate model=NAME  # docs/models/NAME_validation.csv",
             "```",
             "",
             "The validation loss is measured on 32 fast and 32 slow clips of 17 frames, whole pictures, with the same",

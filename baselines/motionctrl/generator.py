@@ -32,6 +32,4 @@ class MotionCtrl(Rival):
     name = "motionctrl"
     options_class = MotionCtrlOptions
     upstream = "motionctrl.upstream:UpstreamMotionCtrl"
-    default_steps = (
-        1  # chosen by `toraeval.training.recipes.choose_steps`, see docs/models/motionctrl_steps.csv
-    )
+    default_steps = 1  # chosen by `train task=steps`, see docs/models/motionctrl_steps.csv

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from benchmarks import fairness
-from toraeval.training.engine.tables import write_rows
+from toraeval.training.engine.log import write_rows
 from toraeval.types import MissingAsset
 
 STEPS = ((1, 5.0, 0), (2, 4.0, 1), (4, 4.5, 0))

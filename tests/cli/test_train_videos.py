@@ -65,7 +65,7 @@ def test_both_stages_on_videos_and_resumed(
     assert (first.code, first.out) == (0, "")
     assert "steps 0 to 3" in first.err
     run = tmp_path / "run"
-    rows = log.rows(run / "log.csv")
+    rows = log.read_rows(run / "log.csv")
     assert [row["stage"] for row in rows] == ["dense", "dense", "sparse"]
     assert all(np.isfinite(float(row["loss"])) and float(row["grad_norm"]) > 0 for row in rows)
     assert {row["size"] for row in rows} <= {"2x9x32x48", "1x5x32x48"}

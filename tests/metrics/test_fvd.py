@@ -166,7 +166,7 @@ def test_impossible_options_are_refused(options, message):
     [
         ("i3d", "fetch fvd_i3d"),
         ("videomae", "fetch fvd_videomae"),
-        ("shapes", "toraeval.training.recipes.metric_nets net=video"),
+        ("shapes", "toraeval train model=shapes_video"),
     ],
 )
 def test_missing_weights_name_the_command(backbone, command, tmp_path, monkeypatch):

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +21,9 @@ from toraeval.models.shared.network.config import STDiTConfig, nano
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.training.data.excerpts import complete
 from toraeval.training.data.shards import fit_blocks, write_shard
-from toraeval.training.recipes import nano as training
+from toraeval.training.engine import parts
+from toraeval.training.engine.distributed import World, processes
+from toraeval.training.engine.engine import Engine
 
 CHANNELS = 8
 
@@ -56,33 +64,37 @@ def tiny_size(monkeypatch: pytest.MonkeyPatch) -> STDiTConfig:
         motion_channels=8,
     )
     for module in (checkpoint, tora_config):
-        monkeypatch.setattr(module, "nano", lambda: config)
+        monkeypatch.setattr(module, "nano", partial(replace, config))
     return config
 
 
-class StepClock:
-    """Stands in for `time`: a second passes at each training step and never otherwise."""
+def interrupted(run: Callable[[], int], after: int, number: int = signal.SIGINT) -> int:
+    """Call what trains until a signal comes in step number `after`, from 1; return the exit code."""
+    update = Engine.update
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    def watched(self: Engine, step: int) -> Any:
+        result = update(self, step)
+        if step + 1 == after:
+            os.kill(os.getpid(), number)
+        return result
 
-    def perf_counter(self) -> float:
-        return self.now
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "update", watched)
+        return run()
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> StepClock:
-    """Training time counted in steps, so that a run is the same on every machine."""
-    steps, update = StepClock(), training.Trainer.update
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training time counted in steps, so that a run is the same on every machine: a second passes at each."""
+    for name in parts.CLOCKS:  # read twice in each step
+        monkeypatch.setitem(parts.CLOCKS, name, partial(next, itertools.count()))
 
-    def counted(self: training.Trainer, batch: Any) -> tuple[float, float]:
-        result = update(self, batch)
-        steps.now += 1
-        return result
 
-    monkeypatch.setattr(training, "time", steps)
-    monkeypatch.setattr(training.Trainer, "update", counted)
-    return steps
+@pytest.fixture
+def world() -> Iterator[World]:
+    """One process on the CPU."""
+    with processes("cpu") as alone:
+        yield alone
 
 
 @pytest.fixture(scope="session")

@@ -18,22 +18,30 @@ from torch import Tensor
 
 from toraeval.models.shared.network.config import STDiTConfig, tiny
 from toraeval.models.tora.network.model import Tora
+from toraeval.training.data.batch import Batch
 from toraeval.training.engine import distributed
 from toraeval.training.engine.distributed import World
-from toraeval.training.engine.engine import Engine, Schedule
-from toraeval.training.engine.network import GuidedNetwork
-from toraeval.training.recipes.recipe import Batch, Recipe, choose_trainable, generator
+from toraeval.training.engine.engine import Engine
+from toraeval.training.engine.parts import Schedule, Source, draws
+from toraeval.training.recipes.full_recipe import (
+    FullObjective,
+    FullRecipe,
+    GuidedNetwork,
+    choose_trainable,
+    fill,
+    shard,
+)
 
 CONFIG = tiny(
     depth=1, fuser="adaptive_norm", hidden_size=32, num_heads=2, motion_channels=8, extractor_blocks=1
 )
 # eps keeps Adam from blowing up gradients that are zero but for rounding, such as those of key biases
-RECIPE = Recipe(
+RECIPE = FullRecipe(
     stage_steps=(3, 3), batches_per_step=2, trainable="all", lr=3e-3, eps=1e-4, warmup_steps=2, seed=5
 )
 
 
-class Drawn:
+class Drawn(Source):
     """Batches from nothing but their key, of two sizes in turn.
 
     Args:
@@ -46,28 +54,28 @@ class Drawn:
     def batch(self, step: int, number: int) -> Batch:
         frames, rows, columns, count = ((17, 4, 6, 2), (4, 4, 4, 3))[number % 2]
         latent = 5 if frames == 17 else 1
-        draws = generator("data", step, number)
+        generator = draws("data", step, number)
 
         def normal(*shape: int) -> Tensor:
-            return torch.randn(shape, generator=draws)
+            return torch.randn(shape, generator=generator)
 
-        kept = torch.randint(1, self.config.model_max_length + 1, (count, 1), generator=draws)
+        kept = torch.randint(1, self.config.model_max_length + 1, (count, 1), generator=generator)
         return Batch(
             normal(count, 4, latent, rows, columns),
             normal(count, 4, latent, rows, columns),
             normal(count, 1, self.config.model_max_length, self.config.caption_channels),
-            (torch.arange(self.config.model_max_length) < kept).long(),
-            torch.full((count,), 8.0),
             frames,
             rows * 8,
             columns * 8,
+            torch.full((count,), 8.0),
+            (torch.arange(self.config.model_max_length) < kept).long(),
         )
 
 
 @contextmanager
 def engine(
     folder: Path,
-    recipe: Recipe = RECIPE,
+    recipe: FullRecipe = RECIPE,
     precision: str = "fp32",
     config: STDiTConfig = CONFIG,
     save_every: int = 2,
@@ -82,11 +90,11 @@ def engine(
         with torch.device("meta"):
             network = GuidedNetwork(Tora(config))
         choose_trainable(network.model, recipe.trainable)
-        distributed.shard(network, world, precision)
-        distributed.fill(network.model, state, world)
-        run = Engine(network, recipe, Drawn(config), world, folder, Schedule(save_every))
-        for step, path in distributed.checkpoints(run.checkpoint_folder)[-1:]:
-            run.resume(step, path)
+        shard(network, world, precision)
+        fill(network.model, state, world)
+        schedule = Schedule(folder, save_every, keep=2)
+        run = Engine(recipe, Drawn(config), FullObjective(network, recipe), world, schedule)
+        run.resume()
         yield run, world
 
 

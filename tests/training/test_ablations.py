@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from toraeval.config.verbs import AblationsConfig
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
@@ -19,7 +17,8 @@ from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.network.model import Tora
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene
-from toraeval.training.data.shards import dense_flow, dense_video, write_flows, write_shard
+from toraeval.training.data.batches import BatchSource
+from toraeval.training.data.shards import dense_flow, dense_video, write_flows
 from toraeval.training.recipes import ablations
 from toraeval.training.recipes import nano as training
 from toraeval.types import UserError
@@ -69,15 +68,6 @@ def options(
     monkeypatch.setattr(ablations, "TOKENS", 320)
     monkeypatch.setattr(ablations, "check", lambda options: None)
 
-    def render(
-        vae_path: Path, shards: Path, plan: Sequence[tuple[int, int, int]], *_: Any, **__: Any
-    ) -> None:
-        shards.mkdir(exist_ok=True)
-        with torch.no_grad():
-            for frames, start, count in plan:
-                write_shard(vae, shards, frames, start, count, flows=True)
-
-    monkeypatch.setattr(ablations, "render", render)
     return AblationsConfig(steps=2, backbone_steps=1, clips=3, folder=str(tmp_path / "state"), workers=1)
 
 
@@ -96,7 +86,7 @@ def test_variants_are_trained_from_the_backbone_and_found_again(
         network, _ = checkpoint.load(item.weights)
         assert {k: getattr(network.config, k) for k in item.variant.network} == dict(item.variant.network)
         assert item.card["motion_parameters"] > 0
-    monkeypatch.setattr(training, "train", lambda config: pytest.fail("nothing is left to train"))
+    monkeypatch.setattr(training, "train", lambda *_: pytest.fail("nothing is left to train"))
     assert [t.weights for t in ablations.train_all(options)] == [t.weights for t in trained]
 
 
@@ -104,15 +94,15 @@ def test_dense_stage_comes_first_and_the_backbone_sees_no_path(
     options: AblationsConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    draw = training.BatchSource.draw
+    draw = BatchSource.draw
 
-    def noted(self: training.BatchSource, step: int, plan: Any) -> Any:
+    def noted(self: BatchSource, step: int, plan: Any) -> Any:
         batch = draw(self, step, plan)
         seen.append(plan.motion)
         assert (batch.motion is None) == (plan.motion == "none")
         return batch
 
-    monkeypatch.setattr(training.BatchSource, "draw", noted)
+    monkeypatch.setattr(BatchSource, "draw", noted)
     monkeypatch.setattr(ablations, "variants", lambda: [ablations.DEFAULT])
     list(ablations.train_all(replace(options, steps=8, backbone_steps=2)))
     assert seen[0] == "none"

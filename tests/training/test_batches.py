@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,30 +12,38 @@ from torch import Tensor
 
 from toraeval.models.shared.nano.caption_encoder import tokenise
 from toraeval.suites.shapes.world import sample_scene
+from toraeval.training.data.batch import Batch
 from toraeval.training.data.batches import (
     TOKEN,
-    Batch,
     BatchSource,
-    Prefetcher,
     Shard,
+    ShardedClips,
     StepPlan,
     cut,
     window_origins,
 )
+from toraeval.training.engine.parts import Counters
 from toraeval.types import UserError
 
 LENGTHS = {17: 0.5, 33: 0.5}
 
 
+def video(batch: Batch) -> Tensor:
+    """The latents as shards hold them."""
+    return batch.latents_BCTHW.permute(0, 2, 3, 4, 1)
+
+
 def same(one: Batch, other: Batch) -> bool:
-    if (one.origins is None) != (other.origins is None) or one.video.shape != other.video.shape:
+    if (one.origins_B2 is None) != (
+        other.origins_B2 is None
+    ) or one.latents_BCTHW.shape != other.latents_BCTHW.shape:
         return False
-    origins = one.origins is None or torch.equal(one.origins, other.origins)  # type: ignore[arg-type]
+    origins = one.origins_B2 is None or torch.equal(one.origins_B2, other.origins_B2)  # type: ignore[arg-type]
     return (
         origins
-        and torch.equal(one.video, other.video)
+        and torch.equal(one.latents_BCTHW, other.latents_BCTHW)
         and torch.equal(one.motion, other.motion)
-        and torch.equal(one.words, other.words)
+        and torch.equal(one.text, other.text)
     )
 
 
@@ -63,16 +70,19 @@ def test_workers_draw_other_clips_of_the_same_length(shards: Path) -> None:
 def test_every_batch_costs_the_same(shards: Path, window: int | None, clips: int) -> None:
     batch = BatchSource(shards, {17: 1.0}).draw(0, StepPlan(window=window))
     side = window or 8
-    assert batch.clips == len(batch.words) == clips
-    assert batch.video.shape == batch.motion.shape == (clips, 5, side * TOKEN, side * TOKEN, 8)
-    assert batch.video.dtype == torch.float16
+    assert len(batch) == len(batch.text) == clips
+    assert video(batch).shape == batch.motion.shape == (clips, 5, side * TOKEN, side * TOKEN, 8)
+    assert batch.latents_BCTHW.dtype == torch.float16
     assert clips * 5 * side**2 <= 2560
     assert batch.whole == (8, 8)
-    assert (batch.origins is None) == (window is None)
+    assert (batch.origins_B2 is None) == (window is None)
 
 
 def test_a_batch_holds_one_clip_at_least(shards: Path) -> None:
-    assert BatchSource(shards, {33: 1.0}, tokens=1).draw(0, StepPlan(lengths={33: 1.0})).clips == 1
+    assert (
+        BatchSource(shards, {33: 1.0}, tokens=1).draw(0, StepPlan(lengths={33: 1.0})).latents_BCTHW.shape[0]
+        == 1
+    )
 
 
 def test_captions_belong_to_their_clips(shards: Path) -> None:
@@ -84,8 +94,8 @@ def test_captions_belong_to_their_clips(shards: Path) -> None:
         for i in indices
     }
     batch = BatchSource(shards, {17: 1.0}).draw(5, StepPlan())
-    for words, video in zip(batch.words, batch.video, strict=True):
-        assert np.array_equal(video.numpy(), stored[tuple(words.tolist())])
+    for words, latents in zip(batch.text, video(batch), strict=True):
+        assert np.array_equal(latents.numpy(), stored[tuple(words.tolist())])
 
 
 @pytest.mark.parametrize(("fewest", "most"), [(1, 1), (1, 2), (2, 3)])
@@ -96,15 +106,15 @@ def test_only_clips_with_a_fitting_number_of_objects_are_drawn(shards: Path, few
     source = BatchSource(shards, {17: 1.0})
     disc = tokenise("disc")[0]
     for step in range(3):
-        drawn = (source.draw(step, StepPlan(max_objects=most, min_objects=fewest)).words == disc).sum(1)
+        drawn = (source.draw(step, StepPlan(max_objects=most, min_objects=fewest)).text == disc).sum(1)
         assert fewest <= drawn.min() <= drawn.max() <= most
 
 
 def test_dense_and_sparse_plans_show_their_own_motion(shards: Path) -> None:
     source = BatchSource(shards, {17: 1.0})
     sparse, dense = (source.draw(0, StepPlan(motion=kind, window=5)) for kind in ("sparse", "dense"))
-    assert torch.equal(sparse.video, dense.video)
-    assert torch.equal(sparse.origins, dense.origins)  # type: ignore[arg-type]
+    assert torch.equal(sparse.latents_BCTHW, dense.latents_BCTHW)
+    assert torch.equal(sparse.origins_B2, dense.origins_B2)  # type: ignore[arg-type]
     assert not torch.equal(sparse.motion, dense.motion)
 
 
@@ -172,28 +182,46 @@ def test_a_plan_that_no_clip_fits_is_refused(shards: Path) -> None:
         BatchSource(shards, {17: 1.0}).draw(0, StepPlan(max_objects=0))
 
 
-def test_prefetched_batches_are_the_drawn_ones_in_order(shards: Path) -> None:
-    source = BatchSource(shards, {17: 1.0})
-    feed = Prefetcher(source, lambda step, drawn: StepPlan(window=3 + step % 2), start=7)
+def test_batches_of_a_run_are_the_drawn_ones_and_end_at_its_samples(shards: Path) -> None:
+    drawing, seen = BatchSource(shards, {17: 1.0}), []
+
+    def plan(done: Counters) -> StepPlan:
+        seen.append(Counters(done.step, done.clips))
+        return StepPlan(window=3 + done.step % 2)
+
+    done, source = Counters(7, 100), ShardedClips(drawing, plan, None, (0, 1))
+    source.begin(done)
     for step in (7, 8, 9):
-        number, batch = feed.next()
-        assert number == step
-        assert same(batch, source.draw(step, StepPlan(window=3 + step % 2)))
-    feed.close()
+        batch = source.batch(step, 0)
+        assert same(batch, drawing.draw(step, StepPlan(window=3 + step % 2)))
+        done.step, done.clips = step + 1, done.clips + len(batch)
+    source.close()
+    assert seen[:4] == [
+        Counters(7, 100),
+        *(Counters(s, seen[s - 7].clips) for s in (8, 9)),
+        Counters(10, done.clips),
+    ]
+    pair = [ShardedClips(drawing, plan, 105, (rank, 2)) for rank in (0, 1)]
+    for source in pair:
+        source.begin(Counters(0, 100))
+    assert [len(source.batch(0, rank)) for rank, source in enumerate(pair)] == [3, 2]
+    for source in pair:
+        source.close()
 
 
 def test_trouble_while_reading_ahead_reaches_the_loop(shards: Path) -> None:
-    feed = Prefetcher(BatchSource(shards, {17: 1.0}), lambda step, drawn: StepPlan(max_objects=0), start=0)
+    drawing = BatchSource(shards, {17: 1.0})
+    source = ShardedClips(drawing, lambda done: StepPlan(max_objects=0), None, (0, 1))
+    source.begin(Counters())
     with pytest.raises(UserError, match="1 to 0 objects"):
-        feed.next()
+        source.batch(0, 0)
+    source.close()
 
 
 def test_closing_ends_the_reading_thread(shards: Path) -> None:
     before = threading.active_count()
-    feed = Prefetcher(BatchSource(shards, {17: 1.0}), lambda step, drawn: StepPlan(window=4), start=0)
-    feed.next()
-    feed.close()
-    deadline = time.monotonic() + 30
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.01)
+    source = ShardedClips(BatchSource(shards, {17: 1.0}), lambda done: StepPlan(window=4), None, (0, 1))
+    source.begin(Counters())
+    source.batch(0, 0)
+    source.close()
     assert threading.active_count() == before

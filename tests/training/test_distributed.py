@@ -25,7 +25,7 @@ LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--npro
 
 
 def losses(folder: Path) -> Tensor:
-    rows = log.rows(folder / "log.csv")
+    rows = log.read_rows(folder / "log.csv")
     return torch.tensor([[float(row["loss"]), float(row["grad_norm"])] for row in rows])
 
 
@@ -53,7 +53,7 @@ def test_two_processes_train_what_one_does_and_their_checkpoint_goes_on_in_one(t
     assert step == 4
     shutil.rmtree(two / "checkpoints" / "step-00000006")
     with engine(two) as (run, world):
-        assert run.step == 4
+        assert run.done.step == 4
         run.run()
         resumed = weights(run, world)
     for name, value in found.items():
@@ -82,7 +82,7 @@ def test_a_checkpoint_that_lacks_a_file_or_is_of_another_network_is_refused(tmp_
         state = run.state()
         ((_, path),) = checkpoints(tmp_path / "checkpoints")
         state["model"]["surplus.weight"] = torch.zeros(2)
-        with pytest.raises(UserError, match=r"cannot be read .*surplus.weight.*; remove it to go on"):
+        with pytest.raises(UserError, match=r"cannot be read .*surplus.weight.*; remove it to resume"):
             load(path, state)
         for file in path.glob("*.distcp"):
             file.unlink()

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from tests.training.full_size import CONFIG, RECIPE, Drawn, engine, weights
 from toraeval.models.tora.network.model import Tora
+from toraeval.training.data.batch import Batch
 from toraeval.training.engine import log
 from toraeval.training.engine.distributed import checkpoints
-from toraeval.training.engine.network import GuidedNetwork
-from toraeval.training.recipes.recipe import Batch, generator, loss
+from toraeval.training.engine.parts import draws
+from toraeval.training.recipes.full_recipe import GuidedNetwork, loss
 from toraeval.types import UserError
 
 SCRIPT = Path(__file__).with_name("full_size.py")
@@ -51,10 +52,10 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_log(tmp_path: Path) -> Non
         assert process.wait(280) == -signal.SIGKILL
     kept = [number for number, _ in checkpoints(killed / "checkpoints")] if step >= 2 else [0]
     assert kept[-1] == step // 2 * 2
-    rows = log.rows(killed / "log.csv") if step else []
+    rows = log.read_rows(killed / "log.csv") if step else []
     assert [row["step"] for row in rows] == [str(number) for number in range(1, step + 1)]
     assert_equal(run_all(killed), expected)
-    told = [[row | {"seconds": ""} for row in log.rows(f / "log.csv")] for f in (whole, killed)]
+    told = [[row | {"seconds": ""} for row in log.read_rows(f / "log.csv")] for f in (whole, killed)]
     assert told[0] == told[1]
     assert [row["step"] for row in told[0]] == [str(step) for step in range(1, 7)]
 
@@ -77,8 +78,8 @@ def plain_loop(steps: int) -> tuple[Tora, dict[str, Tensor]]:
         before = [(m.running_mean.clone(), m.running_var.clone()) for m in norms]
         after = []
         for number in range(2):
-            draws = generator(5, "loss", step, number)
-            (loss(network, source.batch(step, number), RECIPE, draws) / 2).backward()
+            generator = draws(5, "loss", step, number)
+            (loss(network, source.batch(step, number), RECIPE, generator) / 2).backward()
             after.append([(m.running_mean.clone(), m.running_var.clone()) for m in norms])
             for m, (mean, var) in zip(norms, before, strict=True):
                 m.running_mean, m.running_var = mean.clone(), var.clone()
@@ -127,7 +128,7 @@ def test_gradient_checkpointing_changes_nothing(tmp_path: Path) -> None:
         folder = tmp_path / str(checkpointing)
         folder.mkdir()
         with engine(folder, replace(RECIPE, stage_steps=(1, 1)), save_every=9) as (run, world):
-            run.network.model.checkpointing = checkpointing
+            run.model.checkpointing = checkpointing
             run.run()
             found.append(weights(run, world))
     assert_equal(*found)
@@ -140,7 +141,7 @@ def test_bf16_follows_fp32(tmp_path: Path) -> None:
         folder.mkdir()
         found = run_all(folder, recipe=replace(RECIPE, stage_steps=(2, 1)), precision=precision, save_every=9)
         assert all(value.dtype != torch.bfloat16 for value in found.values())
-        rows.append([float(row["loss"]) for row in log.rows(folder / "log.csv")])
+        rows.append([float(row["loss"]) for row in log.read_rows(folder / "log.csv")])
     assert rows[0] != rows[1]
     torch.testing.assert_close(*(torch.tensor(r) for r in rows), rtol=5e-3, atol=0)
 
@@ -184,8 +185,7 @@ def test_tensorboard_gets_every_step(tmp_path: Path) -> None:
 
     writer = log.Log(tmp_path, 0, tensorboard=True)
     for step in (1, 2):
-        row = dict.fromkeys(log.COLUMNS, 0) | {"step": step, "stage": "dense", "loss": 0.5 * step}
-        writer.write(row)
+        writer.write({"step": step, "stage": "dense", "loss": 0.5 * step, "lr": 0.1})
     writer.close()
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("dense/loss")
     assert [(e.step, e.value) for e in events] == [(1, 0.5), (2, 1.0)]

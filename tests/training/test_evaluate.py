@@ -8,33 +8,33 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.conftest import interrupted
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.tora.generator import Tora
 from toraeval.suites.shapes.suite import Shapes
-from toraeval.training.recipes import evaluate
-from toraeval.training.recipes.nano import TrainConfig, Trainer
+from toraeval.training.engine.distributed import processes
+from toraeval.training.recipes import evaluate, nano
+from toraeval.training.recipes.nano_recipe import NanoRecipe
 from toraeval.types import Video
 
 
-@pytest.fixture
-def trainer(tmp_path: Path, vae_path: Path, tiny_size: STDiTConfig) -> Trainer:
-    trainer = Trainer(TrainConfig(data=str(tmp_path), out=str(tmp_path), vae=str(vae_path), workers=1))
-    trainer.clips = 7
-    for value in trainer.average.values():
-        value.mul_(0.5)
-    trainer.save()
-    return trainer
-
-
-@pytest.mark.parametrize("average", [False, True])
-def test_a_state_is_loaded_and_generates(trainer: Trainer, vae_path: Path, average: bool) -> None:
-    generator, clips = evaluate.load_state(trainer.out, vae_path, average, {"steps": 1})
-    assert clips == 7
+@pytest.mark.parametrize("averaged", [False, True])
+def test_a_run_is_loaded_and_generates(
+    tmp_path: Path, shards: Path, vae_path: Path, tiny_size: STDiTConfig, averaged: bool
+) -> None:
+    lengths = {17: 1.0}
+    recipe = NanoRecipe(data=str(shards), out=str(tmp_path), vae=str(vae_path), workers=1, steps=9, tokens=320,
+                        lengths=lengths, late_lengths=lengths)  # fmt: skip
+    assert interrupted(lambda: nano.train(recipe), 2) == 130
+    generator, clips = evaluate.load_state(tmp_path, averaged, {"steps": 1})
+    assert clips > 0
     assert isinstance(generator, Tora)
     one = Shapes("validation", 1).cases(6, 64, 64)[0]
     assert generator.generate(one, 0).frames_TCHW.shape == (6, 3, 64, 64)
     loaded, _ = generator._made._loaded  # type: ignore[union-attr,misc]
-    saved = trainer.average if average else trainer.model.state_dict()
+    with processes("cpu") as world:
+        engine = nano.build(recipe, world)
+    saved = dict(engine.model.state_dict()) | (engine.average.values if averaged else {})
     for name, value in loaded.state_dict().items():
         assert torch.equal(value, saved[name].to(torch.bfloat16).to(value.dtype)), name
 

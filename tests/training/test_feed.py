@@ -15,17 +15,18 @@ import torch
 from toraeval.models.shared.network.config import tiny
 from toraeval.models.tora.conditions.flow_sampling import sample_trajectories
 from toraeval.models.tora.conditions.motion import motion_input
+from toraeval.training.data.batch import Batch
 from toraeval.training.data.buckets import BucketPlan, read_buckets
 from toraeval.training.data.clips import Clip, ShapesClips
 from toraeval.training.data.feed import Encoders, Feed
 from toraeval.training.engine.distributed import World
-from toraeval.training.recipes.recipe import Batch, Recipe
+from toraeval.training.recipes.full_recipe import FullRecipe
 from toraeval.training.recipes.stand_ins import RandomCaptions, random_vae
 from toraeval.types import UserError
 
 CPU = torch.device("cpu")
 CONFIG = tiny(fuser="adaptive_norm")
-RECIPE = Recipe(stage_steps=(2, 2), batches_per_step=2, seed=4)
+RECIPE = FullRecipe(stage_steps=(2, 2), batches_per_step=2, seed=4)
 MOVING = {"64x96": {5: [1.0, 2]}}
 MIXED = {"64x96": {5: [0.5, 2]}, "32x48": {1: [1.0, 1]}}
 
@@ -76,9 +77,9 @@ def test_batches_hold_latents_flow_and_caption_of_their_clips() -> None:
         video = torch.from_numpy(clip.video_TCHW).transpose(0, 1)[None] / 127.5 - 1
         torch.testing.assert_close(batch.latents_BCTHW[0], vae.encode(video)[0], atol=1e-6, rtol=0)
         dense = motion_input(CONFIG, vae, flow_THW2=clip.flow_THW2, stage="training")[0]
-        torch.testing.assert_close(batch.motion_BCTHW[0], dense, atol=1e-6, rtol=0)
-        assert torch.equal(batch.text_B1LC[0], made.encoders.captions.encode([clip.caption])[0][0])
-        assert (batch.frames, batch.height, batch.width, batch.fps_B.tolist()) == (5, 64, 96, [8.0, 8.0])
+        torch.testing.assert_close(batch.motion[0], dense, atol=1e-6, rtol=0)
+        assert torch.equal(batch.text[0], made.encoders.captions.encode([clip.caption])[0][0])
+        assert (batch.frames, batch.height, batch.width, batch.fps.tolist()) == (5, 64, 96, [8.0, 8.0])
 
 
 def test_the_second_stage_sees_trajectories(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,14 +94,14 @@ def test_the_second_stage_sees_trajectories(monkeypatch: pytest.MonkeyPatch) -> 
         batch = made.batch(2, 0)
         points = drawn[0]
         expected = motion_input(CONFIG, made.encoders.vae, points_NT2=points, size=(64, 96), stage="training")
-        torch.testing.assert_close(batch.motion_BCTHW[0], expected[0], atol=1e-6, rtol=0)
+        torch.testing.assert_close(batch.motion[0], expected[0], atol=1e-6, rtol=0)
 
 
 def test_captions_are_cleaned_first() -> None:
     with feed(clean=lambda text: "same") as made:
         batch = made.batch(0, 0)
         expected = made.encoders.captions.encode(["same"])[0][0]
-        assert all(torch.equal(row, expected) for row in batch.text_B1LC)
+        assert all(torch.equal(row, expected) for row in batch.text)
 
 
 def test_a_sampled_posterior_cannot_be_cached(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from safetensors import safe_open
 
 from toraeval.models.tora.checkpoints.importers import load_stdit
 from toraeval.models.tora.network.model import Tora
+from toraeval.training import start
 from toraeval.training.engine import log
 from toraeval.training.engine.distributed import checkpoints
-from toraeval.training.recipes import full_size
 from toraeval.types import MissingAsset, UserError
 
 OPTIONS: dict[str, Any] = {
@@ -37,11 +37,11 @@ OPTIONS: dict[str, Any] = {
 def test_from_options_to_weights_that_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
     options = {**OPTIONS, "folder": str(folder)}
-    assert full_size.main(options) == 0
+    assert start.main(options) == 0
     said = capsys.readouterr()
     assert said.out == ""
     assert f"weights: {folder / 'weights'}" in said.err
-    rows = log.rows(folder / "log.csv")
+    rows = log.read_rows(folder / "log.csv")
     assert [row["stage"] for row in rows] == ["dense", "dense", "sparse"]
     assert {row["size"] for row in rows} <= {"2x5x32x48", "1x1x48x32"}
 
@@ -60,13 +60,13 @@ def test_from_options_to_weights_that_load(tmp_path: Path, capsys: pytest.Captur
     assert str(tmp_path) not in json.dumps(card)
 
     # a longer last stage goes on, from the exported state and to the weights of one long run
-    assert full_size.main({**options, "stage_steps": [2, 2]}) == 0
+    assert start.main({**options, "stage_steps": [2, 2]}) == 0
     at_once = {**options, "stage_steps": [2, 2], "folder": str(tmp_path / "at_once")}
-    assert full_size.main(at_once) == 0
+    assert start.main(at_once) == 0
     both = [load_stdit(Path(f) / "weights").state_dict() for f in (folder, tmp_path / "at_once")]
     assert [name for name in both[0] if not torch.equal(both[0][name], both[1][name])] == []
     with pytest.raises(UserError, match=r"recipe differs .*lr was 0.001, is 0.01.*; give the same options"):
-        full_size.main({**options, "lr": 1e-2})
+        start.main({**options, "lr": 1e-2})
 
 
 @pytest.mark.timeout(300)
@@ -80,7 +80,7 @@ def test_cached_latents_change_nothing(tmp_path: Path, compression: str) -> None
             "compression": compression,
             "stage_steps": [1, 1],
         }
-        full_size.main({**options, "cache": str(tmp_path / cache) if cache else None})
+        start.main({**options, "cache": str(tmp_path / cache) if cache else None})
         found.append(load_stdit(tmp_path / name / "weights").state_dict())
     assert list((tmp_path / "cache").glob("*.safetensors"))
     for other in found[1:]:
@@ -102,7 +102,7 @@ def test_plain_transformer_weights_start_with_new_motion_parts(tmp_path: Path) -
         "start": str(tmp_path / "dit"),
         "stage_steps": [1, 0],
     }
-    full_size.main({**options, "buckets": {"32x32": {5: [1.0, 1]}}})
+    start.main({**options, "buckets": {"32x32": {5: [1.0, 1]}}})
     trained = load_stdit(tmp_path / "run" / "weights").state_dict()
     assert all(torch.equal(trained[name], value) for name, value in bare.state_dict().items())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["start"]["motion"] == "new"
@@ -111,9 +111,8 @@ def test_plain_transformer_weights_start_with_new_motion_parts(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"size": "nano"}, UserError, "size=nano; allowed: model=tora size=xl2|tiny"),
-        ({"minutes": 3.0}, UserError, "minutes=3.0 belongs to size=nano"),
-        ({"workers": 4}, UserError, "workers=4 belongs to size=nano"),
+        ({"minutes": 3.0}, UserError, "minutes=3.0 belongs to model=tora, .*; got model=tora size=tiny"),
+        ({"workers": 4}, UserError, "workers=4 belongs to model=tora, "),
         ({"precision": "fp16"}, UserError, "precision=fp16; allowed: bf16, fp32"),
         ({"fuser": "none"}, UserError, "fuser=none; allowed: adaptive_norm, cross_attention, extra_channel"),
         ({"trainable": "some"}, UserError, "trainable=some; allowed: motion, all"),
@@ -139,7 +138,7 @@ def test_options_that_cannot_work_are_refused(
     options: dict[str, Any], error: type[UserError], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=message) as caught:
-        full_size.main({**OPTIONS, "folder": str(tmp_path / "run"), **options})
+        start.main({**OPTIONS, "folder": str(tmp_path / "run"), **options})
     assert "\n" not in str(caught.value)
     assert checkpoints(tmp_path / "run" / "checkpoints") == []
 
@@ -148,4 +147,4 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     from toraeval.store import lock
 
     with lock.hold(tmp_path), pytest.raises(UserError, match=r"another run is working in .*folder=PATH"):
-        full_size.main({**OPTIONS, "folder": str(tmp_path)})
+        start.main({**OPTIONS, "folder": str(tmp_path)})

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.conftest import interrupted
+from toraeval.config.training import ClipNetOptions, PairNetOptions
 from toraeval.metrics.shared.networks import shipped
 from toraeval.metrics.shared.networks.dual_encoder import split_words
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import COLOURS, SHAPES, sample_scene
 from toraeval.training.data import metric_net_data as data
+from toraeval.training.engine.parts import Counters
 from toraeval.training.recipes import metric_nets
-from toraeval.types import UserError
+from toraeval.training.recipes.small_nets import CosineRecipe
+from toraeval.types import MissingAsset, UserError
 
 
 @pytest.fixture(scope="module")
@@ -87,69 +91,63 @@ def test_batches_depend_on_their_seed_alone(pool):
     assert not torch.equal(first.clip_BTCHW, other.clip_BTCHW)
 
 
-@pytest.fixture
-def small(monkeypatch, tmp_path):
+def options(net, folder, **changes):
+    values = {"folder": str(folder), "export": str(folder / "w.safetensors"), "threads": 1}
+    kind = {"clip": PairNetOptions, "video": ClipNetOptions}[net]
+    return kind(f"shapes_{net}", **{**values, "scenes": 8, "batch": 4, "minutes": 2 / 60, **changes})
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
     monkeypatch.setattr(metric_nets, "CHECKED", 4)
-    monkeypatch.setattr(metric_nets, "DEFAULTS", {n: {"scenes": 8, "batch": 4} for n in shipped.NETS})
-    return [f"folder={tmp_path}", f"export={tmp_path / 'w.safetensors'}", "threads=1"]
 
 
 @pytest.mark.parametrize("net", shipped.NETS)
-def test_trained_weights_load_and_the_run_goes_on(small, net, tmp_path):
-    options = metric_nets.parse([f"net={net}", *small])
-    trainer = metric_nets.Trainer(options)
-    trainer.pool.fill()
-    trainer.update()
-    trainer.save()
-    further = metric_nets.Trainer(options)
-    assert further.step == 1
-    for a, b in zip(trainer.net.state_dict().values(), further.net.state_dict().values(), strict=True):
-        assert torch.equal(a, b)
-    file = trainer.export()
-    card = json.loads((tmp_path / "w.json").read_text())
-    assert card["steps"] == 1
+@pytest.mark.usefixtures("clock")
+def test_a_run_in_two_parts_equals_one_and_its_weights_load(net, tmp_path):
+    assert metric_nets.main(options(net, tmp_path / "a")) == 0
+    card = json.loads((tmp_path / "a" / "w.json").read_text())
+    assert (card["steps"], card["clips_seen"]) == (2, 8)
     assert card["held_out"]["loss"] > 0
-    loaded = shipped.load(net, file)
-    for name, value in trainer.net.state_dict().items():
-        torch.testing.assert_close(loaded.state_dict()[name], value, rtol=1e-3, atol=1e-4)
-    with pytest.raises(UserError, match="begun with"):
-        metric_nets.Trainer(metric_nets.parse([f"net={net}", "batch=5", *small]))
+    parts = options(net, tmp_path / "b")
+    assert interrupted(lambda: metric_nets.main(parts), after=1) == 130
+    assert metric_nets.main(parts) == 0
+    one, other = (shipped.load(net, tmp_path / name / "w.safetensors").state_dict() for name in "ab")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    with pytest.raises(UserError, match=r"batch differs from what the run in .* began with"):
+        metric_nets.main(options(net, tmp_path / "a", batch=5))
 
 
-def test_the_picture_encoder_stays_as_it_was_trained(small):
-    trainer = metric_nets.Trainer(metric_nets.parse(["net=video", *small]))
-    trainer.pool.fill()
-    trainer.net.train()
-    for _ in range(2):
-        trainer.update()
-    shipped_encoder = metric_nets.picture_encoder(None).state_dict()
-    for name, value in trainer.net.pictures.state_dict().items():
-        assert torch.equal(value, shipped_encoder[name])
+@pytest.mark.usefixtures("clock")
+def test_the_picture_encoder_stays_as_it_was_trained(tmp_path):
+    assert metric_nets.main(options("video", tmp_path)) == 0
+    kept = metric_nets.picture_encoder(None).state_dict()
+    trained = shipped.load("video", tmp_path / "w.safetensors")
+    for name, value in trained.pictures.state_dict().items():
+        assert torch.equal(value, kept[name].half().to(value.dtype)), name
 
 
-def test_video_without_a_picture_encoder_says_what_to_train_first(small, tmp_path, capsys):
-    assert metric_nets.main(["net=video", f"pictures={tmp_path / 'none.safetensors'}", *small]) == 3
-    assert "metric_nets net=clip" in capsys.readouterr().err
+def test_video_without_a_picture_encoder_says_what_to_train_first(tmp_path):
+    with pytest.raises(MissingAsset, match="train model=shapes_clip"):
+        metric_nets.main(options("video", tmp_path, pictures=str(tmp_path / "none.safetensors")))
 
 
-def test_learning_rate_falls_to_zero(small):
-    trainer = metric_nets.Trainer(metric_nets.parse(["net=clip", "minutes=1", *small]))
-    trainer.step = 1000
-    assert trainer.rate() == pytest.approx(trainer.options.lr)
-    trainer.seconds = 60.0
-    assert trainer.rate() == pytest.approx(0)
+def test_learning_rate_falls_to_zero():
+    recipe = CosineRecipe(minutes=1.0, seed=0)
+    assert recipe.learning_rate(2e-3, Counters(0, 0, 0.0)) == pytest.approx(2e-5)
+    assert recipe.learning_rate(2e-3, Counters(1000, 0, 0.0)) == pytest.approx(2e-3)
+    assert recipe.learning_rate(2e-3, Counters(1000, 0, 60.0)) == pytest.approx(0)
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("changes", "message"),
     [
-        ([], "name a network"),
-        (["net=audio"], "allowed: video, clip"),
-        (["net=clip", "minutes=soon"], "no number"),
-        (["net=clip", "speed=3"], "unknown option"),
-        (["net=clip", "minutes=0"], "minutes=0.0"),
+        ({"minutes": 0.0}, "minutes=0.0"),
+        ({"batch": 3}, "batch=3"),
+        ({"scenes": 3}, "scenes=3"),
+        ({"threads": 0}, "threads=0"),
     ],
 )
-def test_wrong_options_are_refused(words, message, capsys):
-    assert metric_nets.main(words) == 2
-    assert message in capsys.readouterr().err
+def test_wrong_options_are_refused(changes, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        metric_nets.main(options("clip", tmp_path, **changes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -9,18 +10,23 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.conftest import interrupted
+from toraeval.config.training import EMBEDDED, LongRunOptions, TrialsOptions
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.store.sealed import write_json
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world2 import sample_scene
 from toraeval.training.data.batches import BatchSource, StepPlan
 from toraeval.training.data.excerpts import complete
+from toraeval.training.data.preparation import shard_plan
 from toraeval.training.data.shards import encode_scene, load_vae, set_world, world_of, write_shard
-from toraeval.training.engine.objective import Objective
-from toraeval.training.engine.settings import TrainConfig
-from toraeval.training.engine.tables import read_rows
+from toraeval.training.engine.distributed import World
+from toraeval.training.engine.log import read_rows
+from toraeval.training.engine.parts import Counters
 from toraeval.training.recipes import long_run, nano, second, trials
+from toraeval.training.recipes.clean_loss import CleanLoss
 from toraeval.training.recipes.learners import learner
+from toraeval.training.recipes.nano_recipe import NanoRecipe
 from toraeval.training.recipes.validation import ValidationClips, near_paths, sampled_errors
 from toraeval.types import UserError
 
@@ -43,7 +49,7 @@ def folder(vae: LinearPatchAutoencoder, vae_path: Path, tmp_path_factory: pytest
     return made
 
 
-def tiny(model: str, folder: Path, **changes: object) -> TrainConfig:
+def tiny(model: str, folder: Path, **changes: object) -> NanoRecipe:
     sizes = SMALL if model in ("tora", "wan_move") else WIDTHS
     extra = {"cond_channels": 8, "binding": "entity"} if model == "tora" else {}
     lengths = {17: 1.0}
@@ -53,18 +59,17 @@ def tiny(model: str, folder: Path, **changes: object) -> TrainConfig:
     return replace(base, network=learner(model).configure(**sizes, **extra), **changes)
 
 
-@pytest.mark.parametrize("model", long_run.MODELS)
+@pytest.mark.parametrize("model", EMBEDDED)
 def test_every_model_trains_on_the_same_folder_and_exports(model: str, folder: Path, tmp_path: Path) -> None:
-    from toraeval.training.recipes.train import export
-
-    config = tiny(model, folder, out=str(tmp_path / model))
-    nano.train(config)
-    saved = torch.load(tmp_path / model / "state.pt", weights_only=True)
-    assert saved["clips"] == 8
-    assert {"all", "object_one", "object_several", "rest"} <= saved["validation"].keys()
-    card = export(tmp_path / model, folder / "vae.safetensors", tmp_path / f"{model}.safetensors", half=True)
+    config, target = tiny(model, folder, out=str(tmp_path / model)), tmp_path / f"{model}.safetensors"
+    found = nano.result(config, nano.Ending(target, half=True, keep=False))
+    assert found["clips"] == 8
+    assert {"all", "object_one", "object_several", "rest"} <= found.keys()
+    assert not (tmp_path / model / "checkpoints").exists()
+    assert nano.result(config, nano.Ending(target)) == found  # nothing is left to train
+    card = json.loads(target.with_suffix(".json").read_text())
     assert card["clips_seen"] == 8
-    network, vae = learner(model).load(tmp_path / f"{model}.safetensors")
+    network, vae = learner(model).load(target)
     exact = load_vae(folder / "vae.safetensors")
     assert vae.basis.dtype == torch.float32
     torch.testing.assert_close(vae.mean, exact.mean, atol=0.07, rtol=0)
@@ -72,31 +77,15 @@ def test_every_model_trains_on_the_same_folder_and_exports(model: str, folder: P
     assert network.config == config.network
 
 
-def test_a_killed_run_resumes_to_the_same_weights(folder: Path, tmp_path: Path) -> None:
-    whole = nano.Trainer(tiny("tora", folder, out=str(tmp_path / "a"), validation=None))
-    whole.run()
+def test_an_interrupted_run_resumes_to_the_same_weights(folder: Path, tmp_path: Path, world: World) -> None:
+    whole = nano.build(tiny("tora", folder, out=str(tmp_path / "a"), validation=None), world)
+    assert whole.run() == 0
     config = tiny("tora", folder, out=str(tmp_path / "b"), validation=None)
-    trainer, update = nano.Trainer(config), nano.Trainer.update
-
-    def killed(batch):  # type: ignore[no-untyped-def]
-        if trainer.step == 2:
-            raise KeyboardInterrupt
-        result = update(trainer, batch)
-        if trainer.step == 0:
-            trainer.step += 1
-            trainer.clips += batch.clips
-            trainer.save()
-            trainer.step -= 1
-            trainer.clips -= batch.clips
-        return result
-
-    trainer.update = killed  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        trainer.run()
-    resumed = nano.Trainer(config)
-    assert resumed.step == 1
-    resumed.run()
-    assert resumed.clips == whole.clips
+    assert interrupted(nano.build(config, world).run, 1) == 130
+    resumed = nano.build(config, world)
+    assert resumed.done.step == 1
+    assert resumed.run() == 0
+    assert resumed.done.clips == whole.done.clips
     for one, other in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(one, other)
 
@@ -116,30 +105,29 @@ def test_stored_clips_show_the_panel(vae: LinearPatchAutoencoder) -> None:
 
 
 def test_plan_mixes_lengths_from_the_start() -> None:
-    plan = second.mixed_plan(1024)
+    plan = shard_plan(1024, mixed=True)
     assert len(plan) == len(set(plan))
     assert {frames for frames, _, _ in plan[: len(plan) // 2]} == {17, 33, 65, 129}
     assert sum(count for frames, _, count in plan if frames == 17) == 1024
 
 
-def test_windows_hold_all_objects(folder: Path, tmp_path: Path) -> None:
+def test_windows_hold_all_objects(folder: Path) -> None:
     config = tiny("tora", folder, samples=1000)
-    trainer = nano.Trainer(replace(config, out=str(tmp_path), validation=None))
-    plans = [trainer.plan(step, 300) for step in range(100)]
+    plans = [config.plan(Counters(step, 300)) for step in range(100)]
     groups = [plan for plan in plans if plan.min_objects == 2]
     assert 30 <= len(groups) <= 38
     assert all(plan.window == 7 for plan in groups)
     assert all(plan.window == 5 and plan.max_objects == 1 for plan in plans if plan not in groups)
     source = BatchSource(folder / "shards", {17: 1.0}, tokens=640, motion=None)
     batch = source.draw(0, StepPlan("sparse", {17: 1.0}, 3, 7))
-    assert batch.video.shape[2:4] == (14, 14)
+    assert batch.latents_BCTHW.shape[3:] == (14, 14)
 
 
-def test_processor_time_is_counted(folder: Path, tmp_path: Path) -> None:
+def test_processor_time_is_counted(folder: Path, tmp_path: Path, world: World) -> None:
     config = tiny("wan_move", folder, out=str(tmp_path), validation=None, samples=10)
-    trainer = nano.Trainer(config)
-    trainer.run()
-    assert 0 < trainer.seconds < 60
+    engine = nano.build(config, world)
+    assert engine.run() == 0
+    assert 0 < engine.done.seconds < 60
 
 
 def test_cells_near_a_path() -> None:
@@ -154,13 +142,13 @@ def test_cells_near_a_path() -> None:
 def test_errors_are_zero_for_the_truth(folder: Path, vae: LinearPatchAutoencoder) -> None:
     clips, kind = ValidationClips.load(folder / "validation.npz"), learner("wan_move")
     config = tiny("wan_move", folder)
-    objective = Objective(kind, vae, config)
+    loss = CleanLoss(kind, vae, config.flow, config.channel_power)
     model = kind.build(config.network)
-    errors = sampled_errors(model, objective, vae, clips)
+    errors = sampled_errors(model, loss, vae, clips)
     assert max(errors["object_one"], errors["object_several"]) > 0
     assert errors["rest"] > 0
-    objective.one_step = lambda model, batch: batch.video.permute(0, 4, 1, 2, 3).float()  # type: ignore[method-assign]
-    assert set(sampled_errors(model, objective, vae, clips).values()) == {0.0}
+    loss.one_step = lambda model, batch: batch.latents_BCTHW.float()  # type: ignore[method-assign]
+    assert set(sampled_errors(model, loss, vae, clips).values()) == {0.0}
 
 
 def test_networks_keep_to_their_sizes() -> None:
@@ -168,7 +156,7 @@ def test_networks_keep_to_their_sizes() -> None:
         model: sum(
             p.numel() for p in learner(model).build(second.recipe(model, Path(), 1).network).parameters()
         )
-        for model in long_run.MODELS
+        for model in EMBEDDED
     }
     assert max(counts.values()) <= 6.2e6
     rivals = [counts[name] / counts["tora"] for name in ("motionctrl", "dragnuwa")]
@@ -176,13 +164,13 @@ def test_networks_keep_to_their_sizes() -> None:
 
 
 def test_trials_differ_from_the_first_in_one_thing(tmp_path: Path) -> None:
-    options = trials.Options(folder=str(tmp_path), data=str(tmp_path))
+    options = TrialsOptions(folder=str(tmp_path), data=str(tmp_path))
     base = trials.settings(trials.TRIALS[0], options)
     assert len({trial.name for trial in trials.TRIALS}) == len(trials.TRIALS)
     for trial in trials.TRIALS[1:]:
         assert replace(trials.settings(trial, options), out=base.out) != base
     with pytest.raises(UserError, match="names=nobody"):
-        trials.run_all(trials.Options(names="nobody"))
+        trials.main(TrialsOptions(names="nobody"))
 
 
 def test_finished_trials_decide_the_recipe(tmp_path: Path) -> None:
@@ -195,7 +183,7 @@ def test_finished_trials_decide_the_recipe(tmp_path: Path) -> None:
     assert (chosen.binding, chosen.loc, chosen.rate) == ("entity", 1.5, 1.0)
     assert chosen.group_window == second.Choices().group_window
     (tmp_path / "run").mkdir()
-    options = long_run.Options(folder=str(tmp_path / "run"), trials=str(tmp_path))
+    options = LongRunOptions(folder=str(tmp_path / "run"), trials=str(tmp_path))
     assert long_run.choices(options) == chosen
     (tmp_path / "base" / "result.json").unlink()
     assert long_run.choices(options) == chosen  # what was begun is not changed
@@ -206,8 +194,8 @@ def test_finished_trials_decide_the_recipe(tmp_path: Path) -> None:
 
 
 def test_status_and_options_of_the_long_run(folder: Path, tmp_path: Path) -> None:
-    options = long_run.Options(folder=str(tmp_path), samples=24)
-    assert long_run.status(options) == [f"{name}: not begun" for name in long_run.MODELS]
+    options = LongRunOptions(folder=str(tmp_path), samples=24)
+    assert long_run.status(options) == [f"{name}: not begun" for name in EMBEDDED]
     out = tmp_path / "tora"
     out.mkdir()
     (out / "log.csv").write_text("step,clips,seconds,loss\n20,12,36,0.5\n")
@@ -218,4 +206,4 @@ def test_status_and_options_of_the_long_run(folder: Path, tmp_path: Path) -> Non
         "validation at 12 clips: object_one 30.00, object_several 40.00, rest 5.00 grey levels"
     )
     with pytest.raises(UserError, match="models=nobody"):
-        long_run.run(long_run.Options(models="nobody"))
+        long_run.main(LongRunOptions(models="nobody"))

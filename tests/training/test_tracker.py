@@ -1,16 +1,20 @@
 """Training of the learned tracker: its data, its loss, resuming, export, options."""
 
-import csv
 import json
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from tests.training.conftest import interrupted
+from toraeval.config.training import TrackerOptions
 from toraeval.trackers import shapes_tracker
 from toraeval.trackers.shared.correlation_net import CorrelationTracker, Estimate, NetConfig, Output
 from toraeval.training.data import tracker_data
 from toraeval.training.data.tracker_data import draw_sample
+from toraeval.training.engine.distributed import checkpoints
+from toraeval.training.engine.log import read_rows
 from toraeval.training.recipes import tracker
 from toraeval.training.recipes.tracker_loss import measure_loss
 from toraeval.types import UserError
@@ -25,8 +29,13 @@ def small(monkeypatch):
 
 
 def options(tmp_path, **changes):
-    values = {"folder": str(tmp_path / "run"), "export": str(tmp_path / "w.safetensors"), "workers": 1}
-    return tracker.Options(**{**values, "clips": 1, "frames": 4, "points": 2, **changes})
+    values = {
+        "folder": str(tmp_path),
+        "export": str(tmp_path / "w.safetensors"),
+        "workers": 1,
+        "minutes": 1.0,
+    }
+    return TrackerOptions("shapes_tracker", **{**values, "batch": 1, "frames": 4, "points": 2, **changes})
 
 
 def test_samples_are_reproducible_and_splits_differ():
@@ -72,53 +81,46 @@ def test_loss_falls_when_places_visibility_or_the_heat_map_improve():
     assert value(4.0, 2.0) - value(3.0, 2.0) > 5 * (value(41.0, 2.0) - value(40.0, 2.0)) > 0
 
 
-@pytest.mark.usefixtures("small")
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
-    straight = tracker.Trainer(options(tmp_path / "a"))
-    for _ in range(3):
-        straight.update()
-    first = tracker.Trainer(options(tmp_path / "b"))
-    first.update()
-    first.save()
-    second = tracker.Trainer(options(tmp_path / "b"))
-    assert second.step == 1
-    for _ in range(2):
-        second.update()
-    for name, value in straight.net.state_dict().items():
-        assert torch.equal(value, second.net.state_dict()[name]), name
-        assert torch.equal(straight.average[name], second.average[name]), name
-
-
-@pytest.mark.usefixtures("small")
-def test_stop_saves_and_export_loads_in_the_tracker(tmp_path):
-    trainer = tracker.Trainer(options(tmp_path))
-    log = trainer._log
-    trainer._log = lambda *values: (log(*values), trainer.stop())
-    trainer.step = 18  # two steps before the next row of the log
-    trainer.run()
-    with (tmp_path / "run" / "log.csv").open() as handle:
-        (row,) = csv.DictReader(handle)
-    assert row["step"] == "20"
-    assert tracker.Trainer(options(tmp_path)).step == 20
-    path = trainer.export()
-    card = json.loads(path.with_suffix(".json").read_text())
-    assert card["clips_seen"] == 20
+@pytest.mark.usefixtures("small", "clock")
+def test_a_run_in_two_parts_equals_one_and_its_export_loads_in_the_tracker(tmp_path):
+    whole, parts = options(tmp_path / "a", minutes=21 / 60), options(tmp_path / "b", minutes=21 / 60)
+    assert tracker.main(whole) == 0
+    assert interrupted(lambda: tracker.main(parts), after=3) == 130
+    assert [step for step, _ in checkpoints(tmp_path / "b" / "shapes_tracker" / "checkpoints")] == [3]
+    assert tracker.main(parts) == 0
+    one, other = (load_file(tmp_path / name / "w.safetensors") for name in "ab")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    (row,) = read_rows(tmp_path / "b" / "shapes_tracker" / "log.csv")
+    assert (row["step"], row["clips"], row["seconds"]) == ("20", "20", "20")
+    card = json.loads((tmp_path / "a" / "w.json").read_text())
+    assert (card["clips_seen"], card["steps"], card["training_seconds"]) == (21, 21, 21)
     assert card["scenes"][0] >= 20_000_000  # no scene that a generator trains on
-    network = shapes_tracker.load_network(path)
+    network = shapes_tracker.load_network(tmp_path / "a" / "w.safetensors")
     assert isinstance(network, CorrelationTracker)
     assert network.config == SMALL
-    stored = network.state_dict()["head.weight"]
-    assert torch.allclose(stored, trainer.average["head.weight"], atol=1e-3)
 
 
-def test_options_are_checked():
-    assert tracker.parse(["minutes=2", "workers=1"]).minutes == 2.0
-    for words, message in [
-        (["minuts=2"], "minuts.*allowed: folder="),
-        (["minutes=soon"], "soon"),
-        (["minutes=0"], "minutes=0.0"),
-        (["frames=1"], "allowed: 2 to 128"),
-    ]:
-        with pytest.raises(UserError, match=message):
-            tracker.parse(words)
-    assert tracker.main(["clips=0"]) == 2
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"minutes": 0.0}, "minutes=0.0; allowed: more than 0"),
+        ({"frames": 1}, "frames=1; allowed: .*2 to 128"),
+        ({"batch": 0}, "batch=0"),
+        ({"workers": 0}, "workers=0"),
+    ],
+)
+def test_options_are_checked(changes, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        tracker.main(options(tmp_path, **changes))
+
+
+@pytest.mark.usefixtures("small", "clock")
+def test_a_state_of_other_options_or_of_an_older_version_is_refused(tmp_path):
+    assert tracker.main(options(tmp_path, minutes=1 / 60)) == 0
+    with pytest.raises(UserError, match=r"points differs from what the run in .* began with \(was 2, is 3\)"):
+        tracker.main(options(tmp_path, points=3))
+    old = tmp_path / "old" / "shapes_tracker"
+    old.mkdir(parents=True)
+    (old / "state.pt").write_bytes(b"")
+    with pytest.raises(UserError, match=r"state.pt was written by an older version .* folder=PATH"):
+        tracker.main(options(tmp_path / "old"))

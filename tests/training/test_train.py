@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -13,27 +12,28 @@ from typing import Any
 import pytest
 import torch
 
+from toraeval.config.training import NanoOptions
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.generator import Tora
 from toraeval.store import keys
 from toraeval.suites.shapes.suite import Shapes
+from toraeval.training import start
+from toraeval.training.data import preparation
 from toraeval.training.data.batches import StepPlan
-from toraeval.training.recipes import nano as training
-from toraeval.training.recipes import train
+from toraeval.training.data.preparation import DataSet, shard_plan
+from toraeval.training.engine.distributed import processes
+from toraeval.training.recipes import nano, train
 from toraeval.training.recipes.learners import learner
-from toraeval.training.recipes.train import TrainConfig, check, shard_plan
+from toraeval.training.recipes.nano_recipe import NanoRecipe
+from toraeval.training.recipes.train import check
 from toraeval.types import MissingAsset, UserError
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
-            {"model": "unet"},
-            "model=unet size=nano; allowed: model=tora, wan_move, motionctrl, dragnuwa with size=nano",
-        ),
-        ({"size": "xl2"}, "size=xl2"),
+        ({"model": "unet"}, "unknown training 'model=unet'"),
         ({"model": "motionctrl", "size": "tiny"}, "model=motionctrl size=tiny"),
         ({"minutes": 0}, "minutes=0; allowed: more than 0"),
         ({"minutes": float("nan")}, "minutes=nan"),
@@ -49,7 +49,7 @@ from toraeval.types import MissingAsset, UserError
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        train.main({**options, "folder": str(tmp_path / "state")})
+        start.main({**options, "folder": str(tmp_path / "state")})
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "state").exists()
 
@@ -57,18 +57,18 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str,
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="sees no GPU; use device=cpu"):
-        check(TrainConfig(device="cuda"))
+        check(NanoOptions(device="cuda"))
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot be made .*; choose another: folder=PATH"):
-        train.main({"folder": str(tmp_path / "file" / "state")})
+        start.main({"folder": str(tmp_path / "file" / "state")})
 
 
 def test_missing_start_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(MissingAsset, match="no weights at"):
-        train.main({"folder": str(tmp_path), "start": str(tmp_path / "none.safetensors")})
+        start.main({"folder": str(tmp_path), "start": str(tmp_path / "none.safetensors")})
 
 
 @pytest.mark.parametrize("clips", [64, 9000, 2_000_000])
@@ -77,33 +77,21 @@ def test_scene_ranges_never_meet(clips: int) -> None:
     assert {frames for frames, _, _ in plan} == {17, 33, 65, 129}
     ranges = sorted((start, start + count) for _, start, count in plan)
     assert all(one[1] <= other[0] for one, other in pairwise(ranges))
-    assert ranges[0][0] >= train.FIT_SCENES
+    assert ranges[0][0] >= train.DATA.fit_scenes
     seventeen = sum(count for frames, _, count in plan if frames == 17)
     assert abs(seventeen - clips) <= 32
     assert [frames for frames, _, _ in plan] == sorted((frames for frames, _, _ in plan), reverse=True)
 
 
-def render_here(
-    vae: Path, shards: Path, plan: Sequence[tuple[int, int, int]], workers: int, flows: bool = False
-) -> None:
-    """Stands in for `render`: writes the shards in this process."""
-    shards.mkdir(exist_ok=True)
-    for frames, start, count in plan:
-        train._write((str(vae), str(shards), frames, start, count, flows))
-
-
 @pytest.fixture
 def small_world(monkeypatch: pytest.MonkeyPatch, tiny_size: STDiTConfig) -> None:
-    """A handful of short scenes, rendered in this process."""
-    monkeypatch.setattr(train, "FIT_SCENES", 2)
+    """A handful of short scenes."""
+    monkeypatch.setattr(train, "DATA", DataSet(1, 8, 2))
     monkeypatch.setattr(train, "CLIPS", 1)
-    monkeypatch.setattr(train, "SCENES", {17: (100, 2), 33: (200, 1)})
-    monkeypatch.setattr(train, "SHARES", {17: 0.0, 33: 0.0})
+    monkeypatch.setattr(preparation, "SCENES", {17: (100, 2), 33: (200, 1)})
+    monkeypatch.setattr(preparation, "SHARES", {17: 0.0, 33: 0.0})
     lengths = {17: 0.5, 33: 0.5}
-    config = partial(training.TrainConfig, lengths=lengths, late_lengths=lengths)
-    monkeypatch.setattr(training, "TrainConfig", config)
-
-    monkeypatch.setattr(train, "render", render_here)
+    monkeypatch.setattr(train, "NanoRecipe", partial(NanoRecipe, lengths=lengths, late_lengths=lengths))
 
 
 @pytest.fixture
@@ -121,22 +109,23 @@ def prepared(tmp_path: Path, small_world: None, shards: Path, vae_path: Path) ->
 @pytest.mark.usefixtures("clock", "small_world")
 def test_from_nothing_to_weights_that_generate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = {"folder": str(tmp_path / "state"), "minutes": 2 / 60, "workers": 1}
-    assert train.main(options) == 0
+    assert start.main(options) == 0
     target = tmp_path / "state" / "tora_nano.safetensors"
     said = capsys.readouterr()
     assert said.out == ""
     assert f"model.weights={target}" in said.err
     model, vae = checkpoint.load(target)
-    saved = torch.load(tmp_path / "state" / "nano" / "state.pt", weights_only=True)
-    assert saved["step"] == 2
+    with processes("cpu") as world:
+        engine = nano.build(nano.stored(tmp_path / "state" / "nano"), world)
+    assert engine.done.step == 2
     for name, value in model.state_dict().items():
-        assert torch.equal(value, saved["model"][name].to(torch.bfloat16).to(value.dtype)), name
+        assert torch.equal(value, engine.model.state_dict()[name].to(torch.bfloat16).to(value.dtype)), name
     assert torch.equal(vae.basis, checkpoint.load(target)[1].basis)
     video = Tora(steps=1, weights=str(target)).generate(Shapes().cases(5, 64, 64)[0], 0)
     assert video.num_frames == 5
 
     before = keys.file_sha256(target)
-    assert train.main({**options, "export": str(tmp_path / "again.safetensors")}) == 0
+    assert start.main({**options, "export": str(tmp_path / "again.safetensors")}) == 0
     assert keys.file_sha256(tmp_path / "again.safetensors") == before  # no time is left, so nothing changed
 
 
@@ -145,27 +134,29 @@ def test_training_goes_on_from_weights_with_their_autoencoder(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options: dict[str, Any] = {"minutes": 1 / 60, "workers": 1}
-    train.main({**options, "folder": str(prepared)})
-    start = prepared / "tora_nano.safetensors"
+    start.main({**options, "folder": str(prepared)})
+    weights = prepared / "tora_nano.safetensors"
     # the handful of clips has none with several objects for each length
-    monkeypatch.setattr(
-        training.Trainer, "plan", lambda self, step, clips=None: StepPlan(lengths=self.config.lengths)
-    )
-    train.main({**options, "folder": str(tmp_path / "second"), "start": str(start), "seed": 1})
+    monkeypatch.setattr(NanoRecipe, "plan", lambda self, done: StepPlan(lengths=self.lengths))
+    start.main({**options, "folder": str(tmp_path / "second"), "start": str(weights), "seed": 1})
     (_, one), (_, other) = (
-        checkpoint.load(path.joinpath(start.name)) for path in (prepared, tmp_path / "second")
+        checkpoint.load(path.joinpath(weights.name)) for path in (prepared, tmp_path / "second")
     )
     assert torch.equal(one.basis, other.basis)
-    log = (tmp_path / "second" / "nano" / "config.json").read_text()
+    log = (tmp_path / "second" / "nano" / "run.json").read_text()
     assert json.loads(log)["dense_share"] == 0  # dense flow is behind trained weights
-    monkeypatch.setattr(checkpoint, "weights_path", lambda: start)
-    assert learner("tora").shipped() == start
+    monkeypatch.setattr(checkpoint, "weights_path", lambda: weights)
+    assert learner("tora").shipped() == weights
 
 
 @pytest.mark.usefixtures("clock")
-def test_card_says_what_was_done_and_nothing_of_this_machine(prepared: Path, tmp_path: Path) -> None:
+def test_card_says_what_was_done_and_nothing_of_this_machine(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the handful of clips has none with several objects for each length
+    monkeypatch.setattr(NanoRecipe, "plan", lambda self, done: StepPlan(lengths=self.lengths))
     target = tmp_path / "out" / "weights.safetensors"
-    train.main({"folder": str(prepared), "minutes": 20 / 60, "workers": 1, "export": str(target)})
+    start.main({"folder": str(prepared), "minutes": 20 / 60, "workers": 1, "export": str(target)})
     card = json.loads(target.with_suffix(".json").read_text())
     assert card["name"] == "tora_nano"
     assert card["licence"] == "Apache-2.0"

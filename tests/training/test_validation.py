@@ -9,17 +9,19 @@ import pytest
 import torch
 
 from baselines.unet.config import tiny
+from toraeval.config.training import ValidateOptions
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene
-from toraeval.training.engine.objective import Objective
-from toraeval.training.engine.tables import read_rows
-from toraeval.training.recipes import validation
+from toraeval.training.engine.distributed import World
+from toraeval.training.engine.log import read_rows
+from toraeval.training.recipes import nano, validation
+from toraeval.training.recipes.clean_loss import CleanLoss
 from toraeval.training.recipes.learners import learner
-from toraeval.training.recipes.nano import TrainConfig, Trainer
+from toraeval.training.recipes.nano_recipe import NanoRecipe
 from toraeval.training.recipes.validation import FIRST_SCENE, ValidationClips, validation_loss
 from toraeval.types import UserError
 
@@ -59,10 +61,10 @@ def test_an_untrained_network_has_the_loss_of_standing_still(
     model: str, clips: ValidationClips, vae: LinearPatchAutoencoder
 ) -> None:
     torch.manual_seed(0)
-    objective = Objective(learner(model), vae, TrainConfig(model=model))
-    found = validation_loss(learner(model).build(tiny(model)), objective, vae, clips)
+    errors = CleanLoss(learner(model), vae, NanoRecipe().flow, 0.5)
+    found = validation_loss(learner(model).build(tiny(model)), errors, vae, clips)
     generator = torch.Generator().manual_seed(0)
-    times = RectifiedFlow(TrainConfig().flow).sample_times(4, ClipSize(512.0, 512.0, 17.0), generator)
+    times = RectifiedFlow(NanoRecipe().flow).sample_times(4, ClipSize(512.0, 512.0, 17.0), generator)
     video = clips.video.double()
     weight = vae.scale.double() / vae.scale.double().mean()
     error = ((video[:, 1:] - video[:, :1]).square() * weight).mean((1, 2, 3, 4))
@@ -73,25 +75,31 @@ def test_an_untrained_network_has_the_loss_of_standing_still(
 
 
 def test_training_measures_it_on_the_way(
-    clips: ValidationClips, tmp_path: Path, excerpts: Path, vae_path: Path, vae: LinearPatchAutoencoder
+    clips: ValidationClips,
+    tmp_path: Path,
+    excerpts: Path,
+    vae_path: Path,
+    vae: LinearPatchAutoencoder,
+    world: World,
 ) -> None:
     clips.save(tmp_path / "clips.npz")
     lengths = {17: 1.0}
-    config = TrainConfig(
+    config = NanoRecipe(
         data=str(excerpts), out=str(tmp_path / "run"), vae=str(vae_path), model="motionctrl",
         network=tiny("motionctrl"), samples=40, lengths=lengths, late_lengths=lengths, single_share=0.0,
         window_share=1.0, tokens=256, workers=1, validation=str(tmp_path / "clips.npz"), validation_share=0.5,
     )  # fmt: skip
-    trainer = Trainer(config)
-    trainer.run()
-    rows = read_rows(trainer.out / "validation.csv")
+    engine = nano.build(config, world)
+    assert engine.run() == 0
+    rows = read_rows(Path(config.out) / "validation.csv")
     assert [int(row["clips"]) >= 20 for row in rows] == [True, True]
     assert rows[-1]["clips"] == "40"
-    last = validation_loss(trainer.model, trainer.objective, vae, clips)
+    objective = engine.objective
+    assert isinstance(objective, nano.NanoObjective)
+    last = validation_loss(objective.model, objective.errors, vae, clips)
     assert float(rows[-1]["all"]) == pytest.approx(last["all"], abs=1e-5)
-    stored = Trainer(config).validation
-    assert stored is not None
-    assert {name: stored[name] for name in last} == last
+    stored = nano.build(config, world).validation
+    assert {name: float(stored[name]) for name in last} == last
 
 
 def test_the_command_measures_weights(
@@ -99,10 +107,10 @@ def test_the_command_measures_weights(
 ) -> None:
     weights, table = tmp_path / "weights.safetensors", tmp_path / "out" / "table.csv"
     checkpoint.save(weights, learner("tora").build(tiny_size).state_dict(), vae, {})
-    validation.measure(validation.Options("tora", str(weights), str(table), clips=1))
+    validation.main(ValidateOptions(weights=str(weights), table=str(table), clips=1))
     rows = read_rows(table)
     assert [(row["kind"], row["clips"]) for row in rows] == [("fast", "1"), ("slow", "1"), ("all", "2")]
     losses = [float(row["loss"]) for row in rows]
     assert losses[2] == pytest.approx((losses[0] + losses[1]) / 2, abs=1e-5)
     with pytest.raises(UserError, match="clips=0"):
-        validation.measure(validation.Options(clips=0))
+        validation.main(ValidateOptions(clips=0))

@@ -10,7 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from toraeval import config
 from toraeval.cli.overrides import GROUPS
+from toraeval.config import training
 from toraeval.config.declared import REQUIRED, Declared, declaration
+from toraeval.config.training import TrainingOptions
 from toraeval.config.verbs import AblationsConfig
 
 INDENT = 32
@@ -24,8 +26,16 @@ def describe(verb: str, cfg: DictConfig) -> str:
     if lines:
         lines = ["Parts (group=choice; a model, suite, tracker or metric also as module:Class):", *lines, ""]
     lines.append("Options (key=value):")
-    plain = {key: value for key, value in values.items() if key not in (*config.GROUPS, "metrics")}
-    lines += _options(_of_class(config.VERBS[verb]), plain)
+    plain = {key: value for key, value in values.items() if key not in (*GROUPS[verb], "metrics")}
+    own = TrainingOptions if verb == "train" else config.VERBS[verb]
+    lines += _options(_of_class(own), plain)
+    for title, options in training.sections().items() if verb == "train" else ():
+        declared = _of_class(options)
+        shown = [
+            o for o in declared.options if o.name not in {shared.name for shared in _of_class(own).options}
+        ]
+        given = {o.name: o.default if plain[o.name] is None else plain[o.name] for o in shown}
+        lines += ["", f"Options of {title}:", *_options(declared, given)]
     if values.get("ablations"):
         lines += ["", "Options of preset=ablations:"]
         lines += _options(_of_class(AblationsConfig), values["ablations"], "ablations.")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from toraeval.trackers.shared.correlation_net import CorrelationTracker
 
 WEIGHTS = Path(__file__).with_name("weights") / "shapes_tracker.safetensors"
-TRAIN_COMMAND = "python -m toraeval.training.recipes.tracker minutes=15 folder=training_state/tracker"
+TRAIN_COMMAND = "python -m toraeval train model=shapes_tracker minutes=15"
 
 
 def to_input(frames: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ SIZES = {
         xl2,
         published={"weights": "opensora_stdit_v3", "vae": "opensora_vae_v1_2", "text_encoder": "t5_v1_1_xxl"},
     ),
-    # steps chosen by `toraeval.training.recipes.choose_steps`, see docs/models/tora_steps.csv
+    # steps chosen by `train task=steps`, see docs/models/tora_steps.csv
     "nano": Size(nano, steps=1, guidance=1.0, embedded=True),
     "tiny": Size(tiny),
 }

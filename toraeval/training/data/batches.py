@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Protocol
 
 import numpy as np
@@ -15,11 +12,16 @@ import torch
 from torch import Tensor
 
 from toraeval.models.shared.nano.caption_encoder import tokenise
-from toraeval.models.shared.nano.linear_patches import STRIDE_T
+from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T
 from toraeval.models.tora.checkpoints.nano import TRAIN_COMMAND
 from toraeval.models.tora.network.entity import entity_maps
+from toraeval.training.data.batch import Batch
+from toraeval.training.data.clips import SHAPES_FPS
+from toraeval.training.data.read_ahead import ReadAhead
+from toraeval.training.engine.parts import Counters, Source
 from toraeval.types import FloatArray, UserError
 
+AHEAD = 4  # batches that are read before they are wanted
 TOKEN = 2  # latent cells per side of the squares that windows are counted in
 
 
@@ -43,35 +45,6 @@ class StepPlan:
     def admits(self, objects: np.ndarray) -> np.ndarray:
         """Return which of these object counts the step trains on."""
         return np.asarray((objects >= self.min_objects) & (objects <= self.max_objects))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Latents (B, t, h, w, C) float16 of clip and motion (or None), word numbers (B, L), frame count.
-
-    `origins` (B, 2) is the first token of each clip's window when only windows are trained on, else None;
-    `whole` is the number of token rows and columns of the whole picture.
-    """
-
-    video: Tensor
-    motion: Tensor | None
-    words: Tensor
-    frames: int
-    origins: Tensor | None
-    whole: tuple[int, int]
-
-    @property
-    def clips(self) -> int:
-        """Number of clips B."""
-        return int(self.video.shape[0])
-
-    def first(self, clips: int) -> Batch:
-        """Return the batch without what comes after so many clips, >= 1."""
-        motion = None if self.motion is None else self.motion[:clips]
-        origins = None if self.origins is None else self.origins[:clips]
-        return replace(
-            self, video=self.video[:clips], motion=motion, words=self.words[:clips], origins=origins
-        )
 
 
 class Shard:
@@ -137,7 +110,6 @@ class StoredMotion:
     compression: str = "vae"
 
     def __call__(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
-        """See `MotionReader`."""
         return shard.rows(kind if self.compression == "vae" else f"{kind}_{self.compression}", picks)
 
 
@@ -152,7 +124,6 @@ class BoundMotion:
     flow: StoredMotion
 
     def __call__(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
-        """See `MotionReader`."""
         firsts = shard.rows("video", picks)[:, 0]
         looks = [
             entity_maps(f, shard.tracks(int(pick))).half() for f, pick in zip(firsts, picks, strict=True)
@@ -246,12 +217,26 @@ class BatchSource:
         if plan.motion != "none":
             drawn = torch.cat([self.motion(s, p, plan.motion) for s, p in parts])
         words = torch.from_numpy(np.concatenate([s.words[p] for s, p in parts]))
-        whole = (video.shape[2] // TOKEN, video.shape[3] // TOKEN)
-        if window is None:
-            return Batch(video, drawn, words, shown, None, whole)
-        origins = window_origins(marks, window)
-        drawn = None if drawn is None else cut(drawn, origins, window)
-        return Batch(cut(video, origins, window), drawn, words, shown, origins, whole)
+        whole, origins = video.shape[2:4], None
+        if window is not None:
+            origins = window_origins(marks, window)
+            video, drawn = cut(video, origins, window), None if drawn is None else cut(drawn, origins, window)
+        return stored_batch(video, drawn, words, shown, origins, whole)
+
+
+def stored_batch(
+    video: Tensor,
+    motion: Tensor | None,
+    words: Tensor,
+    frames: int,
+    origins: Tensor | None,
+    whole: Sequence[int],
+) -> Batch:
+    """Return stored latents (B, t, h, w, C) as a batch; `whole` is (h, w) of the whole picture in cells."""
+    sides = (whole[0] // TOKEN, whole[1] // TOKEN)
+    latents, fps = video.permute(0, 4, 1, 2, 3), torch.full((1,), SHAPES_FPS)
+    height, width = (BLOCK * cells for cells in whole)
+    return Batch(latents, motion, words, frames, height, width, fps, None, origins, sides)
 
 
 def window_origins(marks: Tensor, window: int) -> Tensor:
@@ -280,43 +265,43 @@ def cut(latents: Tensor, origins: Tensor, window: int) -> Tensor:
     return torch.stack([z[:, r : r + size, c : c + size] for z, (r, c) in zip(latents, places, strict=True)])
 
 
-class Prefetcher:
-    """Reads the next batches in a thread while the model computes.
+class ShardedClips(Source):
+    """The batches of a run, read ahead.
 
     Args:
-        source: where batches come from.
-        plan: says what a step trains on, from its number and the clips drawn here before it.
-        start: first step.
+        drawing: draws this process's batches.
+        plan: says what a step trains on when a run is so far.
+        samples: clips of the whole run, at which it ends exactly; None trains on whole batches.
+        place: (rank, size) of this process among those of the run.
     """
 
-    def __init__(self, source: BatchSource, plan: Callable[[int, int], StepPlan], start: int) -> None:
-        self._queue: Queue[tuple[int, Batch] | Exception] = Queue(maxsize=4)
-        self._drawn = 0
-        self._source, self._plan, self._step = source, plan, start
-        self._open = True
-        threading.Thread(target=self._run, daemon=True).start()
+    def __init__(
+        self,
+        drawing: BatchSource,
+        plan: Callable[[Counters], StepPlan],
+        samples: int | None,
+        place: tuple[int, int],
+    ) -> None:
+        self.drawing, self.plan, self.samples, self.place = drawing, plan, samples, place
 
-    def _run(self) -> None:
-        try:
-            while self._open:
-                batch = self._source.draw(self._step, self._plan(self._step, self._drawn))
-                self._queue.put((self._step, batch))
-                self._step, self._drawn = self._step + 1, self._drawn + batch.clips
-                if self._step % 200 == 0:
-                    self._source.refresh()
-        except Exception as error:  # handed to the training loop, which would wait for ever otherwise
-            self._queue.put(error)
+    def begin(self, done: Counters) -> None:
+        self._done, self._clips = done, done.clips
+        self._ahead = ReadAhead(self._read, self.place, self.place[1], AHEAD)
 
-    def next(self) -> tuple[int, Batch]:
-        """Return the next step number and its batch; raises whatever reading it raised."""
-        item = self._queue.get()
-        if isinstance(item, Exception):
-            raise item
-        return item
+    def batch(self, step: int, number: int) -> Batch:
+        batch = self._ahead.take(step, number)
+        if self.samples is None:
+            return batch
+        rank, size = self.place
+        left = self.samples - self._done.clips
+        return batch.first(max(1, (left + size - 1 - rank) // size))
 
     def close(self) -> None:
-        """Stop reading ahead and drop what was read."""
-        self._open = False
-        with suppress(Empty):
-            while True:
-                self._queue.get_nowait()
+        self._ahead.close()
+
+    def _read(self, step: int, number: int) -> Batch:
+        if step % 200 == 0:
+            self.drawing.refresh()
+        batch = self.drawing.draw(step, self.plan(Counters(step, self._clips, self._done.seconds)))
+        self._clips += self.place[1] * len(batch)
+        return batch

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,12 +24,15 @@ from toraeval.models.tora.conditions.motion import motion_input
 from toraeval.models.tora.conditions.t5 import Captioner
 from toraeval.models.tora.sampling.sizes import Grid
 from toraeval.store import keys
+from toraeval.training.data.batch import Batch
 from toraeval.training.data.clips import Clip, ClipSource
+from toraeval.training.data.read_ahead import ReadAhead
 from toraeval.training.engine.distributed import World
-from toraeval.training.recipes.recipe import Batch, Recipe, generator
+from toraeval.training.engine.parts import Source, draws
+from toraeval.training.recipes.full_recipe import FullRecipe
 from toraeval.types import UserError
 
-AHEAD = 2  # batches that are read before they are asked for
+AHEAD = 2  # batches that are read before they are wanted
 
 
 class Plan(Protocol):
@@ -66,8 +68,8 @@ class Encoders:
     precision: str = "fp32"
 
 
-class Feed:
-    """The batches of a run; a `BatchSource` of the engine.
+class Feed(Source):
+    """The batches of a run.
 
     Args:
         source: clips.
@@ -89,7 +91,7 @@ class Feed:
         plan: Plan,
         config: STDiTConfig,
         encoders: Encoders,
-        recipe: Recipe,
+        recipe: FullRecipe,
         world: World,
         cache: Path | None = None,
     ) -> None:
@@ -100,9 +102,8 @@ class Feed:
             )
         self.source, self.plan, self.config, self.encoders = source, plan, config, encoders
         self.recipe, self.world, self.cache = recipe, world, cache
-        # one thread: estimators of flow keep buffers of their own
-        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clips")
-        self._read: dict[tuple[int, int], Future[list[Clip]]] = {}
+        place = (world.rank, world.size)
+        self._ahead = ReadAhead(self._clips, place, recipe.batches_per_step, AHEAD, recipe.steps)
 
     def batch(self, step: int, number: int) -> Batch:
         """Return a batch on the device of the network.
@@ -110,79 +111,67 @@ class Feed:
         Raises:
             UserError: a clip without flow, or one that cannot be read.
         """
-        place = (step, number)
-        for _ in range(1 + AHEAD):
-            if place[0] < self.recipe.steps and place not in self._read:
-                self._read[place] = self._threads.submit(self._clips, *place)
-            place = self._after(*place)
-        clips = self._read.pop((step, number)).result()
+        clips = self._ahead.take(step, number)
         size, indices = self.plan.batch(step, number)
         device = self.world.device
         latents, motion = [], []
         with torch.autocast(device.type, torch.bfloat16, enabled=self.encoders.precision == "bf16"):
             for k, (index, clip) in enumerate(zip(indices, clips, strict=True)):
-                draws = generator(self.recipe.seed, "encode", step, number, k)
-                latents.append(self._latents(clip, index, draws))
-                motion.append(self._motion(clip, index, self.recipe.stage(step), draws))
+                chance = draws(self.recipe.seed, "encode", step, number, k)
+                latents.append(self._latents(clip, index, chance))
+                motion.append(self._motion(clip, index, self.recipe.stage(step), chance))
         features, mask = self.encoders.captions.encode([self.encoders.clean(clip.caption) for clip in clips])
         return Batch(
             torch.stack(latents).to(device),
             torch.stack(motion).to(device),
             features.to(device),
-            mask.to(device),
-            torch.tensor([clip.fps for clip in clips], device=device),
             size.frames,
             size.height,
             size.width,
+            torch.tensor([clip.fps for clip in clips], device=device),
+            mask.to(device),
         )
 
     def close(self) -> None:
-        """Stop reading ahead."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
-
-    def _after(self, step: int, number: int) -> tuple[int, int]:
-        number += self.world.size
-        return (step, number) if number < self.recipe.batches_per_step else (step + 1, self.world.rank)
+        self._ahead.close()
 
     def _clips(self, step: int, number: int) -> list[Clip]:
         size, indices = self.plan.batch(step, number)
         moment = ("cut",) if self.cache is not None else (step, number, "clip")
         return [
             self.source.clip(
-                index, size.frames, size.height, size.width, generator(self.recipe.seed, *moment, index)
+                index, size.frames, size.height, size.width, draws(self.recipe.seed, *moment, index)
             )
             for index in indices
         ]
 
-    def _latents(self, clip: Clip, index: int, draws: torch.Generator) -> Tensor:
+    def _latents(self, clip: Clip, index: int, generator: torch.Generator) -> Tensor:
         if self.cache is None:
-            return self._encode(clip, draws)
+            return self._encode(clip, generator)
         # the pixels themselves are the key, so that no change of videos, sizes or cuts can go unnoticed
         pixels = hashlib.sha256(clip.video_TCHW.tobytes()).hexdigest()
         what = [pixels, clip.video_TCHW.shape, self.encoders.vae_fingerprint, self.encoders.precision]
         file = self.cache / f"{keys.digest(what)}.safetensors"
         if not file.is_file():
-            write_safetensors(file, {"latents": self._encode(clip, draws)}, {"video": index})
+            write_safetensors(file, {"latents": self._encode(clip, generator)}, {"video": index})
         return read_safetensors(file, "cached latents", f"rm '{file}'")["latents"]
 
-    def _encode(self, clip: Clip, draws: torch.Generator) -> Tensor:
+    def _encode(self, clip: Clip, generator: torch.Generator) -> Tensor:
         video = torch.from_numpy(clip.video_TCHW).to(self.world.device).transpose(0, 1)[None]
-        return self.encoders.vae.encode(video.float() / 127.5 - 1, draws, self.encoders.sample)[0].float()
+        return self.encoders.vae.encode(video.float() / 127.5 - 1, generator, self.encoders.sample)[0].float()
 
-    def _motion(self, clip: Clip, index: int, stage: str, draws: torch.Generator) -> Tensor:
+    def _motion(self, clip: Clip, index: int, stage: str, generator: torch.Generator) -> Tensor:
         flow = clip.flow_THW2
         if flow is None:
             raise UserError(
                 f"train: video {index} ('{clip.caption}') has no optical flow; choose an estimator, e.g. "
                 "flow_estimator=dis"
             )
-        chance = draws if self.encoders.sample else None
-        vae, config = self.encoders.vae, self.config
-        if stage == "dense" or len(flow) == 1:  # a picture has no trajectories
-            return motion_input(config, vae, flow_THW2=flow, stage="training", generator=chance)[0].float()
-        seed = int(torch.randint(2**62, (), generator=draws))
-        points = sample_trajectories(flow, np.random.default_rng(seed))
-        size = flow.shape[1:3]
-        return motion_input(config, vae, points_NT2=points, size=size, stage="training", generator=chance)[
-            0
-        ].float()
+        chance = generator if self.encoders.sample else None
+        given: dict[str, Any] = {"flow_THW2": flow}
+        if stage == "sparse" and len(flow) > 1:  # a picture has no trajectories
+            seed = int(torch.randint(2**62, (), generator=generator))
+            points = sample_trajectories(flow, np.random.default_rng(seed))
+            given = {"points_NT2": points, "size": flow.shape[1:3]}
+        vae = self.encoders.vae
+        return motion_input(self.config, vae, stage="training", generator=chance, **given)[0].float()

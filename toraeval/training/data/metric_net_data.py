@@ -85,7 +85,7 @@ def render_frame(index: int, side: int) -> tuple[np.ndarray, str]:
 
 
 class Pool:
-    """Rendered clips in one file, filled from the front, so that a render that was stopped goes on.
+    """Rendered clips in one file, filled from the front, so that a render that was stopped is resumed.
 
     Args:
         folder: holds `<net>.npy` and `<net>.jsonl`.
@@ -97,7 +97,7 @@ class Pool:
 
     def __init__(self, folder: Path, net: str, size: int, side: int, first: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.net, self.size, self.side, self.first = net, size, side, first
+        self.folder, self.net, self.size, self.side, self.first = folder, net, size, side, first
         self._facts = folder / f"{net}-{size}-{side}.jsonl"
         file = folder / f"{net}-{size}-{side}.npy"
         shape = (size, FRAMES + 1 if net == "video" else 2, side, side, 3)
@@ -136,6 +136,9 @@ class ClipBatch:
     clip_BTCHW: Tensor
     labels: dict[str, Tensor]
     defects_BK: Tensor
+
+    def __len__(self) -> int:
+        return len(self.clip_BTCHW)
 
 
 def draw_clips(pool: Pool, size: int, seed: Sequence[int]) -> ClipBatch:
@@ -213,6 +216,9 @@ class PairBatch:
     captions: list[str]
     wrong_image_BCHW: Tensor
     wrong_captions: list[str]
+
+    def __len__(self) -> int:
+        return len(self.image_BCHW)
 
 
 def draw_pairs(pool: Pool, size: int, seed: Sequence[int]) -> PairBatch:

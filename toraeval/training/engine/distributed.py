@@ -1,19 +1,22 @@
-"""Several processes, one network: FSDP2 shards, numbers agreed between processes, checkpoints of any world size.
+"""Several processes, one network: gradients and numbers shared between them, checkpoints of any number of processes.
 
 Every run goes through here, also one of a single process, so that there is one path to test. Started plainly it is
-a group of one; under `torchrun` it is the group that torchrun describes in the environment.
+a group of one, or of `workers` processes of one thread each; under `torchrun` it is the group that torchrun describes
+in the environment.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -24,15 +27,23 @@ from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystem
 from torch.distributed.checkpoint.state_dict_loader import load as load_state
 from torch.distributed.checkpoint.state_dict_saver import save as save_state
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
+from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
-from toraeval.models.tora.network.model import Tora
-from toraeval.training.engine.network import GuidedNetwork
+from toraeval.training.engine.interruption import INTERRUPTED, interruption
 from toraeval.types import UserError
 
 PREFIX = "step-"
-PRECISIONS = ("bf16", "fp32")
+Work = Callable[..., int]
+
+
+class Told(NamedTuple):
+    """What all processes agree on after a step: clips of all, the first one's seconds, whether to stop and to save."""
+
+    clips: int
+    seconds: float
+    stop: bool
+    save: bool
 
 
 @dataclass(frozen=True)
@@ -44,29 +55,40 @@ class World:
         size: number of processes.
         device: where this process computes.
         mesh: all processes in one row.
+        parent: process that started this one for the run, if it did.
     """
 
     rank: int
     size: int
     device: torch.device
     mesh: DeviceMesh
+    parent: int | None = None
 
     @property
     def first(self) -> bool:
         """Whether this process is the one that logs and writes single files."""
         return self.rank == 0
 
-    def mean(self, value: float) -> float:
-        """Average of a number over the processes, the same in all of them."""
-        total = torch.tensor([value], dtype=torch.float64)
-        dist.all_reduce(total)
-        return float(total) / self.size
+    @property
+    def orphaned(self) -> bool:
+        """Whether the process that started this one is gone; it would otherwise train for hours unseen."""
+        return self.parent is not None and os.getppid() != self.parent
 
-    def any(self, value: bool) -> bool:
-        """Whether the value is True in some process."""
-        flag = torch.tensor([int(value)])
-        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
-        return bool(flag)
+    def sum(self, *values: float) -> list[float]:
+        """Return sums over the processes, the same in all of them."""
+        total = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(total)
+        return [float(value) for value in total]
+
+    def mean(self, value: float) -> float:
+        """Return the average of a number over the processes, the same in all of them."""
+        return self.sum(value)[0] / self.size
+
+    def agree(self, clips: int, seconds: float, stop: bool, save: bool) -> Told:
+        """Add up the clips of a step; stop if any process wants to; take time and saving from the first."""
+        mine = (seconds, save) if self.first else (0.0, False)
+        total, clock, stops, saves = self.sum(clips, mine[0], stop, mine[1])
+        return Told(round(total), clock, stops > 0, saves > 0)
 
     def from_first(self, value: Any) -> Any:
         """Return the picklable value of the first process in all of them."""
@@ -76,85 +98,120 @@ class World:
 
     def wait(self) -> None:
         """Wait for the other processes."""
-        self.any(False)
+        self.sum(0.0)
+
+
+class Local(NamedTuple):
+    """This process's place among those that `launch` started: rank, size, the file where they meet, the parent."""
+
+    rank: int
+    size: int
+    meeting: str
+    parent: int
 
 
 @contextmanager
-def processes(device: str) -> Iterator[World]:
+def processes(device: str, started: Local | None = None) -> Iterator[World]:
     """Join the processes of this run.
 
     Args:
         device: `cpu` (gloo) or `cuda` (nccl; each process takes the GPU of its local rank).
+        started: this process's place if `launch` started it.
 
     Raises:
         UserError: more processes on this machine than it has GPUs.
     """
     backend = "gloo" if device == "cpu" else "cpu:gloo,cuda:nccl"
-    local = int(os.environ.get("LOCAL_RANK", "0"))
+    number = int(os.environ.get("LOCAL_RANK", "0")) if started is None else started.rank
     place = torch.device(device)
     if device == "cuda":
-        if local >= torch.cuda.device_count():
+        if number >= torch.cuda.device_count():
             raise UserError(
-                f"train: process {local} of this machine has no GPU; allowed: torchrun --nproc-per-node="
+                f"train: process {number} of this machine has no GPU; allowed: torchrun --nproc-per-node="
                 f"{torch.cuda.device_count()} at most"
             )
-        place = torch.device("cuda", local)
+        place = torch.device("cuda", number)
         torch.cuda.set_device(place)
-    if "WORLD_SIZE" in os.environ:
+    if started is not None:
+        dist.init_process_group(
+            backend, init_method=f"file://{started.meeting}", rank=started.rank, world_size=started.size
+        )
+    elif "WORLD_SIZE" in os.environ:
         dist.init_process_group(backend)
     else:
         dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
     try:
         size = dist.get_world_size()
-        yield World(dist.get_rank(), size, place, init_device_mesh(device, (size,)))
+        parent = None if started is None else started.parent
+        yield World(dist.get_rank(), size, place, init_device_mesh(device, (size,)), parent)
     finally:
         dist.destroy_process_group()
 
 
-def shard(network: GuidedNetwork, world: World, precision: str) -> None:
-    """Shard a network in place, one group per block, one per fuser, one of the extractor and one of the rest.
-
-    Weights, gradients' sums and optimiser states are float32. With `bf16` the blocks compute in bfloat16 from a
-    rounded copy of the weights, as upstream's ZeRO-2 training does, and gradients are averaged in float32. The
-    extractor computes in float32, because its batch statistics would suffer most and it costs next to nothing; the
-    rotary frequencies stay unrounded.
-    """
-    half = torch.bfloat16 if precision == "bf16" else None
-    reduce = torch.float32 if half else None
-    # the network casts its inputs itself; time steps must not be rounded to 8 bits before it does
-    policy = MixedPrecisionPolicy(param_dtype=half, reduce_dtype=reduce, cast_forward_inputs=False)
-    casting = MixedPrecisionPolicy(param_dtype=half, reduce_dtype=reduce)
-    # the extractor returns views, and nothing writes into them in place
-    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
-    model = network.model
-    fusers = [f for group in (model.fuser, model.fuser_spatial) if group is not None for f in group]
-    for fuser in fusers:
-        fully_shard(fuser, mesh=world.mesh, mp_policy=casting)
-    for block in (*model.spatial_blocks, *model.temporal_blocks):
-        fully_shard(block, mesh=world.mesh, mp_policy=policy)
-    if model.traj_extractor is not None:
-        fully_shard(model.traj_extractor, mesh=world.mesh)
-    fully_shard(network, mesh=world.mesh, mp_policy=policy, ignored_params={model.rope.freqs})
-
-
-def fill(model: Tora, state: Mapping[str, Tensor] | None, world: World) -> None:
-    """Give a sharded network on the meta device its tensors.
+def launch(work: Work, *arguments: Any, workers: int = 1, device: str = "cpu") -> int:
+    """Run `work(world, *arguments)` in every process of a run and return the first one's exit code.
 
     Args:
-        model: the network inside the one that was sharded.
-        state: whole tensors in the first process, anything in the others; None leaves the values to a checkpoint.
-        world: the processes.
-    """
-    model.to_empty(device=world.device)
-    if state is None:
-        return
-    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+        work: function of a module, whose arguments can be pickled.
+        arguments: after the world.
+        workers: processes of one thread each to start on this machine; 1 works in this process, as does torchrun.
+        device: see `processes`.
 
-    whole: dict[str, Any] = {
-        key: value.float() if value.is_floating_point() else value for key, value in state.items()
-    }
-    options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
-    set_model_state_dict(model, whole if world.first else {}, options=options)
+    Raises:
+        UserError: what `work` raises, or a started process stopped with an error, which it has printed.
+    """
+    if workers == 1 or "WORLD_SIZE" in os.environ:
+        with processes(device) as world:
+            return work(world, *arguments)
+    with tempfile.TemporaryDirectory() as folder, interruption() as received:
+        meeting = str(Path(folder) / "meeting")
+        place = (workers, meeting, os.getpid())
+        # a Ctrl-C that reaches them too, while they start, is left to this process
+        noted = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        context = spawn(_member, args=(place, device, work, arguments), nprocs=workers, join=False)
+        signal.signal(signal.SIGINT, noted)
+        told = False
+        try:
+            while not context.join(timeout=0.5):
+                if received and not told:
+                    told = True
+                    for process in context.processes:
+                        process.terminate()
+        except ProcessExitedException as error:
+            if received:
+                return INTERRUPTED
+            raise UserError(
+                "train: a worker stopped, its message stands above; the last checkpoint is kept"
+            ) from error
+        return int(Path(f"{meeting}.code").read_text())
+
+
+def _member(
+    rank: int, place: tuple[int, str, int], device: str, work: Work, arguments: tuple[Any, ...]
+) -> None:
+    torch.set_num_threads(1)
+    if Path("/sys/class/net/lo").exists():  # the processes of one machine need no other network
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    try:
+        with processes(device, Local(rank, *place)) as world:
+            code = work(world, *arguments)
+        if rank == 0:
+            Path(f"{place[1]}.code").write_text(str(code))
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+
+
+def average_gradients(weights: Iterable[nn.Parameter], world: World) -> None:
+    """Replace the gradients by their mean over the processes; those of sharded weights are averaged already."""
+    gradients = [p.grad for p in weights if p.grad is not None]
+    if world.size == 1 or not gradients or isinstance(gradients[0], DTensor):
+        return
+    joined = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(joined)
+    joined /= world.size
+    for gradient, mean in zip(gradients, joined.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -227,7 +284,7 @@ def load(path: Path, state: dict[str, Any]) -> None:
         load_state(state, storage_reader=FileSystemReader(path))
     except (OSError, ValueError, RuntimeError, CheckpointException) as error:
         raise UserError(
-            f"train: checkpoint {path} cannot be read ({_first_line(error)}); remove it to go on from the one before"
+            f"train: checkpoint {path} cannot be read ({_first_line(error)}); remove it to resume from the one before"
         ) from error
 
 

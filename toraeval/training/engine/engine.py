@@ -1,222 +1,233 @@
-"""The training loop of the full-size model: steps, log, checkpoints, and exact continuation after any kind of stop.
+"""The one training loop: steps, average, log, validation, checkpoints, and exact resumption after any kind of stop.
 
-Compute precision is that of `distributed.shard`: bfloat16 from float32 masters, or float32. A step is a function of
-the state before it and of its own number, so a run that was killed goes on from its last checkpoint to the same
-weights, on the CPU bit for bit.
+A recipe says how long and how fast to train, a source gives batches, an objective holds the network and its loss. A
+step is a function of the state before it and of its own number, so a run that was killed resumes from its last
+checkpoint and reaches the same weights, on the CPU bit for bit.
 """
 
 from __future__ import annotations
 
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from toraeval.training.engine import distributed
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.ema import MovingAverage
+from toraeval.training.engine.interruption import INTERRUPTED, interruption
 from toraeval.training.engine.log import Log
-from toraeval.training.engine.network import GuidedNetwork
 from toraeval.training.engine.norms import RunningStatistics
-from toraeval.training.recipes.recipe import Batch, Recipe, generator, loss
+from toraeval.training.engine.parts import CLOCKS, Counters, Objective, Recipe, Row, Schedule, Source
 from toraeval.types import UserError
 
-INTERRUPTED = 130
-
-
-class BatchSource(Protocol):
-    """Where batches come from."""
-
-    def batch(self, step: int, number: int) -> Batch:
-        """Return batch `number` of a step; the same arguments give the same batch in every process."""
-        ...
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When to save and what to log.
-
-    Attributes:
-        save_every: steps between checkpoints.
-        keep: checkpoints that stay.
-        tensorboard: also write TensorBoard events.
-    """
-
-    save_every: int = 500
-    keep: int = 2
-    tensorboard: bool = False
+# what an optimiser keeps of each weight
+MOMENTS = {"AdamW": ("exp_avg", "exp_avg_sq"), "Muon": ("momentum_buffer",)}
 
 
 class Engine:
-    """One run: network, optimiser, average and counters.
+    """One run: see the module's text.
 
     Args:
-        network: sharded and filled, parameters to train marked by `requires_grad`.
-        recipe: options of the training.
+        recipe: values.
         source: batches.
+        objective: network and loss.
         world: the processes.
-        folder: checkpoints and log go there.
-        schedule: when to save.
+        schedule: where and when to write.
 
     Raises:
         UserError: the batches of a step cannot be spread evenly over the processes.
     """
 
     def __init__(
-        self,
-        network: GuidedNetwork,
-        recipe: Recipe,
-        source: BatchSource,
-        world: World,
-        folder: Path,
-        schedule: Schedule,
+        self, recipe: Recipe, source: Source, objective: Objective, world: World, schedule: Schedule
     ) -> None:
         check_spread(recipe, world)
-        self.network, self.recipe, self.source, self.world = network.train(), recipe, source, world
-        self.folder, self.schedule = folder, schedule
-        self.trained: dict[str, nn.Parameter] = {
-            name: p for name, p in network.model.named_parameters() if p.requires_grad
-        }
-        self.average = MovingAverage(self.trained, recipe.average)
-        self.optimizer = torch.optim.AdamW(
-            self.trained.values(),
-            lr=recipe.lr,
-            betas=recipe.betas,
-            eps=recipe.eps,
-            weight_decay=recipe.weight_decay,
-        )
-        self.statistics = RunningStatistics(network)
-        self.step, self.clips, self.seconds = 0, 0, 0.0
+        self.recipe, self.source, self.objective, self.world = recipe, source, objective, world
+        self.schedule, self.model, self.done = schedule, objective.model.train(), Counters()
+        self.clock = CLOCKS[schedule.clock]
+        self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        self.optimizers = objective.optimizers()
+        self._base = [[float(group["lr"]) for group in o.param_groups] for o in self.optimizers]
+        self.average = MovingAverage(objective.averaged() if recipe.decay(0) is not None else {})
+        self.statistics = RunningStatistics(self.model) if objective.joint_statistics else None
+        self.validation = {name: torch.tensor(math.nan, dtype=torch.float64) for name in objective.measures}
 
     @property
     def checkpoint_folder(self) -> Path:
         """Where the checkpoints lie."""
-        return self.folder / "checkpoints"
+        return self.schedule.folder / "checkpoints"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training is at its end."""
+        return self.recipe.progress(self.done) >= 1.0
 
     def state(self) -> dict[str, Any]:
         """Return everything a later step depends on, as nested dicts of tensors that share memory with the run."""
-        optimizer: dict[str, dict[str, Tensor]] = {}
-        for name, p in self.trained.items():
-            moments = self.optimizer.state[p]
-            if not moments:  # what AdamW itself begins with
-                moments.update(
-                    step=torch.zeros(()), exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p)
-                )
-            optimizer[name] = moments
+        names = {p: name for name, p in self.trained.items()}
+        moments: dict[str, dict[str, Tensor]] = {}
+        for optimizer in self.optimizers:
+            for p in (p for group in optimizer.param_groups for p in group["params"]):
+                kept = optimizer.state[p]
+                if not kept:  # what the optimiser itself begins with
+                    kind = type(optimizer).__name__
+                    kept |= {"step": torch.zeros(())} if kind == "AdamW" else {}
+                    kept |= {name: torch.zeros_like(p) for name in MOMENTS[kind]}
+                moments[names[p]] = kept
         return {
-            "model": dict(self.network.model.state_dict()),
+            "model": dict(self.model.state_dict()),
             "average": self.average.values,
-            "optimizer": optimizer,
+            "optimizer": moments,
             "counters": {
-                "clips": torch.tensor(self.clips),
-                "seconds": torch.tensor(self.seconds, dtype=torch.float64),
+                "clips": torch.tensor(self.done.clips),
+                "seconds": torch.tensor(self.done.seconds, dtype=torch.float64),
+                **self.validation,
             },
         }
 
     def save(self) -> None:
         """Write a checkpoint of this moment."""
-        distributed.save(self.checkpoint_folder, self.step, self.state(), self.world, self.schedule.keep)
+        distributed.save(self.checkpoint_folder, self.done.step, self.state(), self.world, self.schedule.keep)
 
-    def resume(self, step: int, path: Path) -> None:
-        """Go back to a checkpoint.
-
-        Args:
-            step: steps that it has behind it.
-            path: its folder; the number of processes that wrote it does not matter.
+    def resume(self) -> None:
+        """Return to the last checkpoint, if there is one; the number of processes that wrote it does not matter.
 
         Raises:
-            UserError: it cannot be read, or is of another network.
+            UserError: it cannot be read, or is of another network or an older version.
         """
+        found = self.world.from_first(last_checkpoint(self.schedule.folder) if self.world.first else None)
+        if found is None:
+            return
         state = self.state()
-        distributed.load(path, state)
-        self.step = step
-        self.clips = int(state["counters"]["clips"])
-        self.seconds = float(state["counters"]["seconds"])
+        distributed.load(found[1], state)
+        counters = state["counters"]
+        self.done.step, self.done.clips = found[0], int(counters.pop("clips"))
+        self.done.seconds = float(counters.pop("seconds"))
+        self.validation = counters
 
-    def run(self, report: Callable[[dict[str, Any]], None] = lambda row: None) -> int:
-        """Train to the last step; Ctrl-C or SIGTERM ends after the current step, with a checkpoint.
+    def run(self, report: Callable[[Row], None] = lambda row: None) -> int:
+        """Train to the end; Ctrl-C or SIGTERM ends after the current step, with a checkpoint.
 
         Args:
             report: gets each row of the log in the first process.
 
         Returns:
-            0 when all steps are made, 130 when it was interrupted.
+            0 at the end of the training, 130 when it was interrupted.
 
         Raises:
-            UserError: the loss or gradient is not finite; the last checkpoint is kept.
+            UserError: the loss or gradient is not finite (the last checkpoint is kept), or a batch cannot be read.
         """
-        log = Log(self.folder, self.step, self.schedule.tensorboard) if self.world.first else None
+        if self.finished:
+            return 0
+        log = None
+        if self.world.first:
+            log = Log(self.schedule.folder, self.done.step, self.schedule.tensorboard, report)
+        self.source.begin(self.done)
         try:
-            with interruption() as asked:
-                return self._loop(log, report, asked)
+            with interruption() as received:
+                return self._loop(log, received)
         finally:
+            self.source.close()
             if log is not None:
                 log.close()
 
-    def _loop(self, log: Log | None, report: Callable[[dict[str, Any]], None], asked: list[int]) -> int:
-        while self.step < self.recipe.steps:
-            began = time.perf_counter()
-            row = self._update(self.step)
-            self.step += 1
-            self.seconds += time.perf_counter() - began
-            if log is not None:
-                row["seconds"] = f"{self.seconds:.1f}"
-                log.write(row)
-                report(row)
-            stop = self.world.any(bool(asked))
-            if stop or self.step % self.schedule.save_every == 0 or self.step == self.recipe.steps:
+    def _loop(self, log: Log | None, received: list[int]) -> int:
+        done, recipe, saved = self.done, self.recipe, time.monotonic()
+        since: list[tuple[float, Mapping[str, Any]]] = []
+        while True:
+            began, before = self.clock(), recipe.progress(done)
+            loss, norm, facts, clips = self.update(done.step)
+            due = self._save_is_due(done.step + 1, time.monotonic() - saved)
+            told = self.world.agree(
+                clips, done.seconds + self.clock() - began, bool(received) or self.world.orphaned, due
+            )
+            done.step, done.clips, done.seconds = done.step + 1, done.clips + told.clips, told.seconds
+            since += [(loss, fact) for fact in facts]
+            if log is not None and done.step % recipe.log_every == 0:
+                mean = sum(value for value, _ in since) / len(since)
+                log.write(recipe.row(done, mean, norm, [fact for _, fact in since]))
+                since.clear()
+            if log is not None and self._validation_is_due(before):
+                self._validate(log)
+            if told.stop or told.save or self.finished:
                 self.save()
-            if stop:
+                saved = time.monotonic()
+            if self.finished:
+                return 0
+            if told.stop:
                 return INTERRUPTED
-        return 0
 
-    def _update(self, step: int) -> dict[str, Any]:
-        """Make one step and return its row of the log."""
+    def update(self, step: int) -> tuple[float, float, list[Mapping[str, Any]], int]:
+        """Make one step; return loss, gradient norm, facts of this process's batches and its clips."""
         recipe, world = self.recipe, self.world
-        if recipe.stage_begins(step):
-            self.optimizer.state.clear()
-        rate = recipe.learning_rate(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer, bases in zip(self.optimizers, self._base, strict=True):
+            if recipe.stage_begins(step):
+                optimizer.state.clear()
+            for group, base in zip(optimizer.param_groups, bases, strict=True):
+                group["lr"] = recipe.learning_rate(base, self.done)
         share = recipe.batches_per_step // world.size
-        total, clips, sizes = 0.0, 0, []
-        with self.statistics.step(recipe.batches_per_step):
+        total, clips, facts = 0.0, 0, []
+        with self.statistics.step(recipe.batches_per_step) if self.statistics else nullcontext():
             for number in range(world.rank, recipe.batches_per_step, world.size):
                 batch = self.source.batch(step, number)
-                with self.statistics.batch():
-                    value = loss(self.network, batch, recipe, generator(recipe.seed, "loss", step, number))
+                with self.statistics.batch() if self.statistics else nullcontext():
+                    value, fact = self.objective.loss(batch, step, number)
                     (value / share).backward()
                 total += float(value.detach())
                 clips += len(batch)
-                sizes.append(f"{len(batch)}x{batch.frames}x{batch.height}x{batch.width}")
-        mean = world.mean(total / share)
-        norm = distributed.clip_gradients(self.trained.values(), recipe.clip)
-        if not (math.isfinite(mean) and math.isfinite(norm)):
+                facts.append(fact)
+        loss = world.mean(total / share)
+        distributed.average_gradients(self.trained.values(), world)
+        norm = distributed.clip_gradients(self.objective.clipped(), recipe.clip)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
             raise UserError(
-                f"train: step {step} has loss {mean} and gradient norm {norm}; allowed: finite numbers; the last "
-                "checkpoint is kept; look at the clips of this step, or try precision=fp32 or a smaller lr"
+                f"train: step {step} has loss {loss} and gradient norm {norm}; allowed: finite numbers; the last "
+                "checkpoint is kept; look at the clips of this step, or try precision=fp32 or a smaller learning rate"
             )
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.average.update(self.trained)
-        self.clips += round(world.mean(clips) * world.size)
-        return {
-            "step": step + 1,
-            "stage": recipe.stage(step),
-            "loss": mean,
-            "grad_norm": norm,
-            "lr": rate,
-            "clips": self.clips,
-            "size": sizes[0],
-        }
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        decay = recipe.decay(step)
+        if decay is not None:
+            self.average.update(self.objective.averaged(), decay)
+        return loss, norm, facts, clips
+
+    def _save_is_due(self, step: int, seconds: float) -> bool:
+        every, minutes = self.schedule.save_every, self.schedule.save_minutes
+        return (every is not None and step % every == 0) or (minutes is not None and seconds > 60 * minutes)
+
+    def _validation_is_due(self, before: float) -> bool:
+        share, now = self.recipe.validation_share, self.recipe.progress(self.done)
+        return share is not None and (now >= 1.0 or int(now / share) > int(before / share))
+
+    def _validate(self, log: Log) -> None:
+        found = self.objective.validate()
+        for name, value in found.items():
+            self.validation[name].fill_(value)
+        if found:
+            row = {"step": self.done.step, "clips": self.done.clips, "seconds": round(self.done.seconds)}
+            log.validation(row | {name: f"{value:.5f}" for name, value in found.items()})
+
+
+def last_checkpoint(folder: Path) -> tuple[int, Path] | None:
+    """Return step and path of the last whole checkpoint of a run's folder, None where it has not begun.
+
+    Raises:
+        UserError: the folder holds a state that an older version of the code wrote.
+    """
+    found = distributed.checkpoints(folder / "checkpoints")
+    if not found and (folder / "state.pt").exists():
+        raise UserError(
+            f"train: {folder / 'state.pt'} was written by an older version of this code, which alone can resume it; "
+            "begin anew in another folder: folder=PATH, or remove the file"
+        )
+    return found[-1] if found else None
 
 
 def check_spread(recipe: Recipe, world: World) -> None:
@@ -231,21 +242,3 @@ def check_spread(recipe: Recipe, world: World) -> None:
             f"train: batches_per_step={recipe.batches_per_step} with {world.size} processes; allowed: a multiple of "
             f"the number of processes, e.g. batches_per_step={fitting}"
         )
-
-
-@contextmanager
-def interruption() -> Iterator[list[int]]:
-    """Turn the first Ctrl-C or SIGTERM into an entry of the yielded list; a second Ctrl-C interrupts at once."""
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,34 +1,66 @@
-"""The log of a training run: one CSV row per step, and TensorBoard when it is asked for."""
+"""CSV tables of training: whole ones, and the log of a run that grows row by row, with TensorBoard where wanted."""
 
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from toraeval.optional import require
 from toraeval.store.sealed import write_text
 
-COLUMNS = ("step", "stage", "loss", "grad_norm", "lr", "clips", "size", "seconds")
+Row = Mapping[str, object]
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table, none if it is not there; a last row that a kill cut short is left out."""
+    if not path.exists():
+        return []
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    return [row for row in csv.DictReader(io.StringIO(whole)) if None not in row.values()]
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write a table of at least one row; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 class Log:
-    """Appends rows to `log.csv`; rows of steps that a resumed run makes again are removed first.
+    """Appends rows to `log.csv` and `validation.csv`; rows of steps that a resumed run makes again are removed first.
 
     Args:
-        folder: holds the log.
-        step: steps that were made before; rows from there on are dropped.
+        folder: holds the tables.
+        step: steps that were made before; rows after them are dropped.
         tensorboard: also write events under `tensorboard/`.
+        report: gets every row of the log.
 
     Raises:
-        MissingDependency: TensorBoard is asked for and not installed.
+        MissingDependency: TensorBoard is wanted and not installed.
     """
 
-    def __init__(self, folder: Path, step: int, tensorboard: bool) -> None:
-        self.path = folder / "log.csv"
-        kept = [row for row in rows(self.path) if int(row["step"]) <= step]
-        lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in kept)]
-        write_text(self.path, "\n".join(lines) + "\n")
+    def __init__(
+        self,
+        folder: Path,
+        step: int,
+        tensorboard: bool = False,
+        report: Callable[[dict[str, Any]], None] = lambda row: None,
+    ) -> None:
+        self.folder, self._report = folder, report
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (folder / "log.csv", folder / "validation.csv"):
+            kept = [row for row in read_rows(path) if int(row["step"]) <= step]
+            if kept:
+                write_rows(path, kept)
+            else:
+                path.unlink(missing_ok=True)
         self._writer: Any = None
         if tensorboard:
             require("tensorboard", "train: tensorboard=true", "train")
@@ -37,12 +69,18 @@ class Log:
             self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, row: dict[str, Any]) -> None:
-        """Append one row; `row` has the keys of `COLUMNS`."""
-        with self.path.open("a", newline="") as handle:
-            csv.DictWriter(handle, COLUMNS).writerow(row)
+        """Append one row to the log."""
+        _append(self.folder / "log.csv", row)
+        self._report(row)
         if self._writer is not None:
             for name in ("loss", "grad_norm", "lr"):
-                self._writer.add_scalar(f"{row['stage']}/{name}", row[name], row["step"])
+                if name in row:
+                    place = f"{row['stage']}/{name}" if "stage" in row else name
+                    self._writer.add_scalar(place, float(row[name]), row["step"])
+
+    def validation(self, row: Row) -> None:
+        """Append one row to the table of measurements on held-out clips."""
+        _append(self.folder / "validation.csv", row)
 
     def close(self) -> None:
         """Write out what is buffered."""
@@ -50,9 +88,10 @@ class Log:
             self._writer.close()
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a log; a row that a kill cut short is left out."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as handle:
-        return [row for row in csv.DictReader(handle) if all(row.get(name) for name in COLUMNS)]
+def _append(path: Path, row: Row) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as handle:
+        writer = csv.DictWriter(handle, list(row), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)

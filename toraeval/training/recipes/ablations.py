@@ -17,9 +17,10 @@ from typing import Any
 from toraeval.config.verbs import AblationsConfig
 from toraeval.models.shared.network.config import nano
 from toraeval.store.keys import digest, short
+from toraeval.training.data.preparation import SCENES, prepare
 from toraeval.training.recipes import nano as training
+from toraeval.training.recipes import train
 from toraeval.training.recipes.learners import learner
-from toraeval.training.recipes.train import SCENES, export, fit_vae, render
 from toraeval.types import UserError
 
 FRAMES = 17
@@ -94,22 +95,14 @@ def train_all(options: AblationsConfig) -> Iterator[Trained]:
     """
     check(options)
     folder = Path(options.folder)
-    vae, shards = folder / "vae.safetensors", folder / "shards"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"ablations: folder {folder} cannot be made ({error.strerror}); choose another: ablations.folder=PATH"
-        ) from error
-    start = shipped()
-    fit_vae(vae, learner("tora"), str(start))
+    start, kind = shipped(), learner("tora")
     first, size = SCENES[FRAMES]
     plan = [(FRAMES, first + k * size, size) for k in range(max(1, round(options.clips / size)))]
-    render(vae, shards, plan, options.workers, flows=True)
-    backbone = train_one(BACKBONE, options, vae, shards, start, options.backbone_steps)
+    prepare(folder, train.DATA, plan, options.workers, lambda: kind.load(start)[1], flows=True)
+    backbone = train_one(BACKBONE, options, start, options.backbone_steps)
     yield backbone
     for variant in variants():
-        yield train_one(variant, options, vae, shards, backbone.weights, options.steps)
+        yield train_one(variant, options, backbone.weights, options.steps)
 
 
 def shipped() -> Path:
@@ -130,10 +123,8 @@ def check(options: AblationsConfig) -> None:
             raise UserError(f"ablations.{name}={getattr(options, name)}: allowed are {low} and more")
 
 
-def train_one(
-    variant: Variant, options: AblationsConfig, vae: Path, shards: Path, start: Path, steps: int
-) -> Trained:
-    """Train one variant, or take its weights if they are there; goes on from a saved state."""
+def train_one(variant: Variant, options: AblationsConfig, start: Path, steps: int) -> Trained:
+    """Train one variant, or take its weights if they are there; resumes from a checkpoint."""
     network = nano(**dict(variant.network))
     settings = {
         "network": asdict(network),
@@ -142,32 +133,29 @@ def train_one(
         "clips": options.clips,
     }
     settings |= {"workers": options.workers, "seed": options.seed, "start": start.name, "tokens": TOKENS}
-    out = Path(options.folder) / "ablations" / f"{variant.name}-{short(digest(settings))}"
-    weights = out.with_suffix(".safetensors")
-    if not weights.exists():
-        lengths = {FRAMES: 1.0}
-        training.train(
-            training.TrainConfig(
-                data=str(shards),
-                out=str(out),
-                vae=str(vae),
-                network=network,
-                steps=steps,
-                dense_share=variant.dense_share,
-                window_share=0.0,
-                single_share=0.0,
-                decay_share=0.35,
-                warmup_steps=30,
-                lengths=lengths,
-                late_lengths=lengths,
-                tokens=TOKENS,
-                clips=options.clips,
-                start=str(start),
-                start_motion=False,
-                workers=options.workers,
-                seed=options.seed,
-            )
-        )
-        export(out, vae, weights, f"tora_nano_{variant.name}")
-        (out / "state.pt").unlink()  # 200 MB a variant, and no longer needed
+    folder = Path(options.folder)
+    out = folder / "ablations" / f"{variant.name}-{short(digest(settings))}"
+    weights, lengths = out.with_suffix(".safetensors"), {FRAMES: 1.0}
+    chosen = train.recipe(
+        folder,
+        learner("tora"),
+        out=str(out),
+        network=network,
+        steps=steps,
+        dense_share=variant.dense_share,
+        window_share=0.0,
+        single_share=0.0,
+        decay_share=0.35,
+        warmup_steps=30,
+        lengths=lengths,
+        late_lengths=lengths,
+        tokens=TOKENS,
+        clips=options.clips,
+        start=str(start),
+        start_motion=False,
+        workers=options.workers,
+        seed=options.seed,
+        validation=None,
+    )
+    training.result(chosen, training.Ending(weights, f"tora_nano_{variant.name}", keep=False))
     return Trained(variant, weights, json.loads(weights.with_suffix(".json").read_text()))

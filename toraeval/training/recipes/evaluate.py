@@ -1,41 +1,33 @@
-"""Follow a training run: TrajError and pictures of validation scenes, from any saved state."""
+"""How well embedded models follow paths: of a run at its last checkpoint, and by the number of sampling steps.
+
+Sampling steps are chosen by the same rule for every model: those with the lowest TrajError on validation cases; of
+equal errors the fewest steps win.
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from toraeval import registry
+from toraeval.config.training import EvaluateOptions, StepsOptions, TrainingOptions
 from toraeval.metrics.traj_error import TrajError
 from toraeval.models.shared.base import Generator
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.trackers.lucas_kanade import LucasKanade
-from toraeval.training.recipes.train import export
-from toraeval.types import Case, Video
-
-
-def load_state(folder: Path, vae: Path, average: bool, options: dict[str, Any]) -> tuple[Generator, int]:
-    """Return the generator of a training state and the clips that it has seen.
-
-    Args:
-        folder: holds `state.pt` and `config.json`.
-        vae: the autoencoder that it is trained with.
-        average: take the moving average of the weights.
-        options: further options of the generator.
-    """
-    name = json.loads((folder / "config.json").read_text())["model"]
-    with tempfile.TemporaryDirectory() as temporary:
-        weights = Path(temporary) / "state.safetensors"
-        card = export(folder, vae, weights, average=average)
-        generator = registry.build("model", {"name": name, "weights": str(weights), **options})
-        generator.prepare()
-    return generator, card["clips_seen"]
+from toraeval.training.data.shards import SIZE
+from toraeval.training.engine.distributed import processes
+from toraeval.training.engine.log import write_rows
+from toraeval.training.recipes import nano
+from toraeval.training.recipes.train import state_folder
+from toraeval.types import Case, UserError, Video
 
 
 def errors(case: Case, video: Video) -> float:
@@ -44,22 +36,38 @@ def errors(case: Case, video: Video) -> float:
     return float(TrajError().score(case, seen).values["traj_error"])
 
 
-def main() -> None:
-    """Print static error, model error and seconds per clip; write a sheet of frames."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--state", type=Path, required=True, help="state.pt of a run")
-    parser.add_argument("--vae", type=Path, required=True)
-    parser.add_argument("--frames", type=int, default=16)
-    parser.add_argument("--cases", type=int, default=8)
-    parser.add_argument("--split", default="validation")
-    parser.add_argument("--steps", type=int, help="of the sampler, the model's own number if not given")
-    parser.add_argument("--weights", choices=("last", "average"), default="last")
-    parser.add_argument("--sheet", type=Path)
-    args = parser.parse_args()
-    options = {} if args.steps is None else {"steps": args.steps}
-    generator, clips = load_state(args.state.parent, args.vae, args.weights == "average", options)
+def load_state(folder: Path, averaged: bool, options: dict[str, Any]) -> tuple[Generator, int]:
+    """Return the generator of a run's last checkpoint and the clips that it has seen.
+
+    Args:
+        folder: of the run.
+        averaged: take the moving average of the weights.
+        options: further options of the generator.
+
+    Raises:
+        UserError: no run in the folder.
+    """
+    recipe = nano.stored(folder)
+    with tempfile.TemporaryDirectory() as temporary, processes("cpu") as world:
+        weights = Path(temporary) / "state.safetensors"
+        ending = nano.Ending(weights, averaged=averaged)
+        card = nano.export(nano.build(recipe, world), recipe, ending)
+        generator = registry.build("model", {"name": recipe.model, "weights": str(weights), **options})
+        generator.prepare()
+    return generator, card["clips_seen"]
+
+
+def follow(options: EvaluateOptions) -> int:
+    """Print static error, model error and seconds per clip of a run; write a sheet of frames.
+
+    Raises:
+        UserError: no run in the folder, or no cases.
+    """
+    _require_numbers(options, "cases", "frames")
+    given = {} if options.steps is None else {"steps": options.steps}
+    generator, clips = load_state(state_folder(Path(options.folder), options.model), options.averaged, given)
     rows, results = [], []
-    for case in Shapes(args.split, args.cases).cases(args.frames, 512, 512)[: args.cases]:
+    for case in Shapes(options.split, options.cases).cases(options.frames, SIZE, SIZE)[: options.cases]:
         began = time.perf_counter()
         video = generator.generate(case, 0)
         seconds = time.perf_counter() - began
@@ -69,22 +77,66 @@ def main() -> None:
         picks = np.linspace(0, case.frames - 1, 6).round().astype(int)
         both = (case.reference().video.thwc, video.thwc)
         rows.append(np.concatenate([np.concatenate([v[t, ::4, ::4] for t in picks], 1) for v in both], 1))
-    static, error, seconds = np.array(results).T
+    static, error, times = np.array(results).T
     report = {
         "clips": clips,
-        "frames": args.frames,
+        "frames": options.frames,
         "static": round(static.mean(), 2),
         generator.name: round(error.mean(), 2),
         "ratio": round(error.mean() / static.mean(), 3),
         "per_case": error.round(1).tolist(),
-        "seconds": round(float(np.median(seconds)), 2),
+        "seconds": round(float(np.median(times)), 2),
     }
     print(json.dumps(report))  # noqa: T201
-    if args.sheet:
+    if options.sheet:
         from PIL import Image
 
-        Image.fromarray(np.concatenate(rows)).save(args.sheet)
+        Image.fromarray(np.concatenate(rows)).save(options.sheet)
+    return 0
 
 
-if __name__ == "__main__":
-    main()
+def compare(
+    build: Callable[[int], Generator], candidates: Sequence[int], cases: Sequence[Case]
+) -> list[dict[str, object]]:
+    """Return a row per number of steps: mean TrajError in pixels, seconds per clip, and which one is chosen."""
+    rows: list[dict[str, object]] = []
+    found = []
+    for steps in candidates:
+        generator = build(steps)
+        began = time.perf_counter()
+        videos = [generator.generate(case, 0) for case in cases]
+        seconds = (time.perf_counter() - began) / len(cases)
+        found.append(float(np.mean([errors(c, v) for c, v in zip(cases, videos, strict=True)])))
+        rows.append({"steps": steps, "cases": len(cases), "traj_error": f"{found[-1]:.3f}"})
+        rows[-1]["seconds_per_clip"] = f"{seconds:.2f}"
+    best = min(range(len(found)), key=lambda k: (found[k], candidates[k]))
+    return [{**row, "chosen": int(k == best)} for k, row in enumerate(rows)]
+
+
+def choose_steps(options: StepsOptions) -> int:
+    """Compare the candidates and write the table.
+
+    Raises:
+        UserError: no cases, a candidate below 1, or weights that do not load.
+    """
+    _require_numbers(options, "cases", "frames")
+    if not options.candidates or min(options.candidates) < 1:
+        raise UserError(f"train task=steps: candidates={options.candidates}; allowed: numbers from 1")
+    torch.set_num_threads(1)
+    weights = {} if options.weights is None else {"weights": options.weights}
+
+    def build(steps: int) -> Generator:
+        return registry.build("model", {"name": options.model, "steps": steps, **weights})  # type: ignore[no-any-return]
+
+    cases = Shapes("validation", options.cases).cases(options.frames, SIZE, SIZE)
+    rows = compare(build, options.candidates, cases)
+    write_rows(Path(options.table or f"docs/models/{options.model}_steps.csv"), rows)
+    return 0
+
+
+def _require_numbers(options: TrainingOptions, *names: str) -> None:
+    for name in names:
+        if getattr(options, name) < 1:
+            raise UserError(
+                f"train task={options.task}: {name}={getattr(options, name)}; allowed: numbers from 1"
+            )

@@ -8,50 +8,60 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from toraeval.config import TRAINING_BUCKETS, FullSizeOptions, TrainConfig
+from toraeval import assets
+from toraeval.config import TRAINING_BUCKETS, FullSizeOptions
 from toraeval.models.shared.network import config as sizes
 from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.shared.weight_files import StateReader
 from toraeval.models.tora.checkpoints import importers
 from toraeval.models.tora.checkpoints.parts import need_channels
+from toraeval.models.tora.conditions.motion import motion_facts
 from toraeval.models.tora.conditions.t5 import Captioner, T5Captions, encode_ahead
 from toraeval.models.tora.network.model import Tora
 from toraeval.models.tora.options import SIZES as SIZES_OF_TORA
 from toraeval.registry import unknown
-from toraeval.store import lock
+from toraeval.store import keys, lock
 from toraeval.training.data.buckets import BucketPlan, read_buckets
 from toraeval.training.data.clips import ClipSource, ShapesClips
 from toraeval.training.data.feed import Encoders, Feed
 from toraeval.training.engine import distributed
 from toraeval.training.engine.distributed import World
-from toraeval.training.engine.engine import INTERRUPTED, Engine, Schedule
-from toraeval.training.engine.network import GuidedNetwork
-from toraeval.training.engine.run_record import agree, model_card, motion_start, run_record, weights_hash
-from toraeval.training.recipes.recipe import Recipe, choose_trainable
+from toraeval.training.engine.engine import Engine, last_checkpoint
+from toraeval.training.engine.interruption import INTERRUPTED
+from toraeval.training.engine.log import read_rows
+from toraeval.training.engine.parts import Schedule
+from toraeval.training.engine.record import agree, effort, stage_losses
+from toraeval.training.recipes.full_recipe import (
+    MOTION_PARTS,
+    PRECISIONS,
+    FullObjective,
+    FullRecipe,
+    GuidedNetwork,
+    choose_trainable,
+    fill,
+    shard,
+)
 from toraeval.training.recipes.stand_ins import RANDOM, RandomCaptions, random_vae
 from toraeval.types import MissingAsset, UserError
 
-SIZES = ("xl2", "tiny")
 POSTERIORS = ("mode", "sample")
-RECORD = "run.json"
-SHARED = ("model", "size", "folder", "device", "start", "export", "seed", "clips")
 REPORT_STEPS = 10
 
 
-def main(arguments: Mapping[str, Any] | TrainConfig) -> int:
-    """Train, or go on where training stopped, and export; returns the exit code.
+def main(options: FullSizeOptions) -> int:
+    """Train, or resume where training stopped, and export; returns the exit code.
 
     Raises:
         UserError: options out of range, or other ones than the run in this folder began with.
         MissingAsset: weights, autoencoder or text encoder are not there.
     """
-    options = arguments if isinstance(arguments, TrainConfig) else TrainConfig(**arguments)
     check(options)
     recipe, config = recipe_of(options), network_of(options)
     folder = Path(options.folder)
@@ -78,53 +88,39 @@ def main(arguments: Mapping[str, Any] | TrainConfig) -> int:
         )
         stack.callback(feed.close)
         record = run_record(options, recipe, config, feed) if world.first else {}
-        done = world.from_first(distributed.checkpoints(folder / "checkpoints") if world.first else None)
+        begun = world.from_first(last_checkpoint(folder) is not None if world.first else None)
         if world.first:
-            agree(folder / RECORD, record, bool(done))
+            agree(folder, record, _unchanging, begun)
         world.wait()
-        network = _network(options, config, recipe, world, fresh=not done)
-        schedule = Schedule(options.save_every, options.keep, options.tensorboard)
-        engine = Engine(network, recipe, feed, world, folder, schedule)
-        if done:
-            engine.resume(*done[-1])
+        network = _network(options, config, recipe, world, fresh=not begun)
+        schedule = Schedule(folder, options.save_every, None, options.keep, options.tensorboard)
+        engine = Engine(recipe, feed, FullObjective(network, recipe), world, schedule)
+        engine.resume()
         if world.first:
             count = sum(p.numel() for p in engine.trained.values())
             _say(
                 f"training {count:,} parameters in {world.size} process(es) on {options.device}, "
-                f"steps {engine.step} to {recipe.steps}; log: {folder}/log.csv; Ctrl-C keeps the state"
+                f"steps {engine.done.step} to {recipe.steps}; log: {folder}/log.csv; Ctrl-C keeps the state"
             )
         _captions_ahead(source, encoders, world)
         code = engine.run(_report)
         if code == INTERRUPTED:
             if world.first:
-                _say(f"stopped after step {engine.step}; the same command goes on")
+                _say(f"stopped after step {engine.done.step}; the same command resumes")
             return code
-        target = Path(options.export) if options.export else folder / "weights"
-        _export(engine, config, record, target)
+        _export(engine, config, record, Path(options.export) if options.export else folder / "weights")
         return code
 
 
-def check(options: TrainConfig) -> None:
+def check(options: FullSizeOptions) -> None:
     """Refuse options that cannot work, before anything is loaded.
 
     Raises:
         UserError: names the option, its value and what is allowed.
     """
-    if options.model != "tora" or options.size not in SIZES:
-        raise UserError(
-            f"train: model={options.model} size={options.size}; allowed: model=tora size={'|'.join(SIZES)}"
-        )
-    plain = TrainConfig()
-    own = {f.name for f in fields(FullSizeOptions)} | set(SHARED)
-    for f in fields(TrainConfig):
-        if f.name not in own and getattr(options, f.name) != getattr(plain, f.name):
-            raise UserError(
-                f"train: {f.name}={getattr(options, f.name)} belongs to size=nano; size={options.size} is bounded by "
-                "stage_steps and spread by torchrun"
-            )
     for name, allowed in (
         ("device", ("cpu", "cuda")),
-        ("precision", distributed.PRECISIONS),
+        ("precision", PRECISIONS),
         ("posterior", POSTERIORS),
         ("fuser", sizes.FUSERS[1:]),
         ("fuser_place", sizes.FUSER_PLACES),
@@ -145,19 +141,19 @@ def check(options: TrainConfig) -> None:
             )
 
 
-def recipe_of(options: TrainConfig) -> Recipe:
+def recipe_of(options: FullSizeOptions) -> FullRecipe:
     """Return the recipe that the options describe; raises UserError as `Recipe` does."""
-    chosen = {f.name: getattr(options, f.name) for f in fields(Recipe) if hasattr(options, f.name)}
+    chosen = {f.name: getattr(options, f.name) for f in fields(FullRecipe) if hasattr(options, f.name)}
     masks = chosen.pop("frame_masks")
     if len(options.stage_steps) != 2 or len(options.betas) != 2:
         raise UserError(
             f"train: stage_steps={options.stage_steps} betas={options.betas}; allowed: two numbers each"
         )
     chosen |= {"stage_steps": tuple(options.stage_steps), "betas": tuple(options.betas)}
-    return Recipe(**chosen) if masks is None else Recipe(**chosen, frame_masks=masks)
+    return FullRecipe(**chosen) if masks is None else FullRecipe(**chosen, frame_masks=masks)
 
 
-def network_of(options: TrainConfig) -> STDiTConfig:
+def network_of(options: FullSizeOptions) -> STDiTConfig:
     """Return the configuration of the network that the options describe."""
     return SIZES_OF_TORA[options.size].network(
         fuser=options.fuser, fuser_place=options.fuser_place, compression=options.compression
@@ -178,7 +174,7 @@ def _hold(stack: contextlib.ExitStack, folder: Path) -> None:
         ) from error
 
 
-def _source(options: TrainConfig) -> ClipSource:
+def _source(options: FullSizeOptions) -> ClipSource:
     if options.data == "shapes":
         return ShapesClips(options.clips)
     from toraeval.training.data.video_folder import CutRules, VideoFolder
@@ -197,13 +193,13 @@ def _source(options: TrainConfig) -> ClipSource:
     return folder
 
 
-def _raft(options: TrainConfig) -> dict[str, Any]:
+def _raft(options: FullSizeOptions) -> dict[str, Any]:
     if options.flow_estimator != "raft":
         return {}
     return {"weights": options.flow_weights, "device": options.device}
 
 
-def _encoders(options: TrainConfig, config: STDiTConfig, world: World) -> Encoders:
+def _encoders(options: FullSizeOptions, config: STDiTConfig, world: World) -> Encoders:
     assert options.vae is not None  # `check` refuses that
     assert options.text_encoder is not None
     if options.vae == RANDOM:
@@ -244,22 +240,22 @@ def _captions_ahead(source: ClipSource, encoders: Encoders, world: World) -> Non
 
 
 def _network(
-    options: TrainConfig, config: STDiTConfig, recipe: Recipe, world: World, fresh: bool
+    options: FullSizeOptions, config: STDiTConfig, recipe: FullRecipe, world: World, fresh: bool
 ) -> GuidedNetwork:
     """Build the sharded network; its values are those to start from if `fresh`, otherwise left to a checkpoint."""
     with torch.device("meta"):
         network = GuidedNetwork(Tora(config))
     network.model.checkpointing = options.checkpointing
     choose_trainable(network.model, recipe.trainable)
-    distributed.shard(network, world, options.precision)
+    shard(network, world, options.precision)
     state: Mapping[str, Tensor] | None = None
     if fresh:
         state = _start(options, config) if world.first else {}
-    distributed.fill(network.model, state, world)
+    fill(network.model, state, world)
     return network
 
 
-def _start(options: TrainConfig, config: STDiTConfig) -> Mapping[str, Tensor]:
+def _start(options: FullSizeOptions, config: STDiTConfig) -> Mapping[str, Tensor]:
     assert options.start is not None
     torch.manual_seed(options.seed)
     if options.start == RANDOM:
@@ -267,12 +263,62 @@ def _start(options: TrainConfig, config: STDiTConfig) -> Mapping[str, Tensor]:
     return importers.load_stdit(options.start, config, motion=motion_start(options.start)).state_dict()
 
 
+def weights_hash(path: str, what: str) -> str:
+    """Return the SHA-256 over the weight files of a path; raises MissingAsset where there are none."""
+    files = StateReader(path, what, importers.FETCH).files
+    return assets.files_sha256(files)
+
+
+def motion_start(start: str) -> str:
+    """Return `new` for weights of a plain transformer, whose motion parts are drawn anew, else `stored`."""
+    if start == RANDOM:
+        return "new"
+    shapes = StateReader(start, "tora", importers.FETCH).shapes
+    return "stored" if any(name.startswith(MOTION_PARTS) for name in shapes) else "new"
+
+
+def run_record(
+    options: FullSizeOptions, recipe: FullRecipe, config: STDiTConfig, feed: Feed
+) -> dict[str, Any]:
+    """Return everything that decides the weights, as plain JSON."""
+    assert options.start is not None
+    start = RANDOM if options.start == RANDOM else weights_hash(options.start, "tora")
+    record = {
+        "network": asdict(config),
+        "recipe": asdict(recipe),
+        "start": {"weights": start, "motion": motion_start(options.start)},
+        "precision": options.precision,
+        "data": feed.source.fingerprint(),
+        "batches": feed.plan.fingerprint(),
+        "autoencoder": {**feed.encoders.vae_fingerprint, "posterior": options.posterior},
+        "captions": feed.encoders.captions.fingerprint(),
+        "fixed_cuts": feed.cache is not None,
+        "motion": motion_facts(config, "training"),
+    }
+    plain = keys.plain(record)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _unchanging(record: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the length of the last stage, which may be made longer."""
+    recipe = record["recipe"]
+    return {**record, "recipe": {**recipe, "stage_steps": recipe["stage_steps"][:1]}}
+
+
 def _export(engine: Engine, config: STDiTConfig, record: dict[str, Any], target: Path) -> None:
     """Write the averaged weights as a folder that the generator and a later run read."""
-    model = dict(engine.network.model.state_dict())
+    model = dict(engine.model.state_dict())
     state = distributed.gather({**model, **engine.average.values}, engine.world)
     if engine.world.first:
-        card = model_card(record, engine, engine.folder / "log.csv")
+        card = {
+            "name": "tora",
+            "weights": f"moving average of the trained parameters, decay {engine.recipe.decay(0)}",
+            **effort(engine),
+            "loss": stage_losses(read_rows(engine.schedule.folder / "log.csv"), "stage"),
+            "loss_definition": "squared error of the velocity over noisy frames",
+            **record,
+        }
         importers.save_stdit(target, state, config, card, torch.float32)
         _say(f"weights: {target}; use them with: python -m toraeval run model=tora model.weights={target}")
     engine.world.wait()

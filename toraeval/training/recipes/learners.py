@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network import config as tora_config
+from toraeval.models.shared.network.captioned import CaptionedSTDiT
 from toraeval.models.shared.rectified_flow import Denoiser
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.conditions.nano_motion import motion_input
 from toraeval.models.tora.network.model import Tora
 from toraeval.registry import unknown
-from toraeval.training.data.batches import TOKEN, Batch, BoundMotion, MotionReader, Shard, StoredMotion
+from toraeval.training.data.batch import Batch
+from toraeval.training.data.batches import TOKEN, BoundMotion, MotionReader, Shard, StoredMotion
 from toraeval.training.data.excerpts import DisplacementMotion, ExcerptShard
 from toraeval.training.data.shards import SIZE
 from toraeval.trajectories.displacement import displacement_maps
@@ -48,10 +50,6 @@ class Learner(ABC):
     def configure(self, **changes: Any) -> Any:
         """Return the configuration of the embedded size; keyword arguments override fields."""
 
-    def default_network(self) -> Any:
-        """Return the configuration of the embedded size."""
-        return self.configure()
-
     @abstractmethod
     def build(self, network: Any) -> nn.Module:
         """Return a new network; its weights come from torch's global generator."""
@@ -74,9 +72,7 @@ class Learner(ABC):
         """
 
     @abstractmethod
-    def denoiser(
-        self, model: nn.Module, batch: Batch, dropped: Tensor, cond: Tensor, fps: Tensor
-    ) -> Denoiser:
+    def denoiser(self, model: nn.Module, batch: Batch, dropped: Tensor, cond: Tensor) -> Denoiser:
         """Bind everything but latents, time and mask.
 
         Args:
@@ -84,7 +80,6 @@ class Learner(ABC):
             batch: captions and motion are taken from it.
             dropped: bool (B,), the captions to replace by the null caption.
             cond: latent of the first frame (B, C, 1, H, W).
-            fps: (1,).
         """
 
     @abstractmethod
@@ -112,15 +107,12 @@ class ToraLearner(Learner):
     motion_keys: tuple[str, ...] = ("traj_extractor.", "fuser.", "fuser_spatial.")
 
     def configure(self, **changes: Any) -> tora_config.STDiTConfig:
-        """See `Learner`."""
         return tora_config.nano(**changes)
 
-    def build(self, network: tora_config.STDiTConfig) -> Tora:
-        """See `Learner`."""
+    def build(self, network: tora_config.STDiTConfig) -> CaptionedSTDiT:
         return Tora(network)
 
     def motion_reader(self, network: tora_config.STDiTConfig) -> MotionReader | None:
-        """See `Learner`."""
         if network.fuser == "none":
             return None
         stored = StoredMotion(network.compression)
@@ -133,50 +125,44 @@ class ToraLearner(Learner):
         tracks_NT2: FloatArray,
         first_hwC: Tensor,
     ) -> Tensor:
-        """See `Learner`."""
         first = first_hwC.permute(2, 0, 1)[None, :, None].float()
         return motion_input(network, vae, tracks_NT2, SIZE, SIZE, first)[0].permute(1, 2, 3, 0)
 
-    def denoiser(
-        self, model: nn.Module, batch: Batch, dropped: Tensor, cond: Tensor, fps: Tensor
-    ) -> Denoiser:
-        """See `Learner`."""
-        assert isinstance(model, Tora)
+    def denoiser(self, model: nn.Module, batch: Batch, dropped: Tensor, cond: Tensor) -> Denoiser:
+        assert isinstance(model, CaptionedSTDiT)
         assert model.text_encoder is not None  # the embedded size always has one
-        y = model.y_embedder.drop(model.text_encoder(batch.words.to(cond.device)), dropped)
+        y = model.y_embedder.drop(model.text_encoder(batch.text.to(cond.device)), dropped)
         motion = batch.motion
         if motion is not None:
             motion = motion.to(cond.device).permute(0, 4, 1, 2, 3).float()
-        paths = self.path_arguments(model, motion)
+        paths, fps = self.path_arguments(model, motion), batch.fps.to(cond.device)
         places = None
-        if batch.origins is not None:
+        if batch.origins_B2 is not None:
             patch = model.config.patch_size[1]
             per_square = TOKEN // patch
             window = (cond.shape[3] // patch, cond.shape[4] // patch)
             whole = (batch.whole[0] * per_square, batch.whole[1] * per_square)
-            places = model.window_positions(batch.origins * per_square, window, whole)
+            places = model.window_positions(batch.origins_B2 * per_square, window, whole)
 
         def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
             return model.predict_clean(x, timestep, x_mask, cond, y=y, fps=fps, positions=places, **paths)
 
         return denoise
 
-    def path_arguments(self, model: Tora, motion: Tensor | None) -> dict[str, Any]:
+    def path_arguments(self, model: CaptionedSTDiT, motion: Tensor | None) -> dict[str, Any]:
         """Return what `predict_clean` is told of the paths; `motion` is (B, C, t, h, w) or None for no path."""
+        assert isinstance(model, Tora)
         return {"motion": None if motion is None else model.encode_motion(motion)}
 
     def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
-        """See `Learner`."""
         return checkpoint.load(path)
 
     def save(
         self, path: Path, state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]
     ) -> None:
-        """See `Learner`."""
         checkpoint.save(path, state, vae, card)
 
     def shipped(self) -> Path:
-        """See `Learner`."""
         return checkpoint.weights_path()
 
 
@@ -189,15 +175,12 @@ class WanMoveLearner(ToraLearner):
     package = "toraeval.baselines.wan_move"
 
     def configure(self, **changes: Any) -> tora_config.STDiTConfig:
-        """See `Learner`."""
         return _resolve(f"{self.package}.network:wan_move_nano")(**changes)  # type: ignore[no-any-return]
 
-    def build(self, network: tora_config.STDiTConfig) -> Tora:
-        """See `Learner`."""
+    def build(self, network: tora_config.STDiTConfig) -> CaptionedSTDiT:
         return _resolve(f"{self.package}.network:WanMoveNetwork")(network)  # type: ignore[no-any-return]
 
     def motion_reader(self, network: tora_config.STDiTConfig) -> MotionReader | None:
-        """See `Learner`."""
         return self._read
 
     def _read(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
@@ -217,19 +200,15 @@ class WanMoveLearner(ToraLearner):
         tracks_NT2: FloatArray,
         first_hwC: Tensor,
     ) -> Tensor:
-        """See `Learner`."""
         return self._copies(first_hwC, tracks_NT2)
 
-    def path_arguments(self, model: Tora, motion: Tensor | None) -> dict[str, Any]:
-        """See `ToraLearner`."""
+    def path_arguments(self, model: CaptionedSTDiT, motion: Tensor | None) -> dict[str, Any]:
         return {"copies": motion}
 
     def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
-        """See `Learner`."""
         return importlib.import_module(f"{self.package}.checkpoint").load(path)  # type: ignore[no-any-return]
 
     def shipped(self) -> Path:
-        """See `Learner`."""
         return importlib.import_module(f"{self.package}.checkpoint").weights_path()  # type: ignore[no-any-return]
 
 
@@ -256,31 +235,25 @@ class RivalLearner(Learner):
     motion_keys = ("motion_encoder.", "encoder_fusions.", "decoder_fusions.")
 
     def configure(self, **changes: Any) -> Any:
-        """See `Learner`."""
         return _resolve(self.preset)(**changes)
 
     def build(self, network: Any) -> nn.Module:
-        """See `Learner`."""
         return _resolve(self.network)(network)  # type: ignore[no-any-return]
 
     def motion_reader(self, network: Any) -> MotionReader | None:
-        """See `Learner`."""
         return DisplacementMotion()
 
     def motion(
         self, network: Any, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first_hwC: Tensor
     ) -> Tensor:
-        """See `Learner`."""
         return torch.from_numpy(displacement_maps(tracks_NT2, SIZE, SIZE))
 
-    def denoiser(
-        self, model: nn.Module, batch: Batch, dropped: Tensor, cond: Tensor, fps: Tensor
-    ) -> Denoiser:
-        """See `Learner`."""
-        y = model.drop_text(model.encode_words(batch.words.to(cond.device)), dropped)
+    def denoiser(self, model: nn.Module, batch: Batch, dropped: Tensor, cond: Tensor) -> Denoiser:
+        y = model.drop_text(model.encode_words(batch.text.to(cond.device)), dropped)
         motion = None
         if batch.motion is not None:
             motion = model.encode_motion(batch.motion.to(cond.device).float())
+        fps = batch.fps.to(cond.device)
 
         def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
             return model.predict_clean(x, timestep, x_mask, cond, y=y, motion=motion, fps=fps)  # type: ignore[no-any-return]
@@ -288,17 +261,14 @@ class RivalLearner(Learner):
         return denoise
 
     def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
-        """See `Learner`."""
         return importlib.import_module(self.checkpoint).load(path, self.name)  # type: ignore[no-any-return]
 
     def save(
         self, path: Path, state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]
     ) -> None:
-        """See `Learner`."""
         importlib.import_module(self.checkpoint).save(path, state, vae, card)
 
     def shipped(self) -> Path:
-        """See `Learner`."""
         return importlib.import_module(self.checkpoint).weights_path(self.name)  # type: ignore[no-any-return]
 
 

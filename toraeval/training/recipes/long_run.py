@@ -1,57 +1,30 @@
 """The long training of all embedded models of the second generation, with one recipe and equal clips.
 
-`python -m toraeval.training.recipes.long_run folder=training_state/gen2` makes the data that are not
-there yet, then trains
-`workers` models at a time, one process and one thread each, until every model has seen `samples` clips; then it
-exports the weights into the folder. What is open in the recipe the finished trials in `trials` decide when it begins
-(`choices.json` keeps it). Ctrl-C or a kill at any moment costs the minutes since the last state was saved
-at most; the same command resumes. `status=true` only says how far each model is.
+It makes the data that are not there yet, then trains `workers` models at a time, one process and one thread each, until
+every model has seen `samples` clips; then it exports the weights into the folder. What is open in the recipe is decided
+by the finished trials in `trials` when it begins (`choices.json` keeps it). Ctrl-C or a kill at any moment costs the
+minutes since the last checkpoint at most; the same command resumes.
 """
 
 from __future__ import annotations
 
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from multiprocessing import get_context
 from pathlib import Path
 
+from toraeval.config.training import LongRunOptions
 from toraeval.store.lock import hold
 from toraeval.store.sealed import require_json, write_json
-from toraeval.training.engine.command import run_command
-from toraeval.training.engine.tables import read_rows
-from toraeval.training.recipes import second
+from toraeval.training.engine.log import read_rows
+from toraeval.training.recipes import nano, second
 from toraeval.training.recipes.learners import LEARNERS
 from toraeval.training.recipes.trials import choose
 from toraeval.types import UserError
 
-MODELS = ("tora", "wan_move", "motionctrl", "dragnuwa")
 
-
-@dataclass
-class Options:
-    """Options of the command.
-
-    Attributes:
-        folder: gets data, states, logs and weights; keep it to resume.
-        samples: clips that every model sees.
-        clips: of 17 frames to render; changing it later changes what is drawn.
-        workers: models that are trained at a time.
-        trials: folder of `toraeval.training.recipes.trials`, read once; without finished trials the defaults stand.
-        models: which, separated by commas, in this order.
-        status: only say how far they are.
-    """
-
-    folder: str = "training_state/gen2"
-    samples: int = 100_000
-    clips: int = 12_032
-    workers: int = 2
-    trials: str = "training_state/trials"
-    models: str = ",".join(MODELS)
-    status: bool = False
-
-
-def status(options: Options) -> list[str]:
+def status(options: LongRunOptions) -> list[str]:
     """Return one line per model: clips seen, processor hours, last training loss, last errors on validation clips."""
     lines = []
     for name in _models(options):
@@ -74,36 +47,30 @@ def status(options: Options) -> list[str]:
     return lines
 
 
-def _models(options: Options) -> list[str]:
+def _models(options: LongRunOptions) -> list[str]:
     names = options.models.split(",")
     unknown = set(names) - set(LEARNERS)
     if unknown or options.samples < 1 or options.clips < 64 or options.workers < 1:
         raise UserError(
-            f"long_run: models={options.models} samples={options.samples} clips={options.clips} "
+            f"train task=long_run: models={options.models} samples={options.samples} clips={options.clips} "
             f"workers={options.workers}; allowed: models of {', '.join(LEARNERS)}, samples and workers from 1, "
             "clips from 64"
         )
     return names
 
 
-def _train(name: str, options: Options) -> str:
+def _train(name: str, options: LongRunOptions) -> str:
     """Train one model to its end in this process and export its weights."""
     import torch
 
-    from toraeval.training.recipes import nano
-    from toraeval.training.recipes.train import export
-
     torch.set_num_threads(1)
     folder = Path(options.folder)
-    config = second.recipe(name, folder, options.samples, choices(options))
-    target = folder / f"{name}_nano.safetensors"
-    if not target.exists():
-        nano.train(config)
-        export(Path(config.out), Path(config.vae), target, half=True)
+    chosen = second.recipe(name, folder, options.samples, choices(options))
+    nano.result(chosen, nano.Ending(folder / f"{name}_nano.safetensors", half=True))
     return name
 
 
-def choices(options: Options) -> second.Choices:
+def choices(options: LongRunOptions) -> second.Choices:
     """Return what was chosen when the run began, or choose now and keep it."""
     kept = Path(options.folder) / "choices.json"
     if not kept.exists():
@@ -113,7 +80,7 @@ def choices(options: Options) -> second.Choices:
     return second.Choices(**{field.name: stored[field.name] for field in fields(second.Choices)})
 
 
-def run(options: Options) -> None:
+def main(options: LongRunOptions) -> int:
     """Train every model that is not trained to its end.
 
     Raises:
@@ -122,7 +89,7 @@ def run(options: Options) -> None:
     names = _models(options)
     if options.status:
         _say("\n".join(status(options)))
-        return
+        return 0
     folder = Path(options.folder)
     folder.mkdir(parents=True, exist_ok=True)
     with hold(folder):
@@ -131,11 +98,8 @@ def run(options: Options) -> None:
         with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
             for finished in as_completed([pool.submit(_train, name, options) for name in names]):
                 _say(f"finished: {finished.result()}")
+    return 0
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(Options, run, sys.argv[1:]))

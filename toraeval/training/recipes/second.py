@@ -5,27 +5,24 @@ The clips show version 2 of the world. Autoencoder, shards and validation clips 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from toraeval.models.shared.rectified_flow import FlowConfig
-from toraeval.training.data.excerpts import complete, is_complete
-from toraeval.training.data.shards import fit_blocks, is_written, load_vae, set_world, write_shard
-from toraeval.training.engine.settings import TrainConfig
+from toraeval.training.data import preparation
+from toraeval.training.data.preparation import DataSet
+from toraeval.training.data.shards import load_vae
+from toraeval.training.recipes import train
 from toraeval.training.recipes.learners import learner
-from toraeval.training.recipes.train import SCENES, SHARES, spread
+from toraeval.training.recipes.nano_recipe import NanoRecipe
 from toraeval.training.recipes.validation import ValidationClips
 
-WORLD = 2
 COMPONENTS = (
     96  # of the autoencoder: 25.9 dB on blocks that show an object, against 25.0 with 64 and 26.6 with 128
 )
-FIT_SCENES = 600
+DATA = DataSet(world=2, components=COMPONENTS, fit_scenes=600)
 VALIDATION_CLIPS = 48  # of each kind
 
 # width and depth within 13 MB of weights a model, so that all embedded weights together stay below 60 MB
@@ -69,8 +66,8 @@ class Choices:
         binding: of Tora's extractor.
         loc: of the time steps, see `toraeval.models.shared.rectified_flow.FlowConfig`.
         rate: factor on the learning rates.
-        group_window: see `TrainConfig`.
-        single_share, dense_share: see `TrainConfig`.
+        group_window: see `NanoRecipe`.
+        single_share, dense_share: see `NanoRecipe`.
     """
 
     binding: str = "entity"
@@ -83,7 +80,7 @@ class Choices:
 
 def recipe(
     model: str, folder: Path, samples: int, choices: Choices = Choices(), **changes: Any
-) -> TrainConfig:
+) -> NanoRecipe:
     """Return how a model is trained in the long run, see `docs/models/recipe.md`.
 
     Args:
@@ -91,29 +88,23 @@ def recipe(
         folder: holds the data, see `prepare`; state and logs go into `folder/model`.
         samples: clips that it sees.
         choices: what the trials decided.
-        changes: fields of `TrainConfig` to override.
+        changes: values of the recipe to override.
     """
-    plain = TrainConfig()
     own = {"binding": choices.binding} if model == "tora" else {}
-    base = TrainConfig(
-        data=str(folder / "shards"),
-        out=str(folder / model),
-        vae=str(folder / "vae.safetensors"),
-        model=model,
-        network=network(model, **own),
-        samples=samples,
-        clock="processor",
-        lr_matrix=choices.rate * plain.lr_matrix,
-        lr_other=choices.rate * plain.lr_other,
-        dense_share=choices.dense_share,
-        single_share=choices.single_share,
-        group_window=choices.group_window,
-        tokens=learner(model).tokens,
-        workers=1,
-        validation=str(folder / "validation.npz"),
-        flow=FlowConfig(prediction="clean", loc=choices.loc, t_min=0.4),
-    )
-    return replace(base, **changes)
+    base: dict[str, Any] = {
+        "out": str(folder / model),
+        "network": network(model, **own),
+        "samples": samples,
+        "clock": "processor",
+        "lr_matrix": choices.rate * NanoRecipe.lr_matrix,
+        "lr_other": choices.rate * NanoRecipe.lr_other,
+        "dense_share": choices.dense_share,
+        "single_share": choices.single_share,
+        "group_window": choices.group_window,
+        "workers": 1,
+        "flow": FlowConfig(prediction="clean", loc=choices.loc, t_min=0.4),
+    }
+    return train.recipe(folder, learner(model), **{**base, **changes})
 
 
 def prepare(folder: Path, clips: int, workers: int = 1) -> None:
@@ -121,48 +112,11 @@ def prepare(folder: Path, clips: int, workers: int = 1) -> None:
 
     Args:
         folder: gets `vae.safetensors`, `shards/` and `validation.npz`.
-        clips: of 17 frames; longer ones come in the shares of `toraeval.training.recipes.train.SHARES`.
+        clips: of 17 frames; longer ones come in the shares of `toraeval.training.data.preparation.SHARES`.
         workers: processes.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    vae, shards = folder / "vae.safetensors", folder / "shards"
-    if not vae.exists():
-        _fit(vae)
-    set_world(shards, WORLD)
-    jobs = [
-        (str(vae), str(shards), frames, start, count)
-        for frames, start, count in mixed_plan(clips)
-        if not (is_written(shards, frames, start) and is_complete(shards / f"f{frames:03d}_{start:07d}"))
-    ]
-    spread(_write, jobs, workers, "rendering")
-    if not (folder / "validation.npz").exists():
-        ValidationClips.render(load_vae(vae), VALIDATION_CLIPS, WORLD).save(folder / "validation.npz")
-
-
-def mixed_plan(clips: int) -> list[tuple[int, int, int]]:
-    """Return (frames, first scene, clips) of every shard, so ordered that any beginning has the right mixture."""
-    plan = []
-    for frames, (first, size) in SCENES.items():
-        count = max(1, round(clips * SHARES[frames] / size))
-        plan += [((k + 0.5) / count, (frames, first + k * size, size)) for k in range(count)]
-    return [shard for _, shard in sorted(plan)]
-
-
-def _fit(target: Path) -> None:
-    from safetensors.torch import save_file
-
-    from toraeval.models.shared.nano.linear_patches import fit
-
-    with torch.no_grad():
-        state = fit(fit_blocks(FIT_SCENES, world=WORLD), COMPONENTS).state_dict()
-    temporary = target.with_suffix(".tmp")
-    save_file({k: v.contiguous() for k, v in state.items()}, str(temporary))
-    os.replace(temporary, target)
-
-
-def _write(job: tuple[str, str, int, int, int]) -> None:
-    vae, folder, frames, start, count = job
-    torch.set_num_threads(1)
-    with torch.no_grad():
-        fitted = load_vae(Path(vae))
-        complete(write_shard(fitted, Path(folder), frames, start, count), fitted)
+    preparation.prepare(folder, DATA, preparation.shard_plan(clips, mixed=True), workers, excerpts=True)
+    held_out = folder / "validation.npz"
+    if not held_out.exists():
+        vae = load_vae(folder / "vae.safetensors")
+        ValidationClips.render(vae, VALIDATION_CLIPS, DATA.world).save(held_out)

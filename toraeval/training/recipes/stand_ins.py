@@ -14,7 +14,7 @@ from torch import Tensor
 from toraeval.models.tora.autoencoder.spatial import SpatialVAEConfig
 from toraeval.models.tora.autoencoder.temporal import TemporalVAEConfig
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
-from toraeval.training.recipes.recipe import generator
+from toraeval.training.engine.parts import draws
 
 RANDOM = "random"
 
@@ -50,7 +50,7 @@ class RandomCaptions:
             words = prompt.split()[: self.max_length] or [""]
             mask[row, : len(words)] = 1
             for place, word in enumerate(words):
-                features[row, 0, place] = torch.randn(self.channels, generator=generator("word", word))
+                features[row, 0, place] = torch.randn(self.channels, generator=draws("word", word))
         return features.to(self.device), mask.to(self.device)
 
     def release(self) -> None:

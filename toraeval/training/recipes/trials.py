@@ -1,15 +1,12 @@
 """Short runs of equal processor time that choose the recipe of the embedded models, one change at a time.
 
-`python -m toraeval.training.recipes.trials folder=training_state/trials data=training_state/gen2` makes
-the runs that are not
-made yet and writes `docs/models/recipe.csv`; stopped, it resumes. Two of them side by side take `part=0 parts=2` and
+Runs that are made are not repeated, those that were stopped resume; two commands side by side take `part=0 parts=2` and
 `part=1 parts=2`. All runs see the same clips on a small version of the whole schedule, on one thread each, and are
 measured on the same validation clips.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,12 +14,12 @@ from typing import Any
 
 import torch
 
-from toraeval.models.shared.rectified_flow import FlowConfig
-from toraeval.store.sealed import read_json, write_json
-from toraeval.training.engine.command import run_command
-from toraeval.training.engine.settings import TrainConfig
-from toraeval.training.engine.tables import read_rows, write_rows
+from toraeval.config.training import TrialsOptions
+from toraeval.store.sealed import read_json
+from toraeval.training.engine.log import write_rows
 from toraeval.training.recipes import nano, second
+from toraeval.training.recipes.nano_recipe import NanoRecipe
+from toraeval.training.recipes.validation import MEASURES
 from toraeval.types import UserError
 
 
@@ -35,7 +32,7 @@ class Trial:
         change: in words, against the first trial.
         model: that is trained.
         network: options that differ from `second.network`.
-        settings: options of `TrainConfig` that differ from the first trial's.
+        settings: values of `NanoRecipe` that differ from the first trial's.
         rate: factor on both learning rates.
     """
 
@@ -93,84 +90,41 @@ def choose(folder: Path) -> second.Choices:
     return second.Choices(**decided)
 
 
-@dataclass
-class Options:
-    """Options of the command.
-
-    Attributes:
-        folder: gets one folder per trial.
-        data: holds autoencoder, shards and validation clips, see `toraeval.training.recipes.second`.
-        minutes: processor minutes of each trial.
-        clips: of 17 frames that every trial may see.
-        part, parts: make every `parts`-th trial, from number `part` on.
-        names: only these trials, separated by commas.
-        table: CSV to write.
-    """
-
-    folder: str = "training_state/trials"
-    data: str = "training_state/gen2"
-    minutes: float = 6.0
-    clips: int = 4032
-    part: int = 0
-    parts: int = 1
-    names: str = ""
-    table: str = "docs/models/recipe.csv"
-
-
-def settings(trial: Trial, options: Options) -> TrainConfig:
-    """Return the configuration of a trial."""
-    data, changes = Path(options.data), dict(trial.settings)
-    flow = FlowConfig(prediction="clean", loc=changes.pop("loc", 1.5), t_min=0.4)
-    plain = TrainConfig()
-    base = TrainConfig(
-        data=str(data / "shards"),
-        out=str(Path(options.folder) / trial.name),
-        vae=str(data / "vae.safetensors"),
-        model=trial.model,
-        network=second.network(trial.model, **trial.network),
-        minutes=options.minutes,
-        clock="processor",
-        lr_matrix=trial.rate * plain.lr_matrix,
-        lr_other=trial.rate * plain.lr_other,
-        warmup_steps=30,
-        tokens=1280,
-        clips=options.clips,
-        workers=1,
-        validation=str(data / "validation.npz"),
-        validation_share=1.0,
-        flow=flow,
-        save_minutes=2.0,
+def settings(trial: Trial, options: TrialsOptions) -> NanoRecipe:
+    """Return the recipe of a trial."""
+    changes = dict(trial.settings)
+    choices = second.Choices("none", changes.pop("loc", 1.5), trial.rate, None, 0.35, 0.15)
+    return replace(
+        second.recipe(trial.model, Path(options.data), 0, choices),
+        **{
+            "out": str(Path(options.folder) / trial.name),
+            "network": second.network(trial.model, **trial.network),
+            "samples": None,
+            "minutes": options.minutes,
+            "warmup_steps": 30,
+            "tokens": 1280,
+            "clips": options.clips,
+            "validation_share": 1.0,
+            "save_minutes": 2.0,
+            **changes,
+        },
     )
-    return replace(base, **changes)
 
 
-def run(trial: Trial, options: Options) -> dict[str, Any]:
-    """Make a trial, or take the result that is there; returns its row of the table."""
-    config = settings(trial, options)
-    out = Path(config.out)
-    result = read_json(out / "result.json")
-    if result is not None:
-        return result
-    nano.train(config)
-    saved = torch.load(out / "state.pt", weights_only=True, map_location="cpu")
-    losses = [float(row["loss"]) for row in read_rows(out / "log.csv")][-5:]
-    result = {
+def row(trial: Trial, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a finished trial in the table."""
+    return {
         "trial": trial.name,
         "change": trial.change,
-        "parameters": sum(v.numel() for v in saved["model"].values()),
-        "processor_minutes": round(saved["seconds"] / 60, 1),
-        "clips": saved["clips"],
-        "steps": saved["step"],
-        "training_loss": round(sum(losses) / max(1, len(losses)), 4),
-        **{name: round(value, 4) for name, value in saved["validation"].items()},
+        "parameters": found["parameters"],
+        "processor_minutes": round(found["seconds"] / 60, 1),
+        **{name: found[name] for name in ("clips", "steps", "training_loss")},
+        **{name: round(found[name], 4) for name in MEASURES},
     }
-    write_json(out / "result.json", result)
-    (out / "state.pt").unlink()
-    return result
 
 
-def run_all(options: Options) -> None:
-    """Make every trial that is asked for and write the table after each.
+def main(options: TrialsOptions) -> int:
+    """Make every trial that is wanted and write the table after each.
 
     Raises:
         UserError: an unknown trial, or data that are not there.
@@ -179,17 +133,15 @@ def run_all(options: Options) -> None:
     unknown = set(wanted) - {trial.name for trial in TRIALS}
     if unknown or not 0 <= options.part < options.parts or options.minutes <= 0:
         raise UserError(
-            f"trials: names={options.names} part={options.part} parts={options.parts} minutes={options.minutes:g}; "
-            f"allowed: names of {', '.join(t.name for t in TRIALS)}, 0 <= part < parts, minutes above 0"
+            f"train task=trials: names={options.names} part={options.part} parts={options.parts} "
+            f"minutes={options.minutes:g}; allowed: names of {', '.join(t.name for t in TRIALS)}, 0 <= part < parts, "
+            "minutes above 0"
         )
     torch.set_num_threads(1)
     second.prepare(Path(options.data), options.clips)
     chosen = [trial for trial in TRIALS if not wanted or trial.name in wanted]
     for trial in chosen[options.part :: options.parts]:
-        run(trial, options)
-        stored = (read_json(Path(options.folder) / t.name / "result.json") for t in TRIALS)
-        write_rows(Path(options.table), [row for row in stored if row is not None])
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(Options, run_all, sys.argv[1:]))
+        nano.result(settings(trial, options), nano.Ending(keep=False))
+        stored = {t: read_json(Path(options.folder) / t.name / "result.json") for t in TRIALS}
+        write_rows(Path(options.table), [row(t, found) for t, found in stored.items() if found is not None])
+    return 0

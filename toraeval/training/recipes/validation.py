@@ -1,14 +1,11 @@
 """The loss on validation scenes at fixed noise, one function for every embedded model.
 
-`python -m toraeval.training.recipes.validation model=tora` measures weights and writes one row per kind of clip.
-
 Half of the clips are fast: 17 frames in which an object travels its whole path. Half are slow: 17 frames out of clips
 of 65 and 129. All are whole pictures, all come from scenes of the validation split that no other choice rests on.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,24 +14,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from toraeval.config.training import ValidateOptions
 from toraeval.models.shared.nano.caption_encoder import tokenise
 from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.suite import sample_scene
-from toraeval.training.data.batches import TOKEN, Batch
+from toraeval.training.data.batch import Batch
+from toraeval.training.data.batches import stored_batch
 from toraeval.training.data.excerpts import FRAMES, excerpt_starts
 from toraeval.training.data.shards import SIZE
-from toraeval.training.engine.command import run_command
-from toraeval.training.engine.objective import Objective
-from toraeval.training.engine.settings import TrainConfig
-from toraeval.training.engine.tables import write_rows
+from toraeval.training.engine.log import write_rows
+from toraeval.training.recipes.clean_loss import CleanLoss
 from toraeval.training.recipes.learners import learner
+from toraeval.training.recipes.nano_recipe import NanoRecipe
 from toraeval.types import FloatArray, UserError
 
 FIRST_SCENE = 10_000  # the first scenes of the split choose steps and follow a run
 CLIPS = 32  # of each kind
 BATCH = 8
 KINDS = ("fast", "slow")
+MEASURES = (*KINDS, "all", "object_one", "object_several", "rest")
 SLOW_LENGTHS = (65, 129)
 
 
@@ -98,7 +97,7 @@ class ValidationClips:
 @torch.no_grad()
 def validation_loss(
     model: nn.Module,
-    objective: Objective,
+    errors: CleanLoss,
     vae: LinearPatchAutoencoder,
     clips: ValidationClips,
     batches: Sequence[Batch] | None = None,
@@ -109,41 +108,42 @@ def validation_loss(
     same ones. No caption is dropped.
 
     Args:
-        model: a network that `objective.learner` built.
-        objective: the loss of training.
+        model: a network that `errors.learner` built.
+        errors: the loss of training.
         vae: the autoencoder of the latents.
         clips: what to measure on.
         batches: of these clips, if they are there already, see `held_out_batches`.
     """
     losses = []
-    for k, batch in enumerate(batches or held_out_batches(model, objective, vae, clips)):
+    for k, batch in enumerate(batches or held_out_batches(model, errors, vae, clips)):
         generator = torch.Generator().manual_seed(k * BATCH)
-        losses.append(objective.losses(model, batch, generator, text_dropout=0.0).cpu())
+        losses.append(errors.losses(model, batch, generator, text_dropout=0.0).cpu())
     each = torch.cat(losses).double()
     found = {name: float(each[[k == name for k in clips.kinds]].mean()) for name in KINDS}
     return {**found, "all": float(each.mean())}
 
 
 def held_out_batches(
-    model: nn.Module, objective: Objective, vae: LinearPatchAutoencoder, clips: ValidationClips
+    model: nn.Module, errors: CleanLoss, vae: LinearPatchAutoencoder, clips: ValidationClips
 ) -> list[Batch]:
     """Return the clips in batches with the motion input of a network, which does not depend on its weights."""
-    made, kind = [], objective.learner
-    whole = (clips.video.shape[2] // TOKEN, clips.video.shape[3] // TOKEN)
+    made, kind = [], errors.learner
     for begin in range(0, len(clips.video), BATCH):
         part = slice(begin, begin + BATCH)
         motion = None
         if kind.motion_reader(model.config) is not None:
             pairs = zip(clips.tracks[part], clips.video[part, 0], strict=True)
             motion = torch.stack([kind.motion(model.config, vae, paths, first) for paths, first in pairs])
-        made.append(Batch(clips.video[part], motion, clips.words[part], FRAMES, None, whole))
+        made.append(
+            stored_batch(clips.video[part], motion, clips.words[part], FRAMES, None, clips.video.shape[2:4])
+        )
     return made
 
 
 @torch.no_grad()
 def sampled_errors(
     model: nn.Module,
-    objective: Objective,
+    errors: CleanLoss,
     vae: LinearPatchAutoencoder,
     clips: ValidationClips,
     batches: Sequence[Batch] | None = None,
@@ -157,9 +157,9 @@ def sampled_errors(
         with several objects; `rest`: over all other cells of all clips. The first latent frame, given, is left out.
     """
     sums = {name: torch.zeros(2, dtype=torch.float64) for name in ("object_one", "object_several", "rest")}
-    for k, batch in enumerate(batches or held_out_batches(model, objective, vae, clips)):
-        made = objective.one_step(model, batch)[:, :, 1:]
-        truth = batch.video.permute(0, 4, 1, 2, 3)[:, :, 1:].float()
+    for k, batch in enumerate(batches or held_out_batches(model, errors, vae, clips)):
+        made = errors.one_step(model, batch)[:, :, 1:]
+        truth = batch.latents_BCTHW[:, :, 1:].float()
         square = ((made - truth) * vae.scale.view(-1, 1, 1, 1)).square().sum(1) / vae.mean.numel()
         for paths, error in zip(clips.tracks[k * BATCH : (k + 1) * BATCH], square, strict=True):
             near = near_paths(paths, *error.shape[1:])
@@ -178,40 +178,21 @@ def near_paths(tracks_NT2: FloatArray, rows: int, columns: int, reach: float = 4
     return ((x[..., None, :] ** 2 + y[..., :, None] ** 2) <= reach**2).any(2).any(0)
 
 
-@dataclass
-class Options:
-    """Options of the command.
-
-    Attributes:
-        model: an embedded model.
-        weights: its weights file, the shipped one if not given.
-        table: CSV to write, `docs/models/<model>_validation.csv` if not given.
-        clips: of each kind.
-    """
-
-    model: str = "tora"
-    weights: str | None = None
-    table: str | None = None
-    clips: int = CLIPS
-
-
-def measure(options: Options) -> None:
+def main(options: ValidateOptions) -> int:
     """Measure weights and write the table.
 
     Raises:
         UserError: an unknown model, no clips, or weights that do not load.
     """
     if options.clips < 1:
-        raise UserError(f"validation: clips={options.clips}; allowed: 1 and more")
+        raise UserError(f"train task=validate: clips={options.clips}; allowed: 1 and more")
     torch.set_num_threads(1)
     kind = learner(options.model)
     model, vae = kind.load(Path(options.weights) if options.weights else kind.shipped())
-    objective = Objective(kind, vae, TrainConfig(model=options.model))
-    losses = validation_loss(model, objective, vae, ValidationClips.render(vae, options.clips))
+    plain = NanoRecipe(model=options.model)
+    errors = CleanLoss(kind, vae, plain.flow, plain.channel_power)
+    losses = validation_loss(model, errors, vae, ValidationClips.render(vae, options.clips))
     counts = {name: options.clips for name in KINDS} | {"all": len(KINDS) * options.clips}
     rows = [{"kind": name, "clips": counts[name], "loss": f"{loss:.5f}"} for name, loss in losses.items()]
     write_rows(Path(options.table or f"docs/models/{options.model}_validation.csv"), rows)
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(Options, measure, sys.argv[1:]))
+    return 0

@@ -29,7 +29,7 @@ def weights_file(net: str) -> Path:
 
 def train_command(net: str) -> str:
     """Return the command that makes the weights of a network."""
-    return f"python -m toraeval.training.recipes.metric_nets net={net}"
+    return f"python -m toraeval train model=shapes_{net}"
 
 
 def require_weights(net: str, file: Path | None = None) -> Path:

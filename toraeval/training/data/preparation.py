@@ -1,0 +1,150 @@
+"""What training of the embedded models reads: autoencoder, shards and validation clips, made once per folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, fit
+from toraeval.threads import one_thread
+from toraeval.training.data.excerpts import complete, is_complete
+from toraeval.training.data.shards import fit_blocks, is_written, load_vae, set_world, write_shard
+from toraeval.types import UserError
+
+# frames -> (first scene, clips per shard): ranges of scenes never overlap
+SCENES = {17: (1_000_000, 64), 33: (3_000_000, 32), 65: (4_000_000, 16), 129: (5_000_000, 8)}
+SHARES = {17: 1.0, 33: 0.09, 65: 0.045, 129: 0.02}  # clips of each length per clip of 17 frames
+Plan = Sequence[tuple[int, int, int]]  # (frames, first scene, clips) of each shard
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What the clips of a folder show, and how they are stored.
+
+    Attributes:
+        world: version of the world `shapes`.
+        components: of the autoencoder.
+        fit_scenes: that it is fitted to.
+    """
+
+    world: int
+    components: int
+    fit_scenes: int
+
+
+def prepare(
+    folder: Path,
+    data: DataSet,
+    plan: Plan,
+    workers: int = 1,
+    vae: Callable[[], LinearPatchAutoencoder] | None = None,
+    excerpts: bool = False,
+    flows: bool = False,
+) -> None:
+    """Make what is not there yet; all models can share one folder.
+
+    Args:
+        folder: gets `vae.safetensors` and `shards/`.
+        data: what the clips show.
+        plan: shards to write.
+        workers: processes.
+        vae: returns the autoencoder to take; a new one is fitted if not given.
+        excerpts: write what excerpts need beside every shard of the folder.
+        flows: also write the flow compressions that need no autoencoder.
+
+    Raises:
+        UserError: a folder that cannot be made, or that shows another version of the world.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"train: folder={folder} cannot be made ({error.strerror}); choose another: folder=PATH"
+        ) from error
+    path, shards = folder / "vae.safetensors", folder / "shards"
+    if not path.exists():
+        with torch.no_grad():
+            found = (
+                vae()
+                if vae is not None
+                else fit(fit_blocks(data.fit_scenes, world=data.world), data.components)
+            )
+        _write_vae(path, found)
+    set_world(shards, data.world)
+    stems = {stem(shards, frames, start): (frames, start, count) for frames, start, count in plan}
+    jobs = [
+        (str(path), str(shards), *shard, flows, excerpts)
+        for place, shard in stems.items()
+        if not is_written(shards, *shard[:2], flows) or (excerpts and not is_complete(place))
+    ]
+    others = [p.with_suffix("") for p in sorted(shards.glob("f*.txt")) if p.with_suffix("") not in stems]
+    jobs += [
+        (str(path), str(shards), int(place.name[1:4]), int(place.name[5:]), 0, False, True)
+        for place in others
+        if excerpts and not is_complete(place)
+    ]
+    spread(_write, jobs, workers, "rendering")
+
+
+def shard_plan(clips: int, mixed: bool = False) -> Plan:
+    """Return the shards for so many 17-frame clips: long ones first, or so mixed that any beginning has all lengths."""
+    plan = []
+    for frames, (first, size) in SCENES.items():
+        count = max(1, round(clips * SHARES[frames] / size))
+        plan += [((k + 0.5) / count, (frames, first + k * size, size)) for k in range(count)]
+    if mixed:
+        return [shard for _, shard in sorted(plan)]
+    return sorted((shard for _, shard in plan), key=lambda shard: -shard[0])
+
+
+def stem(shards: Path, frames: int, start: int) -> Path:
+    """Return the common beginning of the files of a shard."""
+    return shards / f"f{frames:03d}_{start:07d}"
+
+
+def spread(work: Callable[[Any], None], jobs: Sequence[Any], workers: int, what: str) -> None:
+    """Do jobs in processes, with a progress bar; nothing happens without jobs."""
+    from tqdm import tqdm
+
+    if not jobs:
+        return
+    if workers == 1:
+        for job in tqdm(jobs, desc=what, unit="shard"):
+            work(job)
+        return
+    context = torch.multiprocessing.get_context("spawn")
+    with context.Pool(workers) as pool:
+        for _ in tqdm(pool.imap_unordered(work, jobs), total=len(jobs), desc=what, unit="shard"):
+            pass
+
+
+def rendered(shards: Path, limit: int | None = None) -> dict[str, int]:
+    """Return how many clips of each length a folder holds, as far as training uses them."""
+    counts: dict[str, int] = {}
+    for path in sorted(shards.glob("f*.txt")):
+        length = str(int(path.name[1:4]))
+        if limit is None or counts.get(length, 0) < limit:
+            counts[length] = counts.get(length, 0) + len(path.read_text().splitlines())
+    return counts
+
+
+def _write(job: tuple[str, str, int, int, int, bool, bool]) -> None:
+    path, shards, frames, start, count, flows, excerpts = job
+    with one_thread(), torch.no_grad():
+        vae = load_vae(Path(path))
+        written = write_shard(vae, Path(shards), frames, start, count, flows)
+        if excerpts:
+            complete(written, vae)
+
+
+def _write_vae(path: Path, vae: LinearPatchAutoencoder) -> None:
+    from safetensors.torch import save_file
+
+    temporary = path.with_suffix(".tmp")
+    save_file({k: v.contiguous() for k, v in vae.state_dict().items()}, str(temporary))
+    os.replace(temporary, path)
