@@ -26,7 +26,7 @@ from tabulate import tabulate
 
 from benchmarks.machine import describe, parser_of, use_threads
 from toraeval import registry
-from toraeval.metrics.shared.base import Metric
+from toraeval.metrics.shared.base import Metric, SetMetric
 from toraeval.metrics.shared.expectations import CONDITIONS, Finding, check, orders
 from toraeval.metrics.shared.reference import share_reference
 from toraeval.run.parts import Builder
@@ -153,7 +153,7 @@ def _rows(condition: str, name: str, metric: Metric, by_case: dict[str, Score]) 
     given = {case: score for case, score in by_case.items() if score.skipped is None}
     if not given:
         return [(condition, name, name, np.nan, 0, next(iter(by_case.values())).skipped)]
-    if metric.of_set:
+    if isinstance(metric, SetMetric):
         pooled = metric.pool({case: score.arrays for case, score in given.items()})
         if pooled.skipped is not None:
             return [(condition, name, name, np.nan, 0, pooled.skipped)]

@@ -10,8 +10,9 @@ import pytest
 
 from benchmarks import sanity
 from toraeval import registry
-from toraeval.metrics.shared.base import adapted
+from toraeval.metrics.shared.base import Metric, SetMetric
 from toraeval.metrics.shared.expectations import CONDITIONS, check, orders
+from toraeval.run.parts import with_base
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.types import MissingAsset, Score, UserError
 
@@ -129,9 +130,9 @@ class _Set:
 def test_missing_weights_are_a_row_with_the_reason_and_sets_are_pooled(cases):
     tracker = registry.build("tracker", {"name": "lucas_kanade"})
     small = [case for case in Shapes().cases(2, 64, 64)[:2]]
-    table = sanity.measure(small, tracker, {"absent": adapted(_Absent()), "set": adapted(_Set())}).assign(
-        frames=2
-    )
+    table = sanity.measure(
+        small, tracker, {"absent": with_base(_Absent(), Metric), "set": with_base(_Set(), SetMetric)}
+    ).assign(frames=2)
     absent = table[table["metric"] == "absent"]
     assert (absent["cases"] == 0).all()
     assert absent["value"].isna().all()

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.metrics.made_up import line, make_clip, make_tracks
-from toraeval.metrics import Metric, SetMetric, adapted
+from toraeval.metrics import Metric, SetMetric
 from toraeval.metrics.fvd import FVD
+from toraeval.run.parts import Builder
 from toraeval.types import Score, UserError
 
 
@@ -49,9 +50,18 @@ class Declared(Metric):
         return "nothing" if tracks is None else ({"declared_two": 1.0, "declared_two_x": np.nan}, {})
 
 
+class Pooled(Declared):
+    def pool(self, contributions: Any) -> Score:
+        return Score(self.name, self.version)
+
+
+def built(name: str) -> Metric:
+    return Builder().build("metric", {"name": f"tests.metrics.test_contract:{name}"})
+
+
 def test_a_class_with_three_names_gets_every_default():
     case, video = make_clip(line(4))
-    metric = adapted(Bare())
+    metric = built("Bare")
     assert metric.score(case, None, video).values == {"bare": 1.0}
     assert metric.fingerprint() == {"metric": "bare", "version": "3"}
     assert metric.definition() == {"metric": "bare", "version": "3", "direction": "", "units": ""}
@@ -64,7 +74,7 @@ def test_a_class_with_three_names_gets_every_default():
 
 
 def test_a_class_that_does_not_inherit_keeps_its_own_members():
-    metric = adapted(Whole())
+    metric = built("Whole")
     assert (metric.needs_video, metric.of_set, metric.units, metric.direction) == (True, True, "dB", "higher")
     assert metric.fingerprint() == {"metric": "whole", "scale": 2}
     assert metric.main_columns == ("whole_b",)
@@ -72,8 +82,9 @@ def test_a_class_that_does_not_inherit_keeps_its_own_members():
 
 
 def test_a_metric_that_inherits_is_left_as_it_is():
-    metric = Declared()
-    assert adapted(metric) is metric
+    assert type(built("Declared")) is Declared
+    assert type(built("Pooled")) is not Pooled  # no `SetMetric`, but it pools
+    assert built("Pooled").of_set
 
 
 def test_definition_and_key_derive_from_the_declaration():

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from toraeval import registry
-from toraeval.metrics.shared.base import Metric, adapted
+from toraeval.metrics.shared.base import Metric, SetMetric
 from toraeval.models.shared.base import Generator
 from toraeval.store.keys import canonical
 from toraeval.suites.shared.base import Suite
 from toraeval.trackers.shared.base import Tracker
 from toraeval.types import Part
 
-BASES: dict[str, type[Part]] = {"model": Generator, "suite": Suite, "tracker": Tracker}
+BASES: dict[str, type[Part]] = {"model": Generator, "suite": Suite, "tracker": Tracker, "metric": Metric}
 
 
 class Builder:
@@ -31,7 +31,8 @@ class Builder:
         key = (kind, canonical(options))
         if key not in self._made:
             part = registry.build(kind, options)
-            self._made[key] = adapted(part) if kind == "metric" else with_base(part, BASES[kind])
+            of_set = kind == "metric" and hasattr(part, "pool")
+            self._made[key] = with_base(part, SetMetric if of_set else BASES[kind])
         return self._made[key]
 
     def take(self, kind: str, options: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.metrics.shared.base import Metric
+from toraeval.metrics.shared.base import SetMetric
 from toraeval.run.plan import Plan
 from toraeval.store.keys import digest
 from toraeval.store.sealed import read_json, write_json
@@ -40,7 +40,7 @@ def pool_sets(plan: Plan) -> None:
     A metric whose contributions and definition are the stored ones is not pooled again. Metrics that this plan
     does not name keep their stored values.
     """
-    metrics = {name: metric for name, metric in plan.metrics.items() if metric.of_set}
+    metrics = {name: metric for name, metric in plan.metrics.items() if isinstance(metric, SetMetric)}
     if not metrics:
         return
     path = plan.run_dir / SET_SCORES
@@ -50,7 +50,7 @@ def pool_sets(plan: Plan) -> None:
         write_json(path, dict(sorted({**stored, **fresh}.items())))
 
 
-def _pooled(plan: Plan, name: str, metric: Metric, stored: Mapping[str, Any]) -> dict[str, Any]:
+def _pooled(plan: Plan, name: str, metric: SetMetric, stored: Mapping[str, Any]) -> dict[str, Any]:
     samples: dict[str, tuple[str, int]] = {}
     keys: dict[str, str] = {}
     reasons: list[str] = []

@@ -50,6 +50,8 @@ class Metric(Part, ABC):
         cache: folder in which it keeps what all models share, or None.
     """
 
+    __slots__ = ()  # any class can be given this base afterwards
+
     name: str
     version: str
     direction: str = ""
@@ -107,10 +109,6 @@ class Metric(Part, ABC):
         values = {column: value for column, value in found[0].items() if np.isfinite(value)}
         return Score(self.name, self.version, values, found[1])
 
-    def pool(self, contributions: Mapping[str, Mapping[str, FloatArray]]) -> Score:
-        """Return the value of a set of samples; see `SetMetric`."""
-        raise NotImplementedError(f"metric {self.name} has a value for each sample, none for a set")
-
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that changes a value.
 
@@ -164,6 +162,8 @@ class SetMetric(Metric):
     says why a sample contributes nothing.
     """
 
+    __slots__ = ()
+
     of_set = True
 
     @abstractmethod
@@ -177,28 +177,6 @@ class SetMetric(Metric):
         Returns:
             Values of the set, or a `Score` whose `skipped` says why there are none, e.g. too few samples.
         """
-
-
-class _Adapted(Metric):
-    """A metric of somebody who took over the names of the contract but not the class."""
-
-    def __init__(self, part: Any) -> None:
-        self._part = part
-        known = {name: getattr(part, name) for name in Metric.__annotations__ if hasattr(part, name)}
-        vars(self).update(known)
-        self.of_set = hasattr(part, "pool")
-        for method in ("fingerprint", "requirements", "definition", "pool"):
-            if hasattr(part, method):
-                setattr(self, method, getattr(part, method))
-
-    def score(self, case: Case, tracks: Tracks | None, video: Video | None = None) -> Score:
-        found: Score = self._part.score(case, tracks, video)
-        return found
-
-
-def adapted(part: Any) -> Metric:
-    """Return a metric that has every member of `Metric`, also where its own class does not inherit from it."""
-    return part if isinstance(part, Metric) else _Adapted(part)
 
 
 def check_video(metric: str, case: Case, video: Video) -> None:
