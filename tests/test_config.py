@@ -10,6 +10,7 @@ import yaml
 from omegaconf import MISSING
 
 from toraeval import config, registry
+from toraeval.config import training
 from toraeval.config.declared import declaration
 from toraeval.config.verbs import BenchConfig, RunConfig
 from toraeval.types import UserError
@@ -44,9 +45,13 @@ def test_every_option_of_every_part_has_a_line(kind: str, name: str) -> None:
     assert [option.name for option in config.declared_by(kind, name).options if not option.text] == []
 
 
-@pytest.mark.parametrize("verb", config.VERBS)
+OPTIONS = {verb: cls for verb, cls in config.VERBS.items() if verb != "train"} | training.sections()
+"""Classes of options by verb; those of `train` by what is trained."""
+
+
+@pytest.mark.parametrize("verb", OPTIONS)
 def test_every_option_of_every_verb_has_a_line(verb: str) -> None:
-    cls = config.VERBS[verb]
+    cls = OPTIONS[verb]
     found = declaration(f"{cls.__module__}:{cls.__name__}").options
     assert [option.name for option in found] == [f.name for f in dataclasses.fields(cls)]
     assert [option.name for option in found if not option.text] == []

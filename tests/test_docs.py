@@ -12,6 +12,7 @@ from toraeval import __version__, registry
 from toraeval.cli import VERBS
 from toraeval.cli.options_help import word
 from toraeval.config.declared import declaration
+from toraeval.config.training import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,7 +38,8 @@ def test_commands_exist(page: Path) -> None:
     for kind in registry.KINDS:
         chosen = set(re.findall(rf"-m toraeval .*\b{kind}=([a-z]\w*)", text))
         examples = set(re.findall(rf'^"{kind}\.(\w+)" = ', text, flags=re.MULTILINE))
-        assert chosen <= set(registry.names(kind)) | examples
+        trained = {title.split()[0].removeprefix("model=") for title in KINDS} if kind == "model" else set()
+        assert chosen <= set(registry.names(kind)) | examples | trained
 
 
 def test_every_verb_is_in_the_readme() -> None:
@@ -107,7 +109,7 @@ SECTIONS = {
     "Settings of run and bench": ("RunConfig", "BenchConfig"),
     "Settings of score": ("ScoreConfig",),
     "Ablations": ("AblationsConfig",),
-    "Settings of train": ("TrainConfig",),
+    "Settings of train": ("NanoOptions",),
 }
 """Headings of docs/cli.md over tables of options, and the classes that declare these."""
 
@@ -123,7 +125,7 @@ def test_tables_of_options_agree_with_the_classes(heading: str) -> None:
     text = (ROOT / "docs" / "cli.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
     declared = {}
     for name in SECTIONS[heading]:
-        place = "training" if name == "TrainConfig" else "verbs"
+        place = "training" if name == "NanoOptions" else "verbs"
         declared |= {o.name: o.default for o in declaration(f"toraeval.config.{place}:{name}").options}
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
