@@ -10,6 +10,7 @@ import pytest
 
 from toraeval import assets
 from toraeval.assets import programs
+from toraeval.assets.program_table import PROGRAMS
 from toraeval.types import MissingAsset, UserError
 
 
@@ -92,7 +93,7 @@ def test_versions_of_another_interpreter(tmp_path: Path) -> None:
         programs.environment(broken, ())
 
 
-@pytest.mark.parametrize("name", programs.PROGRAMS)
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_instructions_name_everything(name: str, cache: Path) -> None:
     program, text = programs.get_program(name), "\n".join(programs.instructions(name))
     for fork in program.forks.values():

@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from toraeval import assets, optional, registry
 from toraeval.assets import programs
+from toraeval.assets.program_table import PROGRAMS
 from toraeval.cli.arguments import split
 from toraeval.cli.listing import missing_of
 from toraeval.run.parts import Builder
@@ -135,7 +136,7 @@ def _assets() -> list[Finding]:
             False,
         ),
         *((f"file {name}", _state(name), False) for name in assets.ASSETS),
-        *((f"upstream {name}", programs.state(name), False) for name in programs.PROGRAMS),
+        *((f"upstream {name}", programs.state(name), False) for name in PROGRAMS),
     ]
 
 

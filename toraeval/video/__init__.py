@@ -11,7 +11,7 @@ import hashlib
 import numpy as np
 
 from toraeval.types import Video
-from toraeval.video.opening import require_bytes
+from toraeval.video.opening import VIDEO_SUFFIXES, has_video_suffix, require_bytes
 from toraeval.video.pictures import PICTURE_SUFFIXES, has_picture_suffix, picture_size, read_picture
 from toraeval.video.reading import (
     READER_VERSION,
@@ -21,7 +21,6 @@ from toraeval.video.reading import (
     probe_video,
     read_video,
 )
-from toraeval.video.suffixes import VIDEO_SUFFIXES, has_video_suffix
 from toraeval.video.writing import write_lossless, write_preview
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import av
 from av.container import InputContainer
@@ -21,8 +21,20 @@ CONTAINERS = (
     "mjpeg_2000", "h264", "hevc", "h263", "h261", "obu", "av1", "vc1", "vc1test", "dirac", "dnxhd", "swf", "rm", "wtv",
     "wav", "mp3", "webp_pipe", "webp",
 )  # fmt: skip
+# In the order of messages: usual ones first. Compared in lower case.
+VIDEO_SUFFIXES = (
+    ".mp4", ".mkv", ".mov", ".webm", ".avi", ".gif", ".m4v", ".qt", ".3gp", ".3g2", ".mj2", ".f4v", ".flv", ".wmv",
+    ".asf", ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".ogv", ".ogg", ".ogm", ".mxf",
+    ".nut", ".y4m", ".ivf", ".dv", ".divx", ".mjpg", ".mjpeg", ".h264", ".264", ".h265", ".265", ".hevc", ".apng",
+    ".webp", ".avif",
+)  # fmt: skip
 MAX_PIXELS = 8192 * 4320  # of one frame
 MAX_CLIP_BYTES = 2 << 30  # of a clip decoded to RGB
+
+
+def has_video_suffix(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file's name ends like a video's, in any case of letters."""
+    return PurePath(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 @contextlib.contextmanager
