@@ -31,6 +31,7 @@ CALLED_FROM_OUTSIDE = {
     "baselines/dragnuwa/driver.py:attribute __path__": "Python, to find the modules of a package",
     "baselines/ltx_motion_track/driver.py:attribute decode_video_by_frame": "the upstream pipeline calls it",
     "baselines/wan_move/driver.py:attribute param_dtype": "the upstream configuration",
+    "toraeval/metrics/mc_bench_dm.py:function block_distance": "users who have the tracks of the published script",
     "benchmarks/open_sora.py:method from_seqlens": "the upstream network",
     "benchmarks/open_sora.py:method register_module": "the upstream network",
 }

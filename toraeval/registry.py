@@ -104,6 +104,9 @@ _TABLES: dict[str, dict[str, Entry]] = {
         "ground_truth": Entry(
             "toraeval.models.ground_truth:GroundTruth", "the suite's own render: the floor"
         ),
+        "second_take": Entry(
+            "toraeval.models.second_take:SecondTake", "another real take of the scene: what reality repeats"
+        ),
         "static": Entry("toraeval.models.static:Static", "the first frame repeated: no control at all"),
         "cut_and_drag": Entry(
             "toraeval.models.cut_and_drag:CutAndDrag",

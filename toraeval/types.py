@@ -153,6 +153,7 @@ class Case:
             `trajectories`; generators get them as further paths, metrics never see them.
         tags: facts for grouping, e.g. path family, number of objects. JSON-serialisable.
         reference: renders the ground truth on demand, or None where the suite has none.
+        second_take: reads another real clip of the same scene, or None: how far apart two real takes are.
         content_hash: SHA-256 over everything above that a generator can see.
     """
 
@@ -171,6 +172,7 @@ class Case:
     tags: Mapping[str, Any] = field(default_factory=dict)
     reference: Callable[[], Reference] | None = None
     content_hash: str = ""
+    second_take: Callable[[], Video] | None = None
 
 
 @dataclass(frozen=True)

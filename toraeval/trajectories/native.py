@@ -46,6 +46,7 @@ class NativeCase:
         prompt: caption, or an empty string.
         first_frame, last_frame: image files, resolved against the folder of the JSON file, or None.
         camera: paths of background points on the same canvas, given to generators and never scored, or None.
+        clip, second_take: real clips of the scene that lie beside the file, or None; never written.
     """
 
     id: str
@@ -54,6 +55,8 @@ class NativeCase:
     first_frame: Path | None = None
     last_frame: Path | None = None
     camera: Trajectories | None = None
+    clip: Path | None = None
+    second_take: Path | None = None
 
 
 def read_native(path: str | os.PathLike[str]) -> list[NativeCase]:

@@ -24,10 +24,14 @@ from toraeval.trajectories import (
     read_prompts,
 )
 from toraeval.types import Trajectories, UserError
-from toraeval.video import has_picture_suffix
+from toraeval.video import has_picture_suffix, has_video_suffix
 
 CASES_FILE, PROMPTS_FILE, PROMPT_SUFFIX = "cases.json", "prompts.txt", ".prompt.txt"
-CAMERA, LAST = ".camera", ".last"  # what stands behind a case's id in the names of its other files
+CAMERA, LAST, TAKE = (
+    ".camera",
+    ".last",
+    ".take2",
+)  # what stands behind a case's id in the names of its other files
 # Files that people keep beside data, never part of a case.
 _IGNORED = re.compile(r"(?i)^(\..*|readme.*|licen[cs]e.*|source\..*|notice.*|.*\.md|thumbs\.db)$")
 
@@ -43,7 +47,7 @@ def scan(folder: Path, reading: PathReading) -> dict[str, NativeCase]:
         UserError: a file is malformed, missing, given twice or not used by any case.
     """
     directory = _Directory(folder, reading)
-    cases = directory.cases()
+    cases = [directory.with_clips(case) for case in directory.cases()]
     for case in cases:
         if case.last_frame is not None and case.first_frame is None:
             raise UserError(
@@ -84,6 +88,23 @@ class _Directory:
             self.used.add(CASES_FILE)
             return self._with_prompt_list(read_native(self.files[CASES_FILE]))
         return self._with_prompt_list(self._separate_files())
+
+    def with_clips(self, case: NativeCase) -> NativeCase:
+        """Return the case with the real clips `<id>.mp4` and `<id>.take2.mp4`, if they are there."""
+        found = [self._clip(case.id), self._clip(case.id + TAKE)]
+        if found[1] and not found[0]:
+            raise UserError(
+                f"suite folder: case {case.id} has a second take, {found[1].name}, without a first one; allowed: "
+                f"{case.id}{found[1].suffix} beside it"
+            )
+        return replace(case, clip=found[0], second_take=found[1])
+
+    def _clip(self, stem: str) -> Path | None:
+        names = [name for name, path in self.files.items() if path.stem == stem and has_video_suffix(path)]
+        if len(names) > 1:
+            raise UserError(f"suite folder: {stem} has several clips: {', '.join(names)}; allowed: one")
+        self.used.update(names)
+        return self.files[names[0]] if names else None
 
     def refuse_unused(self, ids: list[str]) -> None:
         unused = sorted(set(self.files) - self.used)

@@ -9,8 +9,9 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ import numpy as np
 
 from toraeval import geometry
 from toraeval.inputs.text_files import is_folder, shown
+from toraeval.store.keys import current_sha256
 from toraeval.suites.folder.scan import scan
 from toraeval.suites.shared import first_frame
 from toraeval.suites.shared.base import Suite, case_seed, check_request, content_hash, hash_paths
+from toraeval.suites.shared.real_clip import fitted
 from toraeval.trajectories import NativeCase, PathReading
-from toraeval.types import ByteArray, Case, Trajectories, UserError
+from toraeval.types import ByteArray, Case, Reference, Trajectories, UserError, Video
+from toraeval.video import measure_video, read_video
 
 
 class Folder(Suite):
@@ -97,6 +101,8 @@ class Folder(Suite):
             "with_prompt": sum(bool(case.prompt) for case in found),
             "with_first_frame": sum(case.first_frame is not None for case in found),
             "with_last_frame": sum(case.last_frame is not None for case in found),
+            "with_clip": sum(case.clip is not None for case in found),
+            "with_second_take": sum(case.second_take is not None for case in found),
             "with_camera": sum(case.camera is not None for case in found),
             "points": sorted({case.trajectories.num_frames for case in found}),
             "hash": self._hash,
@@ -135,6 +141,10 @@ class Folder(Suite):
         fps, seed = found.trajectories.fps or self.fps, case_seed(identifier)
         size = {"frames": frames, "height": height, "width": width}
         request: dict[str, Any] = {**size, "fps": fps, "seed": seed}
+        clips = {key: current_sha256(path) for key, path in _clips(found).items()}
+        reference, second = (
+            self._clip(path, fps, frames, (width, height)) for path in (found.clip, found.second_take)
+        )
         return Case(
             id=identifier,
             suite=f"{self.name}-v{self.version}",
@@ -153,8 +163,19 @@ class Folder(Suite):
                 "paths_read": "; ".join(found.trajectories.notes),
                 **tags,
             },
-            content_hash=content_hash(found.prompt, trajectories, request, picture, last, camera),
+            reference=None if reference is None else lambda: Reference(reference()),
+            second_take=second,
+            content_hash=content_hash(found.prompt, trajectories, request | clips, picture, last, camera),
         )
+
+    @staticmethod
+    def _clip(
+        path: Path | None, fps: float, frames: int, size: tuple[int, int]
+    ) -> Callable[[], Video] | None:
+        """Return what reads a real clip as the case has it; None where there is none or its frames do not fit."""
+        if path is None:
+            return None
+        return fitted(partial(read_video, path), path.name, measure_video(path).frames, frames, fps, size)
 
     def _placed(
         self, paths: Trajectories, frames: int, size: tuple[int, int], plan: geometry.CoverCrop | None
@@ -188,4 +209,11 @@ def _hash(found: dict[str, NativeCase]) -> str:
         if case.camera is not None:
             digest.update(f"camera {case.camera.canvas} {case.camera.tracks_NT2.shape}".encode())
             hash_paths(digest, case.camera)
+        for key, path in _clips(case).items():
+            digest.update(f"{key} {current_sha256(path)}".encode())
     return digest.hexdigest()
+
+
+def _clips(case: NativeCase) -> dict[str, Path]:
+    named = {"clip": case.clip, "second_take": case.second_take}
+    return {key: path for key, path in named.items() if path is not None}

@@ -23,6 +23,7 @@ from toraeval.inputs.text_files import is_file, is_folder, shown
 from toraeval.store.keys import current_sha256, safe_id
 from toraeval.suites.shared import first_frame
 from toraeval.suites.shared.base import Suite, case_seed, check_request, content_hash
+from toraeval.suites.shared.real_clip import fitted, shared_frames
 from toraeval.types import BoolArray, ByteArray, Case, Reference, Trajectories, UserError, Video
 
 
@@ -263,19 +264,16 @@ def _reference(
     clip: ClipOnDisk, native: int, frames: int, plan: geometry.CoverCrop, kept: BoolArray
 ) -> Callable[[], Reference] | None:
     """Return what reads the real clip at the case's length and size; None where the frames of the two do not meet."""
-    if clip.video is None or frames < 2 or (native - 1) % (frames - 1):
+    if clip.video is None:
         return None
-    read, masks = clip.video, clip.masks
-    chosen = np.arange(frames) * ((native - 1) // (frames - 1))
+    read = fitted(clip.video, clip.name, native, frames, clip.fps, plan.target)
+    chosen, masks = shared_frames(native, frames), clip.masks
+    if read is None:
+        return None
 
     def reference() -> Reference:
-        video = read()
-        if video.num_frames < native:
-            raise UserError(f"{clip.name}: its video has {video.num_frames} frames and its paths {native}")
-        pictures = [first_frame.fit(Image.fromarray(video.thwc[i]), *plan.target)[0] for i in chosen]
-        fitted = Video.from_thwc(np.stack(pictures), clip.fps, video.info)
         return Reference(
-            fitted, None if masks is None else lambda: _fit_masks(masks()[kept][:, chosen], plan)
+            read(), None if masks is None else lambda: _fit_masks(masks()[kept][:, chosen], plan)
         )
 
     return reference
