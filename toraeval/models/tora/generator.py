@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from toraeval.models.shared.base import Generator
 from toraeval.models.shared.sized import SizedGenerator
-from toraeval.models.tora.nano import VERSION, NanoTora
-from toraeval.models.tora.opensora import OpenSoraTora
-from toraeval.models.tora.options import SIZES, ToraOptions
+from toraeval.models.tora.options import NANO_VERSION, SIZES, ToraOptions
 
 
 class Tora(SizedGenerator):
@@ -22,9 +21,20 @@ class Tora(SizedGenerator):
     """
 
     name = "tora"
-    version = VERSION
+    version = NANO_VERSION
     options_class = ToraOptions
 
     def __init__(self, **options: Any) -> None:
         config = ToraOptions(**options)
-        super().__init__(config.size, (NanoTora if SIZES[config.size].embedded else OpenSoraTora)(config))
+        super().__init__(config.size, _generator(config))
+
+
+def _generator(options: ToraOptions) -> Generator:
+    """Return what makes the clips of a size; the other sizes' code is not imported."""
+    if SIZES[options.size].embedded:
+        from toraeval.models.tora.nano import NanoTora
+
+        return NanoTora(options)
+    from toraeval.models.tora.opensora import OpenSoraTora
+
+    return OpenSoraTora(options)

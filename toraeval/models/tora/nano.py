@@ -15,10 +15,9 @@ from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.conditions.nano_motion import motion_input
 from toraeval.models.tora.network.model import Tora as ToraNetwork
-from toraeval.models.tora.options import SIZES, ToraOptions
+from toraeval.models.tora.options import NANO_VERSION, SIZES, ToraOptions
 from toraeval.types import Case, UserError
 
-VERSION = "2"  # 2: blocks work in slices, which changes the last bits
 CONDITIONS = ("auto", "first_frame")
 
 
@@ -33,7 +32,7 @@ class NanoTora(NanoGenerator):
     """
 
     name = checkpoint.NAME
-    version = VERSION
+    version = NANO_VERSION
     default_steps = SIZES["nano"].steps
 
     def __init__(self, config: ToraOptions) -> None:

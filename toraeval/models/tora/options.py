@@ -12,6 +12,7 @@ from toraeval.models.tora.sampling.sizes import CHUNK_FRAMES
 from toraeval.registry import unknown
 from toraeval.types import UserError
 
+NANO_VERSION = "2"  # 2: blocks work in slices, which changes the last bits
 POSTERIORS = ("mode", "sample")
 EVERY_SIZE = ("size", "steps", "guidance", "precision", "weights", "condition")
 
