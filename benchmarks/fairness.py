@@ -88,7 +88,7 @@ def collect(root: Path, model: str) -> Evidence:
         content = json.loads(card.read_text())
     except ValueError as error:
         raise UserError(
-            f"fairness: {card} is not valid JSON ({error}); train anew: {TRAIN.format(model)}"
+            f"fairness: {card} is not valid JSON ({error}); train it again: {TRAIN.format(model)}"
         ) from error
     tables = root / "docs" / "models"
     tuning, steps, validation, log = (

@@ -18,7 +18,7 @@ class DragNUWAOptions(RivalOptions, UpstreamOptions):
             `stretch`.
         frame_policy: how a length other than 14 is reached: `windows` (one after another, cut to the length) or
             `stretch` (one window over the whole path, frames repeated).
-        motion_bucket: amount of motion that Stable Video Diffusion is told, 1 to 255; the demo's is 4.
+        motion_bucket: amount of motion that Stable Video Diffusion is given, 1 to 255; the demo's is 4.
     """
 
     fit: str = "cover"

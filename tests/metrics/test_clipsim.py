@@ -103,7 +103,7 @@ def test_weights_of_another_version_or_damaged_are_refused(tmp_path):
     with pytest.raises(UserError, match="version 0"):
         ClipSim(weights=str(file)).score(make_case(), None, clip())
     file.write_bytes(b"nothing")
-    with pytest.raises(UserError, match="make it anew"):
+    with pytest.raises(UserError, match="make it again"):
         ClipSim(weights=str(file)).score(make_case(), None, clip())
 
 

@@ -37,7 +37,7 @@ class Batch:
         return self.latents_BCTHW.shape[0]
 
     def first(self, clips: int) -> Batch:
-        """Return the batch without what comes after so many clips, >= 1."""
+        """Return the batch without what comes after the first N clips, N >= 1."""
         named = {
             name: None if value is None else value[:clips]
             for name in ("latents_BCTHW", "motion", "text", "text_mask_BL", "origins_B2")

@@ -92,7 +92,7 @@ class Shard:
 
 
 class MotionReader(Protocol):
-    """Reads what a network is told of the paths."""
+    """Reads what a network is given of the paths."""
 
     def __call__(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
         """Return the motion (M, t, h, w, C) of the picked clips; `kind` is `dense` or `sparse`."""
@@ -143,7 +143,7 @@ class BatchSource:
         worker: number of this worker; all workers draw the same length at the same step.
         tokens: tokens per batch and worker, whatever the length and window.
         motion: reads the motion of the drawn clips.
-        clips: use only the first shards, up to so many clips of each length.
+        clips: use only the first shards, up to this many clips of each length.
         open_shard: opens a shard by its stem; what it holds may be cut out of the stored clips.
 
     Raises:

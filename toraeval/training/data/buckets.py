@@ -1,8 +1,8 @@
 """Batches of mixed sizes: every video goes into the largest bucket that it fits and that its draw admits.
 
-The idea is Open-Sora v1.2.0's (`opensora/datasets/bucket.py`, Apache-2.0), written anew from its description: buckets
+The idea is Open-Sora v1.2.0's (`opensora/datasets/bucket.py`, Apache-2.0), reimplemented from its description: buckets
 are tried from the largest picture and the longest clip downwards, a bucket takes a video with its own chance, and the
-size within a resolution is the one of the nearest aspect ratio. Each epoch draws anew. What a step trains on depends
+size within a resolution is the one of the nearest aspect ratio. Each epoch draws again. What a step trains on depends
 only on (seed, step), not on the processes that share the work, and any step can be asked for directly.
 """
 

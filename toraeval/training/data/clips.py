@@ -24,7 +24,7 @@ FIRST_SCENE = 10_000_000  # beyond the scenes that the embedded size trains on
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip of the asked size.
+    """One clip of the requested size.
 
     Attributes:
         video_TCHW: uint8 RGB.

@@ -1,4 +1,4 @@
-"""Clips and labels for the embedded metric networks: rendered once into a pool, spoilt anew each time they are drawn.
+"""Clips and labels for the embedded metric networks: rendered once into a pool, spoilt as they are drawn.
 
 Legend of the shape suffixes: B clips, T frames, H height, W width, C channels.
 """

@@ -92,7 +92,7 @@ def prepare(
 
 
 def shard_plan(clips: int, mixed: bool = False) -> Plan:
-    """Return the shards for so many 17-frame clips: long ones first, or so mixed that any beginning has all lengths."""
+    """Return the shards for a number of 17-frame clips: long ones first, or mixed so that any start has all lengths."""
     plan = []
     for frames, (first, size) in SCENES.items():
         count = max(1, round(clips * SHARES[frames] / size))

@@ -104,7 +104,7 @@ class VideoFolder:
         path: the folder, see the module's text.
         flow_estimator: `dis`, `raft`, `given` (files beside the videos) or None for clips without flow.
         rules: how clips are cut.
-        flow_cache: folder where estimated flow is kept; None estimates anew every time.
+        flow_cache: folder where estimated flow is kept; None estimates it every time.
         flow_options: options of the estimator, e.g. `weights` and `device` of `raft`.
 
     Raises:

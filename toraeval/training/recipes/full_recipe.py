@@ -105,7 +105,7 @@ class FullRecipe(Recipe):
         return STAGES[int(step >= self.stage_steps[0])]
 
     def stage_begins(self, step: int) -> bool:
-        """Whether a stage starts with this step; the optimiser then starts anew, as in a run of its own."""
+        """Whether a stage starts with this step; the optimiser then starts from scratch, as in a run of its own."""
         return step in (0, self.stage_steps[0])
 
     def progress(self, done: Counters) -> float:

@@ -53,7 +53,7 @@ class NanoRecipe(Recipe):
     tokens: int = 2560  # per batch and process
     clips: int | None = None  # use no more clips of each length, all that are there if not given
     start: str | None = None  # weights file to begin from
-    start_motion: bool = True  # take what reads the paths from it too; else it begins anew
+    start_motion: bool = True  # take what reads the paths from it too; else it starts from scratch
     workers: int = 2  # processes of one thread each; beats one process of two threads on a shared machine
     device: str = "cpu"
     validation: str | None = None  # file of validation clips; without it the loss on them is not measured

@@ -80,7 +80,7 @@ def load(net: str, file: Path | None = None) -> nn.Module:
     from safetensors import SafetensorError, safe_open
 
     path = require_weights(net, file)
-    what, cure = f"shapes {net} network", f"make it anew with: {train_command(net)}"
+    what, cure = f"shapes {net} network", f"make it again with: {train_command(net)}"
     require_numbers([path], what, cure)
     with readable(f"{what}: {path} does not fit version {NET_VERSION}", cure, SafetensorError):
         with safe_open(str(path), "pt") as stored:
