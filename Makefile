@@ -46,12 +46,13 @@ NUMERIC := tests/benchmarks/test_parity.py tests/models tests/metrics tests/trac
 numeric: $(STAMP)  ## The tests of numbers alone, for another maths library or processor
 	$(PY) -m pytest $(PYTEST_ARGS) $(NUMERIC) $(ARGS)
 
-lint: $(STAMP)  ## ruff, mypy, the import contracts, dead code
+lint: $(STAMP)  ## ruff, mypy, the import contracts, dead code, import circles
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 	$(PY) .ci/dead_code.py
+	$(PY) .ci/import_circles.py
 
 format: $(STAMP)  ## Let ruff sort imports and lay out the code
 	$(PY) -m ruff check --fix-only .
