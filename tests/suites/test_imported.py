@@ -9,6 +9,7 @@ import pytest
 
 from tests.suites import layouts
 from toraeval import registry
+from toraeval.__main__ import main
 from toraeval.suites.shared.run_lengths import decode
 from toraeval.types import UserError
 
@@ -204,3 +205,14 @@ def test_many_cases_hold_no_pictures(tmp_path):
     assert all("first_frame_HWC" not in vars(case) for case in found)
     assert not found[0].trajectories.visible_NT[0, -1]  # it leaves the picture, whatever the file calls it
     assert time.process_time() - start < 3  # a thousand in five seconds is the aim; processors differ
+
+
+def test_what_is_left_out_is_printed_and_kept(tmp_path, capsys):
+    root = layouts.movebench(tmp_path / "data", 2, FRAMES, SIZE)
+    (root / "en" / "first_frame" / "clip_0001.jpg").unlink()
+    arguments = ["run", "model=static", "suite=movebench", f"suite.path={root}", "suite.allow_missing=true"]
+    size = [f"frames={FRAMES}", f"height={SIZE[1]}", f"width={SIZE[0]}", "metric=traj_error", "floor=false"]
+    assert main([*arguments, *size, f"results={tmp_path / 'results'}"]) == 0
+    assert "clip_0001 is left out" in capsys.readouterr().out
+    (record,) = (tmp_path / "results").glob("runs/*/*/*/record.json")
+    assert "clip_0001 is left out" in record.read_text()

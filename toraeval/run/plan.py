@@ -222,7 +222,7 @@ def plan_run(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
     check_request(frames, height, width)
     generator: Generator = builder.take("model", config["model"])
     generator.check(frames, height, width)
-    every, suite_fingerprint = _suite(canonical(config["suite"]), frames, height, width)
+    every, suite_fingerprint, suite_notes = _suite(canonical(config["suite"]), frames, height, width)
     check_ids(every)
     cases = choose(every, config.get("samples"), config.get("limit"))
     return Plan(
@@ -235,7 +235,7 @@ def plan_run(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
         generator=generator,
         tracker=builder.build("tracker", config["tracker"]),
         metrics=builder.metrics(config),
-        notes=(*generator.notes, *path_notes([case for _, case in cases])),
+        notes=(*generator.notes, *suite_notes, *path_notes([case for _, case in cases])),
         frames=frames,
         height=height,
         width=width,
@@ -243,7 +243,9 @@ def plan_run(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
 
 
 @lru_cache(maxsize=8)
-def _suite(config: str, frames: int, height: int, width: int) -> tuple[tuple[Case, ...], dict[str, Any]]:
-    """Return cases and fingerprint of a suite; a bench asks for the same ones again for every model."""
+def _suite(
+    config: str, frames: int, height: int, width: int
+) -> tuple[tuple[Case, ...], dict[str, Any], tuple[str, ...]]:
+    """Return cases, fingerprint and notes of a suite; a bench asks for the same ones again for every model."""
     suite: Suite = Builder().take("suite", json.loads(config))
-    return tuple(suite.cases(frames, height, width)), suite.fingerprint()
+    return tuple(suite.cases(frames, height, width)), suite.fingerprint(), tuple(suite.notes)

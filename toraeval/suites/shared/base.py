@@ -20,11 +20,13 @@ class Suite(Part):
     Attributes:
         name: registry name.
         version: raised whenever the same request would give other cases.
+        notes: what it left out or took for granted, a sentence each; printed and kept in the record.
     """
 
     __slots__ = ()
 
     version: str
+    notes: tuple[str, ...] = ()
 
     def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
         """Return the cases at one length and size, in a fixed order; `limit` keeps the first N."""

@@ -119,6 +119,9 @@ class ImportedSuite(Suite, ABC):
             raise UserError(
                 f"suite {self.name}: none of {len(self.problems)} cases is complete in {self.path}"
             )
+        self.notes = tuple(
+            f"suite {self.name}: {name} is left out: {text}" for name, text in self.problems.items()
+        )
 
     @abstractmethod
     def scan(self) -> list[ClipOnDisk]:
@@ -249,11 +252,6 @@ class ImportedSuite(Suite, ABC):
         left_out = {"left_out": sorted(self.problems)} if self.problems else {}
         stated = {"suite": self.name, "version": self.version, **self.options}
         return {**stated, "hash": digest.hexdigest(), **left_out}
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was left out, a sentence each; printed before a run and kept in its record."""
-        return tuple(f"suite {self.name}: {name} is left out: {text}" for name, text in self.problems.items())
 
 
 def _below(file: Path, folder: Path) -> str:
