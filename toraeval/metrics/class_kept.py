@@ -73,7 +73,6 @@ class ClassKept(FrameMetric):
 
     @property
     def weights(self) -> Any:
-        """What identifies the network."""
         return self._features.identity
 
     def measure(self, case: Case, video: Video) -> Found:

@@ -158,11 +158,6 @@ class ClipSim(FrameMetric):
 
     @cached_property
     def weights(self) -> Any:
-        """What identifies the weights.
-
-        Raises:
-            MissingAsset: no weights.
-        """
         if self.backbone == "shapes":
             return shipped.fingerprint("clip", self._own)
         files = sorted(file for file in self._folder().iterdir() if file.is_file())

@@ -89,7 +89,6 @@ class FID(FeatureSetMetric):
 
     @property
     def weights(self) -> Any:
-        """What identifies the network."""
         return self._features.identity
 
     def measure(self, case: Case, video: Video) -> Found:

@@ -14,7 +14,7 @@ from toraeval.metrics.shared.feature_sets import FeatureSetMetric, FeatureSets
 from toraeval.metrics.shared.networks import efficientnet
 from toraeval.metrics.shared.reference import reference_features
 from toraeval.metrics.shared.set_distances import at_infinite_size, kernel_distance
-from toraeval.metrics.shared.video_features import RECIPES, PhotoVideoFeatures, Recipe, VideoFeatures
+from toraeval.metrics.shared.video_features import RECIPES, PhotoVideoFeatures, VideoFeatures
 from toraeval.types import Case, FloatArray, UserError, Video
 
 KERNEL = above("shuffled", "frozen", "smeared", "vanished")
@@ -114,19 +114,15 @@ class FVD(FeatureSetMetric):
         self.take(clip_stride=clip_stride, min_videos=min_videos, resamples=resamples)
         if backbone == efficientnet.NAME and clip_stride != 16:
             raise UserError(
-                f"fvd: clip_stride={clip_stride}; backbone {backbone} takes one clip of a whole video and has no stride"
+                f"{self.name}: clip_stride={clip_stride}; backbone {backbone} takes one clip of a whole video and "
+                "has no stride"
             )
         self.take(backbone=backbone, device=device, extrapolate=extrapolate, cache=cache)
         kind = PhotoVideoFeatures if backbone == efficientnet.NAME else VideoFeatures
         self._features = kind(backbone, weights, device)
-        self.parts = self._features.parts
-        self.main = tuple(f"fvd_{BACKBONE}{suffix}" for suffix in self.parts)
-        self.columns = {
-            name.replace(BACKBONE, f"{BACKBONE}{suffix}"): words + PARTS[suffix] * (name == f"fvd_{BACKBONE}")
-            for suffix in self.parts
-            for name, words in list(FVD.columns.items())[:-2]
-        } | dict(list(FVD.columns.items())[-2:])
-        self.source = f"{FVD.source}; backbone: {self.recipe.source}"
+        self.recipe = self._features.recipe
+        self.divide(self._features.parts, PARTS)
+        self.source = f"{type(self).source}; backbone: {self.recipe.source}"
         self.details = {
             "features": {"backbone": backbone, "recipe": asdict(self.recipe)},
             "clips": self._features.clips_rule.format(self.recipe.frames, clip_stride),
@@ -135,13 +131,7 @@ class FVD(FeatureSetMetric):
         }
 
     @property
-    def recipe(self) -> Recipe:
-        """What decides the features besides the weights."""
-        return self._features.recipe
-
-    @property
     def weights(self) -> Any:
-        """What identifies the weights."""
         return self._features.weights
 
     def measure(self, case: Case, video: Video) -> Found:

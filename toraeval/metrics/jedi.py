@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from toraeval.metrics.fvd import FVD, KERNEL, PARTS
+from toraeval.metrics.fvd import FVD, KERNEL
 from toraeval.metrics.shared.base import BACKBONE
 from toraeval.metrics.shared.feature_sets import FeatureSets
 from toraeval.metrics.shared.set_distances import quadratic_discrepancy
@@ -47,6 +47,7 @@ class JEDi(FVD):
         f"jedi_{BACKBONE}_videos": "videos that the distance rests on",
         f"jedi_{BACKBONE}_clips": "clips of the generated set",
     }
+    source = "arXiv 2410.05203; oooolga/JEDi, videojedi/mmd_polynomial.py"
     expected = {f"jedi_{BACKBONE}": KERNEL}
     keyed: tuple[str, ...] = ("backbone", "recipe", "weights", "clip_stride", "min_videos")
 
@@ -60,12 +61,6 @@ class JEDi(FVD):
         cache: str | None = None,
     ) -> None:
         super().__init__(backbone, weights, clip_stride, min_videos, 0, False, device, cache)
-        self.main = tuple(f"jedi_{BACKBONE}{suffix}" for suffix in self.parts)
-        first, *counts = JEDi.columns.items()
-        self.columns = {first[0] + suffix: first[1] + PARTS[suffix] for suffix in self.parts} | dict(counts)
-        self.source = (
-            f"arXiv 2410.05203; oooolga/JEDi, videojedi/mmd_polynomial.py; backbone: {self.recipe.source}"
-        )
 
     def distances(self, suffix: str, sets: FeatureSets) -> dict[str, float]:
         """Return the discrepancy of one part of the features."""

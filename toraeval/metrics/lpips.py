@@ -104,11 +104,6 @@ class LPIPS(ComparedMetric):
 
     @cached_property
     def weights(self) -> Any:
-        """What identifies the weights.
-
-        Raises:
-            MissingAsset: no weights.
-        """
         if self.backbone == "shapes":
             return shipped.fingerprint("clip", self._file)
         if self.backbone == efficientnet.NAME:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toraeval.metrics.shared.base import Found, SetMetric
+from toraeval.metrics.shared.base import BACKBONE, Found, SetMetric
 from toraeval.metrics.shared.reference import FrameMetric
 from toraeval.metrics.shared.set_distances import Moments, bootstrap_interval, frechet_distance
 from toraeval.stats import MIN_CASES
@@ -85,6 +85,23 @@ class FeatureSetMetric(FrameMetric, SetMetric):
     too_few: str
     min_videos: int
     resamples: int
+
+    def divide(self, parts: Mapping[str, slice], meant: Mapping[str, str]) -> None:
+        """Give every part of the vector columns of its own; the counts stay those of the set.
+
+        Args:
+            parts: as `parts`.
+            meant: what is added to the meaning of the distance, by the same suffixes.
+        """
+        counts = (f"{BACKBONE}_videos", f"{BACKBONE}_{self.counted}")
+        stated, main = type(self).columns, f"{self.name}_{BACKBONE}"
+        self.parts, self.main = parts, tuple(main + suffix for suffix in parts)
+        self.columns = {
+            column.replace(BACKBONE, BACKBONE + suffix): words + meant[suffix] * (column == main)
+            for suffix in parts
+            for column, words in stated.items()
+            if not column.endswith(counts)
+        } | {column: words for column, words in stated.items() if column.endswith(counts)}
 
     def pool(self, contributions: Mapping[str, Mapping[str, FloatArray]]) -> Score:
         """Return distance, interval and counts of a set of samples; the order of the samples does not matter.

@@ -77,6 +77,15 @@ class FrameMetric(Metric):
     max_frames: int
     device: str
 
+    @property
+    def weights(self) -> Any:
+        """What identifies the weights of the network, None without one.
+
+        Raises:
+            MissingAsset: no weights.
+        """
+        return None
+
     def examine(self, case: Case, tracks: Tracks | None, video: Video | None) -> Found:
         """Return what `measure` makes of a clip that fits its case, or the reason why there is nothing to look at."""
         if video is None:
