@@ -163,5 +163,5 @@ def test_impossible_options_and_missing_parts_name_the_cure(tmp_path, monkeypatc
     with pytest.raises(UserError, match="toraeval fetch lpips_alex"):
         LPIPS("alex", str(broken)).score(case, None, video)
     monkeypatch.setattr(shipped, "WEIGHTS", tmp_path)
-    with pytest.raises(MissingAsset, match="net=clip"):
+    with pytest.raises(MissingAsset, match="train model=shapes_clip"):
         LPIPS().score(case, None, video)
