@@ -28,7 +28,7 @@ from toraeval.report.collect import collect
 from toraeval.run import bench
 from toraeval.run.pipeline import Progress
 from toraeval.store import keys, record, sealed
-from toraeval.store.tables import load_results
+from toraeval.store.tables.tidy import load_results
 from toraeval.types import UserError
 
 OUTCOMES = ("equal", "refused", "accepted", "traceback")

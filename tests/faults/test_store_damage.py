@@ -21,7 +21,7 @@ from toraeval.report.collect import collect
 from toraeval.report.curves import error_over_time
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
-from toraeval.store.tables import load_run
+from toraeval.store.tables.run import load_run
 from toraeval.types import UserError
 
 FLIPS = int(os.environ.get("TORAEVAL_FLIPS", "1"))

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from toraeval.metrics.traj_error import TrajError
-from toraeval.report import build
+from toraeval.report.assemble import build
 from toraeval.store.sealed import write_json
 from toraeval.store.slot import RunStore
-from toraeval.store.tables import read_rows, write_definitions, write_tables
+from toraeval.store.tables.rows import read_rows, write_definitions, write_tables
 from toraeval.types import Case, Tracks, Trajectories, Video
 
 COLOURS = ((220, 60, 40), (40, 90, 220), (60, 190, 90))

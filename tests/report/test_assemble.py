@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toraeval.report import build
+from toraeval.report.assemble import build
 from toraeval.store.sealed import read_json, write_arrays, write_json
 
 # The first test pays for the imports of SciPy and matplotlib, which crawl on a busy machine.

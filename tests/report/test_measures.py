@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from toraeval.report import build, measures
+from toraeval.report import measures
+from toraeval.report.assemble import build
 from toraeval.report.collect import collect
 from toraeval.store.sealed import read_json, write_json
 

@@ -23,7 +23,7 @@ from toraeval.run.sample import Outcome
 from toraeval.store import disk, lock
 from toraeval.store import slot as store
 from toraeval.store.sealed import write_json
-from toraeval.store.tables import load_run, table_hashes
+from toraeval.store.tables.run import load_run, table_hashes
 from toraeval.types import MissingAsset, UserError
 from toraeval.video import read_video, video_sha256
 

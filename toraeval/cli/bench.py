@@ -78,15 +78,15 @@ def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
     """Write the report of some runs and print its table and files; one process at a time in a folder."""
     import pandas as pd
 
-    from toraeval import report
     from toraeval.cli.output import print_table
+    from toraeval.report.assemble import build
     from toraeval.report.tracker_ranking import under_tables
     from toraeval.store import lock
-    from toraeval.store.tables import WORDS
+    from toraeval.store.tables.run import WORDS
 
     out_dir.mkdir(parents=True, exist_ok=True)
     with lock.hold(out_dir, None, lambda line: print(line, file=sys.stderr)):
-        written = report.build(run_dirs, out_dir, only=samples)
+        written = build(run_dirs, out_dir, only=samples)
     for path in written:
         if path.name == "table1.csv":
             print_table(pd.read_csv(path, dtype=dict.fromkeys(WORDS, str)))

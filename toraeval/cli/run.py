@@ -41,7 +41,6 @@ def carry_out(
     Raises:
         MissingParts: anything that the parts need is absent; nothing was started.
     """
-    from toraeval.cli import dry_run
     from toraeval.cli.output import metrics_without_value, print_report, run_tables
     from toraeval.cli.progress import Bar
     from toraeval.config import default_metrics
@@ -51,7 +50,9 @@ def carry_out(
     for note in plan.notes:
         print(f"note: {note}")
     if config["dry_run"]:
-        return Done(dry_run.print_plan(plan, command))
+        from toraeval.cli.dry_run import print_plan
+
+        return Done(print_plan(plan, command))
     with Bar() as bar:
         report = pipeline.run(plan, bar, command)
     rows, further = run_tables(report)

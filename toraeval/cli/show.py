@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     from toraeval.cli.output import print_table
     from toraeval.report.collect import collect
     from toraeval.report.tables import table
-    from toraeval.store.tables import load_run
+    from toraeval.store.tables.run import load_run
 
     run = load_run(words[0])
     if values.get("record"):

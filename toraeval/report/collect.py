@@ -15,7 +15,7 @@ import pandas as pd
 from toraeval import registry
 from toraeval.metrics.shared.readings import mean_over
 from toraeval.store.main_metric import MAIN_METRIC, main_of
-from toraeval.store.tables import RunResult, load_run
+from toraeval.store.tables.run import RunResult, load_run
 from toraeval.types import FloatArray, UserError
 
 FLOOR_MODEL = "ground_truth"

@@ -16,7 +16,7 @@ from toraeval.report.measures import Measure
 from toraeval.stats import case_means, holm, paired_difference, without_interval
 from toraeval.store.keys import canonical
 from toraeval.store.sealed import require_json
-from toraeval.store.tables import RECORD, RunResult, load_run
+from toraeval.store.tables.run import RECORD, RunResult, load_run
 from toraeval.types import UserError
 
 ALPHA = 0.05

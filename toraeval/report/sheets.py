@@ -25,7 +25,7 @@ from toraeval.store.keys import file_sha256
 from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.store.sealed import atomic, read_json
 from toraeval.store.slot import TRACKS, VIDEO_META
-from toraeval.store.tables import CaseResult
+from toraeval.store.tables.run import CaseResult
 from toraeval.trajectories import draw
 from toraeval.trajectories.draw import draw_paths
 from toraeval.types import ByteArray, UserError

@@ -15,7 +15,7 @@ from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL
 from toraeval.stats import case_means
 from toraeval.store.keys import canonical
 from toraeval.store.sealed import require_json
-from toraeval.store.tables import RECORD, RunResult, load_run
+from toraeval.store.tables.run import RECORD, RunResult, load_run
 from toraeval.types import UserError
 
 REFERENCES = (FLOOR_MODEL, STATIC_MODEL)

@@ -12,14 +12,8 @@ from toraeval.run.sample import Outcome
 from toraeval.run.set_scores import pool_sets
 from toraeval.store import record
 from toraeval.store.sealed import write_json
-from toraeval.store.tables import (
-    RECORD,
-    RunResult,
-    read_rows,
-    table_hashes,
-    write_definitions,
-    write_tables,
-)
+from toraeval.store.tables.rows import read_rows, write_definitions, write_tables
+from toraeval.store.tables.run import RECORD, RunResult, table_hashes
 
 
 def write(

@@ -14,7 +14,7 @@ from toraeval.run.sample import Outcome, open_samples, process, without_video
 from toraeval.store import lock
 from toraeval.store.disk import disk_use, require_space, require_writable
 from toraeval.store.sealed import require_no_link, sweep
-from toraeval.store.tables import RunResult
+from toraeval.store.tables.run import RunResult
 from toraeval.types import UserError
 
 CACHE_SWEEP_S = 60.0  # writing a file of a cache takes less
