@@ -91,7 +91,10 @@ def test_skips_and_errors(metric, tmp_path, monkeypatch):
             ClipSim(**options)
     monkeypatch.setenv("TORAEVAL_CACHE", str(tmp_path))
     monkeypatch.setattr(shipped, "WEIGHTS", tmp_path / "none")
-    for backbone, command in (("shapes", "train model=shapes_clip"), ("clip_vit_b32", "toraeval fetch clip_vit_b32")):
+    for backbone, command in (
+        ("shapes", "train model=shapes_clip"),
+        ("clip_vit_b32", "toraeval fetch clip_vit_b32"),
+    ):
         lacking = ClipSim(backbone)
         for ask in (lacking.fingerprint, lambda lacking=lacking: lacking.score(make_case(), None, clip())):
             with pytest.raises(MissingAsset, match=command):

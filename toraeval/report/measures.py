@@ -179,23 +179,21 @@ def _skipped(entry: ReportedRun, metric: str) -> str:
 
 
 def _of_set(entry: ReportedRun, measure: Measure) -> dict[str, dict[str, Any]]:
-    empty = {"value": np.nan, "low": np.nan, "high": np.nan, "cases": 0}
     stored = entry.run.set_scores.get(measure.name)
     reason = _no_set(entry, stored)
-    if stored is None or reason:
-        return {column: {**empty, "skipped": reason} for column in measure.main}
-    values = stored["values"]
-    bounds = values if len(stored["samples"]) >= MIN_CASES else {}
+    values = {} if stored is None or reason else stored["values"]
+    samples = len(stored["samples"]) if stored and values else 0
+    bounds = values if samples >= MIN_CASES else {}
+    columns = dict.fromkeys(column for column in (*values, *measure.main) if not column.endswith(BOUNDS))
     return {
         column: {
-            "value": value,
+            "value": values.get(column, np.nan),
             "low": bounds.get(f"{column}_low", np.nan),
             "high": bounds.get(f"{column}_high", np.nan),
-            "cases": len(stored["samples"]),
-            "skipped": "",
+            "cases": samples,
+            "skipped": reason,
         }
-        for column, value in values.items()
-        if not column.endswith(BOUNDS)
+        for column in columns
     }
 
 
