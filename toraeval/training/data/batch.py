@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips of one size, with what the network is told of them.
+    """Clips of one size, with what the network is given of them.
 
     Attributes:
         latents_BCTHW: latents of the clips, float32 or, as they are stored, float16.

@@ -142,7 +142,7 @@ class DisplacementMotion:
     """Displacement maps: exact flow in the dense stage, spread displacements of the paths in the sparse one."""
 
     def __call__(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
-        """See `toraeval.training.data.batches.MotionReader`."""
+        """Return float32 motion maps of clips of a shard, as `MotionReader` asks for."""
         assert isinstance(shard, ExcerptShard)
         if kind == "dense":
             maps = [fold(shard.flow(int(pick))) for pick in picks]

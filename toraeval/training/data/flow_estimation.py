@@ -74,7 +74,7 @@ class DIS:
         self._method = cv2.DISOpticalFlow.create(DIS_PRESETS[preset])
 
     def estimate(self, frames_THWC: ByteArray) -> Float32Array:
-        """See `FlowEstimator.estimate`.
+        """Return the flow from each frame to the next, as `FlowEstimator.estimate` describes it.
 
         Raises:
             UserError: frames below 16 pixels a side, which the method cannot divide into patches.
@@ -126,7 +126,7 @@ class RAFT:
 
     @torch.no_grad()
     def estimate(self, frames_THWC: ByteArray) -> Float32Array:
-        """See `FlowEstimator.estimate`; the last of the network's refinements.
+        """Return the last of the network's refinements, as `FlowEstimator.estimate` describes it.
 
         Raises:
             UserError: sides that the network cannot take.

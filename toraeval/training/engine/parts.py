@@ -74,7 +74,7 @@ class Recipe(ABC):
         """Return the rate of the next step, `base` being that of the optimiser."""
 
     def stage_begins(self, step: int) -> bool:
-        """Whether the optimisers start anew with this step."""
+        """Whether the optimisers start from scratch with this step."""
         return False
 
     def decay(self, step: int) -> float | None:
