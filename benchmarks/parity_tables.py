@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from benchmarks.parity_data import Row, difference
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.tora.autoencoder.video import OpenSoraVAE
 from toraeval.models.tora.conditions import given_frames as conditions
 from toraeval.models.tora.conditions import prompts
 from toraeval.models.tora.sampling import sizes
@@ -22,12 +24,16 @@ def _mismatches(pairs: Iterable[tuple[object, object]]) -> float:
 def latent_sizes(path: Path) -> Iterator[Row]:
     """Latent frames and grids."""
     table = json.loads(path.read_text())
+    with torch.device("meta"):
+        vae = OpenSoraVAE()
+    patch = STDiTConfig().patch_size[1:]
     if rows := table.get("frames"):
-        pairs = ((sizes.latent_frames(r["num_frames"]), r["latent_frames"]) for r in rows)
+        pairs = ((vae.latent_size(r["num_frames"], 8, 8)[0], r["latent_frames"]) for r in rows)
         yield Row("frames", _mismatches(pairs), 0)
     if rows := table.get("sizes"):
-        grids = ((list(sizes.token_size(51, r["height"], r["width"])[1:]), r["token_grid"]) for r in rows)
-        yield Row("sizes", _mismatches(grids), 0)
+        cells = [vae.latent_size(51, r["height"], r["width"])[1:] for r in rows]
+        tokens = ([-(-n // p) for n, p in zip(grid, patch, strict=True)] for grid in cells)
+        yield Row("sizes", _mismatches(zip(tokens, (r["token_grid"] for r in rows), strict=True)), 0)
 
 
 def buckets(path: Path) -> Iterator[Row]:

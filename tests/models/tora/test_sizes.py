@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from benchmarks.parity_tables import latent_sizes
+from toraeval.models.tora.autoencoder.video import OpenSoraVAE
 from toraeval.models.tora.sampling import sizes
 
 
@@ -23,10 +26,12 @@ def test_every_size_of_every_table(buckets: dict[str, Any]) -> None:
         assert sizes.size_table(resolution) == expected
 
 
-def test_grids(data_dir: Path) -> None:
+def test_grids_are_those_of_autoencoder_and_transformer(data_dir: Path) -> None:
     recorded = json.loads((data_dir / "open_sora" / "latent_sizes.json").read_text())
+    with torch.device("meta"):
+        vae = OpenSoraVAE()
     for row in recorded["frames"]:
-        assert sizes.latent_frames(row["num_frames"]) == row["latent_frames"]
+        assert vae.latent_size(row["num_frames"], 8, 8)[0] == row["latent_frames"]
     for row in recorded["sizes"]:
-        assert list(sizes.latent_size(51, row["height"], row["width"])) == [15, *row["latent"]]
-        assert list(sizes.token_size(51, row["height"], row["width"])) == [15, *row["token_grid"]]
+        assert list(vae.latent_size(51, row["height"], row["width"])) == [15, *row["latent"]]
+    assert [row for row in latent_sizes(data_dir / "open_sora" / "latent_sizes.json") if not row.ok] == []

@@ -1,4 +1,4 @@
-"""Named picture sizes, and the grids that clips have in the autoencoder and the transformer.
+"""Named picture sizes.
 
 Aspect ratios are height / width, and their names read the same way: "9:16" is landscape. The tables are those of
 Open-Sora v1.2.0 (`opensora/datasets/aspect.py`); its video sizes follow no rule that could be computed, so they
@@ -13,9 +13,7 @@ from toraeval.types import UserError
 
 CHUNK_FRAMES = 17  # frames that the autoencoder packs together
 CHUNK_LATENTS = 5  # latent frames of such a chunk
-TIME_STRIDE = 4
-SPACE_STRIDE = 8
-PATCH = 2  # latent cells per token side
+SPACE_STRIDE = 8  # pixels per latent cell
 
 # columns of _VIDEO_SIZES
 ASPECTS = ("3:8", "9:21", "12:25", "1:2", "9:17", "27:50", "9:16", "5:8", "2:3", "3:4", "1:1", "4:3", "3:2", "16:9",
@@ -70,23 +68,6 @@ def size_table(resolution: str) -> dict[str, tuple[int, int]]:
     # upstream's name 50:27 stands for sizes of ratio 25:12, and its key says so
     keyed = ((25 / 12 if aspect == "50:27" else _ratio(aspect), _pair(size)) for aspect, size in columns)
     return {f"{ratio:.2f}": size for ratio, size in keyed}
-
-
-def latent_frames(frames: int) -> int:
-    """Return the latent frames of a clip: 5 per chunk of 17 frames, the rest rounded up to fours."""
-    chunks, rest = divmod(frames, CHUNK_FRAMES)
-    return CHUNK_LATENTS * chunks + -(-rest // TIME_STRIDE)
-
-
-def latent_size(frames: int, height: int, width: int) -> Grid:
-    """Return the latent grid of a clip of `frames` x `height` x `width` pixels; odd rows and columns are dropped."""
-    return Grid(latent_frames(frames), height // SPACE_STRIDE, width // SPACE_STRIDE)
-
-
-def token_size(frames: int, height: int, width: int) -> Grid:
-    """Return the token grid of a clip: 2 x 2 latent cells each, the last row and column padded."""
-    t, h, w = latent_size(frames, height, width)
-    return Grid(t, -(-h // PATCH), -(-w // PATCH))
 
 
 def _pair(text: str) -> tuple[int, int]:
