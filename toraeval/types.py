@@ -145,7 +145,7 @@ class Case:
         suite: name and version of the suite, e.g. `shapes-v1`.
         prompt: the caption as given.
         trajectories: target paths, already on the `(width, height)` canvas with `frames` moments.
-        frames, height, width, fps: what is asked of the generator.
+        frames, height, width, fps: what is requested from the generator.
         seed: case seed (the suite's own, not the sampling seed).
         first_frame_HWC: uint8 first frame, or None for text-only cases.
         last_frame_HWC: uint8 last frame, or None; only together with a first frame.

@@ -70,7 +70,7 @@ def unscored_lines(report: Report) -> list[str]:
     if unscored.empty:
         return []
     reasons = report.result.skips.groupby("sample")["reason"].first()
-    names = [f"{name} ({reasons.get(name, 'nothing was asked of it')})" for name in unscored["sample"]]
+    names = [f"{name} ({reasons.get(name, 'it was not requested')})" for name in unscored["sample"]]
     more = f" and {len(names) - 5} more (skips.csv)" if len(names) > 5 else ""
     scored = int((cases["status"] == "ok").sum())
     return [f"{scored} scored, {len(unscored)} unscored: {', '.join(names[:5])}{more}"]

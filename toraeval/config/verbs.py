@@ -42,7 +42,7 @@ class CasesConfig(CommonConfig):
 
     Attributes:
         suite: the test cases.
-        height, width: size asked of the generator, pixels, 16 to 4096.
+        height, width: requested frame size, pixels, 16 to 4096.
         seeds: sampling seeds, each one a sample of every case.
         limit: only the first N cases; for trying.
         samples: only these case ids.
@@ -64,7 +64,7 @@ class RunConfig(CasesConfig):
 
     Attributes:
         model: the generator.
-        frames: length asked of the generator, 2 to 1024.
+        frames: requested number of frames, 2 to 1024.
     """
 
     model: Any = MISSING
@@ -104,7 +104,7 @@ class BenchConfig(CasesConfig):
             with options of its own, `{name: motionctrl, long_video: direct}`, is a further row; `frames: [64, 128]`
             among them keeps it to these lengths.
         model_options: `model_options.tora.steps=20` and the like.
-        frames: lengths asked of every generator, 2 to 1024.
+        frames: requested numbers of frames, 2 to 1024.
         ablations: train and compare variants of Tora nano instead of running `models`.
     """
 

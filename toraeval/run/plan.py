@@ -47,7 +47,7 @@ class Plan:
         generator, tracker: the parts.
         metrics: name -> part.
         notes: what was assumed about the input, one line each; printed before the table and kept in the record.
-        frames, height, width: what is asked of the generator; 0 where every case has its own.
+        frames, height, width: what is requested from the generator; 0 where every case has its own.
     """
 
     planner: str

@@ -23,7 +23,7 @@ class Sample(NamedTuple):
 
     Attributes:
         order: place of its case in the suite.
-        case: what is asked of the generator.
+        case: what is requested from the generator.
         seed: sampling seed.
     """
 

@@ -55,7 +55,7 @@ class RunResult:
 
     Attributes:
         model, suite, tracker: names as in the tables.
-        frames, height, width: what was asked of the generator.
+        frames, height, width: what was requested from the generator.
         run_dir: folder of the run.
         cases: one row per sample: `cases.csv` plus `seconds`, the time of generating it.
         record: the reproducibility record.
