@@ -128,3 +128,17 @@ def test_nothing_is_raised_when_all_is_there() -> None:
         "tracker", {"name": "lucas_kanade"}
     )
     assert requirements.collect([("model", {"name": "tora", "size": "nano"})], Builder()) == ([], [])
+
+
+def test_a_length_that_cannot_be_made_is_told_before_anything_is_downloaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORAEVAL_CACHE", str(tmp_path))
+    shared = {"tracker": {"name": "lucas_kanade"}, "metrics": {}, "height": 480, "width": 832}
+    ati = {"name": "ati", "size": "upstream"}
+    with pytest.raises(UserError, match=r"frames=82; allowed: 1 to 81"):
+        requirements.require({**shared, "model": ati, "frames": 82})
+    with pytest.raises(MissingParts, match="weights ati_upstream"):
+        requirements.require({**shared, "model": ati, "frames": 81})
+    with pytest.raises(UserError, match=r"steps=0; allowed"):
+        requirements.require({**shared, "model": {**ati, "steps": 0}, "frames": 81})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -47,6 +48,7 @@ COSTS: dict[str, tuple[str, str]] = {
 }
 """Memory and time of large parts, by kind, name and deciding option; where the number comes from stands beside it."""
 
+GPU = "a CUDA GPU"
 OWN_FILES = ("weights", "checkpoint")
 """Options that name the user's own file, so that nothing need be fetched."""
 
@@ -89,9 +91,7 @@ def of_entry(
 
         ready = torch.cuda.is_available()
         found.append(
-            Requirement(
-                "a CUDA GPU", part, ready, reason=f"device={device}; use a machine with a GPU, or device=cpu"
-            )
+            Requirement(GPU, part, ready, reason=f"device={device}; use a machine with a GPU, or device=cpu")
         )
     return found
 
@@ -134,7 +134,7 @@ def missing_of(kind: str, options: Mapping[str, Any], builder: Builder) -> list[
             command = text.rpartition("run: ")[2] if "run: " in text else ""
             missing.append(Requirement(f"files of {kind} {name}", f"{kind} {name}", False, command, text))
     except UserError:
-        if not missing:  # e.g. a device that is listed as missing
+        if not any(item.what == GPU for item in missing):  # the part says the same of the device
             raise
     return missing
 
@@ -194,8 +194,10 @@ def require(config: Mapping[str, Any], models: Iterable[Mapping[str, Any]] | Non
 
     Raises:
         MissingParts: lists everything at once.
-        UserError: options that cannot work.
+        UserError: options that cannot work, or, before anything is downloaded for it, a length or size that the one
+            model cannot make.
     """
+    single = config.get("model") if models is None and "frames" in config else None
     if models is None:
         models = [config["model"]] if "model" in config else []
     chosen = [("model", options) for options in models]
@@ -204,5 +206,8 @@ def require(config: Mapping[str, Any], models: Iterable[Mapping[str, Any]] | Non
     builder = Builder()
     missing, costs = collect(chosen, builder)
     if missing:
+        if single is not None:
+            with contextlib.suppress(MissingAsset):
+                builder.build("model", single).check(config["frames"], config["height"], config["width"])
         raise MissingParts(missing, costs)
     return builder
