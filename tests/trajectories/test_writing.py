@@ -7,8 +7,10 @@ import pytest
 
 from toraeval import geometry
 from toraeval.trajectories import PathReading, read_paths
+from toraeval.trajectories.colour_maps import read_colour_maps
 from toraeval.trajectories.writing import WRITERS, Target, write_paths
-from toraeval.types import Trajectories, UserError
+from toraeval.types import Trajectories, UserError, Video
+from toraeval.video import write_preview
 
 CANVAS = (320, 200)
 EXACT = ("native", "numpy", "csv", "comfyui", "draganything")
@@ -28,7 +30,7 @@ def suffix(format: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "format", sorted(set(WRITERS) - {"tora", "motionctrl", "ati", "mc_bench", "dragnuwa"})
+    "format", sorted(set(WRITERS) - {"tora", "motionctrl", "ati", "mc_bench", "dragnuwa", "magicmotion"})
 )
 def test_what_is_written_is_read_again(format, tmp_path):
     paths = made()
@@ -101,3 +103,40 @@ def test_names_with_commas_and_quotes_survive_csv(tmp_path):
     named = Trajectories(paths.tracks_NT2, paths.visible_NT, CANVAS, None, "made", ('a "red", fox', "b"))
     written = write_paths(tmp_path / "fox.csv", named, Target("csv"))
     assert read_paths(written.files[0], PathReading(CANVAS)).names == named.names
+
+
+def test_colour_maps_hold_boxes_and_hidden_frames(tmp_path):
+    paths = made(moments=6, hidden=False)
+    whole = Trajectories(
+        np.rint(paths.tracks_NT2), np.array([[True] * 6, [True, True, False, True, True, True]]), CANVAS
+    )
+    apart = Trajectories(
+        whole.tracks_NT2 * [1, 0.3] + np.array([[[0, 5]], [[0, 110]]]), whole.visible_NT, CANVAS
+    )
+    apart = Trajectories(np.rint(apart.tracks_NT2), apart.visible_NT, CANVAS)
+    written = write_paths(tmp_path / "maps", apart, Target("magicmotion", box=(21, 11)))
+    assert [file.name for file in written.files[:2]] == [
+        "annotated_frame_00000.png",
+        "annotated_frame_00001.png",
+    ]
+    again = read_colour_maps(tmp_path / "maps")
+    order = np.argsort(again.tracks_NT2[:, 0, 1])
+    assert again.canvas == CANVAS
+    np.testing.assert_array_equal(again.visible_NT[order], apart.visible_NT)
+    seen = apart.visible_NT
+    np.testing.assert_allclose(again.tracks_NT2[order][seen], apart.tracks_NT2[seen], atol=0.51)
+
+
+def test_colour_maps_survive_a_lossy_video(tmp_path):
+    size, frames = (160, 96), 9
+    maps = np.zeros((frames, size[1], size[0], 3), np.uint8)
+    for t in range(frames):
+        maps[t, 20:44, 20 + 5 * t : 50 + 5 * t] = (255, 64, 64)
+        maps[t, 60:84, 100 - 5 * t : 130 - 5 * t] = (0, 196, 255)
+    write_preview(Video.from_thwc(maps, 8.0), tmp_path / "maps.mp4")
+    paths = read_colour_maps(tmp_path / "maps.mp4")
+    order = np.argsort(paths.tracks_NT2[:, 0, 1])
+    expected = np.array(
+        [[[34.5 + 5 * t, 31.5] for t in range(frames)], [[114.5 - 5 * t, 71.5] for t in range(frames)]]
+    )
+    np.testing.assert_allclose(paths.tracks_NT2[order], expected, atol=1.5)

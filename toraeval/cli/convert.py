@@ -17,14 +17,16 @@ HELP = """Convert path files between the formats of docs/trajectories.md; what t
   python -m toraeval convert fox.json fox.npz                       NumPy: exact, with visibility and canvas
   python -m toraeval convert fox.json fox.pth                       ATI; to=wan_move, comfyui, dragnuwa, ... are others
   python -m toraeval convert a.txt b.txt both.json                  two files, two objects of one case
+  python -m toraeval convert masks/cat cat.json                 colour maps of MagicMotion; format=magicmotion maps.mp4
   python -m toraeval convert DIR OUT to=wan_move size=[832,480]     every case of a folder (layout of suite=folder)
 
   to=FORMAT         by default from the suffix: .json native, .txt tora, .csv csv, .npz numpy, .pth ati, .pkl tapvid
   size=[W,H]        canvas of the written coordinates; by default the format's own, else that of the paths
   frames=N          number of points; by default as many as there are
-  box=[W,H]         size of the objects in pixels, for sgi2v
+  box=[W,H]         size of the objects in pixels, for sgi2v and for the colour maps of magicmotion
   format= canvas= layout= units=   of the files that are read, as in score
 """
+MAPS = "magicmotion"
 BY_SUFFIX = {
     ".json": "native",
     ".txt": "tora",
@@ -46,6 +48,7 @@ def main(argv: list[str]) -> int:
             "convert: give the file to read and the file to write, e.g. python -m toraeval convert a.txt a.json"
         )
     from toraeval.trajectories import PathReading, read_paths
+    from toraeval.trajectories.colour_maps import is_colour_maps, read_colour_maps
     from toraeval.trajectories.writing import WRITERS, Target, write_paths
 
     *sources, out = (Path(word) for word in words)
@@ -59,12 +62,15 @@ def main(argv: list[str]) -> int:
         frames=_whole("frames", values["frames"]),
         box=_pair("box", values["box"]),
     )
-    reading = PathReading(
-        _pair("canvas", values["canvas"]), values["format"], values["layout"], values["units"]
-    )
+    given = "auto" if values["format"] == MAPS else values["format"]
+    reading = PathReading(_pair("canvas", values["canvas"]), given, values["layout"], values["units"])
     same = [source for source in sources if source.resolve() == out.resolve()]
     if same:
         raise UserError(f"convert: {out} is read and written; give another name for the result")
+    if len(sources) == 1 and (values["format"] == MAPS or is_colour_maps(sources[0])):
+        paths = read_colour_maps(sources[0])
+        _report("", write_paths(out, paths, target), paths.notes)
+        return 0
     if any(source.is_dir() for source in sources):
         return _folder(sources, out, reading, target)
     _report("", write_paths(out, paths := read_paths(sources, reading), target), paths.notes)

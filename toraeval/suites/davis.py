@@ -11,7 +11,8 @@ from pathlib import Path
 from toraeval.inputs.picture_folder import picture_files
 from toraeval.inputs.text_files import is_folder, read_text, split_lines
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
-from toraeval.suites.shared.media import centres, first_of_folder, index_masks, read_clip
+from toraeval.suites.shared.media import first_of_folder, index_masks, read_clip
+from toraeval.trajectories.colour_maps import centres
 
 
 class Davis(ImportedSuite):

@@ -10,13 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from toraeval.inputs.picture_folder import picture_files
 from toraeval.inputs.text_files import csv_rows, is_file, is_folder
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
-from toraeval.suites.shared.media import centres, colour_masks, first_of_video, read_clip
-from toraeval.types import BoolArray, UserError
+from toraeval.suites.shared.media import first_of_video, read_clip
+from toraeval.trajectories.colour_maps import centres, colour_masks
+from toraeval.types import UserError
 
 VIDEO_COLUMNS, CAPTION_COLUMNS = ("video", "video_path", "path", "file"), ("caption", "prompt", "text")
 
@@ -65,7 +64,7 @@ class MagicData(ImportedSuite):
         if not files:
             self.problem(name, f"{self.maps}/{name}/ holds no maps")
             return None
-        masks = partial(_filled if self.maps == "boxs" else colour_masks, maps)
+        masks = partial(colour_masks, maps, boxes=self.maps == "boxs")
         return ClipOnDisk(
             name=name,
             prompt=self.captions.get(name, ""),
@@ -99,16 +98,3 @@ def _captions(table: Path) -> dict[str, str]:
             )
         captions[Path(row[video]).stem] = " ".join(row[caption].split())
     return captions
-
-
-def _filled(maps: Path) -> BoolArray:
-    """Return bool (N, T, H, W) of the boxes whose outlines are drawn."""
-    outlines = colour_masks(maps)
-    rows: BoolArray = np.asarray(outlines.any(axis=3))
-    columns: BoolArray = np.asarray(outlines.any(axis=2))
-    return _between(rows)[..., :, None] & _between(columns)[..., None, :]
-
-
-def _between(hit: BoolArray) -> BoolArray:
-    """Return True from the first to the last hit along the last axis."""
-    return np.logical_or.accumulate(hit, -1) & np.logical_or.accumulate(hit[..., ::-1], -1)[..., ::-1]

@@ -140,5 +140,7 @@ def _frame(video: Any, index: int) -> ByteArray:
 
 
 def _video(video: Any, start: int) -> Video:
-    frames = np.stack([_frame(video, index) for index in range(start, len(video))])
-    return Video.from_thwc(frames, FPS, {"source": "tapvid"})
+    frames = [_frame(video, index) for index in range(start, len(video))]
+    if len({frame.shape for frame in frames}) > 1:
+        raise UserError("a TAP-Vid video has frames of different sizes")
+    return Video.from_thwc(np.stack(frames), FPS, {"source": "tapvid"})

@@ -18,6 +18,7 @@ import numpy as np
 from toraeval import geometry, registry
 from toraeval.store.sealed import atomic
 from toraeval.trajectories.checks import check_canvas, tiny
+from toraeval.trajectories.colour_maps import write_colour_maps
 from toraeval.trajectories.formats import ati, mc_bench, sgi2v, text, wan_move
 from toraeval.trajectories.native import NativeCase
 from toraeval.trajectories.native_writing import dump_native
@@ -259,6 +260,12 @@ def _draganything(path: Path, paths: Trajectories, target: Target) -> list[Path]
     return _json(path, {str(index): track for index, track in enumerate(_lists(paths))})
 
 
+def _magicmotion(path: Path, paths: Trajectories, target: Target) -> list[Path]:
+    assert target.box is not None
+    path.mkdir(parents=True, exist_ok=True)
+    return write_colour_maps(path, paths, target.box)
+
+
 _VISIBLE = frozenset({"visible"})
 WRITERS: dict[str, Writer] = {
     "native": Writer(".json", _native, frozenset({"visible", "fps", "names", "canvas", "prompt"})),
@@ -275,6 +282,7 @@ WRITERS: dict[str, Writer] = {
     "sgi2v": Writer(".npy", _sgi2v, box=True),
     "tapvid": Writer(".pkl", _tapvid, _VISIBLE),
     "kubric": Writer(".npy", _kubric, _VISIBLE),
+    "magicmotion": Writer("", _magicmotion, frozenset({"visible", "canvas"}), box=True, whole=True),
 }
 """Formats that can be written, by the name under which they are read."""
 

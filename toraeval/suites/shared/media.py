@@ -5,7 +5,6 @@ Shape legend: N objects, T frames, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,8 +12,7 @@ import numpy as np
 from PIL import Image
 
 from toraeval.inputs.picture_folder import picture_files, read_pictures
-from toraeval.trajectories.checks import fill_hidden
-from toraeval.types import BoolArray, ByteArray, Trajectories, UserError, Video
+from toraeval.types import BoolArray, ByteArray, UserError, Video
 from toraeval.video import read_picture, read_video
 
 
@@ -35,23 +33,6 @@ def first_of_folder(folder: Path) -> ByteArray:
 def first_of_video(path: Path) -> ByteArray:
     """Return the first frame of a video file, uint8 (H, W, 3)."""
     return np.ascontiguousarray(read_video(path).thwc[0])
-
-
-@lru_cache(maxsize=4)
-def colour_masks(folder: Path) -> BoolArray:
-    """Return bool (N, T, H, W) of colour maps: one flat colour an object, in the order of its colour; black is ground.
-
-    The objects are the colours of the first map, as in MagicMotion's loader.
-
-    Raises:
-        UserError: no maps, maps of different sizes, or no colour in the first one.
-    """
-    maps = read_pictures(folder, 1.0).thwc
-    values = maps.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
-    colours = [colour for colour in np.unique(values[0]) if colour]
-    if not colours:
-        raise UserError(f"{folder}: the first map is black; expected: one flat colour per object")
-    return np.stack([values == colour for colour in colours])
 
 
 @lru_cache(maxsize=4)
@@ -85,24 +66,3 @@ def index_masks(files: tuple[Path, ...], one_object: bool = False) -> BoolArray:
     if not objects:
         raise UserError(f"{files[0].parent}: no object in any annotation")
     return np.stack([stacked == value for value in objects])
-
-
-def centres(masks: Callable[[], BoolArray], source: str, fps: float) -> Trajectories:
-    """Return the centroid of every object's pixels per frame; where it has none it is hidden.
-
-    Args:
-        masks: gives bool (N, T, H, W).
-        source: for messages and records.
-        fps: frames per second.
-    """
-    found = masks()
-    _, _, height, width = found.shape
-    area = found.sum(axis=(2, 3))
-    with np.errstate(invalid="ignore"):
-        x = (found.sum(axis=2) @ np.arange(width)) / area
-        y = (found.sum(axis=3) @ np.arange(height)) / area
-    seen = area > 0
-    tracks = np.stack([x, y], axis=-1)
-    filled = np.stack([fill_hidden(track, known) for track, known in zip(tracks, seen, strict=True)])
-    notes = ("paths are the centroids of the objects' masks",)
-    return Trajectories(filled, seen, (width, height), fps, source, notes=notes)
