@@ -61,7 +61,7 @@ class ATI(NativeGenerator):
     version = VERSION
     options_class = ATIOptions
     native = Native(
-        stride=4, least=81, most=81, multiple=16, pixels=832 * 480, fps=16, hidden="told: without effect"
+        stride=4, least=81, most=81, multiple=16, pixels=832 * 480, fps=16, hidden="told to the model"
     )
 
     def __init__(self, **options: Any) -> None:

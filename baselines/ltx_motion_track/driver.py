@@ -48,7 +48,7 @@ def load(settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def make(loaded: Any, job: dict[str, Any]) -> Any:
-    """Return float32 (T, H, W, 3) from 0 to 1 for `first_frame.npy` and `guide.npy` of a job."""
+    """Return uint8 (T, H, W, 3) for `first_frame.npy` and `guide.npy` of a job."""
     import numpy as np
     import torch
     from ltx_pipelines.utils.args import ImageConditioningInput  # type: ignore[import-not-found]
@@ -72,8 +72,16 @@ def make(loaded: Any, job: dict[str, Any]) -> Any:
             video_conditioning=[(guide, 1.0)],
             conditioning_attention_strength=settings["guide_strength"],
         )
-        video = torch.cat([chunk.float().cpu() for chunk in chunks])
-    return video.clamp(0, 1).numpy()
+        return torch.cat([_bytes(chunk) for chunk in chunks]).numpy()
+
+
+def _bytes(chunk: Any) -> Any:
+    """Return pixels from 0 to 1 as whole ones, by truncation; a whole clip of floats would take gigabytes."""
+    import torch
+
+    if not torch.isfinite(chunk).all():
+        raise RuntimeError("the frames hold NaN or infinity")
+    return (chunk.float().clamp(0, 1) * 255).to(torch.uint8).cpu()
 
 
 def command_line(settings: dict[str, Any]) -> list[str]:

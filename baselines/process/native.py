@@ -65,9 +65,11 @@ class NativeOptions(UpstreamOptions):
 
     Attributes:
         pixels: pixels of the frames that are made, in the requested shape; None: as published, 0: the given size.
+        case_timeout_s: seconds for one clip; large models take minutes, with offloading many.
     """
 
     pixels: int | None = None
+    case_timeout_s: float = 7200.0
 
 
 class NativeGenerator(ChildGenerator):

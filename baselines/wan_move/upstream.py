@@ -35,7 +35,7 @@ class UpstreamWanMove(NativeGenerator):
     label = "wan_move (upstream)"
     version = VERSION
     native = Native(
-        stride=4, least=81, most=81, multiple=16, pixels=832 * 480, fps=16, hidden="told: without effect"
+        stride=4, least=81, most=81, multiple=16, pixels=832 * 480, fps=16, hidden="told to the model"
     )
 
     def __init__(self, config: WanMoveOptions) -> None:

@@ -170,7 +170,9 @@ def test_ltx_reads_its_command_line_and_takes_the_guide_as_pixels(install: Insta
         guide=np.zeros((9, 64, 128, 3), np.uint8),
     )
     frames = ltx.make(loaded, asked)
-    assert (frames.shape, frames.max()) == ((9, 64, 128, 3), 1.0)
+    assert (frames.shape, frames.dtype, frames.min()) == ((9, 64, 128, 3), np.uint8, 255)
+    with pytest.raises(RuntimeError, match="NaN"):
+        ltx._bytes(torch.tensor([0.5, float("nan")]))
     (asked_of,) = calls
     assert (asked_of["num_frames"], asked_of["height"], asked_of["width"]) == (9, 64, 128)
     assert (asked_of["seed"], asked_of["frame_rate"]) == (5, 24.0)
