@@ -1,0 +1,113 @@
+"""Damage files of public benchmarks at random and see that every importer ends in one clear line.
+
+    python -m benchmarks.suite_damage MoveBench=movebench MC-Bench=mc_bench    # FOLDER=SUITE, 100 tries each
+    python -m benchmarks.suite_damage tapvid=tapvid --tries 300 --seed 7
+
+Each try copies the folder, spoils one file (cut, flipped bits, zeros, foreign bytes, another file's content, empty,
+absent) and reads all of it: scan, checks, cases, first frames, real clips and masks. Printed are the tries, those that
+were refused, and whatever was neither read nor refused in one line, or took more than 10 seconds; exit code 1 if there
+is any.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.machine import parser_of
+from toraeval import registry
+from toraeval.types import UserError
+
+SIZE = (9, 32, 48)  # frames, height and width that small fixtures can fill
+SLOW_S = 10.0
+KINDS = ("cut", "flip", "zero", "insert", "swap", "empty", "delete")
+
+
+def spoil(file: Path, others: list[Path], draw: random.Random) -> str:
+    """Damage a file in one of `KINDS` and return which."""
+    kind = draw.choice(KINDS)
+    data = bytearray(file.read_bytes())
+    place = draw.randrange(len(data) + 1)
+    if kind == "delete":
+        file.unlink()
+        return kind
+    if kind == "cut":
+        data = data[:place]
+    elif kind == "flip" and data:
+        for _ in range(draw.choice((1, 3, 20))):
+            data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+    elif kind == "zero":
+        data[place : place + 64] = bytes(64)
+    elif kind == "insert":
+        data[place:place] = draw.randbytes(20)
+    elif kind == "swap":
+        data = bytearray(draw.choice(others).read_bytes())
+    elif kind == "empty":
+        data = bytearray()
+    file.write_bytes(data)
+    return kind
+
+
+def read_all(name: str, folder: Path, allow_missing: bool) -> None:
+    """Read every case of a suite with all that belongs to it.
+
+    Raises:
+        UserError: something is wrong with it.
+    """
+    suite = registry.build("suite", {"name": name, "path": str(folder), "allow_missing": allow_missing})
+    for clip in suite.clips:
+        suite.odd(clip)
+        case = suite.case(clip, *SIZE)
+        assert case.first_frame_HWC is not None
+        reference = case.reference() if case.reference else None
+        if reference and reference.masks:
+            reference.masks()
+
+
+def attempt(folder: Path, name: str, draw: random.Random) -> tuple[bool, str]:
+    """Damage a copy of a folder and read it; return whether it was refused, and what went wrong with that."""
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary) / folder.name
+        shutil.copytree(folder, copy)
+        files = sorted(path for path in copy.rglob("*") if path.is_file())
+        file = draw.choice(files)
+        what = f"{spoil(file, files, draw)} {file.relative_to(copy).as_posix()}"
+        start = time.perf_counter()
+        try:
+            read_all(name, copy, draw.random() < 0.5)
+            refused = False
+        except UserError as error:
+            refused = True
+            if "\n" in str(error):
+                return refused, f"{what}: more than one line: {error}"
+        except Exception as error:
+            return False, f"{what}: {type(error).__name__}: {error}"
+        seconds = time.perf_counter() - start
+        return refused, f"{what}: {seconds:.0f} s" if seconds > SLOW_S else ""
+
+
+def main() -> int:
+    parser = parser_of(__doc__)
+    parser.add_argument("folders", nargs="+", help="FOLDER=SUITE")
+    parser.add_argument("--tries", type=int, default=100, help="damaged copies of each folder (default: 100)")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    wrong: list[str] = []
+    for pair in args.folders:
+        folder, _, name = pair.rpartition("=")
+        draw = random.Random(f"{args.seed} {name}")
+        results = [attempt(Path(folder), name, draw) for _ in range(args.tries)]
+        counted = Counter(refused for refused, _ in results)
+        print(f"{name}: {args.tries} tries, {counted[True]} refused, {counted[False]} read")
+        wrong += [f"{name}: {problem}" for _, problem in results if problem]
+    print("\n".join(wrong) or "every try ended in one line")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
