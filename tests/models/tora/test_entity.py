@@ -12,7 +12,7 @@ import torch
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.config import nano
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.conditions.nano_motion import motion_input
+from toraeval.models.tora.conditions.nano_motion import path_input
 from toraeval.models.tora.generator import Tora as TrajectoryModel
 from toraeval.models.tora.network.entity import entity_maps
 from toraeval.models.tora.network.model import Tora
@@ -70,10 +70,10 @@ def test_the_extractor_gets_the_looks(vae: LinearPatchAutoencoder) -> None:
     assert plain.config.motion_in_channels == 8
     assert bound.config.motion_in_channels == 8 + 9
     path, first = tracks(((20, 20), (50, 40))), torch.randn(1, 8, 1, 2, 2)
-    inputs = motion_input(bound.config, vae, path, 64, 64, first)
+    inputs = path_input(bound.config, vae, path, 64, 64, first)
     assert inputs.shape == (1, 17, 5, 2, 2)
-    torch.testing.assert_close(inputs[:, :8], motion_input(plain.config, vae, path, 64, 64))
-    other = motion_input(bound.config, vae, path, 64, 64, -first)
+    torch.testing.assert_close(inputs[:, :8], path_input(plain.config, vae, path, 64, 64))
+    other = path_input(bound.config, vae, path, 64, 64, -first)
     assert not torch.allclose(inputs[:, 8:], other[:, 8:])
     assert bound.encode_motion(inputs)[0].shape == (1, 5, 4, 8)
 

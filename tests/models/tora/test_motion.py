@@ -7,15 +7,13 @@ import pytest
 import torch
 
 from toraeval.models.shared.flow_colour import flow_video
-from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
-from toraeval.models.shared.network.config import nano, tiny
+from toraeval.models.shared.network.config import tiny
 from toraeval.models.shared.trajectory import blur_flow, sparse_flow
 from toraeval.models.tora.autoencoder.spatial import SpatialVAEConfig
 from toraeval.models.tora.autoencoder.temporal import TemporalVAEConfig
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
 from toraeval.models.tora.conditions.compression import FLOW_SCALE, latent_intervals
 from toraeval.models.tora.conditions.motion import motion_facts, motion_input
-from toraeval.models.tora.conditions.nano_motion import motion_latents
 from toraeval.types import UserError
 
 HEIGHT, WIDTH = 34, 43  # no multiple of a latent cell
@@ -34,15 +32,6 @@ def vae() -> OpenSoraVAE:
             temporal=TemporalVAEConfig(filters=4, num_res_blocks=1, num_groups=2),
         )
     ).eval()
-
-
-@pytest.fixture(scope="module")
-def linear() -> LinearPatchAutoencoder:
-    vae = LinearPatchAutoencoder(8)
-    vae.basis.copy_(
-        torch.linalg.qr(torch.randn(vae.basis.shape[1], 8, generator=torch.Generator().manual_seed(0))).Q.T
-    )
-    return vae
 
 
 @pytest.fixture(scope="module")
@@ -83,15 +72,6 @@ def test_points_are_drawn_as_the_stage_draws_them(
     expected = encoded(vae, flow_video(flow, group))
     # the fast route of inference flips single pixels where the colour wheel jumps
     torch.testing.assert_close(ours, expected, rtol=0, atol=0.05 if stage == "inference" else 1e-5)
-
-
-def test_linear_autoencoder_gives_what_the_embedded_size_was_trained_on(
-    linear: LinearPatchAutoencoder, points: np.ndarray
-) -> None:
-    expected = motion_latents(linear, points.astype(float), 128, 96)
-    ours = motion_input(nano(), linear, points_NT2=points, size=(128, 96))
-    torch.testing.assert_close(ours, expected, rtol=0, atol=2e-1)  # one wrapped pixel is 255 grey levels
-    assert (ours - expected).abs().mean() < 1e-3
 
 
 @pytest.mark.parametrize("compression", ["key_frame", "average"])

@@ -13,7 +13,7 @@ from toraeval.models.shared.nano.pipeline import ClipRequest
 from toraeval.models.shared.nano.windows import Window
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.conditions.nano_motion import motion_input
+from toraeval.models.tora.conditions.nano_motion import path_input
 from toraeval.models.tora.network.model import Tora as ToraNetwork
 from toraeval.models.tora.options import NANO_VERSION, SIZES, ToraOptions
 from toraeval.types import Case, UserError
@@ -60,7 +60,7 @@ class NanoTora(NanoGenerator):
         """Return the caption and the features of Tora's trajectory extractor, see `NanoGenerator.conditions`."""
         told: dict[str, Any] = {"text": network.guided_text(request.prompt, rows), "motion": None}
         if network.traj_extractor is not None:
-            motion = motion_input(network.config, vae, request.tracks_NT2, *request.size, first_1C1hw)
+            motion = path_input(network.config, vae, request.tracks_NT2, *request.size, first_1C1hw)
             told["motion"] = [features.repeat(rows, 1, 1, 1) for features in network.encode_motion(motion)]
         return told
 

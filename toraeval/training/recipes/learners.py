@@ -18,7 +18,7 @@ from toraeval.models.shared.network import config as tora_config
 from toraeval.models.shared.network.captioned import CaptionedSTDiT
 from toraeval.models.shared.rectified_flow import Denoiser
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.conditions.nano_motion import motion_input
+from toraeval.models.tora.conditions.nano_motion import path_input
 from toraeval.models.tora.network.model import Tora
 from toraeval.registry import unknown
 from toraeval.training.data.batch import Batch
@@ -126,7 +126,7 @@ class ToraLearner(Learner):
         first_hwC: Tensor,
     ) -> Tensor:
         first = first_hwC.permute(2, 0, 1)[None, :, None].float()
-        return motion_input(network, vae, tracks_NT2, SIZE, SIZE, first)[0].permute(1, 2, 3, 0)
+        return path_input(network, vae, tracks_NT2, SIZE, SIZE, first)[0].permute(1, 2, 3, 0)
 
     def denoiser(self, model: nn.Module, batch: Batch, dropped: Tensor, cond: Tensor) -> Denoiser:
         assert isinstance(model, CaptionedSTDiT)

@@ -1,4 +1,4 @@
-"""From trajectories or flow to the input of the trajectory extractor, in inference and in training.
+"""From trajectories or flow to the input of the trajectory extractor on Open-Sora's autoencoder.
 
 Tora (arXiv 2407.21705, section 3.2) colours the flow, encodes the picture with the video autoencoder and compares
 that with two compressions without an autoencoder; see `compression`. Inference and training of the release differ
@@ -25,7 +25,6 @@ from toraeval.models.shared.flow_colour import (
     torch_magnitude,
     torch_polar,
 )
-from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.trajectory import (
     IntArray,
@@ -39,7 +38,6 @@ from toraeval.models.tora.conditions.compression import FLOW_SCALE, FlowPatch, c
 from toraeval.models.tora.conditions.flow_sampling import check_flow
 from toraeval.types import ByteArray, UserError
 
-Autoencoder = LinearPatchAutoencoder | OpenSoraVAE
 Patches = Callable[[], Iterator[FlowPatch]]
 
 
@@ -61,7 +59,7 @@ STAGES = {"inference": Stage("mirror", None), "training": Stage("zero", 2)}
 
 def motion_input(
     config: STDiTConfig,
-    vae: Autoencoder,
+    vae: OpenSoraVAE,
     *,
     points_NT2: IntArray | None = None,
     size: tuple[int, int] | None = None,
@@ -98,7 +96,7 @@ def motion_input(
     else:
         raise UserError("motion: give either points_NT2 with size, or flow_THW2")
     t, h, w = vae.latent_size(frames, height, width)
-    chunk = vae.config.chunk_frames if isinstance(vae, OpenSoraVAE) else None
+    chunk = vae.config.chunk_frames
     if config.compression == "vae":
         video = _colour_chunks(patches, frames, height, width, chunk, STAGES[stage].frames_per_maximum)
         return torch.cat([_encode(vae, part, generator) for part in video], dim=2)
@@ -141,7 +139,7 @@ def _colour_chunks(
     frames: int,
     height: int,
     width: int,
-    chunk: int | None,
+    chunk: int,
     frames_per_maximum: int | None,
 ) -> Iterator[ByteArray]:
     """Yield the colour picture in pieces of `chunk` frames; the flow is walked through twice, not kept."""
@@ -151,11 +149,10 @@ def _colour_chunks(
     group = frames_per_maximum or frames
     for start in range(0, frames, group):
         largest[start : start + group] = largest[start : start + group].max()
-    length = chunk or frames
     waiting = patches()
     patch = next(waiting, None)
-    for start in range(0, frames, length):
-        video = np.full((min(length, frames - start), height, width, 3), 255, np.uint8)
+    for start in range(0, frames, chunk):
+        video = np.full((min(chunk, frames - start), height, width, 3), 255, np.uint8)
         while patch is not None and patch[0] < start + len(video):
             t, top, left, flow = patch
             part = video[t - start, top : top + flow.shape[0], left : left + flow.shape[1]]
@@ -164,9 +161,7 @@ def _colour_chunks(
         yield video
 
 
-def _encode(vae: Autoencoder, video_THWC: ByteArray, generator: torch.Generator | None) -> Tensor:
-    if isinstance(vae, LinearPatchAutoencoder):
-        return vae.encode(video_THWC)[None]
+def _encode(vae: OpenSoraVAE, video_THWC: ByteArray, generator: torch.Generator | None) -> Tensor:
     device = next(vae.buffers()).device
     pixels = torch.from_numpy(video_THWC).to(device).permute(3, 0, 1, 2)[None]
     return vae.encode(pixels.float() / 127.5 - 1.0, generator, sample=generator is not None).float()

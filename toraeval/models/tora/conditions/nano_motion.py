@@ -43,7 +43,7 @@ def motion_latents(vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, height: 
     return latents[None]
 
 
-def motion_input(
+def path_input(
     config: STDiTConfig,
     vae: LinearPatchAutoencoder,
     tracks_NT2: FloatArray,
@@ -63,20 +63,15 @@ def motion_input(
     Returns:
         float32 (1, motion_in_channels, t, h, w).
     """
-    flow = _flow_input(config, vae, tracks_NT2, height, width)
+    if config.compression == "vae":
+        flow = motion_latents(vae, tracks_NT2, height, width)
+    else:
+        patches = flow_patches(integer_points(tracks_NT2, width, height), width, height)
+        sizes = (tracks_NT2.shape[1], height, width, config.latent_stride, config.motion_unshuffle)
+        cells = compress_flow(patches, config.compression, *sizes)
+        flow = torch.from_numpy(cells).permute(3, 0, 1, 2)[None]
     if config.binding == "none":
         return flow
     assert first_1C1hw is not None
     looks = entity_maps(first_1C1hw[0, :, 0].permute(1, 2, 0), tracks_NT2)
     return torch.cat((flow, looks.permute(3, 0, 1, 2)[None]), 1)
-
-
-def _flow_input(
-    config: STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, height: int, width: int
-) -> Tensor:
-    if config.compression == "vae":
-        return motion_latents(vae, tracks_NT2, height, width)
-    patches = flow_patches(integer_points(tracks_NT2, width, height), width, height)
-    frames, stride = tracks_NT2.shape[1], config.latent_stride
-    cells = compress_flow(patches, config.compression, frames, height, width, stride, config.motion_unshuffle)
-    return torch.from_numpy(cells).permute(3, 0, 1, 2)[None]
