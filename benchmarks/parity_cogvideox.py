@@ -17,7 +17,7 @@ from toraeval.models.shared.flow_colour import flow_video
 from toraeval.models.shared.trajectory import blur_flow, sparse_flow
 from toraeval.models.shared.weight_files import fill
 from toraeval.models.tora_cogvideox.config import TransformerConfig, with_sat_norms
-from toraeval.models.tora_cogvideox.pipeline import SamplingOptions, denoise
+from toraeval.models.tora_cogvideox.pipeline import DenoisingOptions, denoise
 from toraeval.models.tora_cogvideox.sat import SatReader
 from toraeval.models.tora_cogvideox.solver import PUBLISHED_SCHEDULE, Solver, guidance_scale
 from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer, rotary_positions
@@ -138,7 +138,7 @@ def pipeline(recorded: Recording) -> Iterator[Row]:
     hook = model.register_forward_hook(lambda _m, _a, out: velocities.append(out))
     states = denoise(
         model, solver, init, text, recorded["flow_latents"] if moved else None, lambda like: next(noises),
-        SamplingOptions(guidance=guidance, dynamic_guidance=rule), image,
+        DenoisingOptions(guidance=guidance, dynamic_guidance=rule), image,
     )  # fmt: skip
     ours = torch.stack(list(states))
     hook.remove()

@@ -106,7 +106,7 @@ class TimeConv(nn.Module):
         return x_BTHWC + self.mix(time_columns(F.silu(per_frame(self.norm, x_BTHWC))))
 
 
-class ResidualBlock(nn.Module):
+class UNetBlock(nn.Module):
     """Two convolutions with the noise level as scale and shift between them, then a time convolution.
 
     Args:

@@ -19,11 +19,11 @@ from toraeval.models.shared.nano.caption_encoder import MAX_TOKENS, CaptionEncod
 from toraeval.models.shared.network.embeddings import RotaryEmbedding, ScalarEmbedder, SizeEmbedder
 from toraeval.models.shared.rectified_flow import linear_estimate
 
-from .blocks import Conv3x3, Fuse, GroupNorm, ResidualBlock, Transformer, per_frame
+from .blocks import Conv3x3, Fuse, GroupNorm, Transformer, UNetBlock, per_frame
 from .config import UNetConfig
 
 
-class Level(nn.Module):
+class UNetLevel(nn.Module):
     """Residual blocks and transformers of one resolution.
 
     Args:
@@ -37,7 +37,7 @@ class Level(nn.Module):
         super().__init__()
         width = config.widths[level]
         self.residual = nn.ModuleList(
-            ResidualBlock(inputs if i == 0 else width, width, config.embedding, config.groups)
+            UNetBlock(inputs if i == 0 else width, width, config.embedding, config.groups)
             for i in range(count)
         )
         self.transformers = nn.ModuleList(
@@ -84,12 +84,14 @@ class UNet(nn.Module, ABC):
         self.rope = RotaryEmbedding(config.head_width)
         self.conv_in = Conv3x3(2 * config.latent_channels, widths[0])
         inputs = (widths[0], *widths[1:])
-        self.encoder_blocks = nn.ModuleList(Level(config, i, inputs[i], counts[i]) for i in range(depth))
+        self.encoder_blocks = nn.ModuleList(UNetLevel(config, i, inputs[i], counts[i]) for i in range(depth))
         self.down_blocks = nn.ModuleList(
             Conv3x3(widths[i], widths[i + 1], stride=2) for i in range(depth - 1)
         )
-        self.middle_blocks = Level(config, depth - 1, widths[-1], 1)
-        self.decoder_blocks = nn.ModuleList(Level(config, i, 2 * widths[i], counts[i]) for i in range(depth))
+        self.middle_blocks = UNetLevel(config, depth - 1, widths[-1], 1)
+        self.decoder_blocks = nn.ModuleList(
+            UNetLevel(config, i, 2 * widths[i], counts[i]) for i in range(depth)
+        )
         self.up_blocks = nn.ModuleList(Conv3x3(widths[i + 1], widths[i]) for i in range(depth - 1))
         self.norm_out = GroupNorm(config.groups, widths[0])
         self.conv_out = Conv3x3(widths[0], config.latent_channels).zero()

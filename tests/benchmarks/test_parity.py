@@ -239,7 +239,7 @@ def test_a_missing_input_is_named(tmp_path: Path) -> None:
 def test_a_recorded_run_from_a_first_frame_is_checked(tmp_path: Path) -> None:
     """A small image-to-video network with sine positions and heads of 8; its file is called by either name."""
     pytest.importorskip("diffusers")
-    from toraeval.models.tora_cogvideox.pipeline import SamplingOptions, denoise
+    from toraeval.models.tora_cogvideox.pipeline import DenoisingOptions, denoise
     from toraeval.models.tora_cogvideox.solver import Solver
     from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer
 
@@ -254,7 +254,7 @@ def test_a_recorded_run_from_a_first_frame_is_checked(tmp_path: Path) -> None:
     init, flow, text = torch.randn(1, 3, 4, 4, 4), torch.randn(1, 3, 4, 4, 4), torch.randn(1, 3, 6)
     image, noises = torch.randn(1, 1, 4, 4, 4), torch.randn(4, 1, 3, 4, 4, 4)
     draws, whole = iter(noises), torch.cat((image, torch.zeros(1, 2, 4, 4, 4)), 1)
-    options = SamplingOptions(guidance=1.0)
+    options = DenoisingOptions(guidance=1.0)
     states = torch.stack(list(denoise(
         model, Solver(2), init, text, flow, lambda like: next(draws), options, whole
     )))  # fmt: skip

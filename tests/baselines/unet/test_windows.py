@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toraeval.models.shared.nano.windows import Window, plan_windows, roll_out, seams
+from toraeval.models.shared.nano.windows import Window, make_windows, plan_windows, seams
 from toraeval.types import ByteArray, FloatArray, UserError
 
 
@@ -62,7 +62,7 @@ def test_windows_join_without_loss_or_repetition(overlap: int) -> None:
         return out
 
     plan = plan_windows(frames, "autoregressive", overlap)
-    clip = roll_out(plan, np.zeros((2, 2, 3), np.uint8), tracks, make)
+    clip = make_windows(plan, np.zeros((2, 2, 3), np.uint8), tracks, make)
     assert len(clip) == plan[-1].start + 17
     np.testing.assert_array_equal(clip[:frames, 0, 0, 0], np.arange(frames))
     assert (clip[frames:] == frames - 1).all()  # beyond the clip's end the paths rest

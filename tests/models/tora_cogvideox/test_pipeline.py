@@ -18,9 +18,9 @@ from toraeval.models.shared.noise import Draw, keyed_generator, seeded_draw
 from toraeval.models.shared.trajectory import blur_flow, sparse_flow
 from toraeval.models.tora_cogvideox.autoencoder import VideoAutoencoder
 from toraeval.models.tora_cogvideox.pipeline import (
-    Clip,
+    DenoisingOptions,
     Networks,
-    SamplingOptions,
+    RequestedClip,
     check_positions,
     denoise,
     sample_frames,
@@ -52,7 +52,7 @@ def test_run_is_the_recorded_one(recorded: Callable[[str], Any]) -> None:
         text,
         golden["flow_latents"],
         lambda like: next(noises),
-        SamplingOptions(guidance=params["guidance_scale"]),
+        DenoisingOptions(guidance=params["guidance_scale"]),
     ))  # fmt: skip
     expected = golden["latents_after_step"]
     torch.testing.assert_close(
@@ -73,10 +73,10 @@ def test_trajectory_picture_is_the_recorded_one(recorded: Callable[[str], Any]) 
     assert (ours != recorded_levels).mean() < 0.005
 
 
-def clip(frames: int = 9, first_frame: bool = False) -> Clip:
+def clip(frames: int = 9, first_frame: bool = False) -> RequestedClip:
     path = np.stack([np.linspace(4, 40, frames), np.full(frames, 16.0)], -1)[None]
     image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8) if first_frame else None
-    return Clip(path, frames, 32, 48, image)
+    return RequestedClip(path, frames, 32, 48, image)
 
 
 def counted(draw: Draw, shapes: list[tuple[int, ...]]) -> Draw:
@@ -94,12 +94,12 @@ def text(copies: int = 2) -> Tensor:
 def test_noise_is_drawn_in_upstreams_order(tiny: Tiny, tiny_vae: VideoAutoencoder) -> None:
     networks = Networks(tiny(), tiny_vae, Solver(3))
     shapes: list[tuple[int, ...]] = []
-    frames = sample_frames(networks, text(), clip(), counted(drawn("a", 0), shapes), SamplingOptions())
+    frames = sample_frames(networks, text(), clip(), counted(drawn("a", 0), shapes), DenoisingOptions())
     assert (frames.shape, frames.dtype) == ((9, 32, 48, 3), np.uint8)
     # trajectory picture, latents, then one, two and one of the solver
     assert shapes == [(1, 16, 3, 4, 6)] + [(1, 3, 16, 4, 6)] * 5
     shapes.clear()
-    options = SamplingOptions(posterior="mode")
+    options = DenoisingOptions(posterior="mode")
     sample_frames(networks, text(), clip(), counted(drawn("a", 0), shapes), options)
     assert shapes == [(1, 3, 16, 4, 6)] * 5
 
@@ -107,9 +107,9 @@ def test_noise_is_drawn_in_upstreams_order(tiny: Tiny, tiny_vae: VideoAutoencode
 def test_what_the_clip_depends_on(tiny: Tiny, tiny_vae: VideoAutoencoder) -> None:
     networks = Networks(tiny(), tiny_vae, Solver(2))
 
-    mode = SamplingOptions(posterior="mode")
+    mode = DenoisingOptions(posterior="mode")
 
-    def run(asked: Clip, options: SamplingOptions = mode, seed: int = 0) -> bytes:
+    def run(asked: RequestedClip, options: DenoisingOptions = mode, seed: int = 0) -> bytes:
         return sample_frames(networks, text(), asked, drawn("a", seed), options).tobytes()
 
     asked = clip()
@@ -117,21 +117,21 @@ def test_what_the_clip_depends_on(tiny: Tiny, tiny_vae: VideoAutoencoder) -> Non
     assert run(asked) == base
     assert run(replace(asked, tracks_NT2=asked.tracks_NT2[:, ::-1])) != base
     assert run(asked, seed=1) != base
-    assert run(asked, SamplingOptions(posterior="sample")) != base
-    assert run(asked, SamplingOptions(posterior="mode", dynamic_guidance="off")) != base
-    assert run(asked, SamplingOptions(posterior="mode", offload=True)) == base
+    assert run(asked, DenoisingOptions(posterior="sample")) != base
+    assert run(asked, DenoisingOptions(posterior="mode", dynamic_guidance="off")) != base
+    assert run(asked, DenoisingOptions(posterior="mode", offload=True)) == base
 
 
 def test_guidance_works_with_a_first_frame(tiny: Tiny, tiny_vae: VideoAutoencoder) -> None:
     networks = Networks(tiny(in_channels=32), tiny_vae, Solver(3))
     shapes: list[tuple[int, ...]] = []
     asked = clip(first_frame=True)
-    frames = sample_frames(networks, text(), asked, counted(drawn("a", 0), shapes), SamplingOptions())
+    frames = sample_frames(networks, text(), asked, counted(drawn("a", 0), shapes), DenoisingOptions())
     assert shapes[:2] == [(1, 16, 1, 4, 6), (1, 16, 3, 4, 6)]
     assert asked.first_frame_HWC is not None
     other = replace(asked, first_frame_HWC=255 - asked.first_frame_HWC)
     assert not np.array_equal(
-        sample_frames(networks, text(), other, drawn("a", 0), SamplingOptions()), frames
+        sample_frames(networks, text(), other, drawn("a", 0), DenoisingOptions()), frames
     )
 
 
@@ -141,7 +141,7 @@ def test_guidance_of_equal_captions_changes_nothing(tiny: Tiny) -> None:
     same = text(1)
     z = drawn("z", 0)(torch.empty(1, 3, 16, 4, 6))
     results = [
-        list(denoise(model, solver, z, same.repeat(n, 1, 1), z, drawn("a", 0), SamplingOptions(scale)))[-1]
+        list(denoise(model, solver, z, same.repeat(n, 1, 1), z, drawn("a", 0), DenoisingOptions(scale)))[-1]
         for n, scale in ((1, 1.0), (2, 6.0))
     ]
     torch.testing.assert_close(*results, rtol=0, atol=1e-5)
@@ -151,11 +151,11 @@ def test_wrong_inputs_are_named(tiny: Tiny) -> None:
     z, draw = torch.zeros(1, 3, 16, 4, 6), drawn("a", 0)
     model, solver = tiny(), Solver(2)
     with pytest.raises(UserError, match="1 captions for 1 clips at guidance 6; allowed: one clip, with 2"):
-        next(denoise(model, solver, z, text(1), z, draw, SamplingOptions()))
+        next(denoise(model, solver, z, text(1), z, draw, DenoisingOptions()))
     with pytest.raises(UserError, match="takes no latents of a first frame"):
-        next(denoise(model, solver, z, text(), z, draw, SamplingOptions(), z))
+        next(denoise(model, solver, z, text(), z, draw, DenoisingOptions(), z))
     with pytest.raises(UserError, match="needs latents of a first frame"):
-        next(denoise(tiny(in_channels=32), solver, z, text(), z, draw, SamplingOptions()))
+        next(denoise(tiny(in_channels=32), solver, z, text(), z, draw, DenoisingOptions()))
 
 
 def test_learned_positions_exist_for_one_size(tiny: Tiny) -> None:

@@ -14,7 +14,7 @@ from benchmarks.parity_cogvideox import SAT
 from benchmarks.parity_data import allowance
 from toraeval.models.shared.weight_files import fill
 from toraeval.models.tora_cogvideox.config import with_sat_norms
-from toraeval.models.tora_cogvideox.sat import DROPPED, PREFIX, SatReader, Source, source_of
+from toraeval.models.tora_cogvideox.sat import DROPPED, PREFIX, SatReader, TensorSource, source_of
 from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer, rotary_positions
 
 pytest.importorskip("diffusers")
@@ -22,10 +22,10 @@ KEY_MAP = Path(__file__).parents[2] / "data" / "tora" / "sat_key_map_5b.json"
 THIRDS = {"third q": (0,), "third k": (1,), "third v": (2,)}
 
 
-def recorded_sources() -> tuple[dict[str, Source], set[str]]:
+def recorded_sources() -> tuple[dict[str, TensorSource], set[str]]:
     """The recorded map, spelled out: diffusers name -> source, and the names without one."""
     stored = json.loads(KEY_MAP.read_text())
-    found: dict[str, Source] = {}
+    found: dict[str, TensorSource] = {}
     dropped: set[str] = set()
     for name, targets in stored["map"].items():
         for index in range(stored["repeats"].get(name.partition(".*.")[0], 1)):
@@ -35,12 +35,12 @@ def recorded_sources() -> tuple[dict[str, Source], set[str]]:
                 if key == "(dropped)":
                     dropped.add(own)
                 elif rule in THIRDS:
-                    found[key] = Source(own, THIRDS[rule], 3)
+                    found[key] = TensorSource(own, THIRDS[rule], 3)
                 elif rule:
                     parts = rule.removeprefix("chunks ").removesuffix(" of 12").split(",")
-                    found[key] = Source(own, tuple(int(p) for p in parts), 12)
+                    found[key] = TensorSource(own, tuple(int(p) for p in parts), 12)
                 else:
-                    found[key] = Source(own)
+                    found[key] = TensorSource(own)
     return found, dropped
 
 
@@ -55,11 +55,11 @@ def test_rules_give_the_recorded_map_of_all_42_layers(published: Callable[[str],
 
 def test_parts_come_in_the_stated_order() -> None:
     stored = torch.arange(12.0)[:, None].expand(12, 2)
-    taken = Source("x", (3, 4, 5, 9, 10, 11), 12).take(stored)
+    taken = TensorSource("x", (3, 4, 5, 9, 10, 11), 12).take(stored)
     assert taken[:, 0].tolist() == [3, 4, 5, 9, 10, 11]
-    assert Source("x", (1,), 3).take(stored)[:, 0].tolist() == [4, 5, 6, 7]
-    assert Source("x", (1,), 3).shape((12, 2)) == (4, 2)
-    assert Source("x", (1,), 3).shape((13, 2)) == (13, 2)
+    assert TensorSource("x", (1,), 3).take(stored)[:, 0].tolist() == [4, 5, 6, 7]
+    assert TensorSource("x", (1,), 3).shape((12, 2)) == (4, 2)
+    assert TensorSource("x", (1,), 3).shape((13, 2)) == (13, 2)
 
 
 def test_output_is_that_of_the_sat_code(recorded: Callable[[str], Any], tmp_path: Path) -> None:

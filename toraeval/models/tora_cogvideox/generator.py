@@ -21,7 +21,7 @@ from toraeval.models.tora_cogvideox import checkpoint as weights_on_disk
 from toraeval.models.tora_cogvideox.autoencoder import POSTERIORS, autoencoder_files, load_autoencoder
 from toraeval.models.tora_cogvideox.checkpoint import FORMATS, SWITCH, WHAT
 from toraeval.models.tora_cogvideox.config import VARIANTS
-from toraeval.models.tora_cogvideox.pipeline import Clip, Networks, SamplingOptions, sample_frames
+from toraeval.models.tora_cogvideox.pipeline import DenoisingOptions, Networks, RequestedClip, sample_frames
 from toraeval.models.tora_cogvideox.solver import DYNAMIC_GUIDANCE, PUBLISHED_SCHEDULE, ZERO_SNR, Solver
 from toraeval.types import Case, MissingAsset, UserError, Video
 
@@ -182,9 +182,9 @@ class ToraCogVideoX(Generator):
         frames = sample_frames(
             self._networks,
             text,
-            Clip(tracks, made, case.height, case.width, first_frame),
+            RequestedClip(tracks, made, case.height, case.width, first_frame),
             seeded_draw(keyed_generator(f"{case.suite}/{case.id}", seed, self.name)),
-            SamplingOptions(o.guidance, o.dynamic_guidance, o.posterior, o.torch_device(), o.offload),
+            DenoisingOptions(o.guidance, o.dynamic_guidance, o.posterior, o.torch_device(), o.offload),
         )
         info = {
             "requested": case.frames,

@@ -28,7 +28,7 @@ from toraeval.types import ByteArray, FloatArray, UserError
 
 
 @dataclass(frozen=True)
-class SamplingOptions:
+class DenoisingOptions:
     """How to sample.
 
     Attributes:
@@ -62,7 +62,7 @@ class Networks:
 
 
 @dataclass(frozen=True)
-class Clip:
+class RequestedClip:
     """What is asked for.
 
     Attributes:
@@ -96,7 +96,7 @@ def denoise(
     text_BLE: Tensor,
     flow_BTCHW: Tensor | None,
     draw: Draw,
-    options: SamplingOptions,
+    options: DenoisingOptions,
     image_BTCHW: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """Yield the latents after each step.
@@ -143,7 +143,7 @@ def denoise(
 
 
 def sample_frames(
-    networks: Networks, text_BLE: Tensor, clip: Clip, draw: Draw, options: SamplingOptions
+    networks: Networks, text_BLE: Tensor, clip: RequestedClip, draw: Draw, options: DenoisingOptions
 ) -> ByteArray:
     """Generate one clip.
 

@@ -2,7 +2,7 @@
 
 The names follow from the number of layers by rule. Three groups of tensors are laid out differently: sat joins
 query, key and value, joins the modulation of both norms of a layer, and lists video before text in each half.
-Source: alibaba/Tora 9a23dce, `sat/dit_video_concat.py` (module names) against `ToraTransformer3DModel` of its
+TensorSource: alibaba/Tora 9a23dce, `sat/dit_video_concat.py` (module names) against `ToraTransformer3DModel` of its
 diffusers version.
 """
 
@@ -53,7 +53,7 @@ _LAYER = (
 
 
 @dataclass(frozen=True)
-class Source:
+class TensorSource:
     """Where a tensor comes from.
 
     Attributes:
@@ -80,7 +80,7 @@ class Source:
         return torch.cat([chunks[part] for part in self.parts])
 
 
-def source_of(target: str) -> Source:
+def source_of(target: str) -> TensorSource:
     """Return where a tensor of the diffusers layout lies in a sat checkpoint.
 
     Args:
@@ -91,29 +91,29 @@ def source_of(target: str) -> Source:
     """
     head, _, rest = target.partition(".")
     if head == "fuser":
-        return Source(f"mixins.adaln_layer.fuser_list.{rest}")
+        return TensorSource(f"mixins.adaln_layer.fuser_list.{rest}")
     if head == "transformer_blocks":
         index, _, inner = rest.partition(".")
         return _layer_source(int(index), inner)
     for name, own in _PLAIN:
         if target.startswith(own):
-            return Source(name + target.removeprefix(own))
+            return TensorSource(name + target.removeprefix(own))
     raise KeyError(target)
 
 
-def _layer_source(index: int, inner: str) -> Source:
+def _layer_source(index: int, inner: str) -> TensorSource:
     for name, own in _LAYER:
         if inner.startswith(own):
-            return Source(name.format(i=index) + inner.removeprefix(own))
+            return TensorSource(name.format(i=index) + inner.removeprefix(own))
     leaf = inner.rpartition(".")[2]
     for norm, parts in NORM_PARTS.items():
         if inner.startswith(f"{norm}.linear."):
             name = f"mixins.adaln_layer.adaLN_modulations.{index}.1.{leaf}"
-            return Source(name, parts, MODULATION_PARTS)
+            return TensorSource(name, parts, MODULATION_PARTS)
     for part, own in enumerate(QKV):
         if inner.startswith(f"attn1.{own}."):
             name = f"transformer.layers.{index}.attention.query_key_value.{leaf}"
-            return Source(name, (part,), len(QKV))
+            return TensorSource(name, (part,), len(QKV))
     raise KeyError(f"transformer_blocks.{index}.{inner}")
 
 

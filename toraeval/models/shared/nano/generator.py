@@ -17,7 +17,7 @@ from toraeval.models.shared.nano.caption_encoder import prompt_facts
 from toraeval.models.shared.nano.checkpoint import train_command
 from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
 from toraeval.models.shared.nano.pipeline import ClipRequest, sample_latents
-from toraeval.models.shared.nano.windows import Window, roll_out
+from toraeval.models.shared.nano.windows import Window, make_windows
 from toraeval.models.shared.sampling_options import sampling_options
 from toraeval.models.shared.trajectory import all_tracks
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
@@ -25,7 +25,7 @@ from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 MAX_FRAMES = 1024
 
 
-class NanoOptions(Protocol):
+class EmbeddedOptions(Protocol):
     """Options of every embedded model; None is the default."""
 
     steps: int | None
@@ -55,7 +55,7 @@ class NanoGenerator(Generator):
     multiple: ClassVar[int] = 2 * BLOCK
     lengths: ClassVar[str] = "any (trained on 17 to 129)"
 
-    def __init__(self, options: NanoOptions) -> None:
+    def __init__(self, options: EmbeddedOptions) -> None:
         given = (options.steps, options.guidance, options.precision)
         self.sampling = sampling_options(self.name, given, self.default_steps)
         self.path = Path(options.weights) if options.weights else self.shipped()
@@ -142,7 +142,7 @@ class NanoGenerator(Generator):
         self.prepare()
         plan = self.plan(case.frames)
         make = partial(self._window, case, seed, len(plan))
-        frames = roll_out(plan, case.first_frame_HWC, all_tracks(case), make)
+        frames = make_windows(plan, case.first_frame_HWC, all_tracks(case), make)
         info = {
             "requested": case.frames,
             "generated": len(frames),

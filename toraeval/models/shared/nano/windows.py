@@ -67,7 +67,9 @@ def seams(plan: list[Window]) -> list[int]:
     return [window.start + window.known for window in plan[1:]]
 
 
-def roll_out(plan: list[Window], first_frame_HWC: ByteArray, tracks_NT2: FloatArray, make: Make) -> ByteArray:
+def make_windows(
+    plan: list[Window], first_frame_HWC: ByteArray, tracks_NT2: FloatArray, make: Make
+) -> ByteArray:
     """Make windows one after another, each from the last frames of the one before.
 
     Args:
