@@ -40,6 +40,11 @@ Cli = Callable[..., Any]
         (("frames",), "'frames' is not an option"),
         (("~frames",), "nothing can be deleted"),
         (("model=static,tora",), "need -m"),
+        (
+            ("frames=16,32",),
+            "Ambiguous value for argument 'frames=16,32': several values, one run after the other",
+        ),
+        (("model=[static,tora]",), "model=[static,tora]: one model is allowed; several"),
         (("-m", "model=static,torra"), "unknown model 'torra'"),
         (("frames=0", "model=static"), "frames=0: allowed are 2 to 1024"),
         (("frames=1", "model=static"), "frames=1: allowed are 2 to 1024"),
@@ -142,7 +147,7 @@ def test_ones_own_folder_holds_parts_and_presets(cli: Cli, tmp_path: Path, fake:
     assert (made["model"]["name"], made["model"]["steps"], made["limit"]) == ("tora", 3, 1)
     ran = cli("bench", "preset=mine", *fake[:-1], *own, "dry_run=true")
     assert "fake_model 8f: 1 samples" in ran.out, ran.err
-    assert "Allowed: ablations, embedded, paper, photos, smoke, mine" in cli("run", "preset=mnie", *own).err
+    assert "Did you mean 'mine'?" in cli("run", "preset=mnie", *own).err
 
 
 def test_parts_without_a_yaml_file_have_their_constructors_options(cli: Cli, fake: tuple[str, ...]) -> None:

@@ -188,6 +188,10 @@ def _check_choice(verb: str, override: Override, folder: str | None) -> None:
         return
     own = sorted(path.stem for path in Path(folder, group).glob("*.yaml")) if folder else []
     allowed = [*config.choices(group), *own]
+    if group != "metric" and isinstance(override.value(), list):
+        raise UserError(
+            f"{override.input_line}: one {group} is allowed; several, one run after the other, need -m and no brackets"
+        )
     for name in _values(override):
         if ":" in name and group in config.GROUPS:
             config.declared_by(group, name)  # refuses what cannot be imported
@@ -275,6 +279,8 @@ def _with_values(base: DictConfig, overrides: list[str]) -> DictConfig:
     """Return the settings with values put in."""
     made = copy.deepcopy(base)
     for override in OverridesParser.create().parse_overrides(overrides):
+        if override.is_sweep_override():
+            raise UserError(_ambiguous(f"Ambiguous value for argument '{override.input_line}'"))
         added = override.key_or_group.split(".")[0] in OPEN
         try:
             OmegaConf.update(made, override.key_or_group, override.value(), merge=True, force_add=added)
@@ -289,11 +295,12 @@ def explain(error: Exception) -> str:
     key = getattr(cause, "full_key", None)
     reason = _reason(cause)
     if "Ambiguous value" in reason or reason.startswith("Sweep parameters"):
-        first = str(cause).splitlines()[0]
-        return (
-            f"{first}: several values, one run after the other, need -m; a list needs brackets: 'key=[a,b]'"
-        )
+        return _ambiguous(str(cause).splitlines()[0])
     return f"{key}: {reason}" if key and key not in reason else reason
+
+
+def _ambiguous(what: str) -> str:
+    return f"{what}: several values, one run after the other, need -m; a list needs brackets: 'key=[a,b]'"
 
 
 def _reason(error: BaseException) -> str:

@@ -64,7 +64,7 @@ def schema_of(kind: str, name: str) -> type:
     for option in declared_by(kind, name).options:
         made = field(default_factory=functools.partial(copy.deepcopy, option.default))
         fields.append((option.name, option.type, made))
-    return make_dataclass(f"{kind}_options", fields)
+    return make_dataclass(re.sub(r"\W", "_", f"{name}_options"), fields)
 
 
 def metric_key(name: str) -> str:
