@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,17 +126,18 @@ def test_disk_use_while_files_come_and_go(tmp_path: Path) -> None:
 
 
 def test_reports_in_one_folder_are_drawn_one_after_the_other(
-    cli: Cli, fake: tuple[str, ...], tmp_path: Path
+    cli: Cli, fake: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cli("run", "model=fake_model", *fake, "limit=1", "metric=[traj_error]").code == 0
     run_dir = next(tmp_path.glob("results/runs/*/fake_model/*/record.json")).parent
     (tmp_path / "drawn").mkdir()
-    held = threading.Event()
+    held, waited = threading.Event(), threading.Event()
+    monkeypatch.setattr(lock.time, "sleep", lambda seconds: waited.set())  # whoever waits sleeps
 
     def hold() -> None:
         with lock.hold(tmp_path / "drawn"):
             held.set()
-            time.sleep(0.2)
+            waited.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
