@@ -113,7 +113,7 @@ def test_absent_weights_name_the_command_that_trains_them(tmp_path):
     tracker = ShapesTracker(weights=str(tmp_path / "none.safetensors"))
     for use in (tracker.fingerprint, lambda: tracker.track(video, [[4.0, 4.0]])):
         with pytest.raises(
-            MissingAsset, match=r"none\.safetensors.*python -m toraeval\.training\.recipes\.tracker"
+            MissingAsset, match=r"none\.safetensors.*python -m toraeval train model=shapes_tracker"
         ):
             use()
 
