@@ -102,7 +102,7 @@ def test_a_metric_that_turns_its_scale_round_is_caught(table):
     assert "ground_truth < shift_2" in wrong
 
 
-def test_chains_are_checked_pair_by_pair_and_missing_means_are_no_verdict():
+def test_chains_are_checked_pair_by_pair_and_missing_means_are_not_a_verdict():
     means = {"ground_truth": 1.0, "shift_2": 2.0, "shift_8": 1.5}
     verdicts = {finding.claim: finding.holds for finding in check("traj_error", means)}
     assert verdicts["ground_truth < shift_2"] is True

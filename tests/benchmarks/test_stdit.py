@@ -59,6 +59,6 @@ def test_packed_attention_keeps_samples_apart() -> None:
     torch.testing.assert_close(out, expected.transpose(1, 2))
 
 
-def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_checkout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"not a checkout of Open-Sora v1\.2\.0.*git clone"):
         load_upstream(tmp_path)

@@ -52,7 +52,7 @@ def test_bench_tabulates_and_ranks_by_it(cli, tmp_path):
     assert rows.loc["fake_model", "psnr"] > 0
     assert not [name for name in rows if "traj_error" in name]
     assert rows["tracker_floor"].tolist() == pytest.approx([100.0] * len(rows))
-    # a perfect video is best here, so its value is no limit below which differences say nothing
+    # a perfect video is best here, so its value is not a limit below which differences say nothing
     assert rows["below_floor"].isna().all()
     assert len(pd.read_csv(tmp_path / "r" / "error_over_time.csv")) == 0
     text = (tmp_path / "r" / "table1.md").read_text()

@@ -223,7 +223,7 @@ def test_json_that_is_not_a_path(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", PATH_SUFFIXES)
-def test_names_that_are_no_files(tmp_path: Path, suffix: str) -> None:
+def test_names_that_are_not_files(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"folder{suffix}").mkdir()
     (tmp_path / f"empty{suffix}").touch()
     for name in (f"folder{suffix}", f"empty{suffix}", f"none{suffix}", "x" * 5000 + suffix, f"a\0b{suffix}"):

@@ -107,7 +107,7 @@ def test_folders_in_other_formats_and_capitals(tmp_path: Path) -> None:
     assert read_pictures(tmp_path, 8.0).num_frames == 4
 
 
-def test_a_moving_picture_is_no_first_frame(tmp_path: Path) -> None:
+def test_a_moving_picture_is_not_a_first_frame(tmp_path: Path) -> None:
     pictures = [Image.new("RGB", (32, 24), (k, 0, 0)) for k in (0, 90)]
     pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:], duration=100)
     with pytest.raises(UserError, match="holds 2 pictures; allowed is one"):

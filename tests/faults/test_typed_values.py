@@ -167,7 +167,7 @@ def test_in_a_sweep_a_path_that_exists_is_one_value(tmp_path: Path, monkeypatch:
     assert "is read as the one path of that name" in notes[0]
 
 
-def test_bytes_that_are_no_text_are_one_line(cli: Cli) -> None:
+def test_bytes_that_are_not_text_are_one_line(cli: Cli) -> None:
     ran = cli("score", "videos=a\udcffb", "trajectories=c")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "is not valid UTF-8" in ran.err

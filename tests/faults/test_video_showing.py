@@ -165,13 +165,13 @@ def test_a_path_is_never_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             server.accept()
 
 
-def test_names_that_are_no_paths() -> None:
+def test_names_that_are_not_paths() -> None:
     for name in ("a" * 5000 + ".mp4", "a\0b.mp4"):
         with pytest.raises(UserError, match="no such video file"):
             read_video(name)
 
 
-def test_names_that_are_no_text(tmp_path: Path) -> None:
+def test_names_that_are_not_text(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mkv")
     shutil.copy(DATA / "rgb_lossless.mkv", path)
     assert read_video(path).num_frames == 16

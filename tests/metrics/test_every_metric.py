@@ -138,7 +138,7 @@ def test_several_objects_of_which_one_starts_hidden(name, moving):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("picture", ["field", "black"])
-def test_a_constant_video_is_no_crash(name, picture):
+def test_a_constant_video_does_not_crash(name, picture):
     frame = field() if picture == "field" else np.zeros_like(field())
     case = make_clip(line(12))[0]
     still = np.repeat(case.trajectories.tracks_NT2[:, :1], 12, axis=1)

@@ -175,7 +175,7 @@ def test_missing_weights_name_the_command(repo: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["pickle", "keys", "bytes"])
-def test_other_files_are_no_checkpoint(content: str, repo: Path, checkpoint: Path) -> None:
+def test_other_files_are_not_a_checkpoint(content: str, repo: Path, checkpoint: Path) -> None:
     if content == "pickle":
         torch.save({"model": Path("/")}, checkpoint)  # an object that weights_only refuses
     elif content == "keys":

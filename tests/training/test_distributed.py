@@ -1,4 +1,4 @@
-"""Two processes under torchrun train what one does; their checkpoints go on in another number of processes."""
+"""Two processes under torchrun train what one does; their checkpoints resume in another number of processes."""
 
 from __future__ import annotations
 

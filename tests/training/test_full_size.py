@@ -59,7 +59,7 @@ def test_from_options_to_weights_that_load(tmp_path: Path, capsys: pytest.Captur
     assert (card["steps"], card["recipe"]["trainable"]) == (3, "motion")
     assert str(tmp_path) not in json.dumps(card)
 
-    # a longer last stage goes on, from the exported state and to the weights of one long run
+    # a longer last stage resumes, from the exported state and to the weights of one long run
     assert start.main({**options, "stage_steps": [2, 2]}) == 0
     at_once = {**options, "stage_steps": [2, 2], "folder": str(tmp_path / "at_once")}
     assert start.main(at_once) == 0

@@ -112,7 +112,7 @@ def make_case(
     prompt: str = "a red ball moves left",
     camera: int = 0,
 ) -> Case:
-    """A case with so many paths, given frames and camera paths."""
+    """A case with a number of paths, given frames and camera paths."""
 
     def trajectories(number: int) -> Trajectories:
         tracks = paths(number, frames, width, height)

@@ -160,7 +160,7 @@ def test_tiles_and_samples_of_the_posterior(model: STDiT3, vae: OpenSoraVAE) -> 
     assert np.array_equal(sampled, made(posterior="sample"))
 
 
-def test_latents_that_are_no_numbers(vae: OpenSoraVAE) -> None:
+def test_latents_that_are_not_numbers(vae: OpenSoraVAE) -> None:
     broken = network(replace(tiny(), fuser="none"))
     broken.final_layer.linear.weight.fill_(float("nan"))
     with pytest.raises(UserError, match="case gave non-finite latents; try precision=fp32"):
