@@ -56,9 +56,11 @@ def make(loaded: Any, job: dict[str, Any]) -> Any:
 
     pipeline, settings = loaded
     guide = os.path.join(job["folder"], GUIDE)
-    frames, height, width = np.load(guide, mmap_mode="r").shape[:3]
+    frames = len(np.load(guide, mmap_mode="r"))
+    first = np.load(os.path.join(job["folder"], "first_frame.npy"))
+    height, width = first.shape[:2]
     picture = os.path.join(job["folder"], "first_frame.png")
-    Image.fromarray(np.load(os.path.join(job["folder"], "first_frame.npy"))).save(picture)
+    Image.fromarray(first).save(picture)
     torch.manual_seed(job["seed"])
     with torch.inference_mode():
         chunks, _, _ = pipeline(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from toraeval import geometry
 from toraeval.types import Trajectories, UserError
 
 from ..process.native import Native, NativeGenerator, NativeOptions, check_choice
@@ -84,5 +85,6 @@ class LTXMotionTrack(NativeGenerator):
         super().__init__(config, Path(__file__).with_name("driver.py"), settings)
 
     def arrays(self, paths: Trajectories) -> dict[str, np.ndarray]:
-        """Return the guide video."""
-        return {"guide": export.guide_video(paths)}
+        """Return the guide video at the size of the first stage, the only one that sees it."""
+        width, height = paths.canvas
+        return {"guide": export.guide_video(geometry.to_canvas(paths, width // 2, height // 2))}

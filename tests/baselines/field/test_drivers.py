@@ -134,7 +134,7 @@ def test_ltx_reads_its_command_line_and_takes_the_guide_as_pixels(install: Insta
             calls.append(given)
             path, strength = given["video_conditioning"][0]
             frames = list(utils.decode_video_by_frame(path=path, frame_cap=9, device="cpu"))
-            assert (len(frames), frames[0].shape, frames[0].dtype) == (9, (1, 64, 128, 3), torch.uint8)
+            assert (len(frames), frames[0].shape, frames[0].dtype) == (9, (1, 32, 64, 3), torch.uint8)
             assert strength == 1.0
             chunk = torch.full((9, 64, 128, 3), 1.5)
             return iter([chunk[:4], chunk[4:]]), None, None
@@ -167,7 +167,7 @@ def test_ltx_reads_its_command_line_and_takes_the_guide_as_pixels(install: Insta
     asked = job(
         tmp_path,
         first_frame=np.zeros((64, 128, 3), np.uint8),
-        guide=np.zeros((9, 64, 128, 3), np.uint8),
+        guide=np.zeros((9, 32, 64, 3), np.uint8),
     )
     frames = ltx.make(loaded, asked)
     assert (frames.shape, frames.dtype, frames.min()) == ((9, 64, 128, 3), np.uint8, 255)
