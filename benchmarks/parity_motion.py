@@ -11,12 +11,7 @@ from torch import Tensor
 from benchmarks.parity_colours import LEVEL, colour_rows, jumps, level_difference
 from benchmarks.parity_data import FLOW, Recording, Row, row
 from toraeval import geometry
-from toraeval.models.shared.flow_colour import (
-    Float32Array,
-    colour_wheel,
-    flow_video,
-    torch_magnitude,
-)
+from toraeval.models.shared.flow_colour import Float32Array, colour_wheel, flow_video, torch_magnitude
 from toraeval.models.shared.trajectory import blur_flow, blur_kernel, sparse_flow
 from toraeval.models.tora.conditions.flow_sampling import grid_candidates, roll_out, with_zero_frame
 

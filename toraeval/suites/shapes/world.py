@@ -7,14 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toraeval.suites.shared.drawing import (
-    CANVAS,
-    SPLITS,
-    DrawnScene,
-    apart_and_inside,
-    lone_path,
-    rounded,
-)
+from toraeval.suites.shared.drawing import CANVAS, SPLITS, DrawnScene, apart_and_inside, lone_path, rounded
 from toraeval.suites.shared.paths import FAMILIES, PATH_SAMPLES, sample_path
 from toraeval.types import FloatArray
 

@@ -9,23 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from toraeval.suites.shapes.world import (
-    COLOURS,
-    PANELS,
-    SHAPES,
-    Panel,
-    Scene,
-    SceneObject,
-    finished,
-)
-from toraeval.suites.shared.drawing import (
-    CANVAS,
-    SPLITS,
-    apart_and_inside,
-    at_frames,
-    lone_path,
-    place,
-)
+from toraeval.suites.shapes.world import COLOURS, PANELS, SHAPES, Panel, Scene, SceneObject, finished
+from toraeval.suites.shared.drawing import CANVAS, SPLITS, apart_and_inside, at_frames, lone_path, place
 from toraeval.suites.shared.paths import FAMILIES, PATH_SAMPLES, sample_path
 from toraeval.types import FloatArray
 
