@@ -5,10 +5,9 @@ The form is that of Tora nano's weights. Without weights the message names the c
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from toraeval.models.shared.nano import checkpoint
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
@@ -28,31 +27,19 @@ def weights_path(name: str) -> Path:
     return checkpoint.weights_path(str(Path(__file__).parents[1] / name), name)
 
 
-def save(path: Path, state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]) -> None:
-    """Export weights: bfloat16 network, float32 autoencoder.
-
-    Args:
-        path: target file; its folder is created.
-        state: state dict of the network.
-        vae: fitted autoencoder.
-        card: model card with the `architecture`, stored as JSON in the header and beside the file.
-    """
-    checkpoint.save(path, state, vae, card, PREFIX)
+save = partial(checkpoint.save, prefix=PREFIX)
+"""Export weights, see `toraeval.models.shared.nano.checkpoint.save`."""
 
 
 def load(path: Path, name: str | None = None) -> tuple[UNet, LinearPatchAutoencoder]:
-    """Load weights strictly; the card says what network they belong to.
+    """Load weights strictly, see `checkpoint.load`; the card says what network they belong to.
 
     Args:
         path: file written by `save`.
         name: the rival that is wanted; if not given, the one whose name the file carries.
 
-    Returns:
-        (network in eval mode with float32 weights, autoencoder).
-
     Raises:
-        MissingAsset: the file does not exist.
-        UserError: it is corrupt, belongs to another model, or its keys or shapes do not fit.
+        UserError: besides, the file belongs to another model.
     """
     named = name or next((known for known in NETWORKS if known in path.name), next(iter(NETWORKS)))
 
