@@ -12,6 +12,7 @@ os.environ["TORAEVAL_OFFLINE"] = "1"
 import random
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,23 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded_connect)
     monkeypatch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
     monkeypatch.setattr(socket, "getaddrinfo", guarded_look_up)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Leave flushing to the system: it is most of the time of small runs, and no test pulls the plug."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture
+def fakes() -> Iterator[None]:
+    """The fake parts under the names that `tests.fake_parts.config` uses."""
+    from tests.fake_parts import registered
+
+    with registered():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from toraeval import registry
 from toraeval.suites.shared.base import content_hash
 from toraeval.types import Case, MissingAsset, Reference, Tracks, Trajectories, UserError, Video
 
@@ -123,6 +126,20 @@ class FakeTracker:
             path.append((xs.mean() + self.offset, ys.mean()))
         tracks = np.repeat(np.array(path)[None], len(queries_N2), axis=0)
         return Tracks(tracks, np.ones(tracks.shape[:2], bool), None, {"tracker": self.name})
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """Register the fake model, suite and tracker with their counters at zero, and take them away again."""
+    tables = registry.snapshot()
+    for kind, name in (("model", "FakeModel"), ("suite", "FakeSuite"), ("tracker", "FakeTracker")):
+        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
+    FakeModel.calls.clear()
+    FakeTracker.calls = 0
+    try:
+        yield
+    finally:
+        registry.restore(tables)
 
 
 def config(results: Any, **changes: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,8 +11,6 @@ import pytest
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
-from tests.fake_parts import FakeModel, FakeTracker
-from toraeval import registry
 from toraeval.__main__ import main
 
 
@@ -28,18 +25,12 @@ class Ran:
 
 @pytest.fixture
 def cli(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fakes: None
 ) -> Iterator[Callable[..., Ran]]:
     """Run a verb in an empty folder with the fake parts registered."""
-    tables = registry.snapshot()
     store = dict(ConfigStore.instance().repo)
-    for kind, name in (("model", "FakeModel"), ("suite", "FakeSuite"), ("tracker", "FakeTracker")):
-        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
-    FakeModel.calls.clear()
-    FakeTracker.calls = 0
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["toraeval"])
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
     def run(*argv: str) -> Ran:
         capsys.readouterr()
@@ -52,7 +43,6 @@ def cli(
 
     yield run
     GlobalHydra.instance().clear()
-    registry.restore(tables)
     ConfigStore.instance().repo = store
 
 

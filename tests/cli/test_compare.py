@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.fake_parts import config
-from toraeval import registry
+from tests.fake_parts import config, registered
 from toraeval.report.compare import COMPARISON, verdict
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
@@ -28,14 +27,11 @@ Cli = Callable[..., Any]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of two models at two lengths, with their floor."""
-    tables = registry.snapshot()
-    for kind, name in (("model", "FakeModel"), ("suite", "FakeSuite"), ("tracker", "FakeTracker")):
-        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
     results = tmp_path_factory.mktemp("made")
-    for frames in (8, 6):
-        for model in ("fake_model", "static"):
-            pipeline.run(plan_run(config(results, model={"name": model}, frames=frames)), command="test")
-    registry.restore(tables)
+    with registered():
+        for frames in (8, 6):
+            for model in ("fake_model", "static"):
+                pipeline.run(plan_run(config(results, model={"name": model}, frames=frames)), command="test")
     return results
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ import numpy as np
 import pytest
 
 from tests.fake_parts import draw
-from toraeval import registry
 from toraeval.report.collect import collect
 from toraeval.report.compare import find_pairs
 from toraeval.run import pipeline
@@ -23,13 +20,7 @@ from toraeval.video import write_lossless
 PATH_T2 = np.stack([np.linspace(10, 40, 8), np.linspace(12, 40, 8)], axis=-1)
 
 
-@pytest.fixture(autouse=True)
-def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    tables = registry.snapshot()
-    registry.register("tracker", "fake_tracker", "tests.fake_parts:FakeTracker")
-    yield
-    registry.restore(tables)
+pytestmark = pytest.mark.usefixtures("fakes")
 
 
 def score(tmp_path: Path, label: str, frames: int = 8, step: int = 1) -> Path:

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.fake_parts import FakeSuite, FakeTracker, config, draw
-from toraeval import registry
+from tests.fake_parts import FakeSuite, config, draw
 from toraeval.cli.output import metrics_without_value, run_tables, unscored_lines
 from toraeval.cli.score import with_reference_metrics
 from toraeval.config import default_metrics
@@ -29,13 +28,7 @@ from toraeval.video import write_lossless
 SIDE, FRAMES = 64, 6
 
 
-@pytest.fixture(autouse=True)
-def tracker() -> Any:
-    tables = registry.snapshot()
-    registry.register("tracker", "fake_tracker", "tests.fake_parts:FakeTracker")
-    FakeTracker.calls = 0
-    yield
-    registry.restore(tables)
+pytestmark = pytest.mark.usefixtures("fakes")
 
 
 def track(row: float) -> np.ndarray:
@@ -253,8 +246,6 @@ def test_a_label_never_leaves_the_results_folder(tmp_path: Path, label: str) -> 
 
 
 def test_a_case_id_that_is_no_folder_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind, name in (("suite", "FakeSuite"), ("model", "FakeModel")):
-        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
     ours = FakeSuite.cases
 
     def cases(self: Any, *size: Any) -> Any:

@@ -9,7 +9,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,15 +39,9 @@ Damage = Callable[[Path], object]
 
 
 @pytest.fixture(autouse=True)
-def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+def parts(monkeypatch: pytest.MonkeyPatch, fakes: None) -> None:
     monkeypatch.setattr(time, "perf_counter", lambda: 0.0)  # times are stored, and would differ
-    tables = registry.snapshot()
-    for kind, name in (("model", "FakeModel"), ("suite", "FakeSuite"), ("tracker", "FakeTracker")):
-        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
     registry.register("metric", "spread", "tests.run.test_set_scores:Spread")
-    yield
-    registry.restore(tables)
 
 
 @pytest.fixture(scope="module")

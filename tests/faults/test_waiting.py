@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.fake_parts import config
-from toraeval import registry
 from toraeval.run import pipeline
 from toraeval.run.pipeline import Progress
 from toraeval.run.plan import plan_run
@@ -41,14 +40,8 @@ def meanwhile(action: Callable[[], object]) -> Iterator[None]:
 
 
 @pytest.fixture
-def fakes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    tables = registry.snapshot()
-    for kind, name in (("model", "FakeModel"), ("suite", "FakeSuite"), ("tracker", "FakeTracker")):
-        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
-    monkeypatch.setattr("os.fsync", lambda _: None)
+def impatient(monkeypatch: pytest.MonkeyPatch, fakes: None) -> None:
     monkeypatch.setattr(lock, "POLL_S", 0.01)
-    yield
-    registry.restore(tables)
 
 
 class Notes(Progress):
@@ -62,7 +55,7 @@ class Notes(Progress):
 
 
 @pytest.mark.parametrize("of_floor", [False, True])
-def test_a_folder_in_use_is_waited_for(of_floor: bool, tmp_path: Path, fakes: None) -> None:
+def test_a_folder_in_use_is_waited_for(of_floor: bool, tmp_path: Path, impatient: None) -> None:
     plan = plan_run(config(tmp_path))
     first = pipeline.run(plan)
     assert first.computed
@@ -85,7 +78,7 @@ def test_a_folder_in_use_is_waited_for(of_floor: bool, tmp_path: Path, fakes: No
     assert f"{busy.run_dir}: waiting for process" in notes.lines[0]
 
 
-def test_runs_that_need_the_same_floor_all_end_well(tmp_path: Path, fakes: None) -> None:
+def test_runs_that_need_the_same_floor_all_end_well(tmp_path: Path, impatient: None) -> None:
     plans = [plan_run(config(tmp_path, model={"name": "fake_model", "shift": shift})) for shift in range(4)]
     ended: list[int] = []
     threads = [

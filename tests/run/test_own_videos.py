@@ -8,21 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.fake_parts import FakeTracker, config, draw
-from toraeval import registry
+from tests.fake_parts import config, draw
 from toraeval.run import pipeline
 from toraeval.run.own_videos import plan_score
 from toraeval.types import UserError, Video
 from toraeval.video import write_lossless
 
-
-@pytest.fixture(autouse=True)
-def tracker(monkeypatch: pytest.MonkeyPatch) -> Any:
-    tables = registry.snapshot()
-    registry.register("tracker", "fake_tracker", "tests.fake_parts:FakeTracker")
-    FakeTracker.calls = 0
-    yield
-    registry.restore(tables)
+pytestmark = pytest.mark.usefixtures("fakes")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,12 @@ from typing import Any
 import pytest
 
 from tests.fake_parts import FakeModel, FakeSuite, FakeTracker, config
-from toraeval import registry
 from toraeval.models.shared.base import Generator
 from toraeval.run import pipeline, requirements
 from toraeval.run.parts import Builder, with_base
 from toraeval.run.plan import plan_run
 
-
-@pytest.fixture(autouse=True)
-def parts() -> Iterator[None]:
-    tables = registry.snapshot()
-    for kind, name in (("model", "FakeModel"), ("suite", "FakeSuite"), ("tracker", "FakeTracker")):
-        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
-    yield
-    registry.restore(tables)
+pytestmark = pytest.mark.usefixtures("fakes")
 
 
 class Slotted:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fake_parts import config
+from tests.fake_parts import config, registered
 from toraeval import registry
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
@@ -33,15 +32,13 @@ def metrics() -> dict[str, dict[str, Any]]:
     return chosen
 
 
+pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
+
+
 @pytest.fixture(autouse=True, scope="module")
 def parts() -> Iterator[None]:
-    tables, sync = registry.snapshot(), os.fsync
-    for kind, name in (("model", "FakeModel"), ("suite", "FakeSuite"), ("tracker", "FakeTracker")):
-        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
-    os.fsync = lambda _: None  # type: ignore[assignment]
-    yield
-    os.fsync = sync
-    registry.restore(tables)
+    with registered():
+        yield
 
 
 def scores(results: Path, *portions: int | None, **changes: Any) -> dict[str, Any]:

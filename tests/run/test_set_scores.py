@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,15 +50,9 @@ class Spread:
 
 
 @pytest.fixture(autouse=True)
-def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    tables = registry.snapshot()
-    for kind, name in (("model", "FakeModel"), ("suite", "FakeSuite"), ("tracker", "FakeTracker")):
-        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
+def parts(fakes: None) -> None:
     registry.register("metric", "spread", "tests.run.test_set_scores:Spread")
     Spread.pooled.clear()
-    yield
-    registry.restore(tables)
 
 
 def run(results: Path, metric: dict[str, Any] | None = None, **changes: Any) -> Report:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from baselines.motionctrl.generator import MotionCtrlOptions
 from baselines.motionctrl.upstream import UpstreamMotionCtrl
 from baselines.process.runner import Runner
 from tests.fake_parts import config
-from toraeval import registry
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
 from toraeval.types import MissingAsset
@@ -33,14 +30,7 @@ class FakeUpstream(UpstreamMotionCtrl):
         self.runner = Runner("motionctrl", options, FAKE, settings)
 
 
-@pytest.fixture(autouse=True)
-def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    tables = registry.snapshot()
-    for kind, name in (("suite", "FakeSuite"), ("tracker", "FakeTracker")):
-        registry.register(kind, f"fake_{kind}", f"tests.fake_parts:{name}")
-    yield
-    registry.restore(tables)
+pytestmark = pytest.mark.usefixtures("fakes")
 
 
 @pytest.fixture
