@@ -13,9 +13,9 @@ from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene
 from toraeval.training.data.batches import BatchSource, Shard, StepPlan
 from toraeval.training.data.excerpts import (
-    DisplacementMotion,
     ExcerptShard,
     complete,
+    displacement_motion,
     excerpt_starts,
     sampled_flow,
 )
@@ -27,7 +27,7 @@ LENGTHS = {17: 0.5, 33: 0.5}
 
 
 def source(folder: Path, **options: object) -> BatchSource:
-    return BatchSource(folder, LENGTHS, motion=DisplacementMotion(), open_shard=ExcerptShard, **options)  # type: ignore[arg-type]
+    return BatchSource(folder, LENGTHS, motion=displacement_motion, open_shard=ExcerptShard, **options)  # type: ignore[arg-type]
 
 
 def test_excerpts_lie_end_to_end() -> None:
@@ -79,7 +79,7 @@ def test_sampled_flow_is_the_exact_flow_between_four_pixels(frames: int, start: 
 
 
 def test_motion_is_exact_flow_or_spread_paths(excerpts: Path) -> None:
-    shard, read = ExcerptShard(excerpts / "f033_0000100"), DisplacementMotion()
+    shard, read = ExcerptShard(excerpts / "f033_0000100"), displacement_motion
     picks = np.array([1, 2])
     sparse, dense = (read(shard, picks, kind) for kind in ("sparse", "dense"))
     assert sparse.shape == dense.shape == (2, 5, 16, 16, 128)
@@ -101,14 +101,14 @@ def test_batches_of_excerpts_are_alike_whatever_the_clip(excerpts: Path) -> None
         batch = source(excerpts).draw(step, plan)
         side = 10 if window else 16
         assert batch.frames == 17
-        assert batch.video.shape == (20 if window else 8, 5, side, side, 8)
+        assert batch.latents_BCTHW.shape == (20 if window else 8, 8, 5, side, side)
         assert batch.motion is not None
-        assert batch.motion.shape == (*batch.video.shape[:4], 128)
+        assert batch.motion.shape == (len(batch), 5, side, side, 128)
         again = source(excerpts).draw(step, plan)
-        assert torch.equal(batch.video, again.video)
+        assert torch.equal(batch.latents_BCTHW, again.latents_BCTHW)
         assert torch.equal(batch.motion, again.motion)  # type: ignore[arg-type]
         short = batch.first(3)
-        assert short.clips == len(short.words) == 3
+        assert len(short) == len(short.text) == 3
         assert torch.equal(short.motion, batch.motion[:3])  # type: ignore[arg-type]
 
 

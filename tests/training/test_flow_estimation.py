@@ -99,7 +99,7 @@ def test_a_damaged_cache_is_named(tmp_path: Path, content: bytes | str) -> None:
 
 def test_an_unwritable_cache_is_named(tmp_path: Path) -> None:
     (tmp_path / "counting-1").write_text("in the way")
-    with pytest.raises(UserError, match="cannot write flow"):
+    with pytest.raises(UserError, match="cannot be written"):
         FlowCache(Counting(), tmp_path).flow(video(moving_texture()))
 
 

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from tests.training.conftest import interrupted
 from toraeval.config.training import TrackerOptions
+from toraeval.store import lock
 from toraeval.trackers import shapes_tracker
 from toraeval.trackers.shared.correlation_net import CorrelationTracker, Estimate, NetConfig, Output
 from toraeval.training.data import tracker_data
@@ -124,3 +125,10 @@ def test_a_state_of_other_options_or_of_an_older_version_is_refused(tmp_path):
     (old / "state.pt").write_bytes(b"")
     with pytest.raises(UserError, match=r"state.pt was written by an older version .* folder=PATH"):
         tracker.main(options(tmp_path / "old"))
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    folder = tmp_path / "shapes_tracker"
+    folder.mkdir()
+    with lock.hold(folder), pytest.raises(UserError, match=r"another run is working in .*folder=PATH"):
+        tracker.main(options(tmp_path))

@@ -276,10 +276,9 @@ class EvaluateOptions(TrainingOptions):
 
 @dataclass
 class TrialsOptions(TrainingOptions):
-    """Short runs of equal processor time that choose the recipe of the embedded models, one change at a time.
+    """Short runs of equal processor time, in `folder`/trials, that choose the recipe of the embedded models.
 
     Attributes:
-        folder: gets one folder per trial.
         data: holds autoencoder, shards and validation clips.
         minutes: processor minutes of each trial.
         clips: of 17 frames that every trial may see.

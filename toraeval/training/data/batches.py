@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -91,44 +90,20 @@ class Shard:
         return self._maps[name]
 
 
-class MotionReader(Protocol):
-    """Reads what a network is given of the paths."""
-
-    def __call__(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
-        """Return the motion (M, t, h, w, C) of the picked clips; `kind` is `dense` or `sparse`."""
-        ...
+MotionReader = Callable[[Shard, np.ndarray, str], Tensor]
+"""Returns what a network is given of the paths of picked clips (M, t, h, w, C); the word is `dense` or `sparse`."""
 
 
-@dataclass(frozen=True)
-class StoredMotion:
-    """Motion as the shards hold it.
-
-    Args:
-        compression: see `toraeval.models.tora.conditions.compression`.
-    """
-
-    compression: str = "vae"
-
-    def __call__(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
-        return shard.rows(kind if self.compression == "vae" else f"{kind}_{self.compression}", picks)
+def stored_motion(shard: Shard, picks: np.ndarray, kind: str, compression: str = "vae") -> Tensor:
+    """Read motion as the shards hold it, see `MotionReader` and `toraeval.models.tora.conditions.compression`."""
+    return shard.rows(kind if compression == "vae" else f"{kind}_{compression}", picks)
 
 
-@dataclass(frozen=True)
-class BoundMotion:
-    """Stored motion, and beside it the looks of the objects along their paths.
-
-    Args:
-        flow: reads the motion itself.
-    """
-
-    flow: StoredMotion
-
-    def __call__(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
-        firsts = shard.rows("video", picks)[:, 0]
-        looks = [
-            entity_maps(f, shard.tracks(int(pick))).half() for f, pick in zip(firsts, picks, strict=True)
-        ]
-        return torch.cat((self.flow(shard, picks, kind), torch.stack(looks)), -1)
+def bound_motion(shard: Shard, picks: np.ndarray, kind: str, compression: str = "vae") -> Tensor:
+    """Read stored motion, and beside it the looks of the objects along their paths."""
+    firsts = zip(shard.rows("video", picks)[:, 0], picks, strict=True)
+    looks = [entity_maps(first, shard.tracks(int(pick))).half() for first, pick in firsts]
+    return torch.cat((stored_motion(shard, picks, kind, compression), torch.stack(looks)), -1)
 
 
 class BatchSource:
@@ -143,7 +118,7 @@ class BatchSource:
         worker: number of this worker; all workers draw the same length at the same step.
         tokens: tokens per batch and worker, whatever the length and window.
         motion: reads the motion of the drawn clips.
-        clips: use only the first shards, up to this many clips of each length.
+        clips: use only the first shards, up to so many clips of each length.
         open_shard: opens a shard by its stem; what it holds may be cut out of the stored clips.
 
     Raises:
@@ -161,7 +136,7 @@ class BatchSource:
         clips: int | None = None,
         open_shard: Callable[[Path], Shard] = Shard,
     ) -> None:
-        self.motion, self.limit, self.open_shard = motion or StoredMotion(), clips, open_shard
+        self.motion, self.limit, self.open_shard = motion or stored_motion, clips, open_shard
         self.folder, self.seed, self.worker, self.tokens = folder, seed, worker, tokens
         self.shards: dict[int, list[Shard]] = {n: [] for n in lengths}
         self.refresh()

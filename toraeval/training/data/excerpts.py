@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from toraeval.models.shared.nano.linear_patches import STRIDE_T, LinearPatchAutoencoder, to_blocks
+from toraeval.store.sealed import atomic
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.suite import sample_scene
 from toraeval.suites.shapes.world import Scene
@@ -61,9 +62,11 @@ def complete(stem: Path, vae: LinearPatchAutoencoder) -> None:
     frames = _frames(stem)
     scenes = [sample_scene("train", index, world_of(stem.parent)) for index in _scenes(stem)]
     if frames > FRAMES and not _beside(stem, "starts").exists():
-        _write(_beside(stem, "starts"), np.stack([encode_starts(vae, scene, frames) for scene in scenes]))
+        starts = np.stack([encode_starts(vae, scene, frames) for scene in scenes])
+        atomic(_beside(stem, "starts"), lambda temporary: np.save(temporary, starts))
     if not _beside(stem, "tracks").exists():
-        _write(_beside(stem, "tracks"), np.stack([stored_tracks(scene, frames) for scene in scenes]))
+        tracks = np.stack([stored_tracks(scene, frames) for scene in scenes])
+        atomic(_beside(stem, "tracks"), lambda temporary: np.save(temporary, tracks))
 
 
 class ExcerptShard(Shard):
@@ -138,17 +141,14 @@ def sampled_flow(scene: Scene, frames: int, start: int) -> Float32Array:
     return flow * np.float32(STRIDE / UNIT)
 
 
-class DisplacementMotion:
-    """Displacement maps: exact flow in the dense stage, spread displacements of the paths in the sparse one."""
-
-    def __call__(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
-        """Return float32 motion maps of clips of a shard, as `MotionReader` asks for."""
-        assert isinstance(shard, ExcerptShard)
-        if kind == "dense":
-            maps = [fold(shard.flow(int(pick))) for pick in picks]
-        else:
-            maps = [displacement_maps(shard.tracks(int(pick)), SIZE, SIZE) for pick in picks]
-        return torch.from_numpy(np.stack(maps))
+def displacement_motion(shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
+    """Return displacement maps: exact flow in the dense stage, spread displacements of the paths in the sparse one."""
+    assert isinstance(shard, ExcerptShard)
+    if kind == "dense":
+        maps = [fold(shard.flow(int(pick))) for pick in picks]
+    else:
+        maps = [displacement_maps(shard.tracks(int(pick)), SIZE, SIZE) for pick in picks]
+    return torch.from_numpy(np.stack(maps))
 
 
 def _frames(stem: Path) -> int:
@@ -162,9 +162,3 @@ def _scenes(stem: Path) -> range:
 
 def _beside(stem: Path, name: str) -> Path:
     return stem.with_name(f"{stem.name}_{name}.npy")
-
-
-def _write(path: Path, array: np.ndarray) -> None:
-    temporary = path.with_suffix(".tmp.npy")
-    np.save(temporary, array)
-    temporary.replace(path)

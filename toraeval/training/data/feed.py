@@ -7,10 +7,10 @@ depends on (seed, step, batch, clip) alone, so the same batch comes out in any p
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ from toraeval.models.tora.autoencoder.video import OpenSoraVAE
 from toraeval.models.tora.conditions.flow_sampling import sample_trajectories
 from toraeval.models.tora.conditions.motion import motion_input
 from toraeval.models.tora.conditions.t5 import Captioner
-from toraeval.models.tora.sampling.sizes import Grid
 from toraeval.store import keys
 from toraeval.training.data.batch import Batch
+from toraeval.training.data.buckets import BucketPlan
 from toraeval.training.data.clips import Clip, ClipSource
 from toraeval.training.data.read_ahead import ReadAhead
 from toraeval.training.engine.distributed import World
@@ -33,18 +33,6 @@ from toraeval.training.recipes.full_recipe import FullRecipe
 from toraeval.types import UserError
 
 AHEAD = 2  # batches that are read before they are wanted
-
-
-class Plan(Protocol):
-    """Says which clips form a batch."""
-
-    def batch(self, step: int, number: int) -> tuple[Grid, Sequence[int]]:
-        """Return the size of batch `number` of a step, in frames and pixels, and the indices of its videos."""
-        ...
-
-    def fingerprint(self) -> Any:
-        """Return what decides the batches."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -88,7 +76,7 @@ class Feed(Source):
     def __init__(
         self,
         source: ClipSource,
-        plan: Plan,
+        plan: BucketPlan,
         config: STDiTConfig,
         encoders: Encoders,
         recipe: FullRecipe,

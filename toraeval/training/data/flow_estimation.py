@@ -10,8 +10,6 @@ Shape legend: T frames, H height, W width.
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import zipfile
 from collections.abc import Callable
 from itertools import pairwise
@@ -26,7 +24,8 @@ from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.optional import probe, require
 from toraeval.registry import unknown
 from toraeval.store.keys import file_sha256
-from toraeval.types import TEMPORARY, ByteArray, MissingAsset, UserError, Video
+from toraeval.store.sealed import atomic
+from toraeval.types import ByteArray, MissingAsset, UserError, Video
 from toraeval.video import video_sha256
 
 RAFT_URL = "https://download.pytorch.org/models/raft_large_C_T_SKHT_V2-ff5fadd5.pth"
@@ -223,7 +222,7 @@ class FlowCache:
         path = self.folder / key[:2] / f"{key}.npy"
         if not path.exists():
             flow = self._estimate(video)
-            _save(path, flow)
+            atomic(path, lambda temporary: np.save(temporary, flow))
             return flow.astype(np.float32)
         try:
             stored = np.load(path, allow_pickle=False)
@@ -239,18 +238,3 @@ class FlowCache:
         flow = self.estimator.estimate(video.thwc)
         largest = np.finfo(np.float16).max  # a diverged vector must not become infinite
         return np.clip(flow, -largest, largest).astype(np.float16)
-
-
-def _save(path: Path, flow: np.ndarray) -> None:
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}.npy")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            np.save(temporary, flow)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot write flow: {error.strerror or error}; free space or choose another cache folder"
-        ) from error

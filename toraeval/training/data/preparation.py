@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, fit
+from toraeval.store.sealed import atomic
 from toraeval.threads import one_thread
 from toraeval.training.data.excerpts import complete, is_complete
 from toraeval.training.data.shards import fit_blocks, is_written, load_vae, set_world, write_shard
@@ -74,7 +75,8 @@ def prepare(
                 if vae is not None
                 else fit(fit_blocks(data.fit_scenes, world=data.world), data.components)
             )
-        _write_vae(path, found)
+        state = {name: value.contiguous() for name, value in found.state_dict().items()}
+        atomic(path, lambda temporary: save_file(state, str(temporary)))
     set_world(shards, data.world)
     stems = {stem(shards, frames, start): (frames, start, count) for frames, start, count in plan}
     jobs = [
@@ -140,11 +142,3 @@ def _write(job: tuple[str, str, int, int, int, bool, bool]) -> None:
         written = write_shard(vae, Path(shards), frames, start, count, flows)
         if excerpts:
             complete(written, vae)
-
-
-def _write_vae(path: Path, vae: LinearPatchAutoencoder) -> None:
-    from safetensors.torch import save_file
-
-    temporary = path.with_suffix(".tmp")
-    save_file({k: v.contiguous() for k, v in vae.state_dict().items()}, str(temporary))
-    os.replace(temporary, path)

@@ -67,18 +67,13 @@ def motion_video(renderer: SceneRenderer) -> tuple[ByteArray, list[Box]]:
 
 def dense_video(renderer: SceneRenderer) -> ByteArray:
     """Return the dense-flow picture (T, H, W, 3): every pixel of an object carries its displacement."""
-    tracks = renderer.tracks_NT2
-    steps = np.diff(tracks, axis=1).astype(np.float32)
-    drift = np.diff(renderer.offsets_T2, axis=0).astype(np.float32)
-    radius = float(max(np.linalg.norm(steps, axis=-1).max(), np.linalg.norm(drift, axis=-1).max()))
+    moves = [
+        np.diff(paths, axis=-2).astype(np.float32) for paths in (renderer.tracks_NT2, renderer.offsets_T2)
+    ]
+    radius = float(max(np.linalg.norm(steps, axis=-1).max() for steps in moves))
     video = np.full((renderer.frames, renderer.height, renderer.width, 3), 255, np.uint8)
-    for t in range(1, renderer.frames):
-        if drift[t - 1].any():
-            video[t] = flow_colours(drift[t - 1], radius)
-        for n in range(len(tracks)):
-            (x0, y0, x1, y1), body, _ = renderer.coverage(n, t - 1)
-            video[t, y0:y1, x0:x1][body >= 0.5] = flow_colours(steps[n, t - 1], radius)
-        renderer.clear_panel(video[t].transpose(2, 0, 1), 255)
+    for t, top, left, flow in dense_flow(renderer):
+        video[t, top : top + flow.shape[0], left : left + flow.shape[1]] = flow_colours(flow, radius)
     return video
 
 

@@ -1,18 +1,15 @@
 """Several processes, one network: gradients and numbers shared between them, checkpoints of any number of processes.
 
 Every run goes through here, also one of a single process, so that there is one path to test. Started plainly it is
-a group of one, or of `workers` processes of one thread each; under `torchrun` it is the group that torchrun describes
-in the environment.
+a group of one, or of those that `launch` starts; under `torchrun` it is the group that torchrun describes in the
+environment.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
-import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +25,10 @@ from torch.distributed.checkpoint.state_dict_loader import load as load_state
 from torch.distributed.checkpoint.state_dict_saver import save as save_state
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor
-from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
-from toraeval.training.engine.interruption import INTERRUPTED, interruption
 from toraeval.types import UserError
 
 PREFIX = "step-"
-Work = Callable[..., int]
 
 
 class Told(NamedTuple):
@@ -146,60 +140,6 @@ def processes(device: str, started: Local | None = None) -> Iterator[World]:
         yield World(dist.get_rank(), size, place, init_device_mesh(device, (size,)), parent)
     finally:
         dist.destroy_process_group()
-
-
-def launch(work: Work, *arguments: Any, workers: int = 1, device: str = "cpu") -> int:
-    """Run `work(world, *arguments)` in every process of a run and return the first one's exit code.
-
-    Args:
-        work: function of a module, whose arguments can be pickled.
-        arguments: after the world.
-        workers: processes of one thread each to start on this machine; 1 works in this process, as does torchrun.
-        device: see `processes`.
-
-    Raises:
-        UserError: what `work` raises, or a started process stopped with an error, which it has printed.
-    """
-    if workers == 1 or "WORLD_SIZE" in os.environ:
-        with processes(device) as world:
-            return work(world, *arguments)
-    with tempfile.TemporaryDirectory() as folder, interruption() as received:
-        meeting = str(Path(folder) / "meeting")
-        place = (workers, meeting, os.getpid())
-        # a Ctrl-C that reaches them too, while they start, is left to this process
-        noted = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        context = spawn(_member, args=(place, device, work, arguments), nprocs=workers, join=False)
-        signal.signal(signal.SIGINT, noted)
-        told = False
-        try:
-            while not context.join(timeout=0.5):
-                if received and not told:
-                    told = True
-                    for process in context.processes:
-                        process.terminate()
-        except ProcessExitedException as error:
-            if received:
-                return INTERRUPTED
-            raise UserError(
-                "train: a worker stopped, its message stands above; the last checkpoint is kept"
-            ) from error
-        return int(Path(f"{meeting}.code").read_text())
-
-
-def _member(
-    rank: int, place: tuple[int, str, int], device: str, work: Work, arguments: tuple[Any, ...]
-) -> None:
-    torch.set_num_threads(1)
-    if Path("/sys/class/net/lo").exists():  # the processes of one machine need no other network
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    try:
-        with processes(device, Local(rank, *place)) as world:
-            code = work(world, *arguments)
-        if rank == 0:
-            Path(f"{place[1]}.code").write_text(str(code))
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_code)
 
 
 def average_gradients(weights: Iterable[nn.Parameter], world: World) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from toraeval.training.engine import distributed
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.ema import MovingAverage
-from toraeval.training.engine.interruption import INTERRUPTED, interruption
+from toraeval.training.engine.interruption import INTERRUPTED, interruption, say
 from toraeval.training.engine.log import Log
 from toraeval.training.engine.norms import RunningStatistics
 from toraeval.training.engine.parts import CLOCKS, Counters, Objective, Recipe, Row, Schedule, Source
@@ -161,6 +161,8 @@ class Engine:
             if self.finished:
                 return 0
             if told.stop:
+                if log is not None:
+                    say(f"stopped after step {done.step}; the same command resumes")
                 return INTERRUPTED
 
     def update(self, step: int) -> tuple[float, float, list[Mapping[str, Any]], int]:

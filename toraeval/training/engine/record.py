@@ -13,42 +13,52 @@ from torch import Tensor
 
 from toraeval.models.shared.weight_files import write_safetensors
 from toraeval.store import sealed
-from toraeval.training.engine.engine import Engine
+from toraeval.training.engine.distributed import World
+from toraeval.training.engine.engine import Engine, last_checkpoint
 from toraeval.types import UserError
 
 RECORD = "run.json"
 
 
 def agree(
-    folder: Path, record: Mapping[str, Any], comparable: Callable[[dict[str, Any]], Any], resumed: bool
-) -> None:
+    folder: Path, record: Mapping[str, Any], comparable: Callable[[dict[str, Any]], Any], world: World
+) -> bool:
     """Store what decides the weights as `run.json`, or compare it with what the run began with.
 
     Args:
         folder: of the run.
-        record: plain JSON.
+        record: plain JSON; that of the first process counts.
         comparable: returns the parts of a record that must not change when a run is resumed.
-        resumed: whether there is a checkpoint.
+        world: the processes.
+
+    Returns:
+        Whether there is a checkpoint to resume from.
 
     Raises:
         UserError: something differs, so that resuming would mix two trainings.
     """
-    path = folder / RECORD
-    try:
-        before = sealed.require_json(path)
-    except sealed.Damaged as error:
-        raise UserError(f"train: {error}; delete it to resume without comparing the options") from error
-    if resumed and before is not None:
-        now, then = comparable(dict(record)), comparable(before)
-        changed = [name for name in now if now[name] != then.get(name)]
-        if changed:
-            name = changed[0]
+    begun = bool(world.from_first(last_checkpoint(folder) if world.first else None))
+    if world.first:
+        path = folder / RECORD
+        try:
+            before = sealed.require_json(path)
+        except sealed.Damaged as error:
+            raise UserError(f"train: {error}; delete it to resume without comparing the options") from error
+        if begun and before is not None:
+            _compare(folder, comparable(dict(record)), comparable(before))
+        sealed.write_json(path, record)
+    world.wait()
+    return begun
+
+
+def _compare(folder: Path, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
+    for name, value in now.items():
+        if value != then.get(name):
             raise UserError(
                 f"train: {name} differs from what the run in {folder} began with "
-                f"({_difference(then.get(name), now[name])}); give the same options, or begin anew in another "
-                "folder: folder=PATH"
+                f"({_difference(then.get(name), value)}); give the same options, or begin anew in another folder: "
+                "folder=PATH"
             )
-    sealed.write_json(path, record)
 
 
 def _difference(then: Any, now: Any) -> str:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+from toraeval.config.training import FullSizeOptions
 from toraeval.models.shared.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.tora.conditions.given_frames import MASKS_STAGE_1_2, mask_mix, training_mask
 from toraeval.models.tora.network.model import Tora
@@ -57,19 +58,19 @@ class FullRecipe(Recipe):
     """
 
     stage_steps: tuple[int, int] = (15000, 15000)
-    batches_per_step: int = 1
-    trainable: str = "motion"
-    lr: float = 2e-5
-    weight_decay: float = 0.0
+    batches_per_step: int = FullSizeOptions.batches_per_step
+    trainable: str = FullSizeOptions.trainable
+    lr: float = FullSizeOptions.lr
+    weight_decay: float = FullSizeOptions.weight_decay
     betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-15
-    clip: float = 1.0
-    warmup_steps: int = 1000
-    average: float = 0.99
-    text_dropout: float = 0.1
+    eps: float = FullSizeOptions.eps
+    clip: float = FullSizeOptions.clip
+    warmup_steps: int = FullSizeOptions.warmup_steps
+    average: float = FullSizeOptions.average
+    text_dropout: float = FullSizeOptions.text_dropout
     frame_masks: Mapping[str, float] = field(default_factory=lambda: dict(MASKS_STAGE_1_2))
     flow: FlowConfig = field(default_factory=FlowConfig)
-    seed: int = 0
+    seed: int = FullSizeOptions.seed
 
     def __post_init__(self) -> None:
         if len(self.stage_steps) != 2 or min(self.stage_steps) < 0 or sum(self.stage_steps) == 0:

@@ -6,7 +6,6 @@ Under `torchrun --nproc-per-node=N -m toraeval train ...` the same command train
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -27,14 +26,15 @@ from toraeval.models.tora.conditions.t5 import Captioner, T5Captions, encode_ahe
 from toraeval.models.tora.network.model import Tora
 from toraeval.models.tora.options import SIZES as SIZES_OF_TORA
 from toraeval.registry import unknown
-from toraeval.store import keys, lock
+from toraeval.store import keys
 from toraeval.training.data.buckets import BucketPlan, read_buckets
 from toraeval.training.data.clips import ClipSource, ShapesClips
 from toraeval.training.data.feed import Encoders, Feed
 from toraeval.training.engine import distributed
 from toraeval.training.engine.distributed import World
-from toraeval.training.engine.engine import Engine, last_checkpoint
-from toraeval.training.engine.interruption import INTERRUPTED
+from toraeval.training.engine.engine import Engine
+from toraeval.training.engine.interruption import say
+from toraeval.training.engine.launch import launch, require_device
 from toraeval.training.engine.log import read_rows
 from toraeval.training.engine.parts import Schedule
 from toraeval.training.engine.record import agree, effort, stage_losses
@@ -63,53 +63,45 @@ def main(options: FullSizeOptions) -> int:
         MissingAsset: weights, autoencoder or text encoder are not there.
     """
     check(options)
-    recipe, config = recipe_of(options), network_of(options)
-    folder = Path(options.folder)
-    with contextlib.ExitStack() as stack:
-        world = stack.enter_context(distributed.processes(options.device))
-        if world.first:
-            _hold(stack, folder)
-        source = _source(options)
-        encoders = _encoders(options, config, world)
-        feed = Feed(
-            source,
-            BucketPlan(
-                source.sizes,
-                read_buckets(options.buckets or TRAINING_BUCKETS),
-                options.seed,
-                options.batches_per_step,
-                options.enlarge,
-            ),
-            config,
-            encoders,
-            recipe,
-            world,
-            Path(options.cache) if options.cache else None,
-        )
-        stack.callback(feed.close)
+    parts = (recipe_of(options), network_of(options))
+    return launch(Path(options.folder), _work, options, *parts, device=options.device)
+
+
+def _work(world: World, options: FullSizeOptions, recipe: FullRecipe, config: STDiTConfig) -> int:
+    folder, source = Path(options.folder), _source(options)
+    feed = Feed(
+        source,
+        BucketPlan(
+            source.sizes,
+            read_buckets(options.buckets or TRAINING_BUCKETS),
+            options.seed,
+            options.batches_per_step,
+            options.enlarge,
+        ),
+        config,
+        _encoders(options, config, world),
+        recipe,
+        world,
+        Path(options.cache) if options.cache else None,
+    )
+    with contextlib.closing(feed):
         record = run_record(options, recipe, config, feed) if world.first else {}
-        begun = world.from_first(last_checkpoint(folder) is not None if world.first else None)
-        if world.first:
-            agree(folder, record, _unchanging, begun)
-        world.wait()
+        begun = agree(folder, record, _unchanging, world)
         network = _network(options, config, recipe, world, fresh=not begun)
         schedule = Schedule(folder, options.save_every, None, options.keep, options.tensorboard)
         engine = Engine(recipe, feed, FullObjective(network, recipe), world, schedule)
         engine.resume()
         if world.first:
             count = sum(p.numel() for p in engine.trained.values())
-            _say(
+            say(
                 f"training {count:,} parameters in {world.size} process(es) on {options.device}, "
                 f"steps {engine.done.step} to {recipe.steps}; log: {folder}/log.csv; Ctrl-C keeps the state"
             )
-        _captions_ahead(source, encoders, world)
+        _captions_ahead(source, feed.encoders, world)
         code = engine.run(_report)
-        if code == INTERRUPTED:
-            if world.first:
-                _say(f"stopped after step {engine.done.step}; the same command resumes")
-            return code
+    if code == 0:
         _export(engine, config, record, Path(options.export) if options.export else folder / "weights")
-        return code
+    return code
 
 
 def check(options: FullSizeOptions) -> None:
@@ -119,7 +111,6 @@ def check(options: FullSizeOptions) -> None:
         UserError: names the option, its value and what is allowed.
     """
     for name, allowed in (
-        ("device", ("cpu", "cuda")),
         ("precision", PRECISIONS),
         ("posterior", POSTERIORS),
         ("fuser", sizes.FUSERS[1:]),
@@ -128,8 +119,7 @@ def check(options: FullSizeOptions) -> None:
     ):
         if getattr(options, name) not in allowed:
             raise UserError(f"train: {name}={getattr(options, name)}; allowed: {', '.join(allowed)}")
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("train: device=cuda, but this PyTorch sees no GPU; use device=cpu")
+    require_device(options.device)
     for name in ("save_every", "keep"):
         if getattr(options, name) < 1:
             raise UserError(f"train: {name}={getattr(options, name)}; allowed: at least 1")
@@ -160,20 +150,6 @@ def network_of(options: FullSizeOptions) -> STDiTConfig:
     )
 
 
-def _hold(stack: contextlib.ExitStack, folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stack.enter_context(lock.hold(folder))
-    except UserError as error:
-        raise UserError(
-            f"train: another run is working in folder={folder}; wait for it, or choose another: folder=PATH"
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"train: folder={folder} cannot be made ({error.strerror}); choose another: folder=PATH"
-        ) from error
-
-
 def _source(options: FullSizeOptions) -> ClipSource:
     if options.data == "shapes":
         return ShapesClips(options.clips)
@@ -189,7 +165,7 @@ def _source(options: FullSizeOptions) -> ClipSource:
     )
     if folder.skipped:
         file, reason = folder.skipped[0]
-        _say(f"{len(folder.skipped)} videos left out, {len(folder)} used; the first: {file}: {reason}")
+        say(f"{len(folder.skipped)} videos left out, {len(folder)} used; the first: {file}: {reason}")
     return folder
 
 
@@ -320,16 +296,12 @@ def _export(engine: Engine, config: STDiTConfig, record: dict[str, Any], target:
             **record,
         }
         importers.save_stdit(target, state, config, card, torch.float32)
-        _say(f"weights: {target}; use them with: python -m toraeval run model=tora model.weights={target}")
+        say(f"weights: {target}; use them with: python -m toraeval run model=tora model.weights={target}")
     engine.world.wait()
 
 
 def _report(row: dict[str, Any]) -> None:
     if row["step"] == 1 or row["step"] % REPORT_STEPS == 0:
-        _say(
+        say(
             f"step {row['step']} ({row['stage']}): loss {row['loss']:.4f}, {row['clips']} clips, {row['seconds']} s"
         )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201

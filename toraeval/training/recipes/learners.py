@@ -6,6 +6,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +14,57 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from toraeval.models.shared.nano import checkpoint
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
-from toraeval.models.shared.network import config as tora_config
 from toraeval.models.shared.network.captioned import CaptionedSTDiT
+from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.rectified_flow import Denoiser
-from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.conditions.nano_motion import path_input
 from toraeval.models.tora.network.model import Tora
 from toraeval.registry import unknown
 from toraeval.training.data.batch import Batch
-from toraeval.training.data.batches import TOKEN, BoundMotion, MotionReader, Shard, StoredMotion
-from toraeval.training.data.excerpts import DisplacementMotion, ExcerptShard
+from toraeval.training.data.batches import TOKEN, MotionReader, Shard, bound_motion, stored_motion
+from toraeval.training.data.excerpts import ExcerptShard, displacement_motion
 from toraeval.training.data.shards import SIZE
 from toraeval.trajectories.displacement import displacement_maps
 from toraeval.types import FloatArray, UserError
 
 
+@dataclass(frozen=True)
 class Learner(ABC):
     """A kind of network that `toraeval.training.recipes.nano` trains.
 
     Attributes:
         name: of the model in the registry.
-        open_shard: opens stored clips, whole or as excerpts of 17 frames.
-        tokens: per batch and worker on a CPU.
-        needs_tracks: reads the paths of stored clips, which lie beside the shards.
+        network: `module:Class` of the network.
+        preset: `module:function` of its embedded configuration.
+        checkpoint: module that reads its weights and knows where they are shipped.
+        named: the checkpoint module serves several models and is told the name.
+        prefix: of the network's names in a weights file.
         motion_keys: how the names of the parameters begin that read the paths.
+        needs_tracks: reads the paths of stored clips, which lie beside the shards.
+        tokens: per batch and process on a CPU.
+        open_shard: opens stored clips, whole or as excerpts of 17 frames.
     """
 
     name: str
-    open_shard: Callable[[Path], Shard]
-    tokens: int
-    needs_tracks: bool
-    motion_keys: tuple[str, ...]
+    network: str
+    preset: str
+    checkpoint: str
+    named: bool = False
+    prefix: str = "dit."
+    motion_keys: tuple[str, ...] = ()
+    needs_tracks: bool = True
+    tokens: int = 2560
+    open_shard: Callable[[Path], Shard] = Shard
 
-    @abstractmethod
     def configure(self, **changes: Any) -> Any:
         """Return the configuration of the embedded size; keyword arguments override fields."""
+        return _resolve(self.preset)(**changes)
 
-    @abstractmethod
     def build(self, network: Any) -> nn.Module:
         """Return a new network; its weights come from torch's global generator."""
+        return _resolve(self.network)(network)  # type: ignore[no-any-return]
 
     @abstractmethod
     def motion_reader(self, network: Any) -> MotionReader | None:
@@ -82,48 +94,39 @@ class Learner(ABC):
             cond: latent of the first frame (B, C, 1, H, W).
         """
 
-    @abstractmethod
     def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
         """Read exported weights; raises what its checkpoint module raises."""
+        return self._stored().load(path, *self._names)  # type: ignore[no-any-return]
 
-    @abstractmethod
     def save(
         self, path: Path, state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]
     ) -> None:
         """Export weights with their card."""
+        checkpoint.save(path, state, vae, card, self.prefix)
 
-    @abstractmethod
     def shipped(self) -> Path:
         """Return where the shipped weights lie."""
+        return self._stored().weights_path(*self._names)  # type: ignore[no-any-return]
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (self.name,) if self.named else ()
+
+    def _stored(self) -> Any:
+        return importlib.import_module(self.checkpoint)
 
 
 class ToraLearner(Learner):
     """Tora: whole clips of any length, motion pictures as latents."""
 
-    name = "tora"
-    open_shard = Shard
-    tokens = 2560
-    needs_tracks = False
-    motion_keys: tuple[str, ...] = ("traj_extractor.", "fuser.", "fuser_spatial.")
-
-    def configure(self, **changes: Any) -> tora_config.STDiTConfig:
-        return tora_config.nano(**changes)
-
-    def build(self, network: tora_config.STDiTConfig) -> CaptionedSTDiT:
-        return Tora(network)
-
-    def motion_reader(self, network: tora_config.STDiTConfig) -> MotionReader | None:
+    def motion_reader(self, network: STDiTConfig) -> MotionReader | None:
         if network.fuser == "none":
             return None
-        stored = StoredMotion(network.compression)
-        return BoundMotion(stored) if network.binding == "entity" else stored
+        read = bound_motion if network.binding == "entity" else stored_motion
+        return partial(read, compression=network.compression)
 
     def motion(
-        self,
-        network: tora_config.STDiTConfig,
-        vae: LinearPatchAutoencoder,
-        tracks_NT2: FloatArray,
-        first_hwC: Tensor,
+        self, network: STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first_hwC: Tensor
     ) -> Tensor:
         first = first_hwC.permute(2, 0, 1)[None, :, None].float()
         return path_input(network, vae, tracks_NT2, SIZE, SIZE, first)[0].permute(1, 2, 3, 0)
@@ -154,94 +157,35 @@ class ToraLearner(Learner):
         assert isinstance(model, Tora)
         return {"motion": None if motion is None else model.encode_motion(motion)}
 
-    def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
-        return checkpoint.load(path)
-
-    def save(
-        self, path: Path, state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]
-    ) -> None:
-        checkpoint.save(path, state, vae, card)
-
-    def shipped(self) -> Path:
-        return checkpoint.weights_path()
-
 
 class WanMoveLearner(ToraLearner):
     """Wan-Move: Tora's transformer on whole clips of any length, told of paths by copied latents."""
 
-    name = "wan_move"
-    needs_tracks = True
-    motion_keys = ()
-    package = "toraeval.baselines.wan_move"
-
-    def configure(self, **changes: Any) -> tora_config.STDiTConfig:
-        return _resolve(f"{self.package}.network:wan_move_nano")(**changes)  # type: ignore[no-any-return]
-
-    def build(self, network: tora_config.STDiTConfig) -> CaptionedSTDiT:
-        return _resolve(f"{self.package}.network:WanMoveNetwork")(network)  # type: ignore[no-any-return]
-
-    def motion_reader(self, network: tora_config.STDiTConfig) -> MotionReader | None:
+    def motion_reader(self, network: STDiTConfig) -> MotionReader | None:
         return self._read
 
     def _read(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
         """Copy latents along the paths of stored clips; it has no dense kind of motion."""
-        firsts = shard.rows("video", picks)[:, 0]
-        return torch.stack(
-            [self._copies(first, shard.tracks(int(k))).half() for first, k in zip(firsts, picks, strict=True)]
-        )
+        firsts = zip(shard.rows("video", picks)[:, 0], picks, strict=True)
+        return torch.stack([self._copies(first, shard.tracks(int(k))).half() for first, k in firsts])
 
     def _copies(self, first_hwC: Tensor, tracks_NT2: FloatArray) -> Tensor:
-        return _resolve(f"{self.package}.copies:copied_latents")(first_hwC, tracks_NT2)  # type: ignore[no-any-return]
+        return _resolve("toraeval.baselines.wan_move.copies:copied_latents")(first_hwC, tracks_NT2)  # type: ignore[no-any-return]
 
     def motion(
-        self,
-        network: tora_config.STDiTConfig,
-        vae: LinearPatchAutoencoder,
-        tracks_NT2: FloatArray,
-        first_hwC: Tensor,
+        self, network: STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first_hwC: Tensor
     ) -> Tensor:
         return self._copies(first_hwC, tracks_NT2)
 
     def path_arguments(self, model: CaptionedSTDiT, motion: Tensor | None) -> dict[str, Any]:
         return {"copies": motion}
 
-    def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
-        return importlib.import_module(f"{self.package}.checkpoint").load(path)  # type: ignore[no-any-return]
 
-    def shipped(self) -> Path:
-        return importlib.import_module(f"{self.package}.checkpoint").weights_path()  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
 class RivalLearner(Learner):
-    """A U-Net that sees 17 frames at once and reads displacement maps.
-
-    Args:
-        name: see `Learner`.
-        network: `module:Class` of the network.
-        preset: `module:function` of its embedded configuration.
-        checkpoint: module that reads and writes its weights.
-    """
-
-    name: str
-    network: str
-    preset: str
-    checkpoint: str
-    open_shard = ExcerptShard
-    tokens = (
-        2048  # makes as many steps of equally many clips as Tora, whose longer clips make smaller batches
-    )
-    needs_tracks = True
-    motion_keys = ("motion_encoder.", "encoder_fusions.", "decoder_fusions.")
-
-    def configure(self, **changes: Any) -> Any:
-        return _resolve(self.preset)(**changes)
-
-    def build(self, network: Any) -> nn.Module:
-        return _resolve(self.network)(network)  # type: ignore[no-any-return]
+    """A U-Net that sees 17 frames at once and reads displacement maps."""
 
     def motion_reader(self, network: Any) -> MotionReader | None:
-        return DisplacementMotion()
+        return displacement_motion
 
     def motion(
         self, network: Any, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first_hwC: Tensor
@@ -260,33 +204,38 @@ class RivalLearner(Learner):
 
         return denoise
 
-    def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
-        return importlib.import_module(self.checkpoint).load(path, self.name)  # type: ignore[no-any-return]
 
-    def save(
-        self, path: Path, state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]
-    ) -> None:
-        importlib.import_module(self.checkpoint).save(path, state, vae, card)
-
-    def shipped(self) -> Path:
-        return importlib.import_module(self.checkpoint).weights_path(self.name)  # type: ignore[no-any-return]
+def _rival(name: str, network: str) -> RivalLearner:
+    return RivalLearner(
+        name,
+        f"toraeval.baselines.{name}.network:{network}",
+        f"toraeval.baselines.unet.config:{name}_nano",
+        "toraeval.baselines.unet.checkpoint",
+        named=True,
+        prefix="unet.",
+        motion_keys=("motion_encoder.", "encoder_fusions.", "decoder_fusions."),
+        tokens=2048,  # as many steps of equally many clips as Tora makes, whose longer clips make smaller batches
+        open_shard=ExcerptShard,
+    )
 
 
 LEARNERS: dict[str, Learner] = {
-    "tora": ToraLearner(),
-    "wan_move": WanMoveLearner(),
-    "motionctrl": RivalLearner(
-        "motionctrl",
-        "toraeval.baselines.motionctrl.network:MotionCtrlNetwork",
-        "toraeval.baselines.unet.config:motionctrl_nano",
-        "toraeval.baselines.unet.checkpoint",
+    "tora": ToraLearner(
+        "tora",
+        "toraeval.models.tora.network.model:Tora",
+        "toraeval.models.shared.network.config:nano",
+        "toraeval.models.tora.checkpoints.nano",
+        motion_keys=("traj_extractor.", "fuser.", "fuser_spatial."),
+        needs_tracks=False,
     ),
-    "dragnuwa": RivalLearner(
-        "dragnuwa",
-        "toraeval.baselines.dragnuwa.network:DragNUWANetwork",
-        "toraeval.baselines.unet.config:dragnuwa_nano",
-        "toraeval.baselines.unet.checkpoint",
+    "wan_move": WanMoveLearner(
+        "wan_move",
+        "toraeval.baselines.wan_move.network:WanMoveNetwork",
+        "toraeval.baselines.wan_move.network:wan_move_nano",
+        "toraeval.baselines.wan_move.checkpoint",
     ),
+    "motionctrl": _rival("motionctrl", "MotionCtrlNetwork"),
+    "dragnuwa": _rival("dragnuwa", "DragNUWANetwork"),
 }
 
 

@@ -8,15 +8,15 @@ minutes since the last checkpoint at most; the same command resumes.
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, fields
 from multiprocessing import get_context
 from pathlib import Path
 
 from toraeval.config.training import LongRunOptions
-from toraeval.store.lock import hold
 from toraeval.store.sealed import require_json, write_json
+from toraeval.training.engine.interruption import say
+from toraeval.training.engine.launch import held
 from toraeval.training.engine.log import read_rows
 from toraeval.training.recipes import nano, second
 from toraeval.training.recipes.learners import LEARNERS
@@ -88,18 +88,13 @@ def main(options: LongRunOptions) -> int:
     """
     names = _models(options)
     if options.status:
-        _say("\n".join(status(options)))
+        say("\n".join(status(options)))
         return 0
     folder = Path(options.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with hold(folder):
+    with held(folder):
         second.prepare(folder, options.clips, options.workers)
-        _say(f"recipe: {choices(options)}")
+        say(f"recipe: {choices(options)}")
         with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
             for finished in as_completed([pool.submit(_train, name, options) for name in names]):
-                _say(f"finished: {finished.result()}")
+                say(f"finished: {finished.result()}")
     return 0
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201

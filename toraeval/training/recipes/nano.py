@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -20,9 +19,10 @@ from toraeval.training.data.batch import Batch
 from toraeval.training.data.batches import BatchSource, ShardedClips
 from toraeval.training.data.preparation import SCENES, rendered
 from toraeval.training.data.shards import load_vae
-from toraeval.training.engine.distributed import World, launch
-from toraeval.training.engine.engine import Engine, last_checkpoint
+from toraeval.training.engine.distributed import World
+from toraeval.training.engine.engine import Engine
 from toraeval.training.engine.interruption import INTERRUPTED
+from toraeval.training.engine.launch import launch
 from toraeval.training.engine.log import read_rows
 from toraeval.training.engine.parts import Objective, Schedule
 from toraeval.training.engine.record import RECORD, agree, effort, stage_losses
@@ -142,7 +142,8 @@ def train(recipe: NanoRecipe, ending: Ending = Ending()) -> int:
     Raises:
         UserError: the data do not serve the plan, or the run was begun with other options.
     """
-    return launch(_work, recipe, ending, workers=recipe.workers, device=recipe.device)
+    workers, device = recipe.workers, recipe.device
+    return launch(Path(recipe.out), _work, recipe, ending, workers=workers, device=device)
 
 
 def result(recipe: NanoRecipe, ending: Ending) -> dict[str, Any]:
@@ -164,13 +165,8 @@ def build(recipe: NanoRecipe, world: World) -> Engine:
     Raises:
         UserError: see `train`.
     """
-    folder = Path(recipe.out)
-    begun = world.from_first(last_checkpoint(folder) is not None if world.first else None)
-    if world.first:
-        folder.mkdir(parents=True, exist_ok=True)
-        record = plain(asdict(recipe))
-        assert isinstance(record, dict)
-        agree(folder, record, lambda r: {k: v for k, v in r.items() if k not in CHANGEABLE}, begun)
+    folder, record = Path(recipe.out), plain(asdict(recipe))
+    begun = agree(folder, record, lambda r: {k: v for k, v in r.items() if k not in CHANGEABLE}, world)
     objective = NanoObjective(recipe, not begun, world.first)
     drawing = BatchSource(
         Path(recipe.data),
@@ -209,10 +205,7 @@ def stored(folder: Path) -> NanoRecipe:
 def _work(world: World, recipe: NanoRecipe, ending: Ending) -> int:
     engine = build(recipe, world)
     code = engine.run()
-    if not world.first:
-        return code
-    if code == INTERRUPTED:
-        print(f"stopped after step {engine.done.step}; the same command resumes", file=sys.stderr)  # noqa: T201
+    if code or not world.first:
         return code
     if ending.target is not None:
         export(engine, recipe, ending)

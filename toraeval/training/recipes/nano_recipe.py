@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from toraeval.config.training import NanoOptions
 from toraeval.models.shared.rectified_flow import FlowConfig
 from toraeval.training.data.batches import StepPlan
 from toraeval.training.engine.parts import Counters, Recipe, Row
@@ -29,7 +30,7 @@ class NanoRecipe(Recipe):
     vae: str = "training_state/vae.safetensors"
     model: str = "tora"  # a name of `toraeval.training.recipes.learners.LEARNERS`
     network: Any = None  # configuration of the network; the model's own embedded size if not given
-    minutes: float = 110.0
+    minutes: float = NanoOptions.minutes
     steps: int | None = None
     samples: int | None = None
     dense_share: float = 0.15  # stage 1: dense flow; the rest sees sparse trajectories
@@ -54,7 +55,7 @@ class NanoRecipe(Recipe):
     clips: int | None = None  # use no more clips of each length, all that are there if not given
     start: str | None = None  # weights file to begin from
     start_motion: bool = True  # take what reads the paths from it too; else it starts from scratch
-    workers: int = 2  # processes of one thread each; beats one process of two threads on a shared machine
+    workers: int = NanoOptions.workers  # of one thread each, better than one of two on a shared machine
     device: str = "cpu"
     validation: str | None = None  # file of validation clips; without it the loss on them is not measured
     validation_share: float = 0.1  # part of the budget between two measurements

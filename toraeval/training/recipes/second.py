@@ -6,11 +6,10 @@ The clips show version 2 of the world. Autoencoder, shards and validation clips 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toraeval.models.shared.rectified_flow import FlowConfig
 from toraeval.training.data import preparation
 from toraeval.training.data.preparation import DataSet
 from toraeval.training.data.shards import load_vae
@@ -102,7 +101,7 @@ def recipe(
         "single_share": choices.single_share,
         "group_window": choices.group_window,
         "workers": 1,
-        "flow": FlowConfig(prediction="clean", loc=choices.loc, t_min=0.4),
+        "flow": replace(NanoRecipe().flow, loc=choices.loc),
     }
     return train.recipe(folder, learner(model), **{**base, **changes})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,9 +14,10 @@ from torch import Tensor, nn
 
 from toraeval.config.training import SmallNetOptions
 from toraeval.suites.shapes.world import WORLD_SEED
-from toraeval.training.engine.distributed import World, launch
-from toraeval.training.engine.engine import Engine, last_checkpoint
-from toraeval.training.engine.interruption import INTERRUPTED
+from toraeval.training.engine.distributed import World
+from toraeval.training.engine.engine import Engine
+from toraeval.training.engine.interruption import say
+from toraeval.training.engine.launch import launch
 from toraeval.training.engine.parts import Counters, Objective, Recipe, Row, Schedule, Source
 from toraeval.training.engine.record import agree, effort, write_half
 from toraeval.types import UserError
@@ -101,26 +101,21 @@ def train(kind: type[SmallNet], options: SmallNetOptions, workers: int = 1) -> i
             raise UserError(f"train: {name}={getattr(options, name)}; allowed: more than 0")
     if workers < 1 or options.seed < 0:
         raise UserError(f"train: workers={workers} seed={options.seed}; allowed: workers >= 1, seed >= 0")
-    return launch(_work, kind, options, workers=workers)
+    return launch(Path(options.folder) / options.model, _work, kind, options, workers=workers)
 
 
 def _work(world: World, kind: type[SmallNet], options: SmallNetOptions) -> int:
     torch.manual_seed(options.seed)
     objective = kind(options)  # type: ignore[call-arg]
     folder = Path(options.folder) / options.model
-    begun = world.from_first(last_checkpoint(folder) is not None if world.first else None)
-    if world.first:
-        folder.mkdir(parents=True, exist_ok=True)
-        agree(folder, asdict(options), lambda r: {k: v for k, v in r.items() if k not in CHANGEABLE}, begun)
+    agree(folder, asdict(options), lambda r: {k: v for k, v in r.items() if k not in CHANGEABLE}, world)
     engine = Engine(
         objective.recipe, objective.source, objective, world, Schedule(folder, None, SAVE_MINUTES)
     )
     engine.resume()
-    code = engine.run(lambda row: _say(", ".join(f"{name} {value}" for name, value in row.items())))
-    if world.first and code == INTERRUPTED:
-        _say(f"stopped after step {engine.done.step}; the same command resumes")
-    elif world.first:
-        _say(f"weights: {export(engine, objective)}")
+    code = engine.run(lambda row: say(", ".join(f"{name} {value}" for name, value in row.items())))
+    if world.first and code == 0:
+        say(f"weights: {export(engine, objective)}")
     return code
 
 
@@ -136,7 +131,3 @@ def export(engine: Engine, objective: SmallNet) -> Path:
     }
     write_half(objective.target, objective.weights(engine), card)
     return objective.target
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201

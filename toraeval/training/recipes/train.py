@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from toraeval.config.training import NanoOptions
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.training.data.preparation import DataSet, prepare, shard_plan
 from toraeval.training.data.shards import load_vae
 from toraeval.training.engine import curve
+from toraeval.training.engine.interruption import say
+from toraeval.training.engine.launch import require_device
 from toraeval.training.recipes import nano
 from toraeval.training.recipes.learners import Learner, learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
@@ -44,14 +43,6 @@ def check(options: NanoOptions) -> None:
     require_device(options.device)
 
 
-def require_device(device: str) -> None:
-    """Raise UserError for a device that is unknown or not there."""
-    if device not in ("cpu", "cuda"):
-        raise UserError(f"train: device={device}; allowed: cpu, cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("train: device=cuda, but this PyTorch sees no GPU; use device=cpu")
-
-
 def main(options: NanoOptions) -> int:
     """Make every step that is still missing; returns the exit code.
 
@@ -80,7 +71,7 @@ def main(options: NanoOptions) -> int:
     if start:  # trained weights are past dense flow, single objects and mere windows
         trained = replace(trained, dense_share=0.0, single_share=0.0, window_share=0.0)
     budget = f"{options.minutes:g} minutes" if options.samples is None else f"{options.samples} clips"
-    _say(f"training for {budget} in all; log: {trained.out}/log.csv; Ctrl-C keeps the state")
+    say(f"training for {budget} in all; log: {trained.out}/log.csv; Ctrl-C keeps the state")
     target = Path(options.export) if options.export else folder / f"{kind.name}_nano.safetensors"
     code = nano.train(trained, nano.Ending(target))
     if code:
@@ -88,7 +79,7 @@ def main(options: NanoOptions) -> int:
     log = Path(trained.out) / "log.csv"
     if log.exists():  # the first row comes after 20 steps
         curve.draw(log, target.with_name(f"{target.stem}_loss.png"))
-    _say(f"weights: {target}; use them with: python -m toraeval run model={kind.name} model.weights={target}")
+    say(f"weights: {target}; use them with: python -m toraeval run model={kind.name} model.weights={target}")
     return 0
 
 
@@ -127,13 +118,9 @@ def prepare_for(folder: Path, kind: Learner, clips: int, workers: int, start: st
         return source.load(Path(weights))[1]
 
     if weights is None and not (folder / "vae.safetensors").exists():
-        _say(f"fitting the autoencoder on {DATA.fit_scenes} scenes")
+        say(f"fitting the autoencoder on {DATA.fit_scenes} scenes")
     plan = shard_plan(clips)
     prepare(folder, DATA, plan, workers, None if weights is None else taken, kind.needs_tracks)
     held_out = folder / "validation.npz"
     if not held_out.exists():
         ValidationClips.render(load_vae(folder / "vae.safetensors"), CLIPS).save(held_out)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -97,7 +97,7 @@ def settings(trial: Trial, options: TrialsOptions) -> NanoRecipe:
     return replace(
         second.recipe(trial.model, Path(options.data), 0, choices),
         **{
-            "out": str(Path(options.folder) / trial.name),
+            "out": str(Path(options.folder) / "trials" / trial.name),
             "network": second.network(trial.model, **trial.network),
             "samples": None,
             "minutes": options.minutes,
@@ -142,6 +142,6 @@ def main(options: TrialsOptions) -> int:
     chosen = [trial for trial in TRIALS if not wanted or trial.name in wanted]
     for trial in chosen[options.part :: options.parts]:
         nano.result(settings(trial, options), nano.Ending(keep=False))
-        stored = {t: read_json(Path(options.folder) / t.name / "result.json") for t in TRIALS}
+        stored = {t: read_json(Path(options.folder) / "trials" / t.name / "result.json") for t in TRIALS}
         write_rows(Path(options.table), [row(t, found) for t, found in stored.items() if found is not None])
     return 0

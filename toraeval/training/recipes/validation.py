@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from toraeval.config.training import ValidateOptions
 from toraeval.models.shared.nano.caption_encoder import tokenise
 from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder
+from toraeval.store.sealed import atomic
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.suite import sample_scene
 from toraeval.training.data.batch import Batch
@@ -70,11 +71,8 @@ class ValidationClips:
         tracks = np.full((len(self.tracks), max(map(len, self.tracks)), FRAMES, 2), np.nan)
         for row, paths in zip(tracks, self.tracks, strict=True):
             row[: len(paths)] = paths
-        temporary = path.with_suffix(".tmp.npz")
-        np.savez(
-            temporary, video=self.video.numpy(), tracks=tracks, words=self.words.numpy(), kinds=self.kinds
-        )
-        temporary.replace(path)
+        video, words = self.video.numpy(), self.words.numpy()
+        atomic(path, lambda file: np.savez(file, video=video, tracks=tracks, words=words, kinds=self.kinds))
 
     @classmethod
     def load(cls, path: Path) -> ValidationClips:
