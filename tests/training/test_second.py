@@ -195,7 +195,7 @@ def test_finished_trials_decide_the_recipe(tmp_path: Path) -> None:
 
 def test_status_and_options_of_the_long_run(folder: Path, tmp_path: Path) -> None:
     options = LongRunOptions(folder=str(tmp_path), samples=24)
-    assert long_run.status(options) == [f"{name}: not begun" for name in EMBEDDED]
+    assert long_run.status(options) == [f"{name}: not started" for name in EMBEDDED]
     out = tmp_path / "tora"
     out.mkdir()
     (out / "log.csv").write_text("step,clips,seconds,loss\n20,12,36,0.5\n")

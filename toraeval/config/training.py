@@ -71,7 +71,8 @@ class FullSizeOptions(TrainingOptions):
 
     Attributes:
         data: `shapes`, or a folder of videos with captions.
-        flow_estimator, flow_weights: of optical flow for a folder: `dis`, `raft` with its weights, or `given`.
+        flow_estimator: of optical flow for a folder: `dis`, `raft` with its weights, or `given`.
+        flow_weights: file of weights for `raft`.
         buckets: {resolution: {frames: [chance, clips]}}, see `toraeval.training.data.buckets`;
             `TRAINING_BUCKETS` if not given.
         enlarge: admit videos with fewer pixels than a bucket.
@@ -79,20 +80,29 @@ class FullSizeOptions(TrainingOptions):
         cache: folder for latents of clips that are met again; each video then gives one fixed cut.
         clips: number of scenes of `data=shapes`.
         start: folder of weights to begin from, or `random`.
-        vae, text_encoder: folders of published weights, or `random` to try the training without.
+        vae: folder of the autoencoder's published weights, or `random` to try the training without.
+        text_encoder: folder of the text encoder's published weights, or `random` to try the training without.
         posterior: `mode` or `sample` of the autoencoder.
         stage_steps: steps on dense flow, then on sparse trajectories.
         batches_per_step: batches whose gradients are averaged; a multiple of the number of processes.
         trainable: `motion` (extractor and fusers) or `all`.
-        fuser, fuser_place, compression: the paper's designs, see `toraeval.models.shared.network.config.STDiTConfig`.
-        lr, weight_decay, betas, eps, clip, warmup_steps: of AdamW, per stage.
+        fuser: one of the paper's designs of the fuser, see `toraeval.models.shared.network.config.STDiTConfig`.
+        fuser_place: where the fuser stands in a block, see there.
+        compression: how trajectories are compressed along time, see there.
+        lr: learning rate of AdamW, per stage.
+        weight_decay: of AdamW.
+        betas: of AdamW.
+        eps: of AdamW.
+        clip: largest norm of the gradient.
+        warmup_steps: steps at the start of a stage over which the learning rate rises.
         average: decay of the moving average of the weights.
         text_dropout: share of clips without their caption.
         frame_masks: share of clips under each mask of given frames, by default Open-Sora's.
         precision: `bf16` (computed from float32 weights) or `fp32`.
         checkpointing: recompute blocks in the backward pass to save memory.
         device: `cpu` or `cuda`; the number of processes is torchrun's.
-        save_every, keep: steps between checkpoints, and how many stay.
+        save_every: steps between checkpoints.
+        keep: checkpoints that stay.
         tensorboard: also write TensorBoard events.
         export: where the trained weights go; inside `folder` if not given.
         seed: seed of weights and draws.
@@ -282,7 +292,8 @@ class TrialsOptions(TrainingOptions):
         data: holds autoencoder, shards and validation clips.
         minutes: processor minutes of each trial.
         clips: of 17 frames that every trial may see.
-        part, parts: make every `parts`-th trial, from number `part` on.
+        part: number of the first trial that is made.
+        parts: machines that share the trials; this one makes every `parts`-th from `part` on.
         names: only these trials, separated by commas.
         table: CSV to write.
     """

@@ -118,7 +118,7 @@ class BatchSource:
         worker: number of this worker; all workers draw the same length at the same step.
         tokens: tokens per batch and worker, whatever the length and window.
         motion: reads the motion of the drawn clips.
-        clips: use only the first shards, up to so many clips of each length.
+        clips: use only the first shards, up to this many clips of each length.
         open_shard: opens a shard by its stem; what it holds may be cut out of the stored clips.
 
     Raises:

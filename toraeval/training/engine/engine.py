@@ -218,7 +218,7 @@ class Engine:
 
 
 def last_checkpoint(folder: Path) -> tuple[int, Path] | None:
-    """Return step and path of the last whole checkpoint of a run's folder, None where it has not begun.
+    """Return step and path of the last whole checkpoint of a run's folder, None where it has not started.
 
     Raises:
         UserError: the folder holds a state that an older version of the code wrote.
@@ -227,7 +227,7 @@ def last_checkpoint(folder: Path) -> tuple[int, Path] | None:
     if not found and (folder / "state.pt").exists():
         raise UserError(
             f"train: {folder / 'state.pt'} was written by an older version of this code, which alone can resume it; "
-            "begin anew in another folder: folder=PATH, or remove the file"
+            "start over in another folder: folder=PATH, or remove the file"
         )
     return found[-1] if found else None
 

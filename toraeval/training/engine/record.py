@@ -1,4 +1,4 @@
-"""What decides the weights of a run: stored beside it, compared when it is resumed, told in the model card."""
+"""What decides the weights of a run: stored beside it, compared when it is resumed, stated in the model card."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _compare(folder: Path, now: Mapping[str, Any], then: Mapping[str, Any]) -> N
         if value != then.get(name):
             raise UserError(
                 f"train: {name} differs from what the run in {folder} began with "
-                f"({_difference(then.get(name), value)}); give the same options, or begin anew in another folder: "
+                f"({_difference(then.get(name), value)}); give the same options, or start over in another folder: "
                 "folder=PATH"
             )
 

@@ -246,7 +246,7 @@ def weights_hash(path: str, what: str) -> str:
 
 
 def motion_start(start: str) -> str:
-    """Return `new` for weights of a plain transformer, whose motion parts are drawn anew, else `stored`."""
+    """Return `new` for weights of a plain transformer, whose motion parts are drawn again, else `stored`."""
     if start == RANDOM:
         return "new"
     shapes = StateReader(start, "tora", importers.FETCH).shapes

@@ -153,13 +153,13 @@ class ToraLearner(Learner):
         return denoise
 
     def path_arguments(self, model: CaptionedSTDiT, motion: Tensor | None) -> dict[str, Any]:
-        """Return what `predict_clean` is told of the paths; `motion` is (B, C, t, h, w) or None for no path."""
+        """Return what `predict_clean` is given of the paths; `motion` is (B, C, t, h, w) or None for no path."""
         assert isinstance(model, Tora)
         return {"motion": None if motion is None else model.encode_motion(motion)}
 
 
 class WanMoveLearner(ToraLearner):
-    """Wan-Move: Tora's transformer on whole clips of any length, told of paths by copied latents."""
+    """Wan-Move: Tora's transformer on whole clips of any length, given paths as copied latents."""
 
     def motion_reader(self, network: STDiTConfig) -> MotionReader | None:
         return self._read

@@ -31,7 +31,7 @@ def status(options: LongRunOptions) -> list[str]:
         out = Path(options.folder) / name
         log, held_out = read_rows(out / "log.csv"), read_rows(out / "validation.csv")
         if not log:
-            lines.append(f"{name}: not begun")
+            lines.append(f"{name}: not started")
             continue
         last, hours = log[-1], int(log[-1]["seconds"]) / 3600
         share = int(last["clips"]) / options.samples
@@ -75,7 +75,7 @@ def choices(options: LongRunOptions) -> second.Choices:
     kept = Path(options.folder) / "choices.json"
     if not kept.exists():
         write_json(kept, asdict(choose(Path(options.trials))))
-    stored = require_json(kept)  # a damaged one must not change the recipe of a run that has begun
+    stored = require_json(kept)  # a damaged one must not change the recipe of a run that has started
     assert stored is not None
     return second.Choices(**{field.name: stored[field.name] for field in fields(second.Choices)})
 

@@ -140,7 +140,7 @@ def train(recipe: NanoRecipe, ending: Ending = Ending()) -> int:
     `result.json` in the run's folder then tells its effort and losses.
 
     Raises:
-        UserError: the data do not serve the plan, or the run was begun with other options.
+        UserError: the data do not serve the plan, or the run was started with other options.
     """
     workers, device = recipe.workers, recipe.device
     return launch(Path(recipe.out), _work, recipe, ending, workers=workers, device=device)
@@ -186,7 +186,7 @@ def build(recipe: NanoRecipe, world: World) -> Engine:
 
 
 def stored(folder: Path) -> NanoRecipe:
-    """Return the recipe of a run that was begun.
+    """Return the recipe of a run that was started.
 
     Raises:
         UserError: there is none in the folder.
