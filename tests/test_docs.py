@@ -125,7 +125,7 @@ def test_tables_of_options_agree_with_the_classes(heading: str) -> None:
     text = (ROOT / "docs" / "cli.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
     declared = {}
     for name in SECTIONS[heading]:
-        place = "training" if name == "NanoOptions" else "verbs"
+        place = "trainings" if name == "NanoOptions" else "verbs"
         declared |= {o.name: o.default for o in declaration(f"toraeval.config.{place}:{name}").options}
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]

@@ -7,20 +7,21 @@ from typing import Any
 
 import pytest
 
-from toraeval.config.training import (
-    KINDS,
-    TASKS,
-    ClipNetOptions,
+from toraeval.config.training import KINDS, TASKS
+from toraeval.config.training_tasks import (
     EvaluateOptions,
     LongRunOptions,
-    NanoOptions,
-    PairNetOptions,
     StepsOptions,
-    TrackerOptions,
-    TrainingOptions,
     TrialsOptions,
     TuneOptions,
     ValidateOptions,
+)
+from toraeval.config.trainings import (
+    ClipNetOptions,
+    NanoOptions,
+    PairNetOptions,
+    TrackerOptions,
+    TrainingOptions,
 )
 
 Cli = Callable[..., Any]

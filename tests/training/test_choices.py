@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toraeval.config.training import StepsOptions, TuneOptions
+from toraeval.config.training_tasks import StepsOptions, TuneOptions
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.store.sealed import write_json
 from toraeval.suites.shapes.suite import Shapes

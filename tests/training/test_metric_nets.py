@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.training.conftest import interrupted
-from toraeval.config.training import ClipNetOptions, PairNetOptions
+from toraeval.config.trainings import ClipNetOptions, PairNetOptions
 from toraeval.metrics.shared.networks import shipped
 from toraeval.metrics.shared.networks.dual_encoder import split_words
 from toraeval.suites.shapes.render import SceneRenderer

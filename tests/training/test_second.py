@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from tests.training.conftest import interrupted
-from toraeval.config.training import EMBEDDED, LongRunOptions, TrialsOptions
+from toraeval.config.training_tasks import LongRunOptions, TrialsOptions
+from toraeval.config.trainings import EMBEDDED
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.store.sealed import write_json
 from toraeval.suites.shapes.render import SceneRenderer

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training.conftest import interrupted
-from toraeval.config.training import TrackerOptions
+from toraeval.config.trainings import TrackerOptions
 from toraeval.store import lock
 from toraeval.trackers import shapes_tracker
 from toraeval.trackers.shared.correlation_net import CorrelationTracker, Estimate, NetConfig, Output

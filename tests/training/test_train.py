@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from toraeval.config.training import NanoOptions
+from toraeval.config.trainings import NanoOptions
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.generator import Tora

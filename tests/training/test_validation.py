@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from baselines.unet.config import tiny
-from toraeval.config.training import ValidateOptions
+from toraeval.config.training_tasks import ValidateOptions
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow

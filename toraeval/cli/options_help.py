@@ -12,7 +12,7 @@ from toraeval import config
 from toraeval.cli.overrides import GROUPS
 from toraeval.config import training
 from toraeval.config.declared import REQUIRED, Declared, declaration
-from toraeval.config.training import TrainingOptions
+from toraeval.config.trainings import TrainingOptions
 from toraeval.config.verbs import AblationsConfig
 
 INDENT = 32

@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 
 from toraeval import registry
 from toraeval.config.declared import Declared, Unreadable, declaration
-from toraeval.config.training import TRAINING_BUCKETS, FullSizeOptions, TrainConfig
+from toraeval.config.training import TrainConfig
+from toraeval.config.trainings import TRAINING_BUCKETS, FullSizeOptions
 from toraeval.config.verbs import BenchConfig, RunConfig, ScoreConfig, ValidateConfig
 from toraeval.types import UserError
 

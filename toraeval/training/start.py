@@ -6,20 +6,22 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from toraeval.config import training as options
+from toraeval.config import training_tasks as tasks
+from toraeval.config import trainings
+from toraeval.config.training import training_options
 
-FUNCTIONS: dict[type[options.TrainingOptions], str] = {
-    options.NanoOptions: "train:main",
-    options.FullSizeOptions: "full_size:main",
-    options.TrackerOptions: "tracker:main",
-    options.PairNetOptions: "metric_nets:main",
-    options.ClipNetOptions: "metric_nets:main",
-    options.TuneOptions: "tune:main",
-    options.StepsOptions: "evaluate:choose_steps",
-    options.ValidateOptions: "validation:main",
-    options.EvaluateOptions: "evaluate:follow",
-    options.TrialsOptions: "trials:main",
-    options.LongRunOptions: "long_run:main",
+FUNCTIONS: dict[type[trainings.TrainingOptions], str] = {
+    trainings.NanoOptions: "train:main",
+    trainings.FullSizeOptions: "full_size:main",
+    trainings.TrackerOptions: "tracker:main",
+    trainings.PairNetOptions: "metric_nets:main",
+    trainings.ClipNetOptions: "metric_nets:main",
+    tasks.TuneOptions: "tune:main",
+    tasks.StepsOptions: "evaluate:choose_steps",
+    tasks.ValidateOptions: "validation:main",
+    tasks.EvaluateOptions: "evaluate:follow",
+    tasks.TrialsOptions: "trials:main",
+    tasks.LongRunOptions: "long_run:main",
 }
 """Functions of modules of `toraeval.training.recipes` by the class of options that they take."""
 
@@ -34,10 +36,10 @@ def main(given: Mapping[str, Any]) -> int:
         UserError: an option that is unknown, out of range or of another training.
         MissingAsset: weights that are not there.
     """
-    return run(options.training_options(given))
+    return run(training_options(given))
 
 
-def run(chosen: options.TrainingOptions) -> int:
+def run(chosen: trainings.TrainingOptions) -> int:
     """Train, or do the task that options belong to; see `main`."""
     module, _, function = FUNCTIONS[type(chosen)].partition(":")
     return int(getattr(importlib.import_module(f"toraeval.training.recipes.{module}"), function)(chosen))

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from toraeval import registry
-from toraeval.config.training import EvaluateOptions, StepsOptions, TrainingOptions
+from toraeval.config.training_tasks import EvaluateOptions, StepsOptions
+from toraeval.config.trainings import TrainingOptions
 from toraeval.metrics.traj_error import TrajError
 from toraeval.models.shared.base import Generator
 from toraeval.suites.shapes.suite import Shapes

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-from toraeval.config.training import FullSizeOptions
+from toraeval.config.trainings import FullSizeOptions
 from toraeval.models.shared.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.tora.conditions.given_frames import MASKS_STAGE_1_2, mask_mix, training_mask
 from toraeval.models.tora.network.model import Tora

@@ -205,11 +205,11 @@ class RivalLearner(Learner):
         return denoise
 
 
-def _rival(name: str, network: str) -> RivalLearner:
+def _rival(name: str, network: str, preset: str) -> RivalLearner:
     return RivalLearner(
         name,
-        f"toraeval.baselines.{name}.network:{network}",
-        f"toraeval.baselines.unet.config:{name}_nano",
+        network,
+        preset,
         "toraeval.baselines.unet.checkpoint",
         named=True,
         prefix="unet.",
@@ -234,8 +234,16 @@ LEARNERS: dict[str, Learner] = {
         "toraeval.baselines.wan_move.network:wan_move_nano",
         "toraeval.baselines.wan_move.checkpoint",
     ),
-    "motionctrl": _rival("motionctrl", "MotionCtrlNetwork"),
-    "dragnuwa": _rival("dragnuwa", "DragNUWANetwork"),
+    "motionctrl": _rival(
+        "motionctrl",
+        "toraeval.baselines.motionctrl.network:MotionCtrlNetwork",
+        "toraeval.baselines.unet.config:motionctrl_nano",
+    ),
+    "dragnuwa": _rival(
+        "dragnuwa",
+        "toraeval.baselines.dragnuwa.network:DragNUWANetwork",
+        "toraeval.baselines.unet.config:dragnuwa_nano",
+    ),
 }
 
 

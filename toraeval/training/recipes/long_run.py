@@ -13,7 +13,7 @@ from dataclasses import asdict, fields
 from multiprocessing import get_context
 from pathlib import Path
 
-from toraeval.config.training import LongRunOptions
+from toraeval.config.training_tasks import LongRunOptions
 from toraeval.store.sealed import require_json, write_json
 from toraeval.training.engine.interruption import say
 from toraeval.training.engine.launch import held

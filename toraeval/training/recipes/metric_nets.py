@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from toraeval.config.training import ClipNetOptions, PairNetOptions
+from toraeval.config.trainings import ClipNetOptions, PairNetOptions
 from toraeval.metrics.shared.networks import dual_encoder, shipped, video_net
 from toraeval.metrics.shared.networks.video_net import VideoNet
 from toraeval.training.data.metric_net_data import (

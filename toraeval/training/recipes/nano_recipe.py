@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from toraeval.config.training import NanoOptions
+from toraeval.config.trainings import NanoOptions
 from toraeval.models.shared.rectified_flow import FlowConfig
 from toraeval.training.data.batches import StepPlan
 from toraeval.training.engine.parts import Counters, Recipe, Row

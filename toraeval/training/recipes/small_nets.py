@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from toraeval.config.training import SmallNetOptions
+from toraeval.config.trainings import SmallNetOptions
 from toraeval.suites.shapes.world import WORLD_SEED
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.engine import Engine

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toraeval.config.training import TrackerOptions
+from toraeval.config.trainings import TrackerOptions
 from toraeval.trackers.shapes_tracker import WEIGHTS, to_input
 from toraeval.trackers.shared.correlation_net import CorrelationTracker, NetConfig
 from toraeval.training.data.tracker_data import FIRST_SCENE, Sample, draw_sample

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from toraeval.config.training import NanoOptions
+from toraeval.config.trainings import NanoOptions
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.training.data.preparation import DataSet, prepare, shard_plan
 from toraeval.training.data.shards import load_vae

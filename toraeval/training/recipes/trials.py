@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from toraeval.config.training import TrialsOptions
+from toraeval.config.training_tasks import TrialsOptions
 from toraeval.store.sealed import read_json
 from toraeval.training.engine.log import write_rows
 from toraeval.training.recipes import nano, second

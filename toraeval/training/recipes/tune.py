@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from toraeval.config.training import TuneOptions
+from toraeval.config.training_tasks import TuneOptions
 from toraeval.training.engine.log import write_rows
 from toraeval.training.recipes import nano
 from toraeval.training.recipes.learners import Learner, learner

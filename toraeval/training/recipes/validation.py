@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toraeval.config.training import ValidateOptions
+from toraeval.config.training_tasks import ValidateOptions
 from toraeval.models.shared.nano.caption_encoder import tokenise
 from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder
 from toraeval.store.sealed import atomic

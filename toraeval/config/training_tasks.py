@@ -1,0 +1,127 @@
+"""Options of the tasks around the training of the embedded models, one class each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from toraeval.config.trainings import EMBEDDED, TrainingOptions
+
+
+@dataclass
+class TuneOptions(TrainingOptions):
+    """Search the learning rates by short runs of equal length.
+
+    Attributes:
+        tries: number of rates; each is twice the one before, and the middle one is the default.
+        samples: clips that each run is trained on.
+        clips: number of 17-frame clips to render.
+        workers: processes.
+        seed: seed of weights and draws, the same for every run.
+        table: CSV to write, `docs/models/<model>_tuning.csv` if not given.
+    """
+
+    tries: int = 3
+    samples: int = 4000
+    clips: int = 9000
+    workers: int = 2
+    seed: int = 0
+    table: str | None = None
+
+
+@dataclass
+class StepsOptions(TrainingOptions):
+    """Choose the sampling steps: those with the lowest TrajError on validation cases.
+
+    Attributes:
+        weights: weights file, the shipped one if not given.
+        candidates: numbers of steps.
+        cases: validation cases.
+        frames: of each case.
+        table: CSV to write, `docs/models/<model>_steps.csv` if not given.
+    """
+
+    weights: str | None = None
+    candidates: list[int] = field(default_factory=lambda: [1, 2, 4, 8])
+    cases: int = 16
+    frames: int = 16
+    table: str | None = None
+
+
+@dataclass
+class ValidateOptions(TrainingOptions):
+    """Measure the validation loss of weights.
+
+    Attributes:
+        weights: weights file, the shipped one if not given.
+        clips: of each kind.
+        table: CSV to write, `docs/models/<model>_validation.csv` if not given.
+    """
+
+    weights: str | None = None
+    clips: int = 32
+    table: str | None = None
+
+
+@dataclass
+class EvaluateOptions(TrainingOptions):
+    """Follow a run: TrajError and pictures of validation cases from its last checkpoint.
+
+    Attributes:
+        cases: validation cases.
+        frames: of each case.
+        split: of the world.
+        steps: of the sampler, the model's own number if not given.
+        averaged: take the moving average of the weights.
+        sheet: PNG of frames to write.
+    """
+
+    cases: int = 8
+    frames: int = 16
+    split: str = "validation"
+    steps: int | None = None
+    averaged: bool = False
+    sheet: str | None = None
+
+
+@dataclass
+class TrialsOptions(TrainingOptions):
+    """Short runs of equal processor time, in `folder`/trials, that choose the recipe of the embedded models.
+
+    Attributes:
+        data: holds autoencoder, shards and validation clips.
+        minutes: processor minutes of each trial.
+        clips: of 17 frames that every trial may see.
+        part: number of the first trial that is made.
+        parts: machines that share the trials; this one makes every `parts`-th from `part` on.
+        names: only these trials, separated by commas.
+        table: CSV to write.
+    """
+
+    data: str = "training_state/gen2"
+    minutes: float = 6.0
+    clips: int = 4032
+    part: int = 0
+    parts: int = 1
+    names: str = ""
+    table: str = "docs/models/recipe.csv"
+
+
+@dataclass
+class LongRunOptions(TrainingOptions):
+    """Train all embedded models of the second generation with one recipe and equal clips.
+
+    Attributes:
+        samples: clips that every model sees.
+        clips: of 17 frames to render; changing it later changes what is drawn.
+        workers: models that are trained at a time.
+        trials: folder of `task=trials`, read once; without finished trials the defaults stand.
+        models: which, separated by commas, in this order.
+        status: only say how far they are.
+    """
+
+    samples: int = 100_000
+    clips: int = 12_032
+    workers: int = 2
+    trials: str = "training_state/trials"
+    models: str = ",".join(EMBEDDED)
+    status: bool = False
