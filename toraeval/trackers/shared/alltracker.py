@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.trackers.shared.alltracker_blocks import STRIDE, ConvNeXt, ImageEncoder, SpaceBlock, TimeStack
+from toraeval.trackers.shared.alltracker_blocks import STRIDE, ConvNeXt, PictureEncoder, SpaceBlock, TimeStack
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -85,7 +85,7 @@ class AllTrackerNetwork(nn.Module):
         super().__init__()
         self.config = c = config
         if c.tiny:
-            self.fnet = ImageEncoder(c.dim)
+            self.fnet = PictureEncoder(c.dim)
         else:
             self.cnn = ConvNeXt(c.stages)
             self.dot_conv = nn.Conv2d(c.stages[-1][0], 2 * c.dim, 1)

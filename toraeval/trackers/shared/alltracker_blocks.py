@@ -131,7 +131,7 @@ class _Residual(nn.Module):
         return F.relu(x + y)
 
 
-class ImageEncoder(nn.Module):
+class PictureEncoder(nn.Module):
     """Features of the smaller network."""
 
     def __init__(self, dim: int) -> None:
