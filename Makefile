@@ -35,8 +35,9 @@ figures: $(STAMP)  ## Redraw tables and figures from stored results; computes no
 train: $(STAMP)  ## Train Tora nano, or resume where training stopped
 	$(PY) -m toraeval train model=tora size=nano $(ARGS)
 
+# Compiled files are kept, also where the environment says otherwise: without them every worker compiles all tests anew.
 test: $(STAMP)  ## Run the tests (no network, no downloads, no GPU)
-	OMP_NUM_THREADS=1 $(PY) -m pytest $(PYTEST_ARGS) $(ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest $(PYTEST_ARGS) $(ARGS)
 
 # What is compared with numbers recorded elsewhere: run it under another maths path, e.g.
 # MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default make numeric
