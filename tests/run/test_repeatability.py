@@ -75,10 +75,9 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     [
         ((1, 2, None), {}),
         ((None,), {"workers": 2}),
-        ((None,), {"suite": {"name": "fake_suite", "backwards": True}}),
-        ((None,), {"seeds": SEEDS[::-1]}),
+        ((None,), {"suite": {"name": "fake_suite", "backwards": True}, "seeds": SEEDS[::-1]}),
     ],
-    ids=["portions", "two workers", "cases backwards", "seeds backwards"],
+    ids=["portions", "two workers", "cases and seeds backwards"],
 )
 def test_scores_are_equal_to_the_last_bit(
     tmp_path: Path, usual: dict[str, Any], portions: tuple[int | None, ...], changes: dict[str, Any]
