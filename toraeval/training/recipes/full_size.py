@@ -6,7 +6,7 @@ Under `torchrun --nproc-per-node=N -m toraeval train ...` the same command train
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toraeval import assets
 from toraeval.config import TRAINING_BUCKETS, FullSizeOptions
 from toraeval.models.shared.network import config as sizes
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.weight_files import StateReader
 from toraeval.models.tora.checkpoints import importers
-from toraeval.models.tora.checkpoints.parts import need_channels
 from toraeval.models.tora.conditions.motion import motion_facts
-from toraeval.models.tora.conditions.t5 import Captioner, T5Captions, encode_ahead
 from toraeval.models.tora.network.model import Tora
 from toraeval.models.tora.options import SIZES as SIZES_OF_TORA
-from toraeval.registry import unknown
 from toraeval.store import keys
 from toraeval.training.data.buckets import BucketPlan, read_buckets
-from toraeval.training.data.clips import ClipSource, ShapesClips
-from toraeval.training.data.feed import Encoders, Feed
+from toraeval.training.data.feed import Feed
 from toraeval.training.engine import distributed
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.engine import Engine
@@ -38,6 +33,7 @@ from toraeval.training.engine.launch import launch, require_device
 from toraeval.training.engine.log import read_rows
 from toraeval.training.engine.parts import Schedule
 from toraeval.training.engine.record import agree, effort, stage_losses
+from toraeval.training.recipes.full_data import captions_ahead, encoders_of, source_of, weights_hash
 from toraeval.training.recipes.full_recipe import (
     MOTION_PARTS,
     PRECISIONS,
@@ -48,7 +44,7 @@ from toraeval.training.recipes.full_recipe import (
     fill,
     shard,
 )
-from toraeval.training.recipes.stand_ins import RANDOM, RandomCaptions, random_vae
+from toraeval.training.recipes.stand_ins import RANDOM
 from toraeval.types import MissingAsset, UserError
 
 POSTERIORS = ("mode", "sample")
@@ -68,7 +64,7 @@ def main(options: FullSizeOptions) -> int:
 
 
 def _work(world: World, options: FullSizeOptions, recipe: FullRecipe, config: STDiTConfig) -> int:
-    folder, source = Path(options.folder), _source(options)
+    folder, source = Path(options.folder), source_of(options)
     feed = Feed(
         source,
         BucketPlan(
@@ -79,7 +75,7 @@ def _work(world: World, options: FullSizeOptions, recipe: FullRecipe, config: ST
             options.enlarge,
         ),
         config,
-        _encoders(options, config, world),
+        encoders_of(options, config, world),
         recipe,
         world,
         Path(options.cache) if options.cache else None,
@@ -97,7 +93,7 @@ def _work(world: World, options: FullSizeOptions, recipe: FullRecipe, config: ST
                 f"training {count:,} parameters in {world.size} process(es) on {options.device}, "
                 f"steps {engine.done.step} to {recipe.steps}; log: {folder}/log.csv; Ctrl-C keeps the state"
             )
-        _captions_ahead(source, feed.encoders, world)
+        captions_ahead(source, feed.encoders, world)
         code = engine.run(_report)
     if code == 0:
         _export(engine, config, record, Path(options.export) if options.export else folder / "weights")
@@ -150,71 +146,6 @@ def network_of(options: FullSizeOptions) -> STDiTConfig:
     )
 
 
-def _source(options: FullSizeOptions) -> ClipSource:
-    if options.data == "shapes":
-        return ShapesClips(options.clips)
-    from toraeval.training.data.video_folder import CutRules, VideoFolder
-
-    cut = options.cut or {}
-    allowed = [f.name for f in fields(CutRules)]
-    for name in cut:
-        if name not in allowed:
-            raise UserError(unknown("option of cut", name, allowed))
-    folder = VideoFolder(
-        options.data, options.flow_estimator, CutRules(**cut), Path(options.folder) / "flow", **_raft(options)
-    )
-    if folder.skipped:
-        file, reason = folder.skipped[0]
-        say(f"{len(folder.skipped)} videos left out, {len(folder)} used; the first: {file}: {reason}")
-    return folder
-
-
-def _raft(options: FullSizeOptions) -> dict[str, Any]:
-    if options.flow_estimator != "raft":
-        return {}
-    return {"weights": options.flow_weights, "device": options.device}
-
-
-def _encoders(options: FullSizeOptions, config: STDiTConfig, world: World) -> Encoders:
-    assert options.vae is not None  # `check` refuses that
-    assert options.text_encoder is not None
-    if options.vae == RANDOM:
-        vae, facts = random_vae(options.seed), {"vae": RANDOM, "seed": options.seed}
-    else:
-        vae = importers.load_vae(options.vae)
-        need_channels(vae, options.vae, config)
-        facts = {
-            "vae": world.from_first(weights_hash(options.vae, "tora autoencoder") if world.first else None)
-        }
-    captions: Captioner
-    clean: Callable[[str], str] = str
-    if options.text_encoder == RANDOM:
-        captions = RandomCaptions(config.caption_channels, config.model_max_length, world.device)
-    else:
-        from toraeval.models.tora.conditions.prompts import clean_caption
-
-        clean = clean_caption
-
-        cache = Path(options.folder) / "captions"
-        captions = T5Captions(
-            options.text_encoder,
-            config.model_max_length,
-            world.device,
-            options.precision,
-            cache,
-            width=config.caption_channels,
-        )
-    sample = options.posterior == "sample"
-    return Encoders(vae.to(world.device), facts, captions, clean, sample, options.precision)
-
-
-def _captions_ahead(source: ClipSource, encoders: Encoders, world: World) -> None:
-    """Compute the features of all captions in the first process, then give the encoder's memory back."""
-    if world.first:
-        encode_ahead(encoders.captions, map(encoders.clean, source.captions))
-    world.wait()
-
-
 def _network(
     options: FullSizeOptions, config: STDiTConfig, recipe: FullRecipe, world: World, fresh: bool
 ) -> GuidedNetwork:
@@ -237,12 +168,6 @@ def _start(options: FullSizeOptions, config: STDiTConfig) -> Mapping[str, Tensor
     if options.start == RANDOM:
         return Tora(config).state_dict()
     return importers.load_stdit(options.start, config, motion=motion_start(options.start)).state_dict()
-
-
-def weights_hash(path: str, what: str) -> str:
-    """Return the SHA-256 over the weight files of a path; raises MissingAsset where there are none."""
-    files = StateReader(path, what, importers.FETCH).files
-    return assets.files_sha256(files)
 
 
 def motion_start(start: str) -> str:

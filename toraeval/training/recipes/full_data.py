@@ -1,0 +1,96 @@
+"""What the full model is trained on: clips, and the frozen parts in front of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from toraeval import assets
+from toraeval.config import FullSizeOptions
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.models.shared.weight_files import StateReader
+from toraeval.models.tora.checkpoints import importers
+from toraeval.models.tora.checkpoints.parts import need_channels
+from toraeval.models.tora.conditions.t5 import Captioner, T5Captions, encode_ahead
+from toraeval.registry import unknown
+from toraeval.training.data.clips import ClipSource, ShapesClips
+from toraeval.training.data.feed import Encoders
+from toraeval.training.engine.distributed import World
+from toraeval.training.engine.interruption import say
+from toraeval.training.recipes.stand_ins import RANDOM, RandomCaptions, random_vae
+from toraeval.types import UserError
+
+
+def source_of(options: FullSizeOptions) -> ClipSource:
+    """Return the clips that the options name; raises UserError as their classes do."""
+    if options.data == "shapes":
+        return ShapesClips(options.clips)
+    from toraeval.training.data.video_folder import CutRules, VideoFolder
+
+    cut = options.cut or {}
+    allowed = [f.name for f in fields(CutRules)]
+    for name in cut:
+        if name not in allowed:
+            raise UserError(unknown("option of cut", name, allowed))
+    folder = VideoFolder(
+        options.data, options.flow_estimator, CutRules(**cut), Path(options.folder) / "flow", **_raft(options)
+    )
+    if folder.skipped:
+        file, reason = folder.skipped[0]
+        say(f"{len(folder.skipped)} videos left out, {len(folder)} used; the first: {file}: {reason}")
+    return folder
+
+
+def _raft(options: FullSizeOptions) -> dict[str, Any]:
+    if options.flow_estimator != "raft":
+        return {}
+    return {"weights": options.flow_weights, "device": options.device}
+
+
+def encoders_of(options: FullSizeOptions, config: STDiTConfig, world: World) -> Encoders:
+    """Return autoencoder and text encoder; raises MissingAsset where their weights are not there."""
+    assert options.vae is not None  # `check` refuses that
+    assert options.text_encoder is not None
+    if options.vae == RANDOM:
+        vae, facts = random_vae(options.seed), {"vae": RANDOM, "seed": options.seed}
+    else:
+        vae = importers.load_vae(options.vae)
+        need_channels(vae, options.vae, config)
+        facts = {
+            "vae": world.from_first(weights_hash(options.vae, "tora autoencoder") if world.first else None)
+        }
+    captions: Captioner
+    clean: Callable[[str], str] = str
+    if options.text_encoder == RANDOM:
+        captions = RandomCaptions(config.caption_channels, config.model_max_length, world.device)
+    else:
+        from toraeval.models.tora.conditions.prompts import clean_caption
+
+        clean = clean_caption
+
+        cache = Path(options.folder) / "captions"
+        captions = T5Captions(
+            options.text_encoder,
+            config.model_max_length,
+            world.device,
+            options.precision,
+            cache,
+            width=config.caption_channels,
+        )
+    sample = options.posterior == "sample"
+    return Encoders(vae.to(world.device), facts, captions, clean, sample, options.precision)
+
+
+def captions_ahead(source: ClipSource, encoders: Encoders, world: World) -> None:
+    """Compute the features of all captions in the first process, then give the encoder's memory back."""
+    if world.first:
+        encode_ahead(encoders.captions, map(encoders.clean, source.captions))
+    world.wait()
+
+
+def weights_hash(path: str, what: str) -> str:
+    """Return the SHA-256 over the weight files of a path; raises MissingAsset where there are none."""
+    files = StateReader(path, what, importers.FETCH).files
+    return assets.files_sha256(files)
