@@ -31,6 +31,23 @@ def test_what_is_missing_or_damaged(tmp_path, capsys):
     assert "3 cases cannot be used" in out
 
 
+def test_where_nothing_is_complete_everything_is_listed(tmp_path, capsys):
+    root = layouts.movebench(tmp_path, 2, 9, (48, 32), with_video=False)
+    for index in range(2):
+        (root / "en" / "first_frame" / f"clip_000{index}.jpg").unlink()
+    assert main(["validate", "suite=movebench", f"suite.path={root}"]) == 2
+    out, err = capsys.readouterr()
+    assert "clip_0000: en/first_frame/clip_0000.jpg is missing, and 1 more" in err
+    assert "problem: clip_0001: en/first_frame/clip_0001.jpg is missing" in out
+
+
+def test_a_missing_caption_is_noted(tmp_path, capsys):
+    root = layouts.movebench(tmp_path, 1, 9, (48, 32), with_video=False)
+    (root / "en" / "single_track.txt").write_text("clip_0000.mp4,\n")
+    assert main(["validate", "suite=movebench", f"suite.path={root}"]) == 0
+    assert "note: clip_0000: no caption" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

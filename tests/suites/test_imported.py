@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.suites import layouts
 from toraeval import registry
@@ -187,6 +190,114 @@ def test_another_folder_says_what_is_expected(name, tmp_path):
         cases(name, tmp_path)
     with pytest.raises(UserError, match="does not exist"):
         cases(name, tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", ["kubric", "davis", "movebench", "mc_bench", "magicdata"])
+def test_a_file_instead_of_a_folder_says_what_is_expected(name, tmp_path):
+    file = tmp_path / "a.npy"
+    file.write_bytes(b"")
+    with pytest.raises(UserError, match=r"expected there|is missing"):
+        cases(name, file)
+
+
+def test_where_nothing_is_complete_the_reason_is_said(tmp_path):
+    root = layouts.movebench(tmp_path, 2, FRAMES, SIZE, with_video=False)
+    (root / "en" / "first_frame" / "clip_0000.jpg").unlink()
+    (root / "en" / "first_frame" / "clip_0001.jpg").unlink()
+    with pytest.raises(
+        UserError, match=r"none of 2 .*clip_0000: en/first_frame/clip_0000.jpg is missing, and 1"
+    ):
+        cases("movebench", root, allow_missing=True)
+
+
+def test_a_name_that_stands_twice_far_apart_is_one_case(tmp_path):
+    root = layouts.movebench(tmp_path, 6, FRAMES, SIZE, with_video=False)
+    listing = root / "en" / "single_track.txt"
+    listing.write_text(listing.read_text() + "other/clip_0000.mp4,again\n")
+    with pytest.raises(UserError, match="clip_0000 again: another case has this name"):
+        cases("movebench", root)
+    assert len(cases("movebench", root, allow_missing=True)) == 6
+
+
+def test_paths_of_one_moment_are_no_paths(tmp_path):
+    root = layouts.movebench(tmp_path, 1, 1, SIZE, with_video=False)
+    with pytest.raises(UserError, match="1 moment; allowed: 2 or more"):
+        cases("movebench", root)
+
+
+def test_a_drag_in_the_corner_of_the_picture_is_in_pixels(tmp_path):
+    root = layouts.mc_bench(tmp_path, SIZE)
+    file = root / "object_control" / "case" / "meta_data_new.json"
+    file.write_text('{"traj_key_points": [[[0, 0]], [[1, 1]]]}')
+    found = cases("mc_bench", root, frames=16, kind="object_control")[0].trajectories
+    np.testing.assert_array_equal(found.tracks_NT2, np.repeat([[[0.0, 0.0]], [[1.0, 1.0]]], 16, axis=1))
+    file.write_text('{"traj_key_points": [[[0.1, 0.2], [0.5, 0.9]]]}')
+    with pytest.raises(UserError, match="look like fractions"):
+        cases("mc_bench", root, frames=16, kind="object_control")
+
+
+def test_two_captions_of_one_video_are_refused(tmp_path):
+    root = layouts.magicdata(tmp_path, FRAMES, SIZE)
+    (root / "MagicData.csv").write_text("video,caption\nclip.mp4,one\nclip.mp4,two\n")
+    with pytest.raises(UserError, match=r"MagicData.csv:3: another caption of clip: two; the first one: one"):
+        cases("magicdata", root)
+
+
+def test_maps_that_were_compressed_with_loss_are_refused(tmp_path):
+    root = layouts.magicdata(tmp_path, FRAMES, SIZE)
+    noise = np.random.default_rng(0).integers(1, 255, (SIZE[1], SIZE[0], 3)).astype(np.uint8)
+    Image.fromarray(noise).save(root / "masks" / "clip" / "annotated_frame_00000.png")
+    with pytest.raises(UserError, match=r"colours in the first map; expected: one flat colour per object"):
+        cases("magicdata", root)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"occluded": np.full((3, FRAMES), 0.5)}, "wrong occluded"),
+        ({"occluded": np.ones((3, FRAMES), bool)}, "none of 3 points is asked for"),
+        ({"video": [b"xx"] * FRAMES}, r"not a readable picture \(2 bytes\)"),
+        ({"video": layouts.pictures(FRAMES, SIZE)[..., 0]}, r"uint8 \(40, 64\); expected: uint8 \(H,W,3\)"),
+        ({"video": layouts.pictures(5, SIZE)}, "does not fit a video of 5 frames"),
+    ],
+)
+def test_a_wrong_item_of_tapvid_is_named(change, told, tmp_path):
+    path = layouts.tapvid(tmp_path / "a.pkl", FRAMES, SIZE)
+    good = pickle.loads(path.read_bytes())["horse"]
+    path.write_bytes(pickle.dumps({"horse": good, "dog": {**good, **change}}))
+    with pytest.raises(UserError, match=f"dog: .*{told}"):
+        cases("tapvid", path)
+
+
+def test_labels_of_kinetics_without_videos_say_what_is_needed(tmp_path):
+    (tmp_path / "tapvid_kinetics.csv").write_text("clip,0.1,0.2,0\n")
+    with pytest.raises(UserError, match=r"\.csv; allowed: \.pkl.*generate_tapvid"):
+        cases("tapvid", tmp_path / "tapvid_kinetics.csv")
+
+
+def test_a_folder_of_pickles_is_read_whatever_the_case_of_their_suffix(tmp_path):
+    layouts.tapvid(tmp_path / "A.PKL", FRAMES, SIZE)
+    layouts.tapvid(tmp_path / "b.pickle", FRAMES, SIZE)
+    found = registry.build("suite", {"name": "tapvid", "path": str(tmp_path)})
+    assert [clip.name for clip in found.clips] == ["A_horse.f0", "A_horse.f4", "b_horse.f0", "b_horse.f4"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"validation_video": "../../a.mp4"}, "expected: a file below"),
+        ({"validation_video": None}, "validation_video: None"),
+        ({"validation_prompt": None}, "validation_prompt: None; expected: text"),
+    ],
+)
+def test_a_wrong_entry_of_flexbench_is_named(change, told, tmp_path):
+    root = layouts.flexbench(tmp_path, FRAMES, SIZE)
+    listing = root / "flexbench.json"
+    groups = json.loads(listing.read_text())
+    groups[0]["validations"] = [{**groups[0]["validations"][0], **change}]
+    listing.write_text(json.dumps(groups))
+    with pytest.raises(UserError, match=f"first: .*{told}"):
+        cases("flexbench", root)
 
 
 def test_a_hostile_pickle_runs_nothing(tmp_path):

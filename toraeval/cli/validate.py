@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toraeval import registry
 from toraeval.cli import jobs, overrides
+from toraeval.suites.shared.imported import NothingComplete
 from toraeval.types import UserError
 
 HELP = """Read every case of a suite, with its pictures, paths and real clip, and list what is missing or odd.
@@ -34,7 +35,12 @@ def main(argv: list[str]) -> int:
         values["suite"]["allow_missing"] = True
     native = getattr(registry.load("suite", values["suite"]["name"]), "native_size", USUAL)
     frames, height, width = (values[key] or usual for key, usual in zip(SIZES, native, strict=True))
-    suite = registry.build("suite", values["suite"])
+    try:
+        suite = registry.build("suite", values["suite"])
+    except NothingComplete as error:
+        for case, problem in list(error.problems.items())[1:]:  # the first one is in the error's line
+            print(f"problem: {case}: {problem}")
+        raise
     for fact, value in suite.describe().items():
         print(f"{fact}: {value}")
     wrong = dict(getattr(suite, "problems", {}))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.inputs.text_files import is_file, is_folder, parse_json, read_text
+from toraeval.inputs.text_files import is_file, is_folder, parse_json, read_text, shown
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.suites.shared.media import first_of_video, read_clip
 from toraeval.suites.shared.run_lengths import decode
@@ -40,6 +40,7 @@ class FlexBench(ImportedSuite):
     licence = "not stated"
     native = "49 frames of 832x480 (Wan) or 720x480 (CogVideoX)"
     native_size = (49, 480, 832)
+    captioned = True
     layout = "flexbench.json, a list of {prefix, validations}"
 
     def scan(self) -> list[ClipOnDisk]:
@@ -80,26 +81,46 @@ class FlexBench(ImportedSuite):
                 name, "unaligned: its tracks belong to another clip, so no path starts on its picture"
             )
             return None
-        video = root / entry["validation_video"] if "validation_video" in entry else None
-        picture = root / entry["input_image"] if "input_image" in entry else None
+        video = _below(root, entry, "validation_video")
+        picture = _below(root, entry, "input_image")
+        prompt = entry["validation_prompt"]
+        if not isinstance(prompt, str):
+            raise TypeError(f"validation_prompt: {shown(prompt)}; expected: text")
         needed = [file for file in (video, picture) if file]
         if not needed:
             self.problem(name, "neither validation_video nor input_image")
             return None
-        files = (root / tracks, root / segments, *needed)
+        tracked, segmented = (_below(root, entry, f"{kind}_map_path") for kind in ("tracking", "seg"))
+        assert tracked
+        assert segmented
+        files = (tracked, segmented, *needed)
         if not self.require_files(name, *files):
             return None
         first = partial(read_picture, picture) if picture else partial(first_of_video, needed[0])
         return ClipOnDisk(
             name=name,
-            prompt=str(entry["validation_prompt"]),
-            paths=partial(_paths, root / tracks, root / segments),
+            prompt=prompt,
+            paths=partial(_paths, tracked, segmented),
             files=files,
             fps=16.0,
             picture=first,
             video=partial(read_clip, video) if video and is_file(video) else None,
             tags={"real_video": bool(entry.get("is_real_video"))},
         )
+
+
+def _below(root: Path, entry: dict[str, Any], key: str) -> Path | None:
+    """Return a file that an entry names, or None; the authors put the text behind their folder's.
+
+    Raises:
+        TypeError: it is not text, or leads out of the folder.
+    """
+    if key not in entry:
+        return None
+    name = entry[key]
+    if not isinstance(name, str) or ".." in Path(name).parts:
+        raise TypeError(f"{key}: {shown(name)}; expected: a file below {root}")
+    return root / name.lstrip("/")
 
 
 def _paths(tracks: Path, segments: Path) -> Trajectories:

@@ -42,6 +42,8 @@ class Kubric(ImportedSuite):
 
     def scan(self) -> list[ClipOnDisk]:
         """Return the clips by name."""
+        if not is_folder(self.path):
+            return []
         folders = sorted(f for f in self.path.iterdir() if is_folder(f) and not f.name.startswith("."))
         return [clip for folder in folders if (clip := self._clip(folder))]
 

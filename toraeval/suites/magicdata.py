@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from toraeval.inputs.picture_folder import picture_files
-from toraeval.inputs.text_files import csv_rows, is_file, is_folder
+from toraeval.inputs.text_files import csv_rows, is_file, is_folder, shown
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.suites.shared.media import first_of_video, read_clip
 from toraeval.trajectories.colour_maps import centres, colour_masks
@@ -36,6 +36,7 @@ class MagicData(ImportedSuite):
     licence = "Apache-2.0"
     native = "49 frames of 720x480 at 8 fps"
     native_size = (49, 480, 720)
+    captioned = True
     layout = "videos/<id>.mp4, masks/<id>/annotated_frame_00000.png ..., MagicData.csv with captions"
     choices: ClassVar = {"maps": ("masks", "boxs")}
 
@@ -82,10 +83,11 @@ def _captions(table: Path) -> dict[str, str]:
     """Return captions by the names of their videos.
 
     Raises:
-        UserError: the table has no column for one of the two; their names are not published.
+        UserError: the table has no column for one of the two, whose names are not published, or two captions of a
+            video.
     """
     captions: dict[str, str] = {}
-    for _, row in csv_rows(table):
+    for line, row in csv_rows(table):
         columns = {name.strip().lower(): name for name in row}
         video, caption = (
             next((columns[name] for name in known if name in columns), None)
@@ -93,8 +95,13 @@ def _captions(table: Path) -> dict[str, str]:
         )
         if video is None or caption is None:
             raise UserError(
-                f"{table}: columns {', '.join(row)}; expected: one of {', '.join(VIDEO_COLUMNS)} and one of "
+                f"{table}:{line}: columns {', '.join(row)}; expected: one of {', '.join(VIDEO_COLUMNS)} and one of "
                 f"{', '.join(CAPTION_COLUMNS)}"
             )
-        captions[Path(row[video]).stem] = " ".join(row[caption].split())
+        name, text = Path(row[video]).stem, " ".join(row[caption].split())
+        if captions.setdefault(name, text) != text:
+            raise UserError(
+                f"{table}:{line}: another caption of {name}: {shown(text)}; the first one: {shown(captions[name])}; "
+                "allowed: one caption per video"
+            )
     return captions

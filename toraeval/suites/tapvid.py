@@ -20,7 +20,10 @@ from toraeval.inputs.text_files import is_folder
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.suites.shared.points import choose_points, require_points
 from toraeval.trajectories import PathReading, read_paths
+from toraeval.trajectories.checks import MIN_POINTS
 from toraeval.trajectories.formats import PathFile, tapvid
+from toraeval.trajectories.formats.arrays import hidden_flags, objects_first
+from toraeval.trajectories.formats.source import PICKLE_SUFFIXES
 from toraeval.trajectories.reading import ClipFacts
 from toraeval.types import ByteArray, Trajectories, UserError, Video
 
@@ -61,10 +64,17 @@ class TAPVid(ImportedSuite):
 
     def scan(self) -> list[ClipOnDisk]:
         """Return one clip per item and query frame, named `<item>.f<frame>`."""
-        files = sorted(self.path.glob("*.pkl")) if is_folder(self.path) else [self.path]
+        files = [self.path]
+        if is_folder(self.path):
+            files = sorted(file for file in self.path.iterdir() if file.suffix.lower() in PICKLE_SUFFIXES)
         found = []
         for file in files:
             try:
+                if file.suffix.lower() not in PICKLE_SUFFIXES:
+                    raise UserError(
+                        f"{file.suffix or 'no suffix'}; allowed: {', '.join(PICKLE_SUFFIXES)}, which hold the videos; "
+                        "of Kinetics the shards that tapnet's generate_tapvid.py makes of its .csv and the videos"
+                    )
                 items = tapvid.items(PathFile(file))
             except UserError as error:
                 self.problem(file.name, str(error))
@@ -78,13 +88,21 @@ class TAPVid(ImportedSuite):
         label = f"{prefix}{name or file.stem}"
         video = item.get("video")
         frames = len(video) if isinstance(video, list | np.ndarray) else 0
-        hidden = np.asarray(item["occluded"])
-        if hidden.ndim != 2 or not frames or hidden.shape[1] != frames:
-            self.problem(label, f"occluded {hidden.shape} does not fit a video of {frames} frames")
+        try:
+            points = objects_first(file, item["points"])
+            hidden = hidden_flags(file, "occluded", item["occluded"], points)
+            if hidden.shape[1] != frames:
+                raise UserError(f"occluded {hidden.shape} does not fit a video of {frames} frames")
+            _frame(video, 0)
+        except UserError as error:
+            self.problem(label, str(error))
             return
-        for start in _starts(~hidden.astype(bool), self.query):
-            if frames - start < 2:
-                continue  # nothing follows the query
+        starts = [start for start in _starts(~hidden, self.query) if frames - start >= MIN_POINTS]
+        if not starts:  # nothing follows a query
+            self.problem(
+                label, f"none of {len(hidden)} points is asked for before the last of {frames} frames"
+            )
+        for start in starts:
             yield ClipOnDisk(
                 name=f"{label}.f{start}",
                 prompt="",
@@ -129,8 +147,10 @@ def _frame(video: Any, index: int) -> ByteArray:
         try:
             with Image.open(io.BytesIO(frame)) as opened:
                 return np.asarray(opened.convert("RGB"))
-        except Exception as error:  # Pillow raises many kinds
-            raise UserError(f"frame {index} of a TAP-Vid video is not readable: {error}") from error
+        except Exception as error:  # Pillow raises many kinds, with addresses of this memory in their text
+            raise UserError(
+                f"frame {index} of a TAP-Vid video is not a readable picture ({len(frame)} bytes); expected: JPEG"
+            ) from error
     picture = np.asarray(frame)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise UserError(

@@ -28,6 +28,7 @@ SAME, LEAST_SHARE = (
     48,
     0.0005,
 )  # levels by which H.264 may change a colour; share of a picture that is an object
+MOST_COLOURS = 256  # a map with more was compressed with loss, or is a photograph
 COLOURS = (
     (163, 81, 251),
     (255, 64, 64),
@@ -64,6 +65,11 @@ def _exact(folder: Path) -> BoolArray:
     colours = [colour for colour in np.unique(values[0]) if colour]
     if not colours:
         raise UserError(f"{folder}: the first map is black; expected: one flat colour per object")
+    if len(colours) > MOST_COLOURS:
+        raise UserError(
+            f"{folder}: {len(colours)} colours in the first map; expected: one flat colour per object, at most "
+            f"{MOST_COLOURS}, in pictures without loss (PNG)"
+        )
     return np.stack([values == colour for colour in colours])
 
 

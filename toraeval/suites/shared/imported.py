@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +24,7 @@ from toraeval.store.keys import current_sha256, safe_id
 from toraeval.suites.shared import first_frame
 from toraeval.suites.shared.base import Suite, case_seed, check_request, content_hash
 from toraeval.suites.shared.real_clip import fitted, shared_frames
+from toraeval.trajectories.checks import MIN_POINTS
 from toraeval.types import BoolArray, ByteArray, Case, Reference, Trajectories, UserError, Video
 
 
@@ -77,6 +78,14 @@ def on_disk(case: Case, decode: Callable[[], ByteArray]) -> Case:
     return lazy
 
 
+class NothingComplete(UserError):
+    """No case of a benchmark can be used; `problems` says why, by case."""
+
+    def __init__(self, text: str, problems: Mapping[str, str]) -> None:
+        super().__init__(text)
+        self.problems = dict(problems)
+
+
 class ImportedSuite(Suite, ABC):
     """A public benchmark in its own layout.
 
@@ -96,6 +105,7 @@ class ImportedSuite(Suite, ABC):
     layout: ClassVar[str]  # what must lie in the folder, in words
 
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # allowed words, by option
+    captioned: ClassVar[bool] = False  # whether its authors give captions
 
     def __init__(self, path: str, allow_missing: bool = False, **options: str | int) -> None:
         for option, allowed in self.choices.items():
@@ -105,19 +115,19 @@ class ImportedSuite(Suite, ABC):
         self.problems: dict[str, str] = {}
         if not (is_folder(self.path) or is_file(self.path)):
             raise UserError(f"suite {self.name}: {shown(self.path)} does not exist; {self._expected()}")
-        self.clips = list(self.scan())
+        self.clips = self._once(self.scan())
         if not self.clips and not self.problems:
             raise UserError(f"suite {self.name}: no clip in {self.path}; {self._expected()}")
         if self.problems and not allow_missing:
-            first, text = next(iter(self.problems.items()))
-            more = f", and {len(self.problems) - 1} more" if len(self.problems) > 1 else ""
             raise UserError(
-                f"suite {self.name}: {first}: {text}{more}; list them all with: python -m toraeval validate "
+                f"suite {self.name}: {self._first_problem()}; list them all with: python -m toraeval validate "
                 f"suite={self.name} suite.path={self.path}; or leave these cases out with suite.allow_missing=true"
             )
         if not self.clips:
-            raise UserError(
-                f"suite {self.name}: none of {len(self.problems)} cases is complete in {self.path}"
+            raise NothingComplete(
+                f"suite {self.name}: none of {len(self.problems)} cases is complete in {self.path}; "
+                f"{self._first_problem()}; expected there: {self.layout}",
+                self.problems,
             )
         self.notes = tuple(
             f"suite {self.name}: {name} is left out: {text}" for name, text in self.problems.items()
@@ -126,6 +136,19 @@ class ImportedSuite(Suite, ABC):
     @abstractmethod
     def scan(self) -> list[ClipOnDisk]:
         """Return the clips in their order; what is missing or wrong goes into `problems`."""
+
+    def _once(self, found: Iterable[ClipOnDisk]) -> list[ClipOnDisk]:
+        """Return the clips; of those with one name the first, because results are stored by the name."""
+        clips: dict[str, ClipOnDisk] = {}
+        for clip in found:
+            if clips.setdefault(clip.name, clip) is not clip:
+                self.problem(f"{clip.name} again", "another case has this name")
+        return list(clips.values())
+
+    def _first_problem(self) -> str:
+        name, text = next(iter(self.problems.items()))
+        more = f", and {len(self.problems) - 1} more" if len(self.problems) > 1 else ""
+        return f"{name}: {text}{more}"
 
     def _expected(self) -> str:
         return f"give its folder with suite.path=DIR; expected there: {self.layout}"
@@ -159,7 +182,7 @@ class ImportedSuite(Suite, ABC):
         Raises:
             UserError: a damaged file, or no object is visible inside the frame at the start.
         """
-        native = clip.paths()
+        native = _moving(clip)
         plan = geometry.cover_crop(native.canvas, (width, height))
         moved, _ = first_frame.place_paths(geometry.resample(native, frames), plan)
         inside = moved.visible_NT[:, 0] & geometry.inside_canvas(moved.tracks_NT2[:, 0], (width, height))
@@ -206,8 +229,10 @@ class ImportedSuite(Suite, ABC):
     def odd(self, clip: ClipOnDisk) -> list[str]:
         """Return what reading all of one clip shows to be wrong or worth knowing, a sentence each."""
         try:
-            paths = clip.paths()
+            paths = _moving(clip)
             found = [f"note: {note}" for note in paths.notes]
+            if self.captioned and not clip.prompt:
+                found.append("note: no caption: models are given an empty prompt")
             hidden = int((~paths.visible_NT[:, 0]).sum())
             if hidden:
                 found.append(f"note: {hidden} of {paths.num_objects} objects are hidden in frame 0: left out")
@@ -252,6 +277,13 @@ class ImportedSuite(Suite, ABC):
         left_out = {"left_out": sorted(self.problems)} if self.problems else {}
         stated = {"suite": self.name, "version": self.version, **self.options}
         return {**stated, "hash": digest.hexdigest(), **left_out}
+
+
+def _moving(clip: ClipOnDisk) -> Trajectories:
+    paths = clip.paths()
+    if paths.num_frames < MIN_POINTS:
+        raise UserError(f"{paths.source}: paths of {paths.num_frames} moment; allowed: {MIN_POINTS} or more")
+    return paths
 
 
 def _below(file: Path, folder: Path) -> str:

@@ -35,6 +35,7 @@ def read(source: PathFile) -> Raw:
     points = [pairs(file, [KEY, index], drag, least=1) for index, drag in enumerate(drags)]
     points = [np.repeat(drag, 2, axis=0) if len(drag) == 1 else drag for drag in points]
     tracks = [geometry.resample_points(drag, FRAMES, "pchip")[0] for drag in points]
+    whole = all((drag == np.rint(drag)).all() for drag in points)
     notes = (f"key points brought to {FRAMES} moments by the monotone cubic of MC-Bench",)
     picture = source.path.parent / PICTURE
     return joined(
@@ -42,6 +43,7 @@ def read(source: PathFile) -> Raw:
         tracks,
         lambda index, point: [KEY, index],
         canvas=picture_size(picture) if picture.is_file() else None,
+        units="stated" if whole else "pixels",  # whole numbers are pixels, in the corner of the picture, too
         notes=notes,
         certain=True,
     )

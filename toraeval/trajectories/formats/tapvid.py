@@ -69,7 +69,11 @@ def items(source: PathFile) -> dict[str, Mapping[str, Any]]:
     )
     if not good or not named:
         fail(source.path, "not TAP-Vid data", _found(data), _ITEM)
-    return {str(name): item for name, item in named.items()}
+    texts = {str(name): item for name, item in named.items()}
+    if len(texts) < len(named):
+        got = shown(", ".join(map(repr, list(named)[:6])))
+        fail(source.path, "two items have one name", got, "names that differ as text")
+    return texts
 
 
 def _item(source: PathFile) -> Mapping[str, Any]:
@@ -90,8 +94,8 @@ def _size(source: PathFile, video: Any) -> Canvas | None:
         try:
             with Image.open(io.BytesIO(video[0])) as picture:
                 return picture.size
-        except Exception as error:  # Pillow raises many kinds
-            fail(source.path, "the first frame is not readable", str(error), "JPEG pictures")
+        except Exception:  # Pillow raises many kinds, with addresses of this memory in their text
+            fail(source.path, "the first frame is not readable", f"{len(video[0])} bytes", "JPEG pictures")
     return None
 
 
