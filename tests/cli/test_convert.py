@@ -46,6 +46,32 @@ def test_a_folder_keeps_its_prompts_in_one_native_file(fox, tmp_path):
     assert load(tmp_path / "npz" / "hen.npz").num_frames == 2
 
 
+def test_no_file_that_is_read_is_written(fox, tmp_path, capsys):
+    pair = [tmp_path / f"fox.obj{number}.txt" for number in (1, 2)]
+    for file in pair:
+        file.write_text("10,20\n200,30\n")
+    assert main(["convert", *map(str, pair), str(fox)]) == 2
+    assert "fox.obj1.txt is read and written" in capsys.readouterr().err
+    assert main(["convert", str(fox), str(tmp_path / "fox.npy"), "to=wan_move"]) == 0
+    tracks = tmp_path / "fox_tracks.npy"
+    assert main(["convert", str(tracks), str(tmp_path / "fox.npy"), "to=wan_move", "canvas=[256,256]"]) == 2
+    assert "fox_tracks.npy is read and written" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_and_a_link_to_itself_are_one_line(fox, tmp_path, capsys):
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    (folder / "fox.txt").write_text("1,2\n3,4\n")
+    for source in (fox, folder):
+        assert main(["convert", str(source), str(fox / "below" / "x.json")]) == 2
+        assert "x.json: cannot" in capsys.readouterr().err
+    assert main(["convert", str(folder), str(tmp_path / "new" / "x.json")]) == 0
+    loop = tmp_path / "loop.json"
+    loop.symlink_to(loop)
+    assert main(["convert", str(loop), str(tmp_path / "x.json")]) == 2
+    assert "loop.json: no such trajectory file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

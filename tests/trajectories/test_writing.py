@@ -140,3 +140,48 @@ def test_colour_maps_survive_a_lossy_video(tmp_path):
         [[[34.5 + 5 * t, 31.5] for t in range(frames)], [[114.5 - 5 * t, 71.5] for t in range(frames)]]
     )
     np.testing.assert_allclose(paths.tracks_NT2[order], expected, atol=1.5)
+
+
+def test_objects_that_a_first_map_does_not_show_are_told(tmp_path):
+    tracks = np.array([[[50.0, 50], [60, 60]], [[50, 50], [90, 90]], [[120, 100], [120, 100]]])
+    visible = np.array([[True, True], [True, True], [False, True]])
+    paths = Trajectories(tracks, visible, CANVAS, None, "made", ("", "", ""))
+    written = write_paths(tmp_path / "maps", paths, Target("magicmotion", box=(9, 9)))
+    assert "2 objects are not in the first map, whose colours are the objects: they are lost" in written.notes
+    assert "boxes overlap in 1 maps: places may be read elsewhere" in written.notes
+    assert read_colour_maps(tmp_path / "maps").num_objects == 1
+    border = Trajectories(np.array([[[1.0, 1], [9, 9]]]), visible[:1], CANVAS, None, "made", ("",))
+    cut = write_paths(tmp_path / "border", border, Target("magicmotion", box=(9, 9))).notes
+    assert cut == ("1 boxes are cut at the border: their centres are read elsewhere",)
+
+
+def test_maps_that_would_not_be_read_are_not_written(tmp_path):
+    with pytest.raises(UserError, match=r"no box of 900x900 is drawn in the first map of 320x200"):
+        write_paths(tmp_path / "maps", made(1), Target("magicmotion", box=(900, 900)))
+    write_paths(tmp_path / "maps", made(1, moments=5), Target("magicmotion", box=(9, 9)))
+    with pytest.raises(UserError, match=r"holds 2 other pictures, e.g. annotated_frame_00003.png"):
+        write_paths(tmp_path / "maps", made(1, moments=3, hidden=False), Target("magicmotion", box=(9, 9)))
+
+
+@pytest.mark.parametrize(
+    ("format", "name"), [("numpy", "a.csv"), ("tapvid", "a"), ("tora", "a.json"), ("ati", "a.npy")]
+)
+def test_a_suffix_under_which_the_format_is_not_read_is_refused(format, name, tmp_path):
+    with pytest.raises(UserError, match=f"{format} is not read from a file of suffix .*; allowed: "):
+        write_paths(tmp_path / name, made(), Target(format))
+    assert not list(tmp_path.iterdir())
+
+
+def test_hidden_points_outside_the_canvas_are_told_where_all_count_as_visible(tmp_path):
+    tracks = np.array([[[1.0, 1], [-30, 12], [14, 14]]])
+    paths = Trajectories(tracks, np.array([[True, False, True]]), CANVAS, None, "made", ("",))
+    notes = write_paths(tmp_path / "a.json", paths, Target("comfyui")).notes
+    assert "1 of them lie outside the canvas: such a file is refused when it is read" in notes
+    assert not any("outside" in note for note in write_paths(tmp_path / "a.csv", paths, Target("csv")).notes)
+
+
+def test_a_name_that_a_table_cannot_hold_is_refused(tmp_path):
+    paths = made(1)
+    broken = Trajectories(paths.tracks_NT2, paths.visible_NT, CANVAS, None, "made", ("a\nb",))
+    with pytest.raises(UserError, match="names without line ends"):
+        write_paths(tmp_path / "a.csv", broken, Target("csv"))

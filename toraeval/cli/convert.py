@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +67,9 @@ def main(argv: list[str]) -> int:
     )
     given = "auto" if values["format"] == MAPS else values["format"]
     reading = PathReading(_pair("canvas", values["canvas"]), given, values["layout"], values["units"])
-    same = [source for source in sources if source.resolve() == out.resolve()]
+    same = [source for source in sources if _is_written(source, out, to)]
     if same:
-        raise UserError(f"convert: {out} is read and written; give another name for the result")
+        raise UserError(f"convert: {same[0]} is read and written; give another name for the result")
     if len(sources) == 1 and (values["format"] == MAPS or is_colour_maps(sources[0])):
         paths = read_colour_maps(sources[0])
         _report("", write_paths(out, paths, target), paths.notes)
@@ -75,6 +78,17 @@ def main(argv: list[str]) -> int:
         return _folder(sources, out, reading, target)
     _report("", write_paths(out, paths := read_paths(sources, reading), target), paths.notes)
     return 0
+
+
+def _is_written(source: Path, out: Path, to: str) -> bool:
+    """Tell whether a file that is read is one of those that are written."""
+    if os.path.realpath(source) == os.path.realpath(out):
+        return True
+    names = {"wan_move": r"(_tracks|_visibility)\.npy", "tora": rf"\.obj\d+{re.escape(out.suffix)}"}
+    names["motionctrl"] = names["tora"]
+    beside = os.path.realpath(source.parent) == os.path.realpath(out.parent)
+    stem = out.name.removesuffix("_tracks.npy").removesuffix(out.suffix)
+    return beside and to in names and re.fullmatch(re.escape(stem) + names[to], source.name) is not None
 
 
 def _folder(sources: list[Path], out: Path, reading: Any, target: Any) -> int:
@@ -90,7 +104,8 @@ def _folder(sources: list[Path], out: Path, reading: Any, target: Any) -> int:
     found = scan(sources[0], reading)
     if target.format == "native" and out.suffix.lower() == ".json":
         cases = [replace(case, id=identifier) for identifier, case in found.items()]
-        out.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # what is wrong with the place is said when the file is written
+            out.parent.mkdir(parents=True, exist_ok=True)
         print(write_native(out, cases))
         return 0
     for identifier, case in found.items():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, partial
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -148,26 +149,69 @@ def read_colour_maps(path: Path) -> Trajectories:
     return centres(lambda: colour_masks(path, boxes=True), str(path), FPS)
 
 
+def map_losses(paths: Trajectories, box: tuple[int, int]) -> list[str]:
+    """Return what is not read again from the boxes that `write_colour_maps` draws, a sentence each."""
+    low = _low_corners(paths, box)
+    high, last = low + np.array(box) - 1, np.array(paths.canvas) - 1
+    seen = paths.visible_NT
+    within = seen & (high >= 0).all(axis=-1) & (low <= last).all(axis=-1)
+    cut = within & ((low < 0) | (high > last)).any(axis=-1)
+    pairs = list(combinations(range(paths.num_objects), 2))
+    touching = [
+        within[i] & within[j] & ((low[i] <= high[j]) & (low[j] <= high[i])).all(axis=-1) for i, j in pairs
+    ]
+    covered = {
+        i for i, j in pairs if within[j, 0] and (low[i, 0] == low[j, 0]).all()
+    }  # drawn over by a later one
+    lost = sum(not within[i, 0] or i in covered for i in range(paths.num_objects))
+    notes = []
+    if lost:
+        notes.append(f"{lost} objects are not in the first map, whose colours are the objects: they are lost")
+    if cut.any():
+        notes.append(f"{int(cut.sum())} boxes are cut at the border: their centres are read elsewhere")
+    if np.any(touching):
+        notes.append(
+            f"boxes overlap in {int(np.any(touching, axis=0).sum())} maps: places may be read elsewhere"
+        )
+    return notes
+
+
+def _low_corners(paths: Trajectories, box: tuple[int, int]) -> np.ndarray:
+    return np.rint(paths.tracks_NT2 - (np.array(box) - 1) / 2).astype(int)
+
+
 def write_colour_maps(folder: Path, paths: Trajectories, box: tuple[int, int]) -> list[Path]:
     """Write the outline of a box around every visible object, one picture a frame, and return the files.
 
     Raises:
-        UserError: more objects than there are colours.
+        UserError: more objects than there are colours, a first map without any, or maps of a longer clip in the folder.
     """
     if paths.num_objects > len(COLOURS):
         raise UserError(
             f"{folder}: {paths.num_objects} objects; colour maps are written for up to {len(COLOURS)}"
         )
     width, height = paths.canvas
+    low = _low_corners(paths, box)
+    old = set(picture_files(folder)) if folder.is_dir() else set()
+    spare = old - {folder / NAME.format(frame) for frame in range(paths.num_frames)}
+    if spare:
+        raise UserError(
+            f"{folder}: holds {len(spare)} other pictures, e.g. {min(spare).name}; allowed: an empty or new folder"
+        )
     files = []
     for frame in range(paths.num_frames):
         picture: ByteArray = np.zeros((height, width, 3), np.uint8)
         for index in range(paths.num_objects):
             if paths.visible_NT[index, frame]:
-                low = np.rint(paths.tracks_NT2[index, frame] - (np.array(box) - 1) / 2).astype(int)
-                high = low + np.array(box) - 1
+                start = low[index, frame]
+                end = start + np.array(box) - 1
                 thick = max(1, min(height, width) // 100)
-                cv2.rectangle(picture, low.tolist(), high.tolist(), COLOURS[index], thick)
+                cv2.rectangle(picture, start.tolist(), end.tolist(), COLOURS[index], thick)
+        if not frame and not picture.any():
+            raise UserError(
+                f"{folder}: no box of {box[0]}x{box[1]} is drawn in the first map of {width}x{height}, whose colours "
+                "are the objects; allowed: a smaller box=[W,H], and an object that is visible at the start"
+            )
         done, data = cv2.imencode(".png", picture[..., ::-1])
         assert done
         file = folder / NAME.format(frame)

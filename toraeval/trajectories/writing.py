@@ -18,8 +18,9 @@ import numpy as np
 from toraeval import geometry, registry
 from toraeval.store.sealed import atomic
 from toraeval.trajectories.checks import check_canvas, tiny
-from toraeval.trajectories.colour_maps import write_colour_maps
+from toraeval.trajectories.colour_maps import map_losses, write_colour_maps
 from toraeval.trajectories.formats import ati, mc_bench, sgi2v, text, wan_move
+from toraeval.trajectories.formats.source import READ_ALIKE
 from toraeval.trajectories.native import NativeCase
 from toraeval.trajectories.native_writing import dump_native
 from toraeval.trajectories.reading import Canvas
@@ -84,7 +85,7 @@ def write_paths(path: Path, paths: Trajectories, target: Target) -> Written:
         target: format, canvas, number of moments.
 
     Raises:
-        UserError: an unknown format, a box that is needed and not given, or a place that is not writable.
+        UserError: an unknown format, a suffix it is not read under, a box that is missing, or a place not writable.
     """
     if target.format not in WRITERS:
         raise UserError(registry.unknown("format to write", target.format, WRITERS))
@@ -100,8 +101,11 @@ def write_paths(path: Path, paths: Trajectories, target: Target) -> Written:
     if writer.frames not in (None, frames):
         raise UserError(f"{path}: frames={frames}; {target.format} holds exactly {writer.frames} moments")
     moved = geometry.resample(moved, frames) if frames != paths.num_frames else moved
+    allowed = READ_ALIKE.get(writer.suffix)
+    if allowed and path.suffix.lower() not in allowed:
+        got = f"{path}: {target.format} is not read from a file of suffix {path.suffix or '(none)'}"
+        raise UserError(f"{got}; allowed: {', '.join(allowed)}")
     notes = _conversions(paths, moved, writer) + _losses(moved, writer, target)
-    path.parent.mkdir(parents=True, exist_ok=True)
     return Written(tuple(writer.write(path, moved, replace(target, canvas=canvas))), tuple(notes))
 
 
@@ -127,6 +131,11 @@ def _losses(paths: Trajectories, writer: Writer, target: Target) -> list[str]:
     }
     lost = [text for text, fact in carried.items() if fact and fact not in writer.holds]
     notes = [text for text in lost if "hidden" in text]
+    outside = int((~paths.visible_NT & ~geometry.inside_canvas(paths.tracks_NT2, paths.canvas)).sum())
+    if notes and outside:
+        notes.append(f"{outside} of them lie outside the canvas: such a file is refused when it is read")
+    if target.format == "magicmotion" and target.box:
+        notes += map_losses(paths, target.box)
     others = [text for text in lost if "hidden" not in text]
     if others:
         notes.append(f"not held by {target.format}: {', '.join(others)}")
@@ -177,6 +186,9 @@ def _csv(path: Path, paths: Trajectories, target: Target) -> list[Path]:
     names = [name or str(index) for index, name in enumerate(paths.names or ("",) * paths.num_objects)]
     if len(set(names)) < len(names):
         names = [str(index) for index in range(len(names))]
+    broken = [name for name in names if len(name.splitlines()) > 1 or name != name.strip()]
+    if broken:
+        raise UserError(f"{path}: the name {broken[0]!r}; allowed: names without line ends and outer spaces")
     quoted = [
         f'"{name}"' if set(name) & set(',"\n') else name for name in (n.replace('"', '""') for n in names)
     ]
@@ -262,7 +274,6 @@ def _draganything(path: Path, paths: Trajectories, target: Target) -> list[Path]
 
 def _magicmotion(path: Path, paths: Trajectories, target: Target) -> list[Path]:
     assert target.box is not None
-    path.mkdir(parents=True, exist_ok=True)
     return write_colour_maps(path, paths, target.box)
 
 

@@ -127,8 +127,9 @@ def _cells(source: PathFile) -> list[tuple[int, list[str]]]:
         return [
             (place, [cell.strip() for cell in cells]) for (place, _), cells in zip(lines, cut, strict=True)
         ]
-    except (csv.Error, ValueError) as error:  # ValueError: a quoted cell that holds a line end
-        fail(source.path, "not a readable table", str(error), "one line per point, cells without line ends")
+    except (csv.Error, ValueError) as error:  # ValueError: fewer rows than lines
+        reason = str(error) if isinstance(error, csv.Error) else "a quoted cell that runs over a line end"
+        fail(source.path, "not a readable table", reason, "one line per point, cells without line ends")
 
 
 def _names(head: Sequence[str]) -> list[str]:

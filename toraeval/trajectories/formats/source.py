@@ -20,6 +20,11 @@ ARRAYS = (".npy", ".npz", ".pth", ".pt")
 PICKLE_SUFFIXES = (".pkl", ".pickle")
 PATH_SUFFIXES = (".json", *TEXT, *ARRAYS, *PICKLE_SUFFIXES)
 """Suffixes of files that `load` looks at, in any case of letters."""
+READ_ALIKE = {
+    ".json": (".json", ".txt"), ".txt": TEXT, ".csv": TEXT, ".npz": (".npz",), ".npy": (".npy",),
+    ".pth": (".pth", ".pt"), ".pkl": (*PICKLE_SUFFIXES, ".npz"),
+}  # fmt: skip
+"""Suffixes under which a file is read as well, by the one under which it is written."""
 
 
 class PathFile:
