@@ -23,7 +23,8 @@ The full model: dense flow, then sparse trajectories; several GPUs through torch
 The learned tracker and the networks of the scores fvd and clipsim:
 
   python -m toraeval train model=shapes_tracker minutes=15
-  python -m toraeval train model=shapes_clip && python -m toraeval train model=shapes_video
+  python -m toraeval train model=shapes_clip
+  python -m toraeval train model=shapes_video                # looks at frames with shapes_clip
 
 What belongs to the training of the embedded models:
 
