@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
-import numpy as np
 from PIL import Image
 
 from toraeval import geometry, registry
@@ -23,7 +21,7 @@ from toraeval.inputs.text_files import is_file, is_folder, shown
 from toraeval.store.keys import current_sha256, safe_id
 from toraeval.suites.shared import first_frame
 from toraeval.suites.shared.base import Suite, case_seed, check_request, content_hash
-from toraeval.suites.shared.real_clip import fitted, shared_frames
+from toraeval.suites.shared.real_clip import fit_masks, fitted, on_disk, shared_frames
 from toraeval.trajectories.checks import MIN_POINTS
 from toraeval.types import BoolArray, ByteArray, Case, Reference, Trajectories, UserError, Video
 
@@ -55,27 +53,6 @@ class ClipOnDisk:
     masks: Callable[[], BoolArray] | None = None
     tags: dict[str, Any] = field(default_factory=dict)
     seed: int | None = None
-
-
-class _Decoded:
-    """Stands in a class for an attribute that is decoded at every use, so that a thousand cases hold no pictures."""
-
-    def __get__(self, case: CaseOnDisk | None, owner: type) -> ByteArray | None:
-        return None if case is None else case.__dict__["decode"]()
-
-
-class CaseOnDisk(Case):
-    """A case whose first frame is decoded when it is asked for."""
-
-    first_frame_HWC = _Decoded()  # type: ignore[assignment]
-
-
-def on_disk(case: Case, decode: Callable[[], ByteArray]) -> Case:
-    """Return the case with a first frame that `decode` gives when it is asked for."""
-    lazy = CaseOnDisk(**{name: value for name, value in vars(case).items() if name != "first_frame_HWC"})
-    del lazy.__dict__["first_frame_HWC"]  # the class's descriptor answers instead
-    lazy.__dict__["decode"] = decode
-    return lazy
 
 
 class NothingComplete(UserError):
@@ -302,16 +279,6 @@ def _reference(
         return None
 
     def reference() -> Reference:
-        return Reference(
-            read(), None if masks is None else lambda: _fit_masks(masks()[kept][:, chosen], plan)
-        )
+        return Reference(read(), None if masks is None else lambda: fit_masks(masks()[kept][:, chosen], plan))
 
     return reference
-
-
-def _fit_masks(masks_NTHW: BoolArray, plan: geometry.CoverCrop) -> BoolArray:
-    left, top, right, bottom = plan.box
-    flat = masks_NTHW.reshape(-1, *masks_NTHW.shape[2:]).astype(np.uint8)
-    resized = [cv2.resize(mask, plan.scaled, interpolation=cv2.INTER_NEAREST) for mask in flat]
-    cropped = np.stack(resized)[:, top:bottom, left:right].astype(bool)
-    return cropped.reshape(*masks_NTHW.shape[:2], *cropped.shape[1:])
