@@ -70,6 +70,8 @@ def test_a_place_that_cannot_be_written_and_a_link_to_itself_are_one_line(fox, t
     loop.symlink_to(loop)
     assert main(["convert", str(loop), str(tmp_path / "x.json")]) == 2
     assert "loop.json: no such trajectory file" in capsys.readouterr().err
+    assert main(["convert", "a" * 300 + ".json", str(tmp_path / "x.json")]) == 2
+    assert "no such trajectory file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -21,5 +21,5 @@ def test_returns_the_render_whatever_the_seed() -> None:
 
 def test_suite_without_render_is_refused() -> None:
     case = dataclasses.replace(FakeSuite().cases(8, 64, 64)[0], reference=None)
-    with pytest.raises(UserError, match=r"case alpha.*no ground truth"):
+    with pytest.raises(UserError, match=r"case alpha.*no ground truth at 8 frames; allowed: "):
         GroundTruth().generate(case, 0)

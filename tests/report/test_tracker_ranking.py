@@ -53,7 +53,10 @@ def test_other_videos_take_no_part(make_run, results):
 
 def test_one_tracker_is_not_enough(make_run, tmp_path, capsys):
     make_run(tmp_path, "tora", 6, video=False)
-    with pytest.raises(UserError, match="holds runs of lucas_kanade"):
+    with pytest.raises(
+        UserError,
+        match=r"holds runs of lucas_kanade.*two models beside ground_truth and static, which are not ranked",
+    ):
         compare_trackers(tmp_path)
     assert main(["compare-trackers", f"results={tmp_path}"]) == 2
     assert main(["compare-trackers", "here"]) == 2

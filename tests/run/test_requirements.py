@@ -120,6 +120,24 @@ def test_one_message_lists_everything_with_size_licence_command_and_cost() -> No
     assert "\n" not in str(caught.value)
 
 
+def test_a_suite_that_is_not_there_is_listed_beside_what_is_to_be_downloaded(tmp_path: Path) -> None:
+    wanted = {
+        "suite": {"name": "movebench", "path": str(tmp_path / "none")},
+        "tracker": {"name": "cotracker3_offline"},
+        "metrics": {},
+    }
+    with pytest.raises(MissingParts) as caught:
+        requirements.require(wanted, [{"name": "ati", "size": "upstream"}])
+    report = caught.value.report
+    assert "missing: usable cases for suite movebench\n    suite movebench: " in report
+    assert "none does not exist; give its folder with suite.path=DIR" in report
+    assert "downloads: about 16.7 GB, and 1 of unknown size, into " in report
+    wanted["suite"] = {"name": "shapes"}
+    with pytest.raises(MissingParts) as caught:
+        requirements.require(wanted, [{"name": "ati", "size": "upstream"}])
+    assert "usable cases" not in caught.value.report
+
+
 def test_nothing_is_raised_when_all_is_there() -> None:
     builder = requirements.require(
         {"model": {"name": "static"}, "tracker": {"name": "lucas_kanade"}, "metrics": {}}

@@ -229,3 +229,9 @@ def test_prompt_lists(data_dir: Path, tmp_path: Path) -> None:
         (tmp_path / "p.txt").write_text(f"good\n{line}\n")
         with pytest.raises(UserError, match=r"p\.txt:2: a line must hold a prompt"):
             read_prompts(tmp_path / "p.txt")
+
+
+def test_tracks_of_wan_move_under_another_name_are_told_the_right_one(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((1, 5, 3, 2), np.float32))
+    with pytest.raises(UserError, match=r"a.npy: another name; got a.npy; allowed: <id>_tracks.npy beside"):
+        load(tmp_path / "a.npy", canvas=(9, 9), format="wan_move")

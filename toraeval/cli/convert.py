@@ -50,6 +50,7 @@ def main(argv: list[str]) -> int:
         raise UserError(
             "convert: give the file to read and the file to write, e.g. python -m toraeval convert a.txt a.json"
         )
+    from toraeval.inputs.text_files import is_folder
     from toraeval.trajectories import PathReading, read_paths
     from toraeval.trajectories.colour_maps import is_colour_maps, read_colour_maps
     from toraeval.trajectories.writing import WRITERS, Target, write_paths
@@ -74,7 +75,7 @@ def main(argv: list[str]) -> int:
         paths = read_colour_maps(sources[0])
         _report("", write_paths(out, paths, target), paths.notes)
         return 0
-    if any(source.is_dir() for source in sources):
+    if any(is_folder(source) for source in sources):
         return _folder(sources, out, reading, target)
     _report("", write_paths(out, paths := read_paths(sources, reading), target), paths.notes)
     return 0

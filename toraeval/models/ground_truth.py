@@ -26,7 +26,10 @@ class GroundTruth(Generator):
             UserError: the case has no reference.
         """
         if case.reference is None:
-            raise UserError(f"case {case.id}: suite {case.suite} has no ground truth; choose another model")
+            raise UserError(
+                f"case {case.id}: suite {case.suite} has no ground truth at {case.frames} frames; allowed: a case with "
+                "a real clip whose (length - 1) is a multiple of (frames - 1), or another model"
+            )
 
     def generate(self, case: Case, seed: int) -> Video:
         """Return the reference clip.

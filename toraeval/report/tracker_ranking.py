@@ -89,7 +89,8 @@ def compare_trackers(results: Path) -> list[TrackerComparison]:
         trackers = sorted({run.tracker for runs in groups.values() for run in runs})
         raise UserError(
             f"compare-trackers: {results} holds runs of {', '.join(trackers) or 'no tracker'}; expected: the same "
-            "suite, length and size of two models under two trackers, e.g. the bench run again with tracker=dis_flow"
+            f"suite, length and size of two models beside {' and '.join(REFERENCES)}, which are not ranked, under two "
+            "trackers, e.g. the bench run again with tracker=dis_flow"
         )
     return sorted(found, key=lambda one: (one.suite, one.frames))
 

@@ -174,13 +174,17 @@ def describe(missing: list[Requirement], costs: list[str]) -> str:
             lines.append(f"    {item.reason}")
         if item.command:
             lines.append(f"    run: {item.command}")
-    total = sum(size for size in {item.what: item.size_mb or 0 for item in missing}.values())
+    sizes = {item.what: item.size_mb for item in missing if item.licence}
+    total, unknown = sum(size or 0 for size in sizes.values()), sum(not size for size in sizes.values())
     if total:
         place = assets.cache_dir()
         while not place.exists() and place != place.parent:
             place = place.parent
         free = shutil.disk_usage(place).free / 1e9
-        lines.append(f"downloads: about {total / 1000:.1f} GB into {assets.cache_dir()}, {free:.1f} GB free")
+        more = f", and {unknown} of unknown size," if unknown else ""
+        lines.append(
+            f"downloads: about {total / 1000:.1f} GB{more} into {assets.cache_dir()}, {free:.1f} GB free"
+        )
     lines += [f"cost: {line}" for line in costs]
     return "\n".join(lines)
 
@@ -209,5 +213,17 @@ def require(config: Mapping[str, Any], models: Iterable[Mapping[str, Any]] | Non
         if single is not None:
             with contextlib.suppress(MissingAsset):
                 builder.build("model", single).check(config["frames"], config["height"], config["width"])
-        raise MissingParts(missing, costs)
+        raise MissingParts(missing + _of_suite(config.get("suite"), builder), costs)
     return builder
+
+
+def _of_suite(options: Mapping[str, Any] | None, builder: Builder) -> list[Requirement]:
+    """Return what is wrong with the files of a suite, so that it is said before anything is downloaded for it."""
+    if options is None:
+        return []
+    try:
+        builder.build("suite", options)
+    except UserError as error:
+        part = f"suite {options['name']}"
+        return [Requirement("usable cases", part, False, "", str(error))]
+    return []

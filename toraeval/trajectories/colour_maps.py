@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from toraeval.inputs.picture_folder import picture_files, read_pictures
+from toraeval.inputs.text_files import is_folder
 from toraeval.store.sealed import atomic
 from toraeval.trajectories.checks import fill_hidden
 from toraeval.types import BoolArray, ByteArray, Trajectories, UserError
@@ -128,7 +129,7 @@ def centres(masks: Callable[[], BoolArray], source: str, fps: float) -> Trajecto
 
 def is_colour_maps(path: Path) -> bool:
     """Tell whether a folder holds nothing but maps named as MagicMotion names them."""
-    files = [file for file in path.iterdir() if not file.name.startswith(".")] if path.is_dir() else []
+    files = [file for file in path.iterdir() if not file.name.startswith(".")] if is_folder(path) else []
     return bool(files) and all(file.name.startswith("annotated_frame_") for file in files)
 
 

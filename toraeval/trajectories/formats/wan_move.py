@@ -48,6 +48,13 @@ def read(source: PathFile) -> Raw:
     Raises:
         UserError: the visibility is absent or does not fit, or shape or dtype are wrong.
     """
+    if not source.path.name.lower().endswith(TRACKS):
+        fail(
+            source.path,
+            "another name",
+            source.path.name,
+            f"<id>{TRACKS} beside <id>{VISIBILITY}, or format=numpy",
+        )
     beside = partner(source.path)
     if not exists(beside):
         fail(source.path, "the visibility is missing", "nothing", f"{beside.name} beside it, or format=numpy")
