@@ -56,6 +56,9 @@ def test_a_missing_caption_is_noted(tmp_path, capsys):
         (["suite=movebnch", "suite.path=x"], "movebench"),
         (["suite=movebench", "suite.path=x", "suite.langage=zh"], "suite.language"),
         (["suite=movebench", "suite.path=x", "frames=a"], "could not be converted to Integer"),
+        (["suite=shapes", "frames=0"], "frames=0"),
+        (["suite=shapes", "height=-3"], "size 512x-3"),
+        (["suite=movebench", "suite.path="], "nothing does not exist; give its folder"),
         (["x"], "name one suite"),
     ],
 )

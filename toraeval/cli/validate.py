@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toraeval import registry
 from toraeval.cli import jobs, overrides
+from toraeval.suites.shared.base import check_request
 from toraeval.suites.shared.imported import NothingComplete
 from toraeval.types import UserError
 
@@ -34,7 +35,11 @@ def main(argv: list[str]) -> int:
     if "allow_missing" in values["suite"]:  # incomplete cases are listed instead of refused
         values["suite"]["allow_missing"] = True
     native = getattr(registry.load("suite", values["suite"]["name"]), "native_size", USUAL)
-    frames, height, width = (values[key] or usual for key, usual in zip(SIZES, native, strict=True))
+    asked = [values[key] for key in SIZES]
+    frames, height, width = (
+        usual if size is None else size for size, usual in zip(asked, native, strict=True)
+    )
+    check_request(values["suite"]["name"], frames, height, width, None)
     try:
         suite = registry.build("suite", values["suite"])
     except NothingComplete as error:

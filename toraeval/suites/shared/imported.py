@@ -90,8 +90,10 @@ class ImportedSuite(Suite, ABC):
                 raise UserError(registry.unknown(f"value of suite.{option}", str(options[option]), allowed))
         self.path, self.options = Path(path), options
         self.problems: dict[str, str] = {}
-        if not (is_folder(self.path) or is_file(self.path)):
-            raise UserError(f"suite {self.name}: {shown(self.path)} does not exist; {self._expected()}")
+        if not path or not (is_folder(self.path) or is_file(self.path)):
+            raise UserError(
+                f"suite {self.name}: {shown(path or 'nothing')} does not exist; {self._expected()}"
+            )
         self.clips = self._once(self.scan())
         if not self.clips and not self.problems:
             raise UserError(f"suite {self.name}: no clip in {self.path}; {self._expected()}")
