@@ -41,6 +41,15 @@ def test_where_nothing_is_complete_everything_is_listed(tmp_path, capsys):
     assert "problem: clip_0001: en/first_frame/clip_0001.jpg is missing" in out
 
 
+def test_a_length_without_ground_truth_is_noted(tmp_path, capsys):
+    root = layouts.movebench(tmp_path, 1, 9, (48, 32))
+    command = ["validate", "suite=movebench", f"suite.path={root}", "height=32", "width=48"]
+    assert main([*command, "frames=7"]) == 0
+    assert "note: clip_0000: no ground truth at 7 frames" in capsys.readouterr().out
+    assert main([*command, "frames=5"]) == 0
+    assert "no ground truth" not in capsys.readouterr().out
+
+
 def test_a_missing_caption_is_noted(tmp_path, capsys):
     root = layouts.movebench(tmp_path, 1, 9, (48, 32), with_video=False)
     (root / "en" / "single_track.txt").write_text("clip_0000.mp4,\n")

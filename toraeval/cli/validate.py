@@ -58,7 +58,11 @@ def main(argv: list[str]) -> int:
             wrong[clip.name] = "; ".join(problems)
             continue
         try:
-            suite.case(clip, frames, height, width)
+            made = suite.case(clip, frames, height, width)
+            if clip.video is not None and made.reference is None:
+                print(
+                    f"note: {clip.name}: no ground truth at {frames} frames, which are not among those of its clip"
+                )
         except UserError as error:
             wrong[clip.name] = str(error)
     if not hasattr(suite, "clips"):
