@@ -327,3 +327,26 @@ def test_what_is_left_out_is_printed_and_kept(tmp_path, capsys):
     assert "clip_0001 is left out" in capsys.readouterr().out
     (record,) = (tmp_path / "results").glob("runs/*/*/*/record.json")
     assert "clip_0001 is left out" in record.read_text()
+
+
+def test_tapvid_clips_keep_their_length_and_are_squeezed(tmp_path):
+    path = layouts.tapvid(tmp_path / "a.pkl", FRAMES, SIZE)
+    built = registry.build("suite", {"name": "tapvid", "path": str(path)})
+    first, late = built.cases(16, 32, 32)
+    assert (first.frames, late.frames) == (FRAMES, FRAMES - 4)
+    x, y = ((PATH[0] + 0.5) * (32 / SIZE[0], 32 / SIZE[1]) - 0.5).T
+    np.testing.assert_allclose(first.trajectories.tracks_NT2[0], np.stack([x, y], -1), atol=1e-4)
+    assert first.first_frame_HWC.shape == (32, 32, 3)
+    assert late.reference().video.frames_TCHW.shape == (FRAMES - 4, 3, 32, 32)
+    assert "7 to 11 frames, not frames=16" in built.notes[-1]
+
+
+def test_a_case_that_a_crop_empties_can_be_left_out(tmp_path):
+    root = layouts.movebench(tmp_path, 2, FRAMES, SIZE, with_video=False)
+    moved = np.load(root / "en" / "track" / "single" / "clip_0001_tracks.npy") + np.array([20, 0], np.float32)
+    np.save(root / "en" / "track" / "single" / "clip_0001_tracks.npy", moved)
+    built = registry.build("suite", {"name": "movebench", "path": str(root), "allow_missing": True})
+    (kept,) = built.cases(FRAMES, 40, 20)
+    assert kept.id == "clip_0001"
+    assert "clip_0000 is left out" in built.notes[0]
+    assert built.fingerprint()["left_out"] == ["clip_0000"]

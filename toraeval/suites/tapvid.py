@@ -25,7 +25,7 @@ from toraeval.trajectories.formats import PathFile, tapvid
 from toraeval.trajectories.formats.arrays import hidden_flags, objects_first
 from toraeval.trajectories.formats.source import PICKLE_SUFFIXES
 from toraeval.trajectories.reading import ClipFacts
-from toraeval.types import ByteArray, Trajectories, UserError, Video
+from toraeval.types import ByteArray, Case, Trajectories, UserError, Video
 
 STRIDE, FPS = 5, 25.0
 
@@ -38,6 +38,8 @@ class TAPVid(ImportedSuite):
         query: `first`: every point from the first frame it is visible in; `strided`: from every fifth frame.
         scale: `tapnet`: x = u * width - 0.5; `cotracker`: x = u * (width - 1). It moves AJ by several points.
         points: at most this many points of each query frame.
+        length: `native`: every case has the length of its clip from the query on, as published; `requested`: that of
+            the run, where the clip's frames fall on it.
         allow_missing: leave out damaged items and say so.
 
     Raises:
@@ -49,7 +51,12 @@ class TAPVid(ImportedSuite):
     native = "24 to 250 frames, scored at 256x256"
     native_size = (24, 256, 256)
     layout = "tapvid_davis.pkl, tapvid_rgb_stacking.pkl, robotap_split*.pkl or the shards of Kinetics"
-    choices: ClassVar = {"query": ("first", "strided"), "scale": ("tapnet", "cotracker")}
+    choices: ClassVar = {
+        "query": ("first", "strided"),
+        "scale": ("tapnet", "cotracker"),
+        "length": ("native", "requested"),
+    }
+    squeezed = True
 
     def __init__(
         self,
@@ -57,10 +64,30 @@ class TAPVid(ImportedSuite):
         query: str = "first",
         scale: str = "tapnet",
         points: int = 256,
+        length: str = "native",
         allow_missing: bool = False,
     ) -> None:
         self.query, self.scale, self.points = query, scale, require_points(self.name, points)
-        super().__init__(path, allow_missing, query=query, scale=scale, points=points)
+        self.length = length
+        super().__init__(path, allow_missing, query=query, scale=scale, points=points, length=length)
+
+    def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
+        """Return the cases at one size; at `length=native` each has its own length, which a note says."""
+        made = super().cases(frames, height, width, limit)
+        if self.length == "native":
+            lengths = [case.frames for case in made]
+            said = f"cases have the length of their clips, {min(lengths)} to {max(lengths)} frames, not frames={frames}"
+            self.notes = (*self.notes, f"suite {self.name}: {said}")
+        return made
+
+    def case(self, clip: ClipOnDisk, frames: int, height: int, width: int) -> Case:
+        """Return one clip as a case, both sides resized to the frame's as the protocol has it.
+
+        Raises:
+            UserError: a damaged file, or no point is visible at the start.
+        """
+        own = clip.paths().num_frames if self.length == "native" else frames
+        return super().case(clip, own, height, width)
 
     def scan(self) -> list[ClipOnDisk]:
         """Return one clip per item and query frame, named `<item>.f<frame>`."""

@@ -25,12 +25,24 @@ def open_picture(path: Path) -> Image.Image:
     return Image.fromarray(read_picture(path))
 
 
-def fit(picture: Image.Image, width: int, height: int) -> tuple[ByteArray, geometry.CoverCrop]:
-    """Resize a picture until it covers the frame and crop the centre; return uint8 (H, W, 3) and the plan."""
-    plan = geometry.cover_crop(picture.size, (width, height))
+def fit(
+    picture: Image.Image, width: int, height: int, squeeze: bool = False
+) -> tuple[ByteArray, geometry.CoverCrop]:
+    """Resize a picture until it covers the frame and crop the centre; return uint8 (H, W, 3) and the plan.
+
+    With `squeeze` both sides are resized to the frame's instead, whatever the picture's shape.
+    """
+    plan = fit_plan(picture.size, (width, height), squeeze)
     if plan.scaled != picture.size:
         picture = picture.resize(plan.scaled, Image.Resampling.BICUBIC)
     return np.asarray(picture.crop(plan.box), dtype=np.uint8).copy(), plan
+
+
+def fit_plan(source: tuple[int, int], target: tuple[int, int], squeeze: bool = False) -> geometry.CoverCrop:
+    """Return how pictures of a size are brought to the frame; sizes are `(width, height)`."""
+    if squeeze:
+        return geometry.CoverCrop(source, target, (0, 0), target)
+    return geometry.cover_crop(source, target)
 
 
 def place_paths(trajectories: Trajectories, plan: geometry.CoverCrop) -> tuple[Trajectories, str]:

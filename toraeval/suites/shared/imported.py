@@ -79,6 +79,7 @@ class ImportedSuite(Suite, ABC):
     licence: ClassVar[str]
     native: ClassVar[str]  # length, size and rate of the authors' protocol, in words
     native_size: ClassVar[tuple[int, int, int]]  # its frames, height and width, or what comes near
+    squeezed: ClassVar[bool] = False  # whether clips of another shape are resized to it instead of cropped
     layout: ClassVar[str]  # what must lie in the folder, in words
 
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # allowed words, by option
@@ -89,6 +90,7 @@ class ImportedSuite(Suite, ABC):
             if options[option] not in allowed:
                 raise UserError(registry.unknown(f"value of suite.{option}", str(options[option]), allowed))
         self.path, self.options = Path(path), options
+        self.allow_missing = allow_missing
         self.problems: dict[str, str] = {}
         if not path or not (is_folder(self.path) or is_file(self.path)):
             raise UserError(
@@ -108,9 +110,7 @@ class ImportedSuite(Suite, ABC):
                 f"{self._first_problem()}; expected there: {self.layout}",
                 self.problems,
             )
-        self.notes = tuple(
-            f"suite {self.name}: {name} is left out: {text}" for name, text in self.problems.items()
-        )
+        self.notes = self._notes()
 
     @abstractmethod
     def scan(self) -> list[ClipOnDisk]:
@@ -153,7 +153,23 @@ class ImportedSuite(Suite, ABC):
             UserError: a length or size that no case can have, a damaged file, or a case of which no object is left.
         """
         check_request(self.name, frames, height, width, limit)
-        return [self.case(clip, frames, height, width) for clip in self.clips[:limit]]
+        made = []
+        for clip in self.clips[:limit]:
+            try:
+                made.append(self.case(clip, frames, height, width))
+            except UserError as error:
+                if not self.allow_missing:
+                    raise
+                self.problem(clip.name, str(error))
+        if not made:
+            raise UserError(
+                f"suite {self.name}: no case is left at {frames} frames of {width}x{height}: {self._first_problem()}"
+            )
+        self.notes = self._notes()
+        return made
+
+    def _notes(self) -> tuple[str, ...]:
+        return tuple(f"suite {self.name}: {name} is left out: {text}" for name, text in self.problems.items())
 
     def case(self, clip: ClipOnDisk, frames: int, height: int, width: int) -> Case:
         """Return one clip as a case at a length and size.
@@ -162,7 +178,7 @@ class ImportedSuite(Suite, ABC):
             UserError: a damaged file, or no object is visible inside the frame at the start.
         """
         native = _moving(clip)
-        plan = geometry.cover_crop(native.canvas, (width, height))
+        plan = first_frame.fit_plan(native.canvas, (width, height), self.squeezed)
         moved, _ = first_frame.place_paths(geometry.resample(native, frames), plan)
         inside = moved.visible_NT[:, 0] & geometry.inside_canvas(moved.tracks_NT2[:, 0], (width, height))
         if not inside.any():
@@ -197,13 +213,15 @@ class ImportedSuite(Suite, ABC):
                 "paths_read": "; ".join(native.notes),
                 **clip.tags,
             },
-            reference=_reference(clip, native.num_frames, frames, plan, inside),
+            reference=_reference(clip, native.num_frames, frames, plan, inside, self.squeezed),
             content_hash=content_hash(clip.prompt, paths, request | stamps, None),
         )
         if clip.picture is None:
             return case
         decode = clip.picture
-        return on_disk(case, lambda: first_frame.fit(Image.fromarray(decode()), width, height)[0])
+        return on_disk(
+            case, lambda: first_frame.fit(Image.fromarray(decode()), width, height, self.squeezed)[0]
+        )
 
     def odd(self, clip: ClipOnDisk) -> list[str]:
         """Return what reading all of one clip shows to be wrong or worth knowing, a sentence each."""
@@ -270,12 +288,17 @@ def _below(file: Path, folder: Path) -> str:
 
 
 def _reference(
-    clip: ClipOnDisk, native: int, frames: int, plan: geometry.CoverCrop, kept: BoolArray
+    clip: ClipOnDisk,
+    native: int,
+    frames: int,
+    plan: geometry.CoverCrop,
+    kept: BoolArray,
+    squeeze: bool = False,
 ) -> Callable[[], Reference] | None:
     """Return what reads the real clip at the case's length and size; None where the frames of the two do not meet."""
     if clip.video is None:
         return None
-    read = fitted(clip.video, clip.name, native, frames, clip.fps, plan.target)
+    read = fitted(clip.video, clip.name, native, frames, clip.fps, plan.target, squeeze)
     chosen, masks = shared_frames(native, frames), clip.masks
     if read is None:
         return None

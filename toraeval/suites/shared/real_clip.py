@@ -28,7 +28,13 @@ def shared_frames(native: int, frames: int) -> npt.NDArray[np.int64] | None:
 
 
 def fitted(
-    read: Callable[[], Video], name: str, native: int, frames: int, fps: float, size: tuple[int, int]
+    read: Callable[[], Video],
+    name: str,
+    native: int,
+    frames: int,
+    fps: float,
+    size: tuple[int, int],
+    squeeze: bool = False,
 ) -> Callable[[], Video] | None:
     """Return what reads a clip as a case has it, or None where its frames do not fall on the case's.
 
@@ -37,6 +43,7 @@ def fitted(
         name: for messages.
         native: frames it must have.
         frames, fps, size: of the case; size is `(width, height)`, covered and cropped as first frames are.
+        squeeze: resize both sides to it instead.
     """
     chosen = shared_frames(native, frames)
     if chosen is None:
@@ -46,7 +53,7 @@ def fitted(
         video = read()
         if video.num_frames < native:
             raise UserError(f"{name}: its video has {video.num_frames} frames and its paths {native}")
-        pictures = [first_frame.fit(Image.fromarray(video.thwc[i]), *size)[0] for i in chosen]
+        pictures = [first_frame.fit(Image.fromarray(video.thwc[i]), *size, squeeze)[0] for i in chosen]
         return Video.from_thwc(np.stack(pictures), fps, video.info)
 
     return clip
