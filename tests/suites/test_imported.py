@@ -138,6 +138,10 @@ def test_flexbench_takes_the_middle_track_of_every_segment(tmp_path):
     (case,) = cases("flexbench", root, allow_missing=True)
     np.testing.assert_allclose(case.trajectories.tracks_NT2, PATH[:2], atol=1e-6)
     assert case.prompt == "a thing moves"
+    layouts.video(
+        root / "real" / "a.mp4", FRAMES + 9, SIZE
+    )  # the authors take as many frames as there are tracks
+    assert cases("flexbench", root, allow_missing=True)[0].reference().video.num_frames == FRAMES
 
 
 def test_compressed_run_lengths_are_those_of_plain_ones(tmp_path):
@@ -350,3 +354,20 @@ def test_a_case_that_a_crop_empties_can_be_left_out(tmp_path):
     assert kept.id == "clip_0001"
     assert "clip_0000 is left out" in built.notes[0]
     assert built.fingerprint()["left_out"] == ["clip_0000"]
+
+
+def test_suffixes_of_pictures_and_clips_may_be_in_capitals(tmp_path):
+    root = layouts.movebench(tmp_path, 1, FRAMES, SIZE)
+    for file in ((root / "en" / "first_frame" / "clip_0000.jpg"), (root / "en" / "video" / "clip_0000.mp4")):
+        file.rename(file.with_suffix(file.suffix.upper()))
+    (case,) = cases("movebench", root)
+    assert case.first_frame_HWC.shape == (40, 64, 3)
+    assert case.reference().video.num_frames == FRAMES
+
+
+def test_a_clip_longer_than_its_paths_is_refused(tmp_path):
+    root = layouts.movebench(tmp_path, 1, FRAMES, SIZE)
+    layouts.video(root / "en" / "video" / "clip_0000.mp4", FRAMES + 2, SIZE)
+    (case,) = cases("movebench", root)
+    with pytest.raises(UserError, match="its video has 13 frames and its paths 11"):
+        case.reference()

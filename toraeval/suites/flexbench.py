@@ -6,6 +6,7 @@ Layout: bestzzhang/FlexTraj_code@9286170, `WAN/diffsynth/trainers/flex_dataset.p
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from toraeval.suites.shared.media import first_of_video, read_clip
 from toraeval.suites.shared.run_lengths import decode
 from toraeval.trajectories.array_files import as_array, flags
 from toraeval.trajectories.formats import PathFile
-from toraeval.types import BoolArray, FloatArray, Trajectories, UserError
+from toraeval.types import BoolArray, FloatArray, Trajectories, UserError, Video
 from toraeval.video import read_picture
 
 LISTING = "flexbench.json"
@@ -104,7 +105,7 @@ class FlexBench(ImportedSuite):
             files=files,
             fps=16.0,
             picture=first,
-            video=partial(read_clip, video) if video and is_file(video) else None,
+            video=partial(_first_frames, video, root / tracks) if video and is_file(video) else None,
             tags={"real_video": bool(entry.get("is_real_video"))},
         )
 
@@ -121,6 +122,12 @@ def _below(root: Path, entry: dict[str, Any], key: str) -> Path | None:
     if not isinstance(name, str) or ".." in Path(name).parts:
         raise TypeError(f"{key}: {shown(name)}; expected: a file below {root}")
     return root / name.lstrip("/")
+
+
+def _first_frames(video: Path, tracks: Path) -> Video:
+    """Return as many frames from the first on as the tracks have, as the authors' loader takes them."""
+    clip = read_clip(video)
+    return replace(clip, frames_TCHW=clip.frames_TCHW[: _tracks(tracks)[0].shape[1]])
 
 
 def _paths(tracks: Path, segments: Path) -> Trajectories:

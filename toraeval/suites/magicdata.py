@@ -13,7 +13,7 @@ from typing import ClassVar
 from toraeval.inputs.picture_folder import picture_files
 from toraeval.inputs.text_files import csv_rows, is_file, is_folder, shown
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
-from toraeval.suites.shared.media import first_of_video, read_clip
+from toraeval.suites.shared.media import any_case, first_of_video, read_clip
 from toraeval.trajectories.colour_maps import centres, colour_masks
 from toraeval.types import UserError
 
@@ -53,10 +53,18 @@ class MagicData(ImportedSuite):
         drawn = (
             sorted(folder.name for folder in maps.iterdir() if is_folder(folder)) if is_folder(maps) else []
         )
-        filmed = sorted(file.stem for file in videos.glob("*.mp4")) if is_folder(videos) else []
+        filmed = (
+            sorted(file.stem for file in videos.iterdir() if file.suffix.lower() == ".mp4")
+            if is_folder(videos)
+            else []
+        )
         for name in sorted(set(filmed) - set(drawn)):
             self.problem(name, f"{self.maps}/{name}/ is missing")
-        return [clip for name in drawn if (clip := self._clip(name, maps / name, videos / f"{name}.mp4"))]
+        return [
+            clip
+            for name in drawn
+            if (clip := self._clip(name, maps / name, any_case(videos / f"{name}.mp4")))
+        ]
 
     def _clip(self, name: str, maps: Path, video: Path) -> ClipOnDisk | None:
         if not self.require_files(name, video):

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from toraeval.inputs.text_files import is_file, is_folder
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
+from toraeval.suites.shared.media import any_case
 from toraeval.trajectories import PathReading, read_paths
 from toraeval.types import Trajectories
 from toraeval.video import read_picture
@@ -64,7 +65,7 @@ class MCBench(ImportedSuite):
 
     def _clip(self, kind: str, folder: Path) -> ClipOnDisk | None:
         name = f"{kind}_{folder.name}"
-        picture = folder / "first_frame.png"
+        picture = any_case(folder / "first_frame.png")
         paths = folder / ("meta_data_new.json" if self.paths == "scored" else "meta_data.json")
         if not self.require_files(name, picture, paths):
             return None

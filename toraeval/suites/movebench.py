@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from toraeval.inputs.text_files import is_file, read_text, split_lines
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
-from toraeval.suites.shared.media import read_clip
+from toraeval.suites.shared.media import any_case, read_clip
 from toraeval.suites.shared.points import on_picture
 from toraeval.trajectories.formats import PathFile, wan_move
 from toraeval.types import Trajectories
@@ -69,13 +69,13 @@ class MoveBench(ImportedSuite):
         return found
 
     def _clip(self, root: Path, identifier: str, caption: str, index: int) -> ClipOnDisk | None:
-        picture = root / "first_frame" / f"{identifier}.jpg"
+        picture = any_case(root / "first_frame" / f"{identifier}.jpg")
         tracks, visibility = (
             root / "track" / self.tracks / f"{identifier}_{kind}.npy" for kind in ("tracks", "visibility")
         )
         if not self.require_files(identifier, picture, tracks, visibility):
             return None
-        video = root / "video" / f"{identifier}.mp4"
+        video = any_case(root / "video" / f"{identifier}.mp4")
         return ClipOnDisk(
             name=identifier,
             prompt=caption,

@@ -16,6 +16,14 @@ from toraeval.types import BoolArray, ByteArray, UserError, Video
 from toraeval.video import read_picture, read_video
 
 
+def any_case(path: Path) -> Path:
+    """Return the file of that name, or else one beside it whose name differs in upper and lower case alone."""
+    if path.exists() or not path.parent.is_dir():
+        return path
+    alike = sorted(file for file in path.parent.iterdir() if file.name.lower() == path.name.lower())
+    return alike[0] if alike else path
+
+
 def read_clip(path: Path, fps: float = 0.0) -> Video:
     """Read a video file, or a folder of numbered pictures at `fps` frames per second.
 

@@ -51,7 +51,7 @@ def fitted(
 
     def clip() -> Video:
         video = read()
-        if video.num_frames < native:
+        if video.num_frames != native:
             raise UserError(f"{name}: its video has {video.num_frames} frames and its paths {native}")
         pictures = [first_frame.fit(Image.fromarray(video.thwc[i]), *size, squeeze)[0] for i in chosen]
         return Video.from_thwc(np.stack(pictures), fps, video.info)
