@@ -113,7 +113,7 @@ def _draw(curves: pd.DataFrame, group: Group, floors: Mapping[int, float], path:
         list(shown.values()),
         list(shown),
         loc="outside lower center",
-        ncols=min(len(shown), 4 if len(lengths) > 1 else 2),
+        ncols=min(len(shown), 4 if len(lengths) > 2 else 2),  # more are wider than the panels
         fontsize=11,
         handlelength=4,
     )
