@@ -95,3 +95,21 @@ def fixed_seeds() -> None:
 def data_dir() -> Path:
     """The folder of small test files."""
     return Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium; tests that ask for it are skipped where there is none."""
+    from tests.browser import chromium_browser
+
+    with chromium_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A page of 1440 x 900 that fails the test if it logs an error or asks for anything outside this machine."""
+    from tests.browser import watched_page
+
+    with watched_page(chromium, viewport={"width": 1440, "height": 900}) as page:
+        yield page
