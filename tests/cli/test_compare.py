@@ -17,6 +17,7 @@ from toraeval.report.compare import COMPARISON, verdict
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
 from toraeval.stats import holm, sign_flip_test
+from toraeval.stats.power import paired_sensitivity
 from toraeval.store.sealed import read_json, write_json
 
 pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
@@ -61,6 +62,8 @@ def test_models_are_paired_by_length_and_the_table_is_corrected_as_a_whole(
         assert row.difference == pytest.approx(differences.mean(), rel=1e-5)
         assert row.p == pytest.approx(sign_flip_test(differences.to_numpy()))
         assert (row.a_lower, row.b_lower, row.cases) == (3, 0, 3)
+        assert row.cases_needed == paired_sensitivity(differences.to_numpy()).cases_needed
+        assert np.isnan(row.detectable)  # no outcome of 3 cases has p below 5 %
     assert rows["p_holm"].tolist() == pytest.approx(holm(rows["p"].tolist()))
     assert set(rows["verdict"]) == {"no difference that 3 cases can show"}  # 3 cases cannot reach p = 0.05
     assert (tmp_path / "cmp" / "compare.md").read_text().strip() in ran.out

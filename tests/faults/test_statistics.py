@@ -137,7 +137,9 @@ def test_tables_say_n_where_an_interval_would_stand():
     assert compare_cell({"low": 1.0, "high": 2.0, "cases": 9}, "interval") == "[1, 2]"
     row = pd.Series({"value": 2.0, "low": np.nan, "high": np.nan, "cases": 4, "skipped": ""})
     assert measures._cell(row) == "2 (n = 4)"
-    ratio = pd.DataFrame([(16, "m", "tora", 2.0, np.nan, np.nan, 3)], columns=list(claims.RATIOS))
+    ratio = pd.DataFrame(
+        [(16, "m", "tora", 2.0, np.nan, np.nan, 3, np.nan, np.nan)], columns=list(claims.RATIOS)
+    )
     assert "(n = 3, too few for an interval)" in claims.ratio_lines(ratio)[1]
 
 

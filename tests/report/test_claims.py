@@ -5,7 +5,7 @@ import pytest
 
 from toraeval.report import claims, tables
 from toraeval.report.collect import collect
-from toraeval.stats import bootstrap_ratio
+from toraeval.stats import bootstrap_ratio, paired_difference
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,20 @@ def test_ratio_stands_beside_the_papers_claim(rivals):
     assert "(n = 3, too few for an interval)" in lines[1]
     rows[["low", "high", "cases"]] = 1.5, 2.5, 16
     assert "(95 % interval 1.50 to 2.50)" in claims.ratio_lines(rows)[1]
+    rows[["detectable", "cases_needed"]] = 0.25, 40.0
+    assert "show a ratio 0.25 away from 1; 40 cases would show this one." in claims.ratio_lines(rows)[1]
+
+
+def test_the_ratio_that_could_have_been_seen_follows_from_the_paired_errors(rivals, monkeypatch):
+    values = {
+        label: {f"c{k}": float(v) for k, v in enumerate(np.random.default_rng(seed).gamma(9, size=12))}
+        for seed, label in enumerate(("tora", "motionctrl"))
+    }
+    monkeypatch.setattr(type(rivals.entries[0]), "by_case", lambda entry, _: values[entry.label])
+    row = claims.ratios(rivals).iloc[0]
+    seen = paired_difference(values["motionctrl"], values["tora"]).sensitivity
+    assert row["detectable"] == pytest.approx(seen.detectable / np.mean(list(values["tora"].values())))
+    assert row["cases_needed"] == seen.cases_needed
 
 
 def test_without_a_rival_nothing_is_claimed(bench):

@@ -15,7 +15,10 @@ HELP = """Compare two models on the cases that both have; nothing is generated, 
   python -m toraeval compare RUN_FOLDER RUN_FOLDER out=DIR      two runs; writes compare.csv and compare.md into DIR
   python -m toraeval compare RUN_FOLDER RUN_FOLDER force=true   runs that measure different things; the output says so
 """
-SHOWN = ("frames", "column", "a", "b", "difference", "interval", "p", "p_holm", "effect", "cases", "verdict")
+SHOWN = (
+    "frames", "column", "a", "b", "difference", "interval", "p", "p_holm", "effect", "cases", "detectable",
+    "cases_needed", "verdict",
+)  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
@@ -68,7 +71,9 @@ def markdown(rows: Any, wrong: list[str]) -> str:
         head.insert(0, f"**FORCED: these runs measure different things: {'; '.join(wrong)}.**\n")
     below = (
         "Interval: 95 % BCa bootstrap over cases, from 8 cases on. p: two-sided sign-flip permutation test; "
-        "p_holm: after Holm's correction over this table. effect: mean difference / its standard deviation over cases."
+        "p_holm: after Holm's correction over this table. effect: mean difference / its standard deviation over cases. "
+        "detectable: the smallest difference that a test at 5 % finds in these cases with 80 % power; cases_needed: "
+        "how many cases find this difference with that power (both for one paired test)."
     )
     table = tabulate(cells, headers=list(SHOWN), tablefmt="pipe", disable_numparse=True)
     return "\n".join([*head, "", table, "", below])
@@ -85,5 +90,6 @@ def _cell(row: dict[str, Any], name: str) -> str:
         return without_interval(int(row["cases"]))
     value = row[name]
     if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.3g}"
+        digits = ".0f" if name == "cases_needed" else ".3g"
+        return "" if np.isnan(value) else format(value, digits)
     return str(value)

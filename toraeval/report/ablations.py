@@ -24,6 +24,8 @@ ABLATIONS: dict[str, str] = {
     "difference": "traj_error minus that of the default on the same cases",
     "difference_low": "lower bound of its 95 % interval",
     "difference_high": "upper bound of it",
+    "detectable": "smallest true difference that a paired test at 5 % finds in these cases with 80 % power",
+    "cases_needed": "cases with which a true difference as large as this one is found with that power",
     "cases": "cases with a score",
     "failures": "samples that failed; never scored as 0",
     "loss": "training loss, mean of the last 100 steps",
@@ -42,7 +44,7 @@ ABLATIONS: dict[str, str] = {
 
 SHOWN = (
     "variant", "traj_error", "traj_error_low", "traj_error_high", "ratio_to_static", "difference",
-    "difference_low", "difference_high", "loss", "motion_parameters", "minutes",
+    "difference_low", "difference_high", "detectable", "cases_needed", "loss", "motion_parameters", "minutes",
 )  # fmt: skip
 
 
@@ -58,7 +60,7 @@ def write(rows: pd.DataFrame, remarks: Sequence[str], folder: Path) -> list[Path
         The written files.
     """
     paths = [folder / f"ablations.{ending}" for ending in ("csv", "md", "png")]
-    rows = rows[list(ABLATIONS)]
+    rows = rows.reindex(columns=list(ABLATIONS))
     write_text(paths[0], to_csv(rows))
     write_text(paths[1], markdown(rows, remarks))
     draw(rows, paths[2])
@@ -70,7 +72,10 @@ def markdown(rows: pd.DataFrame, remarks: Sequence[str]) -> str:
     parts = ["# Ablations of Tora nano", *remarks]
     for name, group in rows.groupby("ablation", sort=False):
         cells = [
-            [_bound(name, row) if name.endswith(("_low", "_high")) else _cell(row[name]) for name in SHOWN]
+            [
+                _bound(name, row) if name.endswith(("_low", "_high")) else _cell(row[name], name)
+                for name in SHOWN
+            ]
             for row in group.to_dict("records")
         ]
         parts += [f"## {str(name).capitalize()}"]
@@ -85,9 +90,11 @@ def _bound(name: str, row: dict[str, Any]) -> str:
     return few if few and not pd.isna(row[name.rpartition("_")[0]]) else _cell(row[name])
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, name: str = "") -> str:
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return ""
+    if name == "cases_needed":
+        return f"{value:.0f}"
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 

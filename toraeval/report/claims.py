@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun
-from toraeval.stats import bootstrap_ratio, case_means, without_interval
+from toraeval.stats import bootstrap_ratio, case_means, paired_difference, without_interval
 from toraeval.store.main_metric import MAIN_METRIC
 
 REFERENCE = "tora"
@@ -24,6 +24,9 @@ RATIOS: dict[str, str] = {
     "low": "lower bound of the 95 % bootstrap interval over cases, both models drawn together; empty below 8 cases",
     "high": "upper bound of it",
     "cases": "cases that both have",
+    "detectable": "smallest distance of the ratio from 1 that a paired test of the errors at 5 % finds in these cases "
+    "with 80 % power; empty below 6 cases",
+    "cases_needed": "cases with which a ratio as far from 1 as this one is found with that power",
 }
 """Columns of `ratios.csv` and what each means."""
 
@@ -39,10 +42,20 @@ def ratios(group: Group) -> pd.DataFrame:
         for entry in entries:
             if entry is base or entry.is_reference:
                 continue
-            found = bootstrap_ratio(entry.by_case(MAIN_METRIC), base.by_case(MAIN_METRIC))
-            numbers = (found.mean, found.low, found.high, found.cases)
-            rows.append((frames, entry.label, base.label, *numbers))
+            rows.append((frames, entry.label, base.label, *_ratio(entry, base)))
     return pd.DataFrame(rows, columns=list(RATIOS))
+
+
+def _ratio(entry: ReportedRun, base: ReportedRun) -> tuple[float, ...]:
+    """Return the columns of `RATIOS` from `ratio` on."""
+    ours, theirs = (case_means(run.by_case(MAIN_METRIC)) for run in (entry, base))
+    found = bootstrap_ratio(ours, theirs)
+    numbers = (found.mean, found.low, found.high, found.cases)
+    if np.isnan(found.mean):
+        return (*numbers, np.nan, np.nan)
+    seen = paired_difference(ours, theirs).sensitivity
+    divisor = np.mean([theirs[case] for case in ours if case in theirs])
+    return (*numbers, float(seen.detectable / divisor), seen.cases_needed)
 
 
 def ratio_lines(rows: pd.DataFrame) -> list[str]:
@@ -59,8 +72,19 @@ def ratio_lines(rows: pd.DataFrame) -> list[str]:
             between = f" (95 % interval {row.low:.2f} to {row.high:.2f})"
         said.append(
             f"{where}: {row.ratio:.2f} times the TrajError of {row.reference}{between}, {row.cases} cases."
+            + _could_have_seen(row.detectable, row.cases_needed)
         )
     return [CLAIM, *said] if said else []
+
+
+def _could_have_seen(detectable: float, cases_needed: float) -> str:
+    """Return a sentence on the power of the comparison, empty where it is unknown."""
+    if np.isnan(detectable) or np.isnan(cases_needed):
+        return ""
+    return (
+        f" With 80 % power these cases show a ratio {detectable:.2f} away from 1; {cases_needed:.0f} cases would show "
+        "this one."
+    )
 
 
 def below_floor(

@@ -13,13 +13,19 @@ import pandas as pd
 from toraeval.report import measures
 from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun, differing_clips
 from toraeval.report.measures import Measure
-from toraeval.stats import case_means, holm, paired_difference, without_interval
+from toraeval.stats import (
+    ALPHA,
+    case_means,
+    holm,
+    interval_sensitivity,
+    paired_difference,
+    without_interval,
+)
 from toraeval.store.keys import canonical
 from toraeval.store.sealed import require_json
 from toraeval.store.tables.run import RECORD, RunResult, load_run
 from toraeval.types import UserError
 
-ALPHA = 0.05
 COMPARISON: dict[str, str] = {
     "frames": "length",
     "metric": "registry name of the metric",
@@ -34,6 +40,10 @@ COMPARISON: dict[str, str] = {
     "p": "two-sided sign-flip permutation test over cases, exact up to 16 cases",
     "p_holm": "p after Holm's correction over all rows of this table",
     "effect": "mean difference / its standard deviation over cases (Cohen's d_z)",
+    "detectable": "smallest true difference that a paired test at 5 % finds in these cases with 80 % power, before "
+    "Holm's correction; empty below 6 cases. Of a set: from both intervals, as if they were independent",
+    "cases_needed": "cases with which a true difference as large as this one is found with that power; empty where the "
+    "difference is 0",
     "a_lower": "cases on which A is lower",
     "b_lower": "cases on which B is lower",
     "floor": "what the tracker makes of a perfect video, in the same column",
@@ -216,6 +226,7 @@ def _case_row(
         "high": found.difference.high,
         "p": found.p,
         "effect": found.effect,
+        **found.sensitivity._asdict(),
         "a_lower": found.a_lower,
         "b_lower": found.b_lower,
         "floor": floor,
@@ -245,12 +256,15 @@ def _set_row(
     apart = bounds[0][1] < bounds[1][0] or bounds[1][1] < bounds[0][0]
     few = without_interval(len(stored[0]["samples"]))
     known = bool(np.isfinite(bounds).all()) and not few
+    difference = values[0] - values[1]
+    seen = interval_sensitivity(difference, bounds[0], bounds[1], len(stored[0]["samples"]))
     return {
         "a": values[0],
         "b": values[1],
         "cases": len(stored[0]["samples"]),
-        "difference": values[0] - values[1],
+        "difference": difference,
         "p": np.nan,
+        **(seen._asdict() if known else {}),
         "of_set": "intervals apart"
         if known and apart
         else "intervals overlap"

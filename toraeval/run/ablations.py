@@ -106,7 +106,8 @@ def rows_of(entries: Mapping[str, tuple[Report, Trained]]) -> list[dict[str, Any
         for label, variant in members.items():
             done, trained = entries[variant.name]
             values = scored[variant.name].by_case(MAIN_METRIC)
-            interval, difference = bootstrap_mean(values), paired_difference(values, baseline).difference
+            interval, compared = bootstrap_mean(values), paired_difference(values, baseline)
+            difference = compared.difference
             summary = table(grouped([done.result])[0]).iloc[0]
             default = variant is DEFAULT
             rows.append({
@@ -118,6 +119,8 @@ def rows_of(entries: Mapping[str, tuple[Report, Trained]]) -> list[dict[str, Any
                 "difference": None if default else difference.mean,
                 "difference_low": None if default else difference.low,
                 "difference_high": None if default else difference.high,
+                "detectable": None if default else compared.sensitivity.detectable,
+                "cases_needed": None if default else compared.sensitivity.cases_needed,
                 "cases": len(case_means(values)),
                 "parameters": trained.card["parameters"],
                 "motion_parameters": trained.card["motion_parameters"],

@@ -18,20 +18,25 @@ from toraeval.stats.intervals import (
     without_interval,
 )
 from toraeval.stats.paired import PairedDifference, holm, paired_difference, sign_flip_test
+from toraeval.stats.power import ALPHA, POWER, Sensitivity, interval_sensitivity
 
 __all__ = [
+    "ALPHA",
     "BOOTSTRAP_SEED",
     "LEVEL",
     "MIN_CASES",
+    "POWER",
     "RESAMPLES",
     "CaseValues",
     "Interval",
     "PairedDifference",
+    "Sensitivity",
     "bootstrap_band",
     "bootstrap_mean",
     "bootstrap_ratio",
     "case_means",
     "holm",
+    "interval_sensitivity",
     "paired_difference",
     "sign_flip_test",
     "without_interval",

@@ -19,6 +19,7 @@ from toraeval.stats.intervals import (
     bootstrap_mean,
     case_means,
 )
+from toraeval.stats.power import Sensitivity, paired_sensitivity
 from toraeval.types import FloatArray, UserError
 
 EXACT_CASES = 16
@@ -38,6 +39,7 @@ class PairedDifference:
         p: two-sided p value of `sign_flip_test`, NaN with fewer than two cases.
         a_lower, b_lower, ties: number of shared cases on which a, b or neither is lower.
         only_a, only_b: case ids that the other side lacks; left out of everything above.
+        sensitivity: the smallest difference that these cases could have shown, and how many cases the one seen needs.
     """
 
     difference: Interval
@@ -48,6 +50,7 @@ class PairedDifference:
     ties: int
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
+    sensitivity: Sensitivity
 
 
 def paired_difference(a: CaseValues, b: CaseValues, level: float = LEVEL) -> PairedDifference:
@@ -80,6 +83,7 @@ def paired_difference(a: CaseValues, b: CaseValues, level: float = LEVEL) -> Pai
         ties=int((numbers == 0).sum()),
         only_a=tuple(case_id for case_id in means_a if case_id not in means_b),
         only_b=tuple(case_id for case_id in means_b if case_id not in means_a),
+        sensitivity=paired_sensitivity(numbers),
     )
 
 
