@@ -8,6 +8,8 @@ import platform
 import resource
 import sys
 
+from toraeval.machine import cpu_count
+
 
 def parser_of(description: str | None) -> argparse.ArgumentParser:
     """Return a parser whose help shows a module's docstring as it is written."""
@@ -30,11 +32,9 @@ def describe() -> str:
     """Return one line: processor, usable cores, torch threads, versions, and the load at this moment."""
     import torch
 
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    cores = len(affinity(0)) if affinity else os.cpu_count()
     load = os.getloadavg()[0]
     return (
-        f"{_processor()}, {cores} cores, {torch.get_num_threads()} torch threads, "
+        f"{_processor()}, {cpu_count()} cores, {torch.get_num_threads()} torch threads, "
         f"Python {platform.python_version()}, torch {torch.__version__}, load average {load:.1f}"
     )
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 
 from toraeval import __version__
 from toraeval.cli import VERBS, error_text, help_text
 from toraeval.types import UserError
 
+NO_WINDOWS = "toraeval runs on Linux and macOS; on Windows use the Windows Subsystem for Linux: wsl --install"
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb and return its exit code: 0 done, 1 some cases failed, 2 usage, 3 missing, 130 interrupted."""
     arguments = sys.argv[1:] if argv is None else argv
+    if os.name == "nt":
+        print(error_text(UserError(NO_WINDOWS)), file=sys.stderr)
+        return UserError.exit_code
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(help_text())
         return 0

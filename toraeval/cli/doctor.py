@@ -15,6 +15,7 @@ from toraeval.assets import programs
 from toraeval.assets.program_table import PROGRAMS
 from toraeval.cli.arguments import split
 from toraeval.cli.listing import missing_of
+from toraeval.machine import cpu_count, free_memory
 from toraeval.run.parts import Builder
 from toraeval.store import record
 from toraeval.store.disk import megabytes
@@ -70,11 +71,17 @@ def _machine(results: Path) -> list[Finding]:
         place = place.parent
     free = shutil.disk_usage(place).free
     old = sys.version_info < (3, 11)
+    little = " (little)" if memory < NEEDED_MEMORY_GB else ""
     return [
         ("toraeval", record.versions().get("toraeval", "not installed, run from a checkout"), False),
         ("python", platform.python_version() + (" (3.11 or newer is needed)" if old else ""), old),
-        ("CPU cores", str(len(os.sched_getaffinity(0))), False),
-        ("memory", f"{memory:.1f} GB" + (" (little)" if memory < NEEDED_MEMORY_GB else ""), False),
+        ("CPU cores", str(cpu_count()), False),
+        (
+            "memory",
+            f"{memory:.1f} GB, {megabytes(free_memory())} free"
+            + (" (little)" if memory < NEEDED_MEMORY_GB else ""),
+            False,
+        ),
         (f"disk of {results}", f"{megabytes(free)} free", free < NEEDED_DISK_GB * 1e9),
     ]
 

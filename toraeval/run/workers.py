@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from toraeval import registry
+from toraeval.machine import cpu_count
 from toraeval.run.plan import Plan
 from toraeval.run.request import Sample
 from toraeval.run.sample import Outcome, process
@@ -32,7 +33,7 @@ def process_in_pool(plan: Plan, todo: list[Sample]) -> Iterator[Outcome]:
     """
     workers = min(plan.options.workers, len(todo))
     context = multiprocessing.get_context("spawn")  # fork after torch has started its threads can hang
-    with _threads_each(max(1, len(os.sched_getaffinity(0)) // workers)):
+    with _threads_each(max(1, cpu_count() // workers)):
         pool = ProcessPoolExecutor(
             workers, context, initializer=_start, initargs=(registry.snapshot(), plan.planner, plan.config)
         )

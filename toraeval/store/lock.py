@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import math
 import os
@@ -12,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from toraeval.types import UserError
 
@@ -26,16 +27,17 @@ def _holder(path: Path) -> str:
         return "another process"
 
 
-def _try(fd: int) -> bool:
+def _try(lock: FileLock) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):
-            return False
-        if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-            # A file system without locks: writes are atomic all the same, so only work may be done twice.
-            return True
-        raise
+        # A file system without locks: writes are atomic all the same, so only work may be done twice.
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+            raise UserError(
+                f"{lock.lock_file} cannot be opened ({error.strerror}); remove it, or give another folder"
+            ) from error
     return True
 
 
@@ -45,7 +47,7 @@ def hold(
 ) -> Iterator[None]:
     """Hold `folder/.lock` for the duration of the block.
 
-    The lock is a `flock`, so a file left behind by a killed process never blocks anybody.
+    The operating system owns the lock, so a file left behind by a killed process never blocks anybody.
 
     Args:
         folder: an existing folder.
@@ -56,16 +58,11 @@ def hold(
         UserError: another process still holds the lock after `wait_s`.
     """
     path = folder / ".lock"
+    lock = FileLock(path)
+    deadline = math.inf if wait_s is None else time.monotonic() + wait_s
+    told = False
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be opened ({error.strerror}); remove it, or give another folder"
-        ) from error
-    try:
-        deadline = math.inf if wait_s is None else time.monotonic() + wait_s
-        told = False
-        while not _try(fd):
+        while not _try(lock):
             if time.monotonic() >= deadline:
                 raise UserError(
                     f"{folder}: {_holder(path)} is working in this run folder; "
@@ -81,8 +78,7 @@ def hold(
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
         with suppress(OSError):  # only words for whoever waits; the disk may be full
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, json.dumps(facts).encode(), 0)
+            path.write_text(json.dumps(facts))
         yield
     finally:
-        os.close(fd)
+        lock.release()

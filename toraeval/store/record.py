@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 import platform
 import resource
 import shlex
@@ -14,6 +13,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from toraeval.machine import cpu_count
 
 PACKAGES = (
     "toraeval", "torch", "numpy", "scipy", "pandas", "hydra-core", "omegaconf", "av", "opencv-python-headless",
@@ -72,7 +73,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": cpu_count(),
     }
     torch = sys.modules.get("torch")
     if torch is not None:
@@ -91,7 +92,8 @@ def peak_memory_mb() -> int:
     """Return the peak resident memory of this process or, if larger, of one of its children, in MB."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return max(own, children) // 1024
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # macOS counts bytes
+    return max(own, children) // unit
 
 
 def environment(wall_s: float) -> dict[str, Any]:
