@@ -76,12 +76,7 @@ def _machine(results: Path) -> list[Finding]:
         ("toraeval", record.versions().get("toraeval", "not installed, run from a checkout"), False),
         ("python", platform.python_version() + (" (3.11 or newer is needed)" if old else ""), old),
         ("CPU cores", str(cpu_count()), False),
-        (
-            "memory",
-            f"{memory:.1f} GB, {megabytes(free_memory())} free"
-            + (" (little)" if memory < NEEDED_MEMORY_GB else ""),
-            False,
-        ),
+        ("memory", f"{memory:.1f} GB{little}, {megabytes(free_memory())} free", False),
         (f"disk of {results}", f"{megabytes(free)} free", free < NEEDED_DISK_GB * 1e9),
     ]
 
