@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +72,7 @@ def write_run(
     tracker: str = "lucas_kanade",
     seen: dict[str, str] | None = None,
     sha256: str = "s",
+    tags: dict[str, dict[str, Any]] | None = None,
 ) -> Path:
     """Write one finished run folder and return it; `seen` names the model as which the tracker sees another."""
     store = RunStore(root / "runs" / suite / model / f"{frames}f-{size[0]}x{size[1]}-{key}")
@@ -95,6 +97,7 @@ def write_run(
                 "length_mode": "cut",
                 "video_sha256": sha256,
                 "fingerprint": fingerprint or f"fp-{frames}",
+                **{f"tag_{name}": value for name, value in (tags or {}).get(case_id, {}).items()},
             }
             if case_id in failed:
                 slot.save_failure(facts, "ValueError: it broke", "Traceback")

@@ -7,9 +7,11 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from toraeval.report import claims, figures, html, measures, pictures, sheets, tables
+from toraeval.report import claims, claims_page, figures, html, measures, pictures, sheets, tables
+from toraeval.report.claims_figure import draw_claims
 from toraeval.report.collect import Group, collect
 from toraeval.report.curves import ERROR_OVER_TIME, error_over_time
+from toraeval.report.reasons import reasons
 from toraeval.stats import BOOTSTRAP_SEED, LEVEL, MIN_CASES, RESAMPLES
 from toraeval.store.sealed import require_no_link, sweep, write_text
 
@@ -75,6 +77,7 @@ def _write(group: Group, folder: Path, sheets_per_length: int | None) -> list[Pa
         floors = {frames: float(part.mean()) for frames, part in rows.groupby("frames")["tracker_floor"]}
         figures.draw_error_over_time(curves, group, floors, figure)
         written.append(figure)
+    written += _write_claims(group, folder)
     drawn = sheets.write_sheets(group, folder / "samples", sheets_per_length)
     written += [sheet.path for sheet in drawn]
     # a ranking that changed names other cases; the sheets of the old one would look like results
@@ -82,6 +85,17 @@ def _write(group: Group, folder: Path, sheets_per_length: int | None) -> list[Pa
     page = folder / "report.html"
     write_text(page, html.render(group, rows, further, said, figure, drawn))
     return [*written, page]
+
+
+def _write_claims(group: Group, folder: Path) -> list[Path]:
+    """Write `claims.csv`, `claims.md` and `claims.png`; nothing stays of them where Tora has no rival."""
+    rows = reasons(group)
+    written, figure = claims_page.write(rows, group, folder), folder / "claims.png"
+    if not written:
+        figure.unlink(missing_ok=True)
+        return []
+    draw_claims(rows, f"Tora and its rivals: {group.suite}, {group.size}, tracker {group.tracker}", figure)
+    return [*written, figure]
 
 
 def _definition(group: Group) -> str:

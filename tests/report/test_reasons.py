@@ -1,0 +1,144 @@
+"""Where a model is better than Tora and why: numbers, sentences, files."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from toraeval.report import claims_page
+from toraeval.report.assemble import build
+from toraeval.report.collect import collect
+from toraeval.report.reasons import (
+    AFTER,
+    ALL,
+    BEFORE,
+    CLAIMS,
+    ERROR,
+    IN_VIEW,
+    RATIO,
+    SHARE,
+    STEP,
+    WINDOW_ERROR,
+    reasons,
+    seams_of,
+    window_means,
+)
+from toraeval.stats import case_means
+
+pytestmark = pytest.mark.timeout(180)
+
+TAGS = {
+    "line-000": {"objects": 1, "occlusion": "none", "speed": "slow", "seam": "visible"},
+    "curve-001": {"objects": 2, "occlusion": "panel", "speed": "fast", "seam": "hidden"},
+    "wave-002": {"objects": 3, "occlusion": "object", "speed": "slow", "seam": "hidden"},
+}
+
+
+@pytest.fixture(scope="module")
+def runs(make_run, tmp_path_factory):
+    root = tmp_path_factory.mktemp("reasons")
+    names = ("tora", "motionctrl", "static", "ground_truth")
+    return [make_run(root, model, frames, video=False, tags=TAGS) for model in names for frames in (6, 40)]
+
+
+@pytest.fixture(scope="module")
+def group(runs):
+    (found,) = collect(runs)
+    return found
+
+
+@pytest.fixture(scope="module")
+def rows(group):
+    return reasons(group)
+
+
+def only(rows, **wanted):
+    for name, value in wanted.items():
+        rows = rows[rows[name] == value]
+    return rows
+
+
+def test_a_seam_is_read_in_the_scored_frames_around_it():
+    errors = np.arange(40.0)[None].repeat(2, 0)
+    errors[0, 0] = errors[1, 0] = np.nan  # given
+    errors[1, 14:20] = np.nan  # hidden where the first window ends
+    first, second, third, fourth = seams_of(errors)
+    assert (first.number, first.hidden, first.before, first.after) == (0, False, 16, 17)
+    assert (second.number, second.hidden, second.before, second.after) == (1, False, 32, 33)
+    assert (third.number, third.hidden, third.before, third.after) == (0, True, 13, 20)
+    assert (fourth.number, fourth.hidden) == (1, False)
+
+
+def test_an_object_that_is_not_scored_on_one_side_has_no_seam():
+    errors = np.ones((1, 20))
+    errors[0, 17:] = np.nan
+    assert seams_of(errors) == []
+    assert seams_of(np.ones((1, 17))) == []
+
+
+def test_windows_hold_sixteen_new_frames():
+    values = np.arange(40.0)[None]
+    assert window_means(values) == [8.5, 24.5, 36.0]
+
+
+def test_kinds_of_one_tag_add_up_to_the_difference(group, rows):
+    tora, rival = (
+        np.mean(list(case_means(entry.by_case("traj_error")).values()))
+        for name in ("tora", "motionctrl")
+        for entry in group.at(6)
+        if entry.label == name
+    )
+    shares = only(rows, frames=6, model="motionctrl", measure=SHARE).set_index("kind")["value"]
+    assert shares[ALL] == pytest.approx(rival - tora)
+    assert shares["one object"] + shares["several objects"] == pytest.approx(rival - tora)
+    panels = ["nothing is hidden", "behind a panel", "behind another object"]
+    assert shares[panels].sum() == pytest.approx(rival - tora)
+    ratio = only(rows, frames=6, model="motionctrl", measure=RATIO, kind=ALL)["value"].item()
+    assert ratio == pytest.approx(rival / tora)
+
+
+def test_steps_join_both_sides_of_the_seams(rows):
+    here = only(rows, frames=40, model="motionctrl", kind=IN_VIEW)
+    pooled = here[here["window"].isna()].set_index("measure")["value"]
+    assert pooled[STEP] == pytest.approx(pooled[AFTER] - pooled[BEFORE])
+    assert set(here["window"].dropna()) == {0, 1}
+    assert len(only(rows, frames=40, model="tora", measure=WINDOW_ERROR)) == 3
+    assert only(rows, frames=6, measure=WINDOW_ERROR).empty
+    assert not set(rows["model"]) & {"static", "ground_truth"}
+
+
+def test_page_says_who_wins_from_intervals_alone():
+    def verdict(low, high, model="motionctrl"):
+        row = (128, model, RATIO, ALL, np.nan, (low + high) / 2, low, high, 36)
+        return claims_page.verdict(pd.DataFrame([row], columns=list(CLAIMS)), 128)
+
+    assert "motionctrl wins; the claim does not hold." in verdict(0.4, 0.9)
+    assert "no winner, the interval holds 1; the claim does not hold." in verdict(0.4, 2.0)
+    assert "no winner, the interval holds 1." in verdict(0.4, 4.0)
+    assert "Tora wins by less than 3 times; the claim does not hold." in verdict(1.2, 2.0)
+    assert "Tora wins, and the interval meets 3 to 5." in verdict(2.0, 4.0)
+    assert "Tora wins by more than 5 times." in verdict(6.0, 8.0)
+    assert "too few cases to say who wins" in verdict(np.nan, np.nan)
+    assert "(no U-Net, so the claim is not about it)" in verdict(0.4, 0.9, "wan_move")
+
+
+def test_page_shows_every_kind_and_window(group, rows):
+    text = claims_page.markdown(rows, group)
+    for kind in ("one object", "several objects", "behind a panel", "fast", "hidden where windows meet"):
+        assert f"| {kind}" in text
+    assert "## Why: 40 frames, window by window" in text
+    assert "motionctrl (all frames at once) against Tora:" in text
+    ratio = only(rows, frames=40, measure=RATIO, kind="one object")["value"].item()
+    assert f"{ratio:.2f} (n = 1)" in text
+    error = only(rows, frames=40, model="tora", measure=ERROR, kind=ALL)["value"].item()
+    assert f"| {error:.2f}" in text
+
+
+def test_files_come_with_a_rival_and_go_without(runs, tmp_path):
+    names = {"claims.csv", "claims.md", "claims.png"}
+    build(runs, tmp_path, sheets_per_length=0)
+    assert {path.name for path in tmp_path.iterdir()} >= names
+    first = (tmp_path / "claims.png").read_bytes()
+    build(runs, tmp_path, sheets_per_length=0)
+    assert (tmp_path / "claims.png").read_bytes() == first
+    build([run for run in runs if "motionctrl" not in str(run)], tmp_path, sheets_per_length=0)
+    assert not {path.name for path in tmp_path.iterdir()} & names
