@@ -31,9 +31,9 @@ def test_run_prints_the_metric_that_was_asked_for(cli, tmp_path):
     ran = cli("run", "model=fake_model", "model.shift=3", *FAKE, "metric=[final_error,psnr]", "results=r")
     assert ran.code == 0, ran.err
     heads, cells = line_of(ran.out, "model"), line_of(ran.out, "fake_model")
-    assert heads[4:7] == ["final_error", "final_error_low", "final_error_high"]
+    assert heads[3:5] == ["final_error", "floor"]
     row = dict(zip(heads, cells, strict=True))
-    assert (row["final_error"], row["cases"], row["tracker_floor"]) == ("3", "3", "0")
+    assert (row["final_error"], row["cases"], row["floor"]) == ("3 (n = 3)", "3", "0")
     assert "traj_error" not in ran.out
     assert any(line.startswith("| psnr ") for line in ran.out.splitlines())  # beside it, not twice
     assert not any(line.startswith("| final_error ") for line in ran.out.splitlines())
@@ -42,7 +42,7 @@ def test_run_prints_the_metric_that_was_asked_for(cli, tmp_path):
 def test_traj_error_stays_the_main_one_wherever_it_stands(cli):
     ran = cli("run", "model=fake_model", *FAKE, "metric=[final_error,traj_error]", "results=r")
     row = dict(zip(line_of(ran.out, "model"), line_of(ran.out, "fake_model"), strict=True))
-    assert (row["traj_error"], row["traj_error_l2"]) == ("2", "2")
+    assert row["traj_error"] == "2 (n = 3)"
 
 
 def test_bench_tabulates_and_ranks_by_it(cli, tmp_path):
@@ -71,7 +71,7 @@ def test_a_metric_of_the_whole_set_is_one_value_without_a_floor(cli, tmp_path):
     ran = cli("run", "model=fake_model", *FAKE, "metric=spread", "results=r")
     assert ran.code == 0, ran.err
     row = dict(zip(line_of(ran.out, "model"), line_of(ran.out, "fake_model"), strict=True))
-    assert float(row["spread"]) >= 0
+    assert float(row["spread"].removesuffix(" (n = 3)")) >= 0
     assert row["cases"] == "3"
     assert not list((tmp_path / "r" / "runs").glob("*/ground_truth"))
 
@@ -87,4 +87,4 @@ def test_a_metric_of_ones_own_is_shown_by_the_name_that_it_states(cli):
     ran = cli("run", "model=fake_model", *FAKE, "metric=tests.cli.test_other_main_metric:Reach", "results=r")
     assert ran.code == 0, ran.err
     row = dict(zip(line_of(ran.out, "model"), line_of(ran.out, "fake_model"), strict=True))
-    assert (row["reach"], row["tracker_floor"]) == ("52", "50")
+    assert (row["reach"], row["floor"]) == ("52 (n = 3)", "50")

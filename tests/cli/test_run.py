@@ -17,11 +17,11 @@ Cli = Callable[..., Any]
 def test_run_prints_table_paths_and_command(cli: Cli, fake: tuple[str, ...], tmp_path: Path) -> None:
     ran = cli("run", "model=fake_model", *fake)
     assert ran.code == 0
-    assert "| fake_model | 8        | 3       | 0          | 2            |" in ran.out
+    assert "| fake_model | 8        | 3       | 2 (n = 3)    |" in ran.out
     assert "3 cases: 3 computed, 0 cached" in ran.out
     assert "cases.csv" in ran.out
     assert ran.out.rstrip().endswith(f"command: python -m toraeval run model=fake_model {' '.join(fake)}")
-    assert "frame" in ran.err, "the progress bar goes to stderr"
+    assert "frames after" in ran.err, "progress goes to stderr"
     assert {path.name for path in tmp_path.iterdir()} == {"results"}, "nothing outside results/"
     assert {path.name for path in (tmp_path / "results").iterdir()} == {"runs"}
 

@@ -78,7 +78,7 @@ def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
     """Write the report of some runs and print its table and files; one process at a time in a folder."""
     import pandas as pd
 
-    from toraeval.cli.output import print_table
+    from toraeval.cli.output import joint_rows, print_table
     from toraeval.report.assemble import build
     from toraeval.report.tracker_ranking import under_tables
     from toraeval.store import lock
@@ -89,7 +89,11 @@ def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
         written = build(run_dirs, out_dir, only=samples)
     for path in written:
         if path.name == "table1.csv":
-            print_table(pd.read_csv(path, dtype=dict.fromkeys(WORDS, str)))
+            rows, values = (
+                pd.read_csv(path.with_name(name), dtype=dict.fromkeys(WORDS, str))
+                for name in (path.name, "metrics.csv")
+            )
+            print_table(joint_rows(rows, values), f"all: {path.with_name('metrics.csv')}")
     several = under_tables(run_dirs[0].resolve().parents[3]) if run_dirs else ""
     if several:
         print(f"\n{several}\n")

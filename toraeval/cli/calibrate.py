@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,17 +82,19 @@ def main(argv: list[str]) -> int:
 
 
 def _calibrate(trackers: list[str], clips: list[CalibrationClip], cache: Path) -> list[dict[str, Any]]:
-    from tqdm import tqdm
-
+    from toraeval.cli.progress import opened
     from toraeval.run import calibration
 
-    with tqdm(total=len(trackers) * len(clips), unit="clip", file=sys.stderr, mininterval=1.0) as bar:
+    bar = opened(len(trackers) * len(clips), "clip")
 
-        def done(label: str, cached: bool) -> None:
-            bar.set_description(label)
-            bar.update()
+    def done(label: str, cached: bool) -> None:
+        bar.set_description(label)
+        bar.update()
 
+    try:
         return calibration.calibrate(trackers, clips, cache, done)
+    finally:
+        bar.close()
 
 
 def _listed(text: str) -> list[str]:
@@ -109,11 +110,11 @@ def _whole(key: str, text: str) -> int:
 
 
 def _print(table: pd.DataFrame) -> None:
-    from tabulate import tabulate
+    from toraeval.cli.terminal import fitted
 
     main = table[table["group"].isin(["all", "occlusion", "damage"])]
     cells = [
-        [f"{v:.3f}" if isinstance(v, float) else v for v in row]
+        [f"{v:.3f}" if isinstance(v, float) else str(v) for v in row]
         for row in main[list(SHOWN)].itertuples(index=False)
     ]
-    print(tabulate(cells, headers=list(SHOWN), tablefmt="github", disable_numparse=True))
+    print(fitted(SHOWN, cells, kept=3)[0])

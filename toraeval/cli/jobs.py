@@ -184,7 +184,7 @@ def report(ended: Sequence[Done], overrides: Sequence[Sequence[str]], command: s
         rows += [{"job": own, **row} if own else row for row in job.rows]
     print(f"\nsweep of {len(ended)} jobs, {sum(job.exit_code == 0 for job in ended)} done:")
     if rows:
-        print_table(pd.DataFrame(rows))
+        print_table(pd.DataFrame(rows), "python -m toraeval show results columns=all shows every value")
     for job, mine in zip(ended, words, strict=True) if len(ended) > 1 else ():
         if job.exit_code:
             reason = job.error.splitlines()[0].removeprefix("error: ") if job.error else "some cases failed"

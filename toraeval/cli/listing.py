@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tabulate import tabulate
-
 from toraeval import config, optional, registry
 from toraeval.cli.arguments import split
+from toraeval.cli.terminal import wrapped
 from toraeval.run import requirements
 from toraeval.types import UserError
 
@@ -50,7 +49,7 @@ def print_parts(kind: str, names: list[str]) -> None:
         row, missing = describe(kind, name)
         rows.append(row)
         needs += missing
-    print(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True))
+    print(wrapped(list(rows[0]), [list(row.values()) for row in rows]))
     for line in needs:
         print(line)
     for key in requirements.COSTS:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
+import textwrap
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
+from toraeval.cli.terminal import fitted, width, wrapped
+from toraeval.report.measures import BOUNDS
+from toraeval.report.texts import printable
 from toraeval.run.pipeline import Report
+from toraeval.stats import without_interval
 from toraeval.store.disk import megabytes
 
 
 def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, command: str) -> None:
     """Print the tables of one run (see `run_tables`), what was done, where it is, and the command."""
-    print_table(rows)
+    print_table(rows, f"all: python -m toraeval show {shlex.quote(str(report.result.run_dir))} columns=all")
     print_metrics(further, report.result.main_metric)
     print(done_line([report]))
     for line in unscored_lines(report):
@@ -46,21 +52,46 @@ def metrics_without_value(further: pd.DataFrame, asked: Collection[str]) -> dict
 def print_metrics(rows: pd.DataFrame, main: str) -> None:
     """Print the main value of every metric beside the main one, or why it has none, as Markdown."""
     shown = rows[(rows["main"] == "yes") & (rows["metric"] != main)]
+    if shown.empty:
+        return
     cells = [
-        [
-            row.column,
-            "" if pd.isna(row.value) else _short(row.value),
-            "" if pd.isna(row.low) else f"[{_short(row.low)}, {_short(row.high)}]",
-            str(row.cases),
-            row.direction,
-            row.unit if row.column == row.metric else "",
-            f"skipped: {row.skipped}" if row.skipped else "",
-        ]
+        [*_value_cells(row), row.unit if row.column == row.metric else "", _note(row)]
         for row in shown.itertuples()
     ]
-    if cells:
-        heads = ["metric", "value", "95 % interval", "cases", "better", "unit", "note"]
-        print("\n" + tabulate(cells, headers=heads, tablefmt="github", disable_numparse=True) + "\n")
+    print("\n" + _with_notes([*VALUE_HEADS, "unit"], cells) + "\n")
+
+
+def print_values(rows: pd.DataFrame) -> None:
+    """Print every value of every metric, one per line, main or not, as Markdown."""
+    cells = [
+        [str(row.model), str(row.frames or "any"), *_value_cells(row), _note(row)]
+        for row in rows.itertuples()
+    ]
+    print(_with_notes(["model", "frames", *VALUE_HEADS], cells))
+
+
+VALUE_HEADS = ("metric", "value", "95 % interval", "cases", "better")
+
+
+def _value_cells(row: Any) -> list[str]:
+    return [
+        row.column,
+        "" if pd.isna(row.value) else _short(row.value),
+        "" if pd.isna(row.low) else f"[{_short(row.low)}, {_short(row.high)}]",
+        str(row.cases),
+        row.direction if row.main == "yes" else "",
+    ]
+
+
+def _note(row: Any) -> str:
+    return f"skipped: {row.skipped}" if row.skipped else ""
+
+
+def _with_notes(heads: Sequence[str], cells: list[list[str]]) -> str:
+    """Return a table whose last column, the notes, is there only if there is one, and is broken to fit."""
+    if any(row[-1] for row in cells):
+        return wrapped([*heads, "note"], cells)
+    return fitted(heads, [row[:-1] for row in cells])[0]
 
 
 def unscored_lines(report: Report) -> list[str]:
@@ -76,19 +107,77 @@ def unscored_lines(report: Report) -> list[str]:
     return [f"{scored} scored, {len(unscored)} unscored: {', '.join(names[:5])}{more}"]
 
 
-def print_table(rows: pd.DataFrame) -> None:
-    """Print the main columns of a table as Markdown."""
-    from toraeval.report.tables import AT_A_GLANCE, TABLE1, with_counts
+def joint_rows(rows: pd.DataFrame, further: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `table1.csv` with the main value of every further metric as columns of their own."""
+    joint = rows.copy()
+    shown = further[(further["main"] == "yes") & ~further["column"].isin(list(rows))]
+    for column in dict.fromkeys(shown["column"]):
+        mine = shown[shown["column"] == column].set_index(["model", "frames"])
+        for suffix, name in (("", "value"), ("_low", "low"), ("_high", "high")):
+            found = mine[name].to_dict()
+            keys = zip(rows["model"], rows["frames"], strict=True)
+            joint[f"{column}{suffix}"] = [found.get(key, float("nan")) for key in keys]
+    return joint
 
-    # what the table of columns does not know is the job of a sweep, or the values of another main metric
-    names = [name for name in rows if name in AT_A_GLANCE or name not in TABLE1]
-    shown = with_counts(rows)[sorted(names, key=lambda name: name != "job")]
-    if "frames" in shown:  # 0 where every clip has its own length
-        shown = shown.assign(frames=[str(frames or "any") for frames in shown["frames"]])
-    cells = [
-        ["" if pd.isna(value) else _short(value) for value in row] for row in shown.itertuples(index=False)
-    ]
-    print(tabulate(cells, headers=list(shown.columns), tablefmt="github", disable_numparse=True))
+
+def print_table(rows: pd.DataFrame, more: str = "") -> None:
+    """Print a table of models as Markdown, fitted to the terminal: headline columns first, then every metric.
+
+    Args:
+        rows: of `joint_rows` or of `table1.csv`; those of a sweep have `job` as well.
+        more: the command that shows what has no room.
+    """
+    names = _in_order(rows)
+    cells = [[_table_cell(row, name) for name in names] for row in rows.to_dict("records")]
+    filled = [i for i, name in enumerate(names) if name in KEPT or any(row[i] for row in cells)]
+    heads = [HEADS.get(names[i], names[i]) for i in filled]
+    text, left_out = fitted(heads, [[row[i] for i in filled] for row in cells])
+    print(text)
+    if left_out:
+        where = f"; {more}" if more else "; a wider terminal (or COLUMNS=200) shows more"
+        print(textwrap.fill(f"no room for: {', '.join(left_out)}{where}", width(), break_on_hyphens=False))
+
+
+KEPT = ("job", "model", "frames", "cases")
+HEADS = {
+    "ratio_to_static": "/ static",
+    "tracker_floor": "floor",
+    "failures": "failed",
+    "seconds_per_clip": "s/clip",
+}
+LAST = ("traj_error_l2", "seconds_per_clip", "tracker")
+
+
+def _in_order(rows: pd.DataFrame) -> list[str]:
+    """Return the columns of the terminal's table: who, the main value, then failures, metrics and the rest."""
+    from toraeval.report.tables import TABLE1
+
+    # what the table of columns does not know is the value of another main metric, or of a further one
+    values = [str(name) for name in rows if name not in TABLE1 and name != "job"]
+    bounds = {f"{name}{end}" for name in values for end in BOUNDS}
+    means = [name for name in values if name not in bounds]
+    failed = ["failures"] if "failures" in rows and rows["failures"].sum() else []
+    late = [] if failed else ["failures"]
+    main = ["traj_error"] if "traj_error" in rows else means[:1]
+    order = ["job", "model", "frames", "cases", *failed, *main, "ratio_to_static", "tracker_floor", *means]
+    order += [*late, *LAST]
+    return [name for name in dict.fromkeys(order) if name in rows]
+
+
+def _table_cell(row: dict[Any, Any], name: str) -> str:
+    """Return the text of one cell: a mean with its interval, or `n = 3` where there are too few cases for one."""
+    value = row[name]
+    if name == "frames":  # 0 where every clip has its own length
+        return str(value or "any")
+    if pd.isna(value):
+        return ""
+    if f"{name}_low" not in row:
+        return printable(value) if isinstance(value, str) else _short(value)
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if not pd.isna([low, high]).any():
+        return f"{_short(value)} [{_short(low)}, {_short(high)}]"
+    few = without_interval(int(row["cases"]))
+    return f"{_short(value)} ({few})" if few else _short(value)
 
 
 def done_line(reports: Sequence[Report]) -> str:

@@ -1,19 +1,25 @@
-"""Progress on stderr: a bar with the time left, and one line per failure."""
+"""Progress on stderr: a bar in a terminal, a line now and then elsewhere, and one line per failure."""
 
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
 
+from toraeval.report.texts import printable
 from toraeval.run.pipeline import Progress
 from toraeval.run.sample import Outcome
 
+EVERY_S = 30.0
+
 
 class Bar(Progress):
-    """A bar over frames, because a long clip takes longer than a short one.
+    """Progress over frames, because a long clip takes longer than a short one.
+
+    A terminal gets a bar; a file or a pipe gets a line when a run starts, every `EVERY_S` seconds, and at the end.
 
     Args:
         total_frames: of everything to be done, or None to take it from each run in turn.
@@ -21,9 +27,9 @@ class Bar(Progress):
 
     def __init__(self, total_frames: int | None = None) -> None:
         self._overall = total_frames is not None
-        self._bar: tqdm[Any] | None = None
+        self._bar: tqdm[Any] | _Lines | None = None
         if total_frames:
-            self._bar = self._open(total_frames)
+            self._bar = opened(total_frames, "frame")
 
     def __enter__(self) -> Bar:
         return self
@@ -38,20 +44,56 @@ class Bar(Progress):
         if not self._overall:
             if self._bar is not None:
                 self._bar.close()
-            self._bar = self._open(frames) if samples else None
+            self._bar = opened(frames, "frame") if samples else None
         if self._bar is not None and samples:
-            self._bar.set_description(f"{label} ({samples} to do, {cached} cached)")
+            self._bar.set_description(f"{printable(label)} ({samples} to do, {cached} cached)")
 
     def advance(self, outcome: Outcome) -> None:
         if outcome.failed:
-            self.note(f"failed: {outcome.sample}: {outcome.error}")
+            self.note(f"failed: {printable(outcome.sample)}: {printable(str(outcome.error), None)}")
         if self._bar is not None:
             self._bar.update(outcome.frames)
 
     def note(self, message: str) -> None:
         tqdm.write(message, file=sys.stderr)
 
-    def _open(self, total: int) -> tqdm[Any]:
-        # In a log file a line every few seconds is enough.
-        interval = 0.1 if sys.stderr.isatty() else 5.0
-        return tqdm(total=total, unit="frame", file=sys.stderr, mininterval=interval, maxinterval=10.0)
+
+class _Lines:
+    """What `tqdm` does, as lines of a log.
+
+    Args:
+        total: of everything to be done.
+        unit: what is counted.
+    """
+
+    def __init__(self, total: int, unit: str) -> None:
+        self._total, self._unit, self._done, self._label = total, unit, 0, ""
+        self._start = self._told = time.monotonic()
+
+    def set_description(self, label: str) -> None:
+        if label != self._label:
+            self._label = label
+            self._tell()
+
+    def update(self, count: int = 1) -> None:
+        self._done += count
+        if time.monotonic() - self._told >= EVERY_S:
+            self._tell()
+
+    def close(self) -> None:
+        if self._done:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        spent = self._told - self._start
+        share = f"{self._label + ': ' if self._label else ''}{self._done}/{self._total} {self._unit}s"
+        left = f", about {spent / self._done * (self._total - self._done):.0f} s left" if self._done else ""
+        print(f"{share} after {spent:.0f} s{left}", file=sys.stderr, flush=True)
+
+
+def opened(total: int, unit: str) -> tqdm[Any] | _Lines:
+    """Return a bar where stderr is a terminal, else what writes a line now and then."""
+    if sys.stderr.isatty():
+        return tqdm(total=total, unit=unit, file=sys.stderr, mininterval=0.1, maxinterval=10.0)
+    return _Lines(total, unit)

@@ -41,7 +41,7 @@ def carry_out(
     Raises:
         MissingParts: anything that the parts need is absent; nothing was started.
     """
-    from toraeval.cli.output import metrics_without_value, print_report, run_tables
+    from toraeval.cli.output import joint_rows, metrics_without_value, print_report, run_tables
     from toraeval.cli.progress import Bar
     from toraeval.config import default_metrics
     from toraeval.run import pipeline, requirements
@@ -60,4 +60,4 @@ def carry_out(
     without = metrics_without_value(further, set(plan.metrics) - set(default_metrics(verb)))
     for name, reason in without.items():
         print(f"metric {name} has no value: {reason}", file=sys.stderr)
-    return Done(report.exit_code or int(bool(without)), rows.to_dict("records"))
+    return Done(report.exit_code or int(bool(without)), joint_rows(rows, further).to_dict("records"))
