@@ -2,6 +2,9 @@
 
 Without weights the message names the command that trains them. Float tensors are stored in
 bfloat16 except the autoencoder, whose basis decides the pixels.
+
+Shipped files of models with one autoencoder leave it out; their cards name the SHA-256 of the file that holds it for
+all of them, so that the hash of a weights file still says all that decides the pixels.
 """
 
 from __future__ import annotations
@@ -17,8 +20,13 @@ from torch import Tensor
 from toraeval.assets import require_numbers
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.weight_files import key_difference
+from toraeval.store.keys import current_sha256
 from toraeval.types import MissingAsset, UserError
 
+AUTOENCODER = Path(__file__).with_name("weights") / "autoencoder.safetensors"
+"""The autoencoder of the shipped models that leave it out."""
+
+VAE = "vae."
 Shape = TypeVar("Shape")
 Net = TypeVar("Net", bound=torch.nn.Module)
 
@@ -49,20 +57,62 @@ def save(
         card: model card, stored as JSON in the header and beside the file.
         prefix: of the network's names in the file.
     """
-    from safetensors.torch import save_file
-
     tensors = {
         f"{prefix}{k}": v.to(torch.bfloat16) if v.is_floating_point() else v for k, v in model_state.items()
     }
     exact = torch.float16 if vae.basis.dtype == torch.float16 else torch.float32
-    tensors |= {f"vae.{k}": v.to(exact) for k, v in vae.state_dict().items()}
-    tensors = {k: v.contiguous().cpu() for k, v in tensors.items()}
+    tensors |= {f"{VAE}{k}": v.to(exact) for k, v in vae.state_dict().items()}
+    _write(path, tensors, card)
+    path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any] | None) -> None:
+    from safetensors.torch import save_file
+
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    save_file(tensors, str(temporary), metadata={"card": json.dumps(card)})
+    stored = {k: v.contiguous().cpu() for k, v in tensors.items()}
+    save_file(stored, str(temporary), metadata=None if card is None else {"card": json.dumps(card)})
     temporary.chmod(0o644)
     temporary.replace(path)
-    path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def ship(files: dict[str, Path], targets: dict[str, Path], shared: Path = AUTOENCODER) -> None:
+    """Write weights of several models without the autoencoder that all of them hold, and it once.
+
+    Args:
+        files: model -> file written by `save`.
+        targets: model -> where its file without autoencoder goes, with its card beside it.
+        shared: where the autoencoder goes.
+
+    Raises:
+        MissingAsset: one of the files does not exist.
+        UserError: one is corrupt, holds no autoencoder, or another one than the first; nothing is written then.
+    """
+    read_files = {model: _read_file(path, model) for model, path in files.items()}
+    autoencoders = {
+        model: {k: v for k, v in tensors.items() if k.startswith(VAE)}
+        for model, (tensors, _) in read_files.items()
+    }
+    first = next(iter(autoencoders))
+    for model, vae in autoencoders.items():
+        if not vae:
+            raise UserError(
+                f"{model}: {files[model]} holds no autoencoder; give the file that training wrote"
+            )
+        same = vae.keys() == autoencoders[first].keys() and all(
+            v.dtype == vae[k].dtype and torch.equal(v, vae[k]) for k, v in autoencoders[first].items()
+        )
+        if not same:
+            raise UserError(
+                f"{model}: {files[model]} holds another autoencoder than {files[first]}; only models that were "
+                "trained on one autoencoder can share it"
+            )
+    _write(shared, {k.removeprefix(VAE): v for k, v in autoencoders[first].items()}, None)
+    for model, (tensors, card) in read_files.items():
+        named = {**card, "autoencoder": current_sha256(shared)}
+        _write(targets[model], {k: v for k, v in tensors.items() if k not in autoencoders[model]}, named)
+        targets[model].with_suffix(".json").write_text(json.dumps(named, indent=1) + "\n")
 
 
 def load(
@@ -87,21 +137,34 @@ def load(
     network = build(card)
     vae = LinearPatchAutoencoder(int(network.latent_channels))  # type: ignore[arg-type]
     fill(network, tensors, prefix, path, model)
-    fill(vae, tensors, "vae.", path, model)
+    fill(vae, tensors, VAE, path, model)
     return network.eval().requires_grad_(False), vae.eval()
 
 
 def read(path: Path, model: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read all tensors and the card of a weights file.
+    """Read all tensors and the card of a weights file; the shipped autoencoder where its card names that.
 
     Args:
-        path: file written by `save`.
+        path: file written by `save` or `ship`.
         model: name for the messages.
 
     Raises:
-        MissingAsset: the file does not exist.
-        UserError: it is corrupt.
+        MissingAsset: the file, or the autoencoder that it leaves out, does not exist.
+        UserError: one of them is corrupt, or the autoencoder is not the one that the card names.
     """
+    tensors, card = _read_file(path, model)
+    if "autoencoder" not in card:
+        return tensors, card
+    shared, _ = _read_file(AUTOENCODER, model)
+    if current_sha256(AUTOENCODER) != card["autoencoder"]:
+        raise UserError(
+            f"{model}: {path} was trained with another autoencoder than {AUTOENCODER}; give a file that holds its own, "
+            f"as training writes it: {train_command(model)}"
+        )
+    return tensors | {f"{VAE}{k}": v for k, v in shared.items()}, card
+
+
+def _read_file(path: Path, model: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
