@@ -1,4 +1,4 @@
-"""Networks whose outputs are results compute on one thread, so that a number of threads or workers changes no bit."""
+"""What decides results computes on one thread, so that a number of threads or workers changes no bit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread meanwhile: sums over several threads may differ in the last bit."""
+    """Let torch compute on one thread meanwhile: sums over several threads may differ in the last bit."""
     import torch
 
     before = torch.get_num_threads()
@@ -17,3 +17,16 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Let OpenCV compute on one thread meanwhile: on small pictures its threads cost more than they bring."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

@@ -154,6 +154,8 @@ class Case:
         tags: facts for grouping, e.g. path family, number of objects. JSON-serialisable.
         reference: renders the ground truth on demand, or None where the suite has none.
         second_take: reads another real clip of the same scene, or None: how far apart two real takes are.
+        reference_frames: renders frames of the ground truth, given their numbers, as uint8 (K, H, W, C), or None where
+            only the whole clip can be had.
         content_hash: SHA-256 over everything above that a generator can see.
     """
 
@@ -173,6 +175,7 @@ class Case:
     reference: Callable[[], Reference] | None = None
     content_hash: str = ""
     second_take: Callable[[], Video] | None = None
+    reference_frames: Callable[[npt.NDArray[np.int64]], ByteArray] | None = None
 
 
 @dataclass(frozen=True)

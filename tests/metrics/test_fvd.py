@@ -224,3 +224,24 @@ def test_preparation_keeps_plain_colours_and_squashes_or_crops():
     frames[:, :, :, :15] = 128
     assert (Preparation(30, "crop", "bilinear", False)(frames)[:, 0] == 1).all()
     assert (Preparation(30, "squash", "bilinear", False)(frames)[:, 0] < 0.1).any()
+
+
+@pytest.mark.parametrize(
+    ("fit", "filter_", "antialias"), [("squash", "bilinear", True), ("crop", "bicubic", False)]
+)
+def test_metrics_share_what_was_prepared_of_a_clip(fit, filter_, antialias):
+    rng = np.random.default_rng(0)
+    clips = [Video.from_thwc(rng.integers(0, 256, (4, 37, 53, 3), dtype=np.uint8), 8.0) for _ in range(2)]
+    recipe = Preparation(16, fit, filter_, antialias)
+    for clip in clips:
+        torch.testing.assert_close(recipe.of(clip, [3, 1]), recipe(clip.frames_TCHW)[[3, 1]], rtol=0, atol=0)
+        assert recipe.of(clip, [1])[0].equal(recipe.of(clip, [0, 1])[1])
+    # torch's own batch of pictures with the channels first is resized to the same numbers
+    frames = torch.from_numpy(np.ascontiguousarray(clips[0].frames_TCHW)).float()
+    size = (16, 16) if fit == "squash" else (16, 23)
+    plain = torch.nn.functional.interpolate(
+        frames, size, mode=filter_, antialias=antialias, align_corners=False
+    )
+    left = (size[1] - 16) // 2
+    expected = (plain[..., left : left + 16].clamp(0, 255) / 255 - 0.5) / 0.5
+    torch.testing.assert_close(recipe(clips[0].frames_TCHW), expected, rtol=0, atol=1e-6)

@@ -1,9 +1,12 @@
 """Metrics of one sample share one rendered ground truth."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.metrics.made_up import draw, line, make_case
-from toraeval.metrics.shared.reference import share_reference
+from toraeval import registry
+from toraeval.metrics.shared.reference import reference_frames, share_reference
 from toraeval.types import Reference, Video
 
 
@@ -32,3 +35,27 @@ def test_cases_without_ground_truth_or_masks_stay_as_they_are():
     assert share_reference(case) is case
     video = Video.from_thwc(draw(np.rint(line(4)))[0], 8.0)
     assert share_reference(make_case(line(4), reference=lambda: Reference(video))).reference().masks is None
+
+
+def test_frames_of_the_ground_truth_are_rendered_alone_and_once():
+    case = registry.build("suite", {"name": "shapes"}).cases(9, 64, 64, 8)[7]
+    whole, calls = case.reference().video.thwc, []
+
+    def some(chosen):
+        calls.append(list(chosen))
+        return case.reference_frames(chosen)
+
+    shared = share_reference(replace(case, reference_frames=some))
+    chosen = np.array([2, 5, 8])
+    for _ in range(2):
+        np.testing.assert_array_equal(reference_frames("ssim", shared, chosen), whole[chosen])
+    assert calls == [[2, 5, 8]]
+    shared.reference()
+    np.testing.assert_array_equal(reference_frames("ssim", shared, np.array([0])), whole[:1])
+    assert len(calls) == 1, "a clip that was rendered as a whole is not rendered again"
+
+
+def test_frames_of_a_clip_that_is_there_as_a_whole_are_taken_from_it():
+    frames, _ = draw(np.rint(line(4)))
+    case = make_case(line(4), reference=lambda: Reference(Video.from_thwc(frames, 8.0)))
+    np.testing.assert_array_equal(reference_frames("ssim", case, np.array([1, 3])), frames[[1, 3]])

@@ -180,7 +180,7 @@ class ClipSim(FrameMetric):
         encoder = self._encoder
         with one_thread(), torch.inference_mode():
             caption = encoder.caption(case.prompt)
-            cosines = self._cosines(self.prepare(video.frames_TCHW[chosen]), caption.vector_1D)
+            cosines = self._cosines(self.prepare.of(video, chosen), caption.vector_1D)
         per_frame = over_clip(video.num_frames, chosen, 100 * cosines)
         column = f"clipsim_{self.backbone}"
         values = {

@@ -140,13 +140,15 @@ class FVD(FeatureSetMetric):
         if video.num_frames < needed:
             return f"{video.num_frames} frames, a clip of backbone {self.backbone} has {needed}"
 
-        def features(clip: Video) -> FloatArray:
-            return self._features(clip.frames_TCHW, self.clip_stride)
+        own = self._features(video, self.clip_stride)
+
+        def features() -> FloatArray:
+            return self._features.of_reference(self.name, case, self.clip_stride, video, own)
 
         known = self.fingerprint()
         identity = (({name: known[name] for name in ("backbone", "recipe", "weights")}, self.clip_stride),)
-        truth = reference_features(self.name, case, self.cache, identity, features)
-        return {}, {"features": features(video), "reference_features": truth}
+        truth = reference_features(case, self.cache, identity, features)
+        return {}, {"features": own, "reference_features": truth}
 
     def distances(self, suffix: str, sets: FeatureSets) -> dict[str, float]:
         """Return the distances of one part of the features, the Frechet one with its interval."""

@@ -21,7 +21,7 @@ from toraeval.metrics.shared.networks.weight_sources import own_or_fetched
 from toraeval.metrics.shared.reference import ComparedMetric, Numbers
 from toraeval.optional import require
 from toraeval.threads import one_thread
-from toraeval.types import FloatArray, UserError, Video
+from toraeval.types import ByteArray, FloatArray, UserError, Video
 
 IMPLEMENTATIONS = ("own", "lpips", "torchmetrics")
 EMBEDDED = {
@@ -138,24 +138,25 @@ class LPIPS(ComparedMetric):
             network = self._package("torchmetrics.functional.image.lpips")._NoTrainLpips(net=self.backbone)
         return network.eval().requires_grad_(False).to(self.device)
 
-    def compare(self, video: Video, truth: Video, chosen_K: Numbers) -> FloatArray:
+    def compare(self, video: Video, chosen_K: Numbers, truth_KHWC: ByteArray) -> FloatArray:
         """Return the distance of each chosen frame, float64 (K,)."""
-        distance = self._distance
+        distance, truth_KCHW = self._distance, truth_KHWC.transpose(0, 3, 1, 2)
         with one_thread(), torch.inference_mode():
-            prepared = [self._prepared(clip, chosen_K) for clip in (video, truth)]
+            if self.prepare is not None:
+                prepared = self.prepare.of(video, chosen_K), self.prepare(truth_KCHW)
+            else:
+                prepared = _in_range(video.frames_TCHW[chosen_K]), _in_range(truth_KCHW)
             found = [
                 distance(own.to(self.device), true.to(self.device)).reshape(-1)[:count]
                 for (own, count), (true, _) in zip(*map(in_chunks, prepared), strict=True)
             ]
         return np.asarray(torch.cat(found).double().cpu().numpy())
 
-    def _prepared(self, clip: Video, chosen_K: Numbers) -> torch.Tensor:
-        """Return float frames in the range of the network; without a recipe they keep their size."""
-        frames_TCHW = clip.frames_TCHW[chosen_K]
-        if self.prepare is not None:
-            return self.prepare(frames_TCHW)
-        return torch.from_numpy(np.ascontiguousarray(frames_TCHW)).float() / 127.5 - 1
-
     def mean(self, found_T: FloatArray, chosen_K: Numbers) -> float:
         """Return the mean over the compared frames, summed without the NaN between them: the last bit depends on it."""
         return float(found_T[chosen_K].mean())
+
+
+def _in_range(frames_TCHW: ByteArray) -> torch.Tensor:
+    """Return frames of their own size as float32 in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(frames_TCHW)).float() / 127.5 - 1

@@ -49,9 +49,9 @@ class PSNR(ComparedMetric):
     source = "usual definition"
     expected = {"psnr": CLOSE}
 
-    def compare(self, video: Video, truth: Video, chosen_K: Numbers) -> FloatArray:
+    def compare(self, video: Video, chosen_K: Numbers, truth_KHWC: ByteArray) -> FloatArray:
         """Return the ratio in dB of each chosen frame, float64 (K,)."""
-        return each_pair(psnr, video, truth, chosen_K)
+        return each_pair(psnr, video, chosen_K, truth_KHWC)
 
 
 def psnr(frame_HWC: ByteArray, truth_HWC: ByteArray) -> float:
@@ -63,6 +63,7 @@ def psnr(frame_HWC: ByteArray, truth_HWC: ByteArray) -> float:
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = 0.01**2, 0.03**2
+STRIP = 64  # rows that are compared at once
 
 
 class SSIM(ComparedMetric):
@@ -110,23 +111,35 @@ class SSIM(ComparedMetric):
             return f"pictures of {case.width}x{case.height} are smaller than the window of {WINDOW}x{WINDOW}"
         return super().examine(case, tracks, video)
 
-    def compare(self, video: Video, truth: Video, chosen_K: Numbers) -> FloatArray:
+    def compare(self, video: Video, chosen_K: Numbers, truth_KHWC: ByteArray) -> FloatArray:
         """Return the similarity of each chosen frame, float64 (K,)."""
-        return each_pair(ssim, video, truth, chosen_K)
+        return each_pair(ssim, video, chosen_K, truth_KHWC)
 
 
 def ssim(frame_HWC: ByteArray, truth_HWC: ByteArray) -> float:
     """Return the similarity of two uint8 RGB frames of at least 11x11 pixels."""
-    x, y = (frame.astype(np.float32) / np.float32(255) for frame in (frame_HWC, truth_HWC))
-    mean_x, mean_y = _smooth(x), _smooth(y)
-    # the sum of both variances is all the formula asks for: one blur less
-    spread = _smooth(x * x + y * y) - mean_x * mean_x - mean_y * mean_y
-    together = _smooth(x * y) - mean_x * mean_y
-    above = (2 * mean_x * mean_y + C1) * (2 * together + C2)
-    below = (mean_x * mean_x + mean_y * mean_y + C1) * (spread + C2)
+    reach, (height, width) = WINDOW // 2, frame_HWC.shape[:2]
+    found = np.empty(frame_HWC.shape, np.float32)
+    # strips stay in the processor's cache; every place sees its whole window, so that no number changes
+    for top in range(reach, height - reach, STRIP):
+        bottom = min(top + STRIP, height - reach)
+        rows = slice(top - reach, bottom + reach)
+        found[top:bottom, reach : width - reach] = _similarity(frame_HWC[rows], truth_HWC[rows])
+    return float(found[reach:-reach, reach:-reach].mean(dtype=np.float64))
+
+
+def _similarity(frame_HWC: ByteArray, truth_HWC: ByteArray) -> npt.NDArray[np.float32]:
+    """Return the similarity at the places whose window lies inside both pictures."""
     reach = WINDOW // 2
-    inside = (above / below)[reach:-reach, reach:-reach]
-    return float(inside.mean(dtype=np.float64))
+    x, y = (frame.astype(np.float32) / np.float32(255) for frame in (frame_HWC, truth_HWC))
+    # the sum of both variances is all the formula asks for: one blur less
+    mean_x, mean_y, spread, together = (
+        _smooth(part)[reach:-reach, reach:-reach] for part in (x, y, x * x + y * y, x * y)
+    )
+    squares_x, squares_y, product = mean_x * mean_x, mean_y * mean_y, mean_x * mean_y
+    above = (2 * mean_x * mean_y + C1) * (2 * (together - product) + C2)
+    below = (squares_x + squares_y + C1) * (spread - squares_x - squares_y + C2)
+    return np.asarray(above / below, np.float32)
 
 
 def _smooth(x_HWC: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:

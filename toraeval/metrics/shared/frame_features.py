@@ -17,7 +17,7 @@ import torch
 
 from toraeval.metrics.shared.frames import CHUNK, in_chunks
 from toraeval.metrics.shared.networks import efficientnet
-from toraeval.metrics.shared.reference import Numbers, reference_features, spread_frames
+from toraeval.metrics.shared.reference import Numbers, reference_features, reference_frames, spread_frames
 from toraeval.threads import one_thread
 from toraeval.types import ByteArray, Case, FloatArray, Video
 
@@ -97,9 +97,11 @@ class FrameFeatures:
             UserError: the clip has another length or size than the case.
         """
         identity = ("frames", (self.identity, asdict(efficientnet.PREPARE), [int(t) for t in chosen_K]))
-        return reference_features(
-            metric, case, cache, identity, lambda video: self.of_frames(video, chosen_K)
-        )
+
+        def features() -> FloatArray:
+            return self(reference_frames(metric, case, chosen_K).transpose(0, 3, 1, 2))
+
+        return reference_features(case, cache, identity, features)
 
     def _computed(self, frames_TCHW: ByteArray) -> FloatArray:
         with one_thread(), torch.inference_mode():

@@ -5,7 +5,8 @@ Legend of the shape suffixes: T frames, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from toraeval.types import ByteArray
+from toraeval.types import ByteArray, Video
 
-CHUNK = 8  # frames that are resized or fed at once, always; it bounds the memory and fixes the shape of every product
+CHUNK = 8  # frames that are fed at once, always; it bounds the memory and fixes the shape of every product
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,21 @@ class Preparation:
 
         Values are brought back into the range of the pixels after resizing, then normalised.
         """
-        pieces = [self._prepared(frames_TCHW[k : k + CHUNK]) for k in range(0, len(frames_TCHW), CHUNK)]
-        return torch.cat(pieces)
+        return torch.stack([self._prepared(frame) for frame in frames_TCHW])
 
-    def _prepared(self, frames_TCHW: ByteArray) -> Tensor:
-        x = torch.from_numpy(np.ascontiguousarray(frames_TCHW)).float()
+    def of(self, video: Video, chosen: Iterable[int]) -> Tensor:
+        """Return the same of the chosen frames of a clip; metrics with one recipe share what they resized last."""
+        known = _latest(video).setdefault(self, {})
+        numbers = [int(t) for t in chosen]
+        for t in numbers:
+            if t not in known:
+                known[t] = self._prepared(video.frames_TCHW[t])
+        return torch.stack([known[t] for t in numbers])
+
+    def _prepared(self, frame_CHW: ByteArray) -> Tensor:
+        # one picture at a time with its channels last, as clips lie in memory: twice as fast, bit for bit the same
+        picture = torch.from_numpy(np.ascontiguousarray(frame_CHW.transpose(1, 2, 0)))
+        x = picture.permute(2, 0, 1)[None].float()
         height, width = x.shape[2:]
         if self.fit == "squash":
             size = (self.side, self.side)
@@ -56,8 +67,21 @@ class Preparation:
         if size != (height, width):
             x = F.interpolate(x, size, mode=self.filter, antialias=self.antialias, align_corners=False)
         top, left = (size[0] - self.side) // 2, (size[1] - self.side) // 2
-        x = x[:, :, top : top + self.side, left : left + self.side].clamp(0, 255) / 255
+        x = x[0, :, top : top + self.side, left : left + self.side].contiguous().clamp(0, 255) / 255
         return (x - torch.tensor(self.mean).view(3, 1, 1)) / torch.tensor(self.std).view(3, 1, 1)
+
+
+_shared: dict[Preparation, dict[int, Tensor]] = {}
+_owner: weakref.ref[Video] | None = None
+
+
+def _latest(video: Video) -> dict[Preparation, dict[int, Tensor]]:
+    """Return what was prepared of this clip, by recipe and frame; that of the clip before is dropped."""
+    global _owner
+    if _owner is None or _owner() is not video:
+        _shared.clear()
+        _owner = weakref.ref(video)
+    return _shared
 
 
 def in_chunks(frames_TCHW: Tensor) -> Iterator[tuple[Tensor, int]]:

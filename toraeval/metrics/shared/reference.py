@@ -45,12 +45,23 @@ def reference_video(metric: str, case: Case) -> Video:
     return video
 
 
+def reference_frames(metric: str, case: Case, chosen_K: Numbers) -> ByteArray:
+    """Return uint8 (K, H, W, C), the chosen frames of the reference clip of a case that has one.
+
+    Raises:
+        UserError: the clip has another length or size than the case.
+    """
+    if case.reference_frames is None:
+        return reference_video(metric, case).thwc[chosen_K]
+    return case.reference_frames(chosen_K)
+
+
 def share_reference(case: Case) -> Case:
     """Return the case with a ground truth that is rendered at most once, however many metrics ask for it.
 
-    Keep it no longer than one sample is scored: it holds a whole clip.
+    Keep it no longer than one sample is scored: it holds a whole clip, or the frames that were asked for last.
     """
-    render = case.reference
+    render, some = case.reference, case.reference_frames
     if render is None:
         return case
 
@@ -59,7 +70,19 @@ def share_reference(case: Case) -> Case:
         found = render()
         return found if found.masks is None else replace(found, masks=functools.cache(found.masks))
 
-    return replace(case, reference=rendered)
+    latest: dict[tuple[int, ...], ByteArray] = {}
+
+    def frames(chosen_K: Numbers) -> ByteArray:
+        assert some is not None
+        if rendered.cache_info().currsize:
+            return rendered().video.thwc[chosen_K]
+        key = tuple(map(int, chosen_K))
+        if key not in latest:
+            latest.clear()
+            latest[key] = some(chosen_K)
+        return latest[key]
+
+    return replace(case, reference=rendered, reference_frames=None if some is None else frames)
 
 
 class FrameMetric(Metric):
@@ -122,13 +145,13 @@ class ComparedMetric(FrameMetric):
     def measure(self, case: Case, video: Video) -> Found:
         """Return the mean over the compared frames."""
         chosen = spread_frames(1, video.num_frames, self.max_frames)
-        found_K = self.compare(video, reference_video(self.name, case), chosen)
+        found_K = self.compare(video, chosen, reference_frames(self.name, case, chosen))
         found_T = over_clip(video.num_frames, chosen, found_K)
         column = self.named(next(iter(self.columns)))
         return {column: self.mean(found_T, chosen)}, {f"{self.name}_T": found_T}
 
     @abstractmethod
-    def compare(self, video: Video, truth: Video, chosen_K: Numbers) -> FloatArray:
+    def compare(self, video: Video, chosen_K: Numbers, truth_KHWC: ByteArray) -> FloatArray:
         """Return the value (K,) of each chosen frame."""
 
     def mean(self, found_T: FloatArray, chosen_K: Numbers) -> float:
@@ -137,31 +160,23 @@ class ComparedMetric(FrameMetric):
 
 
 def each_pair(
-    compare: Callable[[ByteArray, ByteArray], float], video: Video, truth: Video, chosen_K: Numbers
+    compare: Callable[[ByteArray, ByteArray], float], video: Video, chosen_K: Numbers, truth_KHWC: ByteArray
 ) -> FloatArray:
     """Return `compare` of the contiguous uint8 (H, W, 3) frames of each pair, float64 (K,)."""
-    pairs = ((np.ascontiguousarray(clip.thwc[t]) for clip in (video, truth)) for t in chosen_K)
-    return np.array([compare(*pair) for pair in pairs])
+    own = (video.thwc[t] for t in chosen_K)
+    return np.array([compare(*map(np.ascontiguousarray, pair)) for pair in zip(own, truth_KHWC, strict=True)])
 
 
 def reference_features(
-    metric: str,
-    case: Case,
-    cache: Path | None,
-    identity: tuple[Any, ...],
-    features: Callable[[Video], FloatArray],
+    case: Case, cache: Path | None, identity: tuple[Any, ...], features: Callable[[], FloatArray]
 ) -> FloatArray:
     """Return float64 (N, D) features of a case's reference clip, from their file where it is there and whole.
 
     Args:
-        metric: who asks.
         case: has a reference.
         cache: folder of the files, or None; a case without a hash has no file either.
         identity: JSON-able data that changes whenever the features do.
         features: computes them.
-
-    Raises:
-        UserError: the clip has another length or size than the case.
     """
     file = None
     if cache is not None and case.content_hash:
@@ -170,7 +185,7 @@ def reference_features(
         known = read_arrays(file)
         if known is not None:
             return known["features"]
-    found = features(reference_video(metric, case))
+    found = features()
     if file is not None:
         write_arrays(file, {"features": found})
     return found

@@ -21,8 +21,9 @@ from toraeval.metrics.shared.frame_features import FrameFeatures, changes
 from toraeval.metrics.shared.frames import Preparation
 from toraeval.metrics.shared.networks import efficientnet, shipped, video_net, videomae
 from toraeval.metrics.shared.networks.weight_sources import own_or_fetched, readable
+from toraeval.metrics.shared.reference import Numbers, reference_frames
 from toraeval.threads import one_thread
-from toraeval.types import ByteArray, FloatArray
+from toraeval.types import Case, FloatArray, Video
 
 # Of a clip, float (B, T, C, H, W), to features (B, D).
 Network = Callable[[Tensor], Tensor]
@@ -121,11 +122,11 @@ class VideoFeatures:
     def _path(self) -> Path:
         return own_or_fetched("fvd", self._file, self.recipe.asset, "a file with the weights")
 
-    def __call__(self, frames_TCHW: ByteArray, stride: int) -> FloatArray:
+    def __call__(self, video: Video, stride: int) -> FloatArray:
         """Return the features of all clips of a video.
 
         Args:
-            frames_TCHW: uint8 RGB, at least as many frames as a clip has.
+            video: at least as many frames as a clip has.
             stride: frames from the start of one clip to that of the next.
 
         Returns:
@@ -135,13 +136,43 @@ class VideoFeatures:
             MissingAsset: no weights.
             UserError: a damaged or wrong file.
         """
-        network, length = self._network, self.recipe.frames
-        starts = range(0, len(frames_TCHW) - length + 1, stride)  # the rest at the end is left out
-        prepared = self.recipe.prepare(frames_TCHW[: starts[-1] + length])
+        return np.concatenate(
+            [self._one(self.recipe.prepare.of(video, part)) for part in self._parts(video, stride)]
+        )
+
+    def of_reference(
+        self, metric: str, case: Case, stride: int, video: Video, features_ND: FloatArray
+    ) -> FloatArray:
+        """Return the same of the reference clip of a case that has one, which is never held as a whole.
+
+        Args:
+            metric: who asks.
+            case: it has a reference.
+            stride: as above.
+            video, features_ND: a clip of the case and its features, taken where the reference looks the same.
+
+        Raises:
+            MissingAsset: no weights.
+            UserError: a damaged or wrong file, or a clip of another length or size than the case.
+        """
+        rows = []
+        for part, own in zip(self._parts(video, stride), features_ND, strict=True):
+            truth_THWC = reference_frames(metric, case, part)
+            if np.array_equal(truth_THWC, video.thwc[part]):
+                rows.append(own[None])
+            else:
+                rows.append(self._one(self.recipe.prepare(truth_THWC.transpose(0, 3, 1, 2))))
+        return np.concatenate(rows)
+
+    def _parts(self, video: Video, stride: int) -> list[Numbers]:
+        """Return the frame numbers of each clip; the rest at the end is left out."""
+        length = self.recipe.frames
+        return [np.arange(k, k + length) for k in range(0, video.num_frames - length + 1, stride)]
+
+    def _one(self, prepared_TCHW: Tensor) -> FloatArray:
+        """Return float64 (1, D); one clip at a time, so that no number depends on how many there are."""
         with one_thread(), torch.inference_mode():
-            # one clip at a time: no number depends on how many clips there are
-            rows = [network(prepared[k : k + length][None].to(self.device)) for k in starts]
-        return np.asarray(torch.cat(rows).double().cpu().numpy())
+            return np.asarray(self._network(prepared_TCHW[None].to(self.device)).double().cpu().numpy())
 
     @cached_property
     def _network(self) -> Network:
@@ -174,10 +205,21 @@ class PhotoVideoFeatures(VideoFeatures):
     def weights(self) -> Any:
         return self._frames.identity
 
-    def __call__(self, frames_TCHW: ByteArray, stride: int) -> FloatArray:
+    def __call__(self, video: Video, stride: int) -> FloatArray:
         """Return float64 (1, 1408) features of a video of at least 16 frames; `stride` does not matter."""
-        chosen = np.rint(np.linspace(0, len(frames_TCHW) - 1, self.recipe.frames)).astype(int)
-        features_TD = self._frames(frames_TCHW[chosen])
+        return self._joined(self._frames.of_frames(video, self._chosen(video)))
+
+    def of_reference(
+        self, metric: str, case: Case, stride: int, video: Video, features_ND: FloatArray
+    ) -> FloatArray:
+        """Return the same of the reference clip of a case that has one, see `VideoFeatures.of_reference`."""
+        truth_THWC = reference_frames(metric, case, self._chosen(video))
+        return self._joined(self._frames(truth_THWC.transpose(0, 3, 1, 2)))
+
+    def _chosen(self, video: Video) -> Numbers:
+        return np.rint(np.linspace(0, video.num_frames - 1, self.recipe.frames)).astype(np.int64)
+
+    def _joined(self, features_TD: FloatArray) -> FloatArray:
         return np.concatenate([features_TD.mean(0), changes(features_TD)])[None]
 
 

@@ -7,7 +7,7 @@ length.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -130,10 +130,15 @@ class Renderer(ABC, Generic[S]):
 
     def render(self) -> ByteArray:
         """Return the uint8 (T, H, W, 3) clip."""
+        return self.render_frames(range(self.frames))
+
+    def render_frames(self, numbers: Iterable[int]) -> ByteArray:
+        """Return the uint8 (K, H, W, 3) pictures of some frames."""
+        chosen = [int(t) for t in numbers]
         still = self.background(0) if self.still else None
-        out = np.empty((self.frames, self.height, self.width, 3), np.uint8)
-        for t in range(self.frames):
-            out[t] = self.frame(t, still)
+        out = np.empty((len(chosen), self.height, self.width, 3), np.uint8)
+        for picture, t in zip(out, chosen, strict=True):
+            picture[:] = self.frame(t, still)
         return out
 
     def masks(self) -> BoolArray:

@@ -129,5 +129,6 @@ class DrawnSuite(Suite, ABC, Generic[S]):
             first_frame_HWC=first,
             tags=self.tags(scene, trajectories),
             reference=reference,
+            reference_frames=renderer.render_frames,
             content_hash=digest.hexdigest(),
         )

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toraeval import geometry
+from toraeval.threads import one_opencv_thread
 from toraeval.types import Case, FloatArray, Part, Tracks, UserError, Video
 
 
@@ -73,7 +74,8 @@ def follow(tracker: Tracker, case: Case, video: Video) -> Tracks:
         raise UserError(
             f"case {case.id}: every object starts outside the {video.width}x{video.height} picture"
         )
-    tracks = tracker.track(video, start_N2[inside])
+    with one_opencv_thread():
+        tracks = tracker.track(video, start_N2[inside])
     expected = (int(inside.sum()), video.num_frames, 2)
     seen = np.asarray(tracks.tracks_NT2, dtype=np.float64)
     if seen.shape != expected or not np.isfinite(seen).all():
