@@ -14,7 +14,7 @@ PIP   := $(PY) -m pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/.toraeval-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test numeric lint format figures train clean distclean
+.PHONY: help setup bench smoke test numeric lint format figures train docs dist clean distclean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
@@ -59,8 +59,16 @@ format: $(STAMP)  ## Let ruff sort imports and lay out the code
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
 
+docs: $(STAMP)  ## The documentation as a site: site/index.html; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict $(ARGS)
+
+dist: $(STAMP)  ## Wheel and source archive in dist/, tried in an empty directory
+	rm -rf dist build
+	$(PY) -m build --outdir dist .
+	bash .ci/try_wheel $(PY) dist
+
 clean:  ## Remove caches and build leftovers; keeps .venv and results
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## clean, and remove the virtual environment too

@@ -20,6 +20,7 @@ from vulture import Vulture
 FOLDERS = ("toraeval", "baselines", "benchmarks", ".ci")
 # file:kind name, as a pattern -> who uses it
 CALLED_FROM_OUTSIDE = {
+    ".ci/docs_site.py:function on_*": "mkdocs, as a hook",
     "toraeval/__init__.py:function __getattr__": "Python, for names that the module lacks",
     "toraeval/trajectories/safe_pickle.py:method find_class": "pickle",
     "toraeval/video/*:attribute thread_*": "PyAV reads these attributes of a stream",

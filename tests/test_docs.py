@@ -36,7 +36,7 @@ def test_commands_exist(page: Path) -> None:
     targets = set(re.findall(r"(?:^|`)make ([a-z]+)", text, flags=re.MULTILINE))
     assert targets <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     for kind in registry.KINDS:
-        chosen = set(re.findall(rf"-m toraeval .*\b{kind}=([a-z]\w*)", text))
+        chosen = set(re.findall(rf"-m toraeval .*\b{kind}=([a-z]\w*)(?![\w:])", text))
         examples = set(re.findall(rf'^"{kind}\.(\w+)" = ', text, flags=re.MULTILINE))
         trained = {title.split()[0].removeprefix("model=") for title in KINDS} if kind == "model" else set()
         assert chosen <= set(registry.names(kind)) | examples | trained

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
+
+import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -50,3 +54,38 @@ def test_constraints_pin_every_requirement_of_ci_with_torch_first() -> None:
     pinned = {requirement_name(pin) for pin in pins}
     wanted = {requirement_name(r) for r in PYPROJECT["project"]["dependencies"] + dev_requirements()}
     assert wanted <= pinned
+
+
+@pytest.mark.parametrize("repository", [None, "https://example.org/toraeval"])
+def test_the_page_of_a_package_index_has_no_relative_link(repository: str | None) -> None:
+    long_description = runpy.run_path(str(ROOT / "setup.py"), run_name="read")["long_description"]
+    readme = (ROOT / "README.md").read_text()
+    shown = long_description(readme, repository)
+    targets = re.findall(r"\]\(([^)]*)\)", shown)
+    assert targets
+    assert [target for target in targets if not re.match(r"https://|#", target)] == []
+    own = [target for target in targets if repository and target.startswith(repository)]
+    assert bool(own) == bool(repository)
+    assert {target.split("/HEAD/")[1] for target in own} == {
+        target for target in re.findall(r"\]\(([^)]*)\)", readme) if repository and "://" not in target
+    }
+    assert len(shown.splitlines()) == len(readme.splitlines())
+
+
+def test_hosted_ci_runs_the_script_on_every_supported_python() -> None:
+    job = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["run"]
+    assert job["steps"][-1]["run"] == "bash .ci/run"
+    supported = {c.rpartition(" ")[2] for c in PYPROJECT["project"]["classifiers"] if ":: 3." in c}
+    assert set(job["strategy"]["matrix"]["python"]) == supported
+
+
+def test_issue_forms_ask_for_something() -> None:
+    forms = set((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")) - {
+        ROOT / ".github" / "ISSUE_TEMPLATE" / "config.yml"
+    }
+    for form in map(yaml.safe_load, (path.read_text() for path in forms)):
+        fields = [field for field in form["body"] if field["type"] in ("input", "textarea", "dropdown")]
+        assert form["name"]
+        assert form["description"]
+        assert all(field["id"] and field["attributes"]["label"] for field in fields)
+        assert any(field.get("validations", {}).get("required") for field in fields)
