@@ -60,13 +60,18 @@ def on_files(files: Files, config: Any) -> Files:
     for name, place in PAGES.items():
         files.append(File.generated(config, place, content=(ROOT / name).read_text()))
     pages = [ROOT / name for name in PAGES] + [ROOT / "docs" / f.src_uri for f in files.documentation_pages()]
-    for target in sorted({name for page in pages if page.is_file() for name in _linked(page)}):
-        place = _place(target)
-        if place and place.startswith("repository/"):
-            source = str(ROOT / target)
-            files.append(
-                File.generated(config, place, abs_src_path=source, inclusion=InclusionLevel.NOT_IN_NAV)
-            )
+    added: set[str] = set()
+    while pages:
+        page = pages.pop()
+        for target in sorted(set(_linked(page)) - added) if page.is_file() else ():
+            place = _place(target)
+            if place and place.startswith("repository/"):
+                source = str(ROOT / target)
+                files.append(
+                    File.generated(config, place, abs_src_path=source, inclusion=InclusionLevel.NOT_IN_NAV)
+                )
+                added.add(target)
+                pages += [ROOT / target] if place.endswith(".md") else []
     return files
 
 
