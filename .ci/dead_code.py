@@ -22,6 +22,11 @@ FOLDERS = ("toraeval", "baselines", "benchmarks", ".ci")
 CALLED_FROM_OUTSIDE = {
     ".ci/docs_site.py:function on_*": "mkdocs, as a hook",
     "toraeval/__init__.py:function __getattr__": "Python, for names that the module lacks",
+    "toraeval/__init__.py:function __dir__": "Python, for `dir(toraeval)`",
+    "toraeval/api/evaluation.py:variable error_T": "a field of a result that callers of the package read",
+    "toraeval/api/torch_metrics.py:variable *": "torchmetrics reads what a metric says of itself",
+    "toraeval/api/torch_metrics.py:method compute": "torchmetrics",
+    "toraeval/store/tables/tidy.py:method _repr_html_": "notebooks",
     "toraeval/trajectories/safe_pickle.py:method find_class": "pickle",
     "toraeval/video/*:attribute thread_*": "PyAV reads these attributes of a stream",
     "toraeval/config/source.py:*": "Hydra, for a source of settings and a search path",

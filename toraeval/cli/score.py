@@ -6,16 +6,6 @@ from typing import Any
 
 from toraeval.cli.jobs import Done
 
-# Own clips are pictures of the world: the networks of the procedural world would say nothing about them.
-COMPARING: dict[str, dict[str, Any]] = {
-    "fvd": {"backbone": "efficientnet_lite0"},
-    "fid": {},
-    "class_kept": {},
-    "lpips": {"backbone": "efficientnet_lite0"},
-    "ssim": {},
-    "psnr": {},
-}
-
 HELP = """Track and score your own videos against trajectories; no model code is loaded.
 
   python -m toraeval score videos=clips/ trajectories=paths/
@@ -40,6 +30,7 @@ def execute(config: dict[str, Any], command: str) -> Done:
 def with_reference_metrics(config: dict[str, Any]) -> dict[str, Any]:
     """Return the config with the metrics that compare clips, where there are references and no metric was chosen."""
     from toraeval.config import default_metrics
+    from toraeval.config.verbs import COMPARING
 
     metrics = config["metrics"]
     if not config.get("references") or set(metrics) != set(default_metrics("score")):

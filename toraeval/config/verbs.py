@@ -9,6 +9,16 @@ from omegaconf import MISSING
 
 STAGES = ("generate", "track", "score")
 KEEP = ("preview", "lossless", "none")
+# Own clips are pictures of the world: the networks of the procedural world would say nothing about them.
+COMPARING: dict[str, dict[str, Any]] = {
+    "fvd": {"backbone": "efficientnet_lite0"},
+    "fid": {},
+    "class_kept": {},
+    "lpips": {"backbone": "efficientnet_lite0"},
+    "ssim": {},
+    "psnr": {},
+}
+"""Metric -> options, added where own clips have references and no metric was chosen."""
 
 
 @dataclass

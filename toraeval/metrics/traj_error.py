@@ -8,14 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
+from toraeval import registry
+from toraeval.metrics.shared.arrays import points, visibility
 from toraeval.metrics.shared.base import Found
 from toraeval.metrics.shared.expectations import ERROR
 from toraeval.metrics.shared.paths import V1, Further, PathMetric, Paths, ReadingMetric, per_object
-from toraeval.metrics.shared.readings import Measured, distances, offsets
-from toraeval.types import Case
+from toraeval.metrics.shared.readings import READINGS, Measured, distances, measure, offsets
+from toraeval.types import Case, UserError
 
 
 class TrajError(ReadingMetric):
@@ -95,6 +98,55 @@ class TrajError(ReadingMetric):
             "error_T": main.curve_T,
             "static_error_T": found["static_error"].curve_T,
         }
+
+
+def traj_error(
+    tracks: Any,
+    target: Any,
+    size: tuple[int, int],
+    *,
+    target_visible: Any = None,
+    tracked_visible: Any = None,
+    reading: str = "traj_error_v1",
+) -> float:
+    """Return how far tracked points are from where they should be, as the metric `traj_error` measures one case.
+
+    Args:
+        tracks: where the points were seen, `(x, y)` pixels, (N, T, 2) or (T, 2); NumPy array, torch tensor on any
+            device, or nested lists. Computed in float64; no gradient flows through it.
+        target: where they should be, of the same shape.
+        size: `(width, height)` of the picture in pixels; targets outside it do not count.
+        target_visible: bool (N, T) or (T,), False where the target is hidden; everywhere visible by default.
+        tracked_visible: the same of the tracker's belief; only readings that ask the tracker look at it.
+        reading: a name of `toraeval.metrics.shared.readings.READINGS`; `traj_error_v1` is the benchmark's.
+
+    Returns:
+        Pixels (a share for `survival_...`), NaN where no point counts; frame 0 never does, the tracker starts there.
+
+    Raises:
+        UserError: shapes that differ, a tracked coordinate that is not finite, or an unknown reading.
+
+    Source: as `TrajError`.
+    """
+    if reading not in READINGS:
+        raise UserError(registry.unknown("reading", reading, READINGS))
+    tracked_NT2, target_NT2 = points("traj_error: tracks", tracks), points("traj_error: target", target)
+    if tracked_NT2.shape != target_NT2.shape:
+        raise UserError(
+            f"traj_error: tracks {tracked_NT2.shape} and target {target_NT2.shape}; allowed: equal shapes (N, T, 2)"
+        )
+    own_NT = visibility("traj_error: target_visible", target_visible, target_NT2.shape)
+    seen_NT = visibility("traj_error: tracked_visible", tracked_visible, target_NT2.shape)
+    for name, points_NT2, needed_NT in (
+        ("tracks", tracked_NT2, np.ones_like(own_NT)),
+        ("target", target_NT2, own_NT),
+    ):
+        if not np.isfinite(points_NT2[needed_NT]).all():
+            raise UserError(
+                f"traj_error: {name} hold a number that is not finite; a lost point keeps its last place and is marked "
+                "in tracked_visible, a hidden target in target_visible"
+            )
+    return measure(READINGS[reading], target_NT2, tracked_NT2, own_NT, seen_NT, size).value
 
 
 class LostError(PathMetric):

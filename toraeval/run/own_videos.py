@@ -174,7 +174,7 @@ def _case(
     else:  # the case fails; nothing can be said of its paths
         given = Trajectories(np.zeros((1, 2, 2)), np.ones((1, 2), dtype=bool), size)
     frames = video.frames if video else given.num_frames
-    target, how = _aligned(geometry.to_canvas(given, *size), frames, align)
+    target, how = aligned(geometry.to_canvas(given, *size), frames, align)
     prompt = clip.paths.native.prompt if clip.paths.native else ""
     request = {"frames": target.num_frames, "height": size[1], "width": size[0], "align": align}
     reference, notes = None, []
@@ -226,7 +226,8 @@ def _reference(path: Path, frames: int, size: tuple[int, int], align: str) -> tu
     return read, ""
 
 
-def _aligned(given: Trajectories, frames: int, align: str) -> tuple[Trajectories, str]:
+def aligned(given: Trajectories, frames: int, align: str) -> tuple[Trajectories, str]:
+    """Return paths with as many moments as their clip has frames, fewer where they are cut; and how that was done."""
     if given.num_frames == frames:
         return given, "exact"
     if align == "cut":

@@ -75,3 +75,25 @@ def test_documented_example_runs(stored: Path, monkeypatch: pytest.MonkeyPatch) 
     names: dict[str, object] = {}
     exec(code, names)
     assert json.loads(names["means"].to_json())  # type: ignore[attr-defined]
+
+
+def test_the_text_shows_what_was_loaded(stored: Path) -> None:
+    found = toraeval.load_results(stored)
+    head, columns, static, tora = repr(found).splitlines()
+    assert head == "Results of 2 runs; data frames: runs, cases, curves, set_scores, skips, timings"
+    assert columns.split() == [
+        "model",
+        "suite",
+        "frames",
+        "size",
+        "tracker",
+        "samples",
+        "failed",
+        "traj_error",
+    ]
+    assert static.split()[0] == "static"
+    mean = found.cases.query("model == 'tora'").groupby("case")["traj_error"].mean().mean()
+    assert float(tora.split()[-1]) == pytest.approx(mean, rel=1e-3)
+    html = found._repr_html_()
+    assert html.count("<tr") == 3
+    assert "2 runs" in html

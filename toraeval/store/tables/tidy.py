@@ -20,10 +20,15 @@ from toraeval.types import UserError
 
 RUN = ("run", "model", "suite", "frames", "height", "width", "tracker")
 CURVE = ("sample", "case", "seed", "metric", "array", "object", "frame", "value")
+MOST_SHOWN = 30
+"""Runs that the text of `Results` shows; more are cut in the middle."""
 SET_SCORE = ("metric", "version", "column", "value", "samples", "skipped")
 
 
-@dataclass(frozen=True)
+FRAMES = ("runs", "cases", "curves", "set_scores", "skips", "timings")
+
+
+@dataclass(frozen=True, repr=False)
 class Results:
     """Data frames of one or several runs; each one starts with the columns of `RUN`.
 
@@ -32,6 +37,37 @@ class Results:
     """
 
     loaded: tuple[RunResult, ...]
+
+    def __repr__(self) -> str:
+        return f"{self._head}\n{self._shown.to_string(index=False, max_rows=MOST_SHOWN)}"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        table = self._shown.to_html(index=False, max_rows=MOST_SHOWN, border=0, na_rep="")
+        return f"<p>{self._head}</p>{table}"
+
+    @property
+    def _head(self) -> str:
+        count = len(self.loaded)
+        return f"Results of {count} run{'s' * (count != 1)}; data frames: {', '.join(FRAMES)}"
+
+    @property
+    def _shown(self) -> pd.DataFrame:
+        """One row per run: what it is, and the mean of its main value over cases."""
+        rows = [
+            {
+                "model": run.model,
+                "suite": run.suite,
+                "frames": run.frames,
+                "size": f"{run.width}x{run.height}",
+                "tracker": run.tracker,
+                "samples": len(run.cases),
+                "failed": run.num_failed,
+                **_main_mean(run),
+            }
+            for run in self.loaded
+        ]
+        return pd.DataFrame(rows).fillna("")
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -121,6 +157,14 @@ def load_results(path: str | Path) -> Results:
             + record.command_line(["run", f"results={path}"])
         )
     return Results(tuple(load_run(folder) for folder in folders))
+
+
+def _main_mean(run: RunResult) -> dict[str, str]:
+    """Return the mean over cases of a run's main value, by its column; nothing where no case has one."""
+    if run.main_column not in run.cases:
+        return {}
+    means = run.cases.groupby("case")[run.main_column].mean()
+    return {run.main_column: f"{means.mean():.4g}"} if means.notna().any() else {}
 
 
 def _identity(run: RunResult) -> dict[str, Any]:
