@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,13 @@ from toraeval.types import UserError
 
 
 def test_groups_share_one_default_and_each_variant_changes_one_thing() -> None:
-    assert len(ablations.variants()) == 9
+    assert len(ablations.variants()) == 10
     for group in ablations.GROUPS.values():
         assert next(iter(group.values())) is ablations.DEFAULT
         for variant in list(group.values())[1:]:
             changes = len(variant.network) + (variant.dense_share != ablations.DENSE_SHARE)
             assert changes == 1
-            nano(**dict(variant.network))
+            nano(**{**ablations.PAPER, **variant.network})
 
 
 @pytest.mark.parametrize("index", [1, 8])  # a still background and a drifting one
@@ -52,7 +51,7 @@ class Shipped:
 
     def __init__(self, path: Path, config: STDiTConfig, vae: LinearPatchAutoencoder) -> None:
         self.path, self.config = path, config
-        checkpoint.save(path, Tora(config).state_dict(), vae, {"name": "test"})
+        checkpoint.save(path, Tora(config).state_dict(), vae, {"architecture": asdict(config)})
 
 
 @pytest.fixture
@@ -60,18 +59,20 @@ def options(
     tmp_path: Path, tiny_size: STDiTConfig, vae: LinearPatchAutoencoder, monkeypatch: pytest.MonkeyPatch
 ) -> AblationsConfig:
     shipped = Shipped(tmp_path / "shipped.safetensors", tiny_size, vae)
-    changed = partial(replace, tiny_size)
-    monkeypatch.setattr(ablations, "nano", lambda **changes: changed(**changes))
     monkeypatch.setattr(ablations, "shipped", lambda: shipped.path)
     # scenes 112 to 114 have three, two and one objects
     monkeypatch.setattr(ablations, "SCENES", {17: (112, 3)})
     monkeypatch.setattr(ablations, "TOKENS", 320)
     monkeypatch.setattr(ablations, "check", lambda options: None)
 
-    return AblationsConfig(steps=2, backbone_steps=1, clips=3, folder=str(tmp_path / "state"), workers=1)
+    return AblationsConfig(
+        steps=2, backbone_steps=1, clips=3, folder=str(tmp_path / "state"), workers=1, seeds=[0]
+    )
 
 
-@pytest.mark.parametrize("names", [("default", "both", "key_frame"), ("cross_attention", "dense_only")])
+@pytest.mark.parametrize(
+    "names", [("default", "both", "key_frame"), ("cross_attention", "entity", "dense_only")]
+)
 def test_variants_are_trained_from_the_backbone_and_found_again(
     options: AblationsConfig, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
 ) -> None:
@@ -88,6 +89,30 @@ def test_variants_are_trained_from_the_backbone_and_found_again(
         assert item.card["motion_parameters"] > 0
     monkeypatch.setattr(training, "train", lambda *_: pytest.fail("nothing is left to train"))
     assert [t.weights for t in ablations.train_all(options)] == [t.weights for t in trained]
+
+
+def test_every_seed_trains_every_variant_from_one_backbone(
+    options: AblationsConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ablations, "variants", lambda: [ablations.DEFAULT])
+    backbone, *trained = ablations.train_all(replace(options, steps=1, seeds=[3, 5]))
+    assert [item.seed for item in trained] == [3, 5]
+    assert [item.card["config"]["seed"] for item in (backbone, *trained)] == [3, 3, 5]
+    one, other = (checkpoint.load(item.weights)[0].state_dict() for item in trained)
+    assert any(not value.equal(other[name]) for name, value in one.items())
+
+
+def test_the_common_design_binds_no_entities_whatever_is_shipped(
+    options: AblationsConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_size: STDiTConfig,
+    vae: LinearPatchAutoencoder,
+) -> None:
+    bound = replace(tiny_size, binding="entity")
+    checkpoint.save(ablations.shipped(), Tora(bound).state_dict(), vae, {"architecture": asdict(bound)})
+    monkeypatch.setattr(ablations, "variants", lambda: [ablations.DEFAULT])
+    trained = list(ablations.train_all(replace(options, steps=1)))
+    assert [item.card["architecture"]["binding"] for item in trained] == ["none", "none"]
 
 
 def test_dense_stage_comes_first_and_the_backbone_sees_no_path(
@@ -127,3 +152,6 @@ def test_flow_files_have_one_row_per_clip(tmp_path: Path) -> None:
 def test_options_out_of_range_are_refused() -> None:
     with pytest.raises(UserError, match=r"ablations.steps=0: allowed are 1 and more"):
         ablations.check(AblationsConfig(steps=0))
+    for seeds in ([], [1, 1], [-1]):
+        with pytest.raises(UserError, match=r"ablations.seeds=.*: allowed are different numbers from 0"):
+            ablations.check(AblationsConfig(seeds=seeds))

@@ -17,7 +17,7 @@ from toraeval.store.sealed import atomic, write_text
 ABLATIONS: dict[str, str] = {
     "ablation": "what is varied",
     "variant": "its value; (default) marks the one that all groups share",
-    "traj_error": "mean over the cases, pixels of the scored size, lower is better",
+    "traj_error": "mean over the cases, seeds averaged, pixels of the scored size, lower is better",
     "traj_error_low": "lower bound of the 95 % bootstrap interval over cases",
     "traj_error_high": "upper bound of it",
     "ratio_to_static": "traj_error divided by that of a video in which nothing moves",
@@ -26,19 +26,23 @@ ABLATIONS: dict[str, str] = {
     "difference_high": "upper bound of it",
     "detectable": "smallest true difference that a paired test at 5 % finds in these cases with 80 % power",
     "cases_needed": "cases with which a true difference as large as this one is found with that power",
+    "seeds": "trainings with different seeds",
+    "best_seed": "least mean traj_error of a seed",
+    "worst_seed": "largest mean traj_error of a seed",
+    "seeds_worse": "seeds with which it is worse than the default with the same seed",
     "cases": "cases with a score",
     "failures": "samples that failed; never scored as 0",
-    "loss": "training loss, mean of the last 100 steps",
+    "loss": "training loss, mean of the last 100 steps, over the seeds",
     "parameters": "of the whole network",
     "motion_parameters": "of trajectory extractor and fusers",
     "steps": "training steps",
     "clips": "clips seen in training",
-    "minutes": "wall-clock minutes of training on the machine of the run",
+    "minutes": "wall-clock minutes of training on the machine of the run, all seeds together",
     "tracker": "what measured the path in the video",
     "suite": "suite and version",
     "frames": "frames of each video",
-    "weights": "first digits of the SHA-256 of the weights",
-    "run": "folder of the run",
+    "weights": "first digits of the SHA-256 of the weights, one per seed",
+    "run": "folder of the run, one per seed",
 }
 """Columns of `ablations.csv` in order, and what each means."""
 
@@ -113,6 +117,8 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
         mean = group["traj_error"].to_numpy(float)
         places = range(len(group))
         axes.bar(places, mean, color=COLOURS[: len(group)], width=0.62)
+        for place, best, worst in zip(places, group["best_seed"], group["worst_seed"], strict=True):
+            axes.plot([place - 0.2, place - 0.2], [best, worst], color="#ffffff", linewidth=3.5, alpha=0.8)
         axes.errorbar(places, mean, yerr=[mean - low, high - mean], fmt="none", ecolor="#222222", capsize=4)
         counts = [without_interval(int(cases)) for cases in group["cases"]]
         tops = [value if pd.isna(top) else top for value, top in zip(mean, high, strict=True)]
@@ -138,5 +144,9 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     panels[0].set_ylim(0, 1.1 * float(rows[["traj_error", "traj_error_high"]].max().max()))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower right", fontsize=9)
     steps, frames, cases = (rows[name].iloc[0] for name in ("steps", "frames", "cases"))
-    figure.suptitle(f"Ablations of Tora nano: {steps} training steps each, {cases} cases of {frames} frames")
+    seeds = rows["seeds"].max()
+    figure.suptitle(
+        f"Ablations of Tora nano: {steps} training steps each, {seeds} seeds (white: best to worst), "
+        f"{cases} cases of {frames} frames"
+    )
     atomic(path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None}))

@@ -65,7 +65,11 @@ class NanoTora(NanoGenerator):
         return told
 
     def facts(self, case: Case, plan: list[Window]) -> dict[str, Any]:
-        return {"points_moved_inside": clipped_points(all_tracks(case), case.width, case.height)}
+        assert self._loaded is not None
+        return {
+            "binding": self._loaded[0].config.binding,
+            "points_moved_inside": clipped_points(all_tracks(case), case.width, case.height),
+        }
 
     def refuse_last_frame(self, case: Case) -> None:
         if self.condition == "auto":

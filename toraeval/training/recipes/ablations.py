@@ -3,21 +3,22 @@
 As in the paper (arXiv 2407.21705, section 4.3), which adds extractor and fusers to a pre-trained video model, every
 variant starts from the same backbone that follows no path: the shipped weights without extractor and fusers, trained
 on for a while without paths. Then each variant gets new extractor and fusers, and all its weights are trained on the
-same draws of the same clips for the same number of steps.
+same draws of the same clips for the same number of steps, once per seed.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from toraeval.config.verbs import AblationsConfig
-from toraeval.models.shared.network.config import nano
-from toraeval.store.keys import digest, short
+from toraeval.models.shared.network.config import STDiTConfig
+from toraeval.store.keys import current_sha256, digest, short
 from toraeval.training.data.preparation import SCENES, prepare
+from toraeval.training.engine.launch import require_device
 from toraeval.training.recipes import nano as training
 from toraeval.training.recipes import train
 from toraeval.training.recipes.learners import learner
@@ -34,7 +35,7 @@ class Variant:
 
     Attributes:
         name: folder and label.
-        network: options of `STDiTConfig` that differ from nano's.
+        network: options of `STDiTConfig` that differ from those of the shipped network and `PAPER`.
         dense_share: part of the budget on dense flow.
     """
 
@@ -43,6 +44,7 @@ class Variant:
     dense_share: float = DENSE_SHARE
 
 
+PAPER = {"binding": "none"}  # the paper's design, whatever the shipped weights are; a variant may change it
 DEFAULT = Variant("default")
 BACKBONE = Variant("backbone", {"fuser": "none"}, 0.0)
 
@@ -62,6 +64,10 @@ GROUPS: dict[str, dict[str, Variant]] = {
         "key frame": Variant("key_frame", {"compression": "key_frame"}),
         "average": Variant("average", {"compression": "average"}),
     },
+    "binding of entities": {
+        "none": DEFAULT,
+        "entity": Variant("entity", {"binding": "entity"}),
+    },
     "training stages": {
         "dense, then sparse": DEFAULT,
         "dense only": Variant("dense_only", dense_share=1.0),
@@ -78,15 +84,16 @@ def variants() -> list[Variant]:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a variant left behind: its weights and their card."""
+    """What a variant left behind with one seed: its weights and their card."""
 
     variant: Variant
     weights: Path
     card: Mapping[str, Any]
+    seed: int = 0
 
 
 def train_all(options: AblationsConfig) -> Iterator[Trained]:
-    """Train whatever is not trained yet: the backbone, then every variant.
+    """Train whatever is not trained yet: the backbone, then every variant with every seed.
 
     Weights that are there already are taken if they come from the same options.
 
@@ -98,11 +105,15 @@ def train_all(options: AblationsConfig) -> Iterator[Trained]:
     start, kind = shipped(), learner("tora")
     first, size = SCENES[FRAMES]
     plan = [(FRAMES, first + k * size, size) for k in range(max(1, round(options.clips / size)))]
-    prepare(folder, train.DATA, plan, options.workers, lambda: kind.load(start)[1], flows=True)
-    backbone = train_one(BACKBONE, options, start, options.backbone_steps)
+    # entity binding reads the paths, which lie beside the shards like what excerpts need
+    prepare(folder, train.DATA, plan, options.workers, lambda: kind.load(start)[1], excerpts=True, flows=True)
+    network = kind.load(start)[0].config
+    assert isinstance(network, STDiTConfig)
+    backbone = train_one(BACKBONE, network, options, start, options.backbone_steps, options.seeds[0])
     yield backbone
-    for variant in variants():
-        yield train_one(variant, options, backbone.weights, options.steps)
+    for seed in options.seeds:
+        for variant in variants():
+            yield train_one(variant, network, options, backbone.weights, options.steps, seed)
 
 
 def shipped() -> Path:
@@ -121,18 +132,27 @@ def check(options: AblationsConfig) -> None:
     for name, low in (("steps", 1), ("backbone_steps", 1), ("clips", 64), ("workers", 1)):
         if getattr(options, name) < low:
             raise UserError(f"ablations.{name}={getattr(options, name)}: allowed are {low} and more")
+    if not options.seeds or min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
+        raise UserError(
+            f"ablations.seeds={options.seeds}: allowed are different numbers from 0, e.g. [0,1,2]"
+        )
+    require_device(options.device)
 
 
-def train_one(variant: Variant, options: AblationsConfig, start: Path, steps: int) -> Trained:
+def train_one(
+    variant: Variant, base: STDiTConfig, options: AblationsConfig, start: Path, steps: int, seed: int
+) -> Trained:
     """Train one variant, or take its weights if they are there; resumes from a checkpoint."""
-    network = nano(**dict(variant.network))
+    changes: dict[str, Any] = {**PAPER, **variant.network}
+    network = replace(base, **changes)
     settings = {
         "network": asdict(network),
         "dense": variant.dense_share,
         "steps": steps,
         "clips": options.clips,
     }
-    settings |= {"workers": options.workers, "seed": options.seed, "start": start.name, "tokens": TOKENS}
+    workers = 1 if options.device == "cuda" else options.workers
+    settings |= {"workers": workers, "seed": seed, "tokens": TOKENS, "start": current_sha256(start)}
     folder = Path(options.folder)
     out = folder / "ablations" / f"{variant.name}-{short(digest(settings))}"
     weights, lengths = out.with_suffix(".safetensors"), {FRAMES: 1.0}
@@ -153,9 +173,10 @@ def train_one(variant: Variant, options: AblationsConfig, start: Path, steps: in
         clips=options.clips,
         start=str(start),
         start_motion=False,
-        workers=options.workers,
-        seed=options.seed,
+        workers=workers,
+        device=options.device,
+        seed=seed,
         validation=None,
     )
     training.result(chosen, training.Ending(weights, f"tora_nano_{variant.name}", keep=False))
-    return Trained(variant, weights, json.loads(weights.with_suffix(".json").read_text()))
+    return Trained(variant, weights, json.loads(weights.with_suffix(".json").read_text()), seed)
