@@ -27,6 +27,7 @@ CALLED_FROM_OUTSIDE = {
     "toraeval/api/torch_metrics.py:variable *": "torchmetrics reads what a metric says of itself",
     "toraeval/api/torch_metrics.py:method compute": "torchmetrics",
     "toraeval/store/tables/tidy.py:method _repr_html_": "notebooks",
+    "toraeval/pages/loopback.py:*": "http.server",
     "toraeval/trajectories/safe_pickle.py:method find_class": "pickle",
     "toraeval/video/*:attribute thread_*": "PyAV reads these attributes of a stream",
     "toraeval/config/source.py:*": "Hydra, for a source of settings and a search path",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,19 @@ def watched_page(browser: Any, **options: Any) -> Iterator[Any]:
     yield page
     context.close()
     assert complaints == []
+
+
+@contextmanager
+def serving(server: Any) -> Iterator[str]:
+    """Serve a page from a thread while the context lasts; gives its address."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server.url
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def accessibility_problems(page: Any) -> list[str]:

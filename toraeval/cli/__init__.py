@@ -37,6 +37,7 @@ VERBS: dict[str, Verb] = {
         "calibrate", "measure trackers on videos with exact tracks", "calibrate tracker=lucas_kanade"
     ),
     "convert": Verb("convert", "path files from one format to another", "convert fox.json fox.txt"),
+    "draw": Verb("draw", "draw paths over a picture in the browser", "draw fox.png"),
     "validate": Verb(
         "validate", "what is missing or odd in a suite on the disk", "validate suite=movebench suite.path=DIR"
     ),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from pathlib import Path
 from typing import Any
 
 from toraeval.cli.arguments import split
+from toraeval.cli.values import pair, whole
 from toraeval.registry import unknown
 from toraeval.types import UserError
 
@@ -62,12 +62,14 @@ def main(argv: list[str]) -> int:
         raise UserError(unknown("format to write", seen, WRITERS) + "; give it as to=FORMAT")
     target = Target(
         to,
-        canvas=_pair("size", values["size"]),
-        frames=_whole("frames", values["frames"]),
-        box=_pair("box", values["box"]),
+        canvas=pair("convert", "size", values["size"]),
+        frames=whole("convert", "frames", values["frames"], 2, 65536),
+        box=pair("convert", "box", values["box"]),
     )
     given = "auto" if values["format"] == MAPS else values["format"]
-    reading = PathReading(_pair("canvas", values["canvas"]), given, values["layout"], values["units"])
+    reading = PathReading(
+        pair("convert", "canvas", values["canvas"]), given, values["layout"], values["units"]
+    )
     same = [source for source in sources if _is_written(source, out, to)]
     if same:
         raise UserError(f"convert: {same[0]} is read and written; give another name for the result")
@@ -125,29 +127,3 @@ def _report(name: str, written: Any, read: tuple[str, ...]) -> None:
         print(file)
     for note in (*read, *written.notes):
         print(f"note: {name}{note}")
-
-
-def _pair(key: str, text: str) -> tuple[int, int] | None:
-    if not text:
-        return None
-    try:
-        pair = json.loads(text)
-    except ValueError:
-        pair = None
-    if (
-        not isinstance(pair, list)
-        or len(pair) != 2
-        or any(type(side) is not int or side < 1 for side in pair)
-    ):
-        raise UserError(
-            f"convert: {key}={text}; allowed: two whole numbers in brackets, e.g. '{key}=[512,512]'"
-        )
-    return pair[0], pair[1]
-
-
-def _whole(key: str, text: str) -> int | None:
-    if not text:
-        return None
-    if not text.isdecimal() or not 2 <= int(text) <= 65536:
-        raise UserError(f"convert: {key}={text}; allowed: whole numbers from 2 to 65536")
-    return int(text)
