@@ -31,7 +31,7 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_commands_exist(page: Path) -> None:
     text = page.read_text()
-    verbs = set(re.findall(r"-m toraeval +([a-z]\w*)", text))
+    verbs = set(re.findall(r"-m toraeval +([a-z][\w-]*)", text))
     assert verbs <= set(VERBS)
     targets = set(re.findall(r"(?:^|`)make ([a-z]+)", text, flags=re.MULTILINE))
     assert targets <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))

@@ -27,6 +27,15 @@ VERBS: dict[str, Verb] = {
     "compare-trackers": Verb(
         "compare_trackers", "whether the order of the models depends on the tracker", "compare-trackers"
     ),
+    "leaderboard": Verb(
+        "leaderboard", "rank the runs of several people", "leaderboard submissions/ann submissions/bob"
+    ),
+    "check-submission": Verb(
+        "check_submission", "whether a folder of runs may be ranked with others", "check-submission DIR"
+    ),
+    "export": Verb(
+        "export", "runs as a folder to share, or as a model card's YAML", "export results out=DIR"
+    ),
     "show": Verb("show", "print the table or the record of a stored run", "show results/runs/... --record"),
     "list": Verb("listing", "what exists, its status and licence", "list models|trackers|metrics|suites"),
     "doctor": Verb("doctor", "what is installed, what is missing, how to get it", "doctor"),

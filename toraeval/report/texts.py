@@ -47,9 +47,9 @@ def from_csv(text: str) -> str:
     return text[1:] if text.startswith("'") and text[1:].startswith((*_FORMULA, "'")) else text
 
 
-def markdown_text(text: str) -> str:
-    """Return a cell of a Markdown table: no HTML, no link, no further column."""
-    safe = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def markdown_text(text: str, longest: int | None = LONGEST) -> str:
+    """Return a cell of a Markdown table: no HTML, no link, no further column; shortened as in `printable`."""
+    safe = printable(text, longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(lambda found: _escaped(found[0]), safe)
 
 
