@@ -56,7 +56,9 @@ class Preparation:
 
     def _prepared(self, frame_CHW: ByteArray) -> Tensor:
         # one picture at a time with its channels last, as clips lie in memory: twice as fast, bit for bit the same
-        picture = torch.from_numpy(np.ascontiguousarray(frame_CHW.transpose(1, 2, 0)))
+        picture = torch.from_numpy(
+            np.array(frame_CHW.transpose(1, 2, 0), order="C")
+        )  # writable, as torch asks
         x = picture.permute(2, 0, 1)[None].float()
         height, width = x.shape[2:]
         if self.fit == "squash":
