@@ -16,7 +16,15 @@ from toraeval.types import MissingAsset
 STEPS = ((1, 5.0, 0), (2, 4.0, 1), (4, 4.5, 0))
 
 
-def write(root: Path, model: str, width: int = 100, clips: int = 50, tries: int = 3) -> None:
+def write(
+    root: Path,
+    model: str,
+    width: int = 100,
+    clips: int = 50,
+    tries: int = 3,
+    device: str = "cpu",
+    seconds: int = 600,
+) -> None:
     """One model's weights, card and tables; it has 10 `width` parameters, of which `width` read the paths."""
     weights = fairness.weights_path(root, model)
     weights.parent.mkdir(parents=True)
@@ -30,8 +38,8 @@ def write(root: Path, model: str, width: int = 100, clips: int = 50, tries: int 
     card = {
         "clips_seen": clips,
         "steps": 20,
-        "training_seconds": 600,
-        "hardware": "2 process(es) on cpu",
+        "training_seconds": seconds,
+        "hardware": f"2 process(es) on {device}, x86_64",
         "clips_rendered": {"17": 9344, "33": 864},
         "config": {"seed": 0, "lr_matrix": 0.002, "lr_other": 0.001},
     }
@@ -65,7 +73,8 @@ def test_equal_models_keep_every_rule(tmp_path: Path) -> None:
     assert row(text, "parameters") == ["1,000", "1,050", "1,100"]
     assert row(text, "of which read the paths") == ["100", "105", "110"]
     assert row(text, "clips seen") == ["50"] * 3
-    assert row(text, "wall time") == ["10"] * 3
+    assert row(text, "time of training") == ["10 min, wall clock"] * 3
+    assert row(text, "clips per second") == ["0.1"] * 3
     assert row(text, "learning rates tried") == ["3"] * 3
     assert row(text, "sampling steps chosen") == ["2"] * 3
     assert row(text, "validation loss, slow") == ["0.1"] * 3
@@ -78,14 +87,24 @@ def test_equal_models_keep_every_rule(tmp_path: Path) -> None:
 
 def test_what_is_unequal_is_said(tmp_path: Path) -> None:
     write(tmp_path, "tora", 100, clips=50)
-    write(tmp_path, "motionctrl", 111, clips=49)
+    write(tmp_path, "motionctrl", 111, clips=47)
     write(tmp_path, "dragnuwa", 100, tries=0)
     text = page(tmp_path)
     assert "**does not hold**: parameters within 10% of each other: the largest has 11.0% more" in text
-    assert "**does not hold**: the same number of clips seen: 49, 50" in text
+    assert "**does not hold**: clips seen within 5% of each other: 47, 50" in text
     assert "**does not hold**: the same number of learning rates tried: 0, 3" in text
     assert row(text, "learning rates tried") == ["3", "3", "none"]
     assert row(text, "rate that the search chose") == ["2.0", "2.0", "not searched"]
+
+
+def test_a_budget_on_a_gpu_is_stated_in_its_seconds(tmp_path: Path) -> None:
+    for model, seconds in (("tora", 900), ("motionctrl", 1000), ("dragnuwa", 1350)):
+        write(tmp_path, model, device="cuda", clips=180_000, seconds=seconds)
+    text = page(tmp_path)
+    assert row(text, "time of training") == ["900 s of the GPU", "1,000 s of the GPU", "1,350 s of the GPU"]
+    assert row(text, "clips per second") == ["200.0", "180.0", "133.3"]
+    assert "tora 900, motionctrl 1,000, dragnuwa 1,350: the longest took 50% more" in text
+    assert "- **Seconds of a GPU.**" in text
 
 
 def test_missing_weights_name_their_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
