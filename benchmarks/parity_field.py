@@ -28,7 +28,7 @@ from baselines.ltx_motion_track import export as ltx
 from baselines.wan_fun_control import export as wan_fun
 from baselines.wan_move import export as wan_move
 from benchmarks.parity_data import Row
-from toraeval.trajectories.formats.ati import SAMPLES
+from toraeval.trajectories.formats.ati import FRAMES, PICKED, SAMPLES
 from toraeval.types import Trajectories, UserError
 
 Arrays = dict[str, np.ndarray]
@@ -136,8 +136,8 @@ def _wan_move_ours(paths: Trajectories) -> Arrays:
 def told(paths: Trajectories) -> np.ndarray:
     """Return what ATI's network is given, float32 (81, N, 4): moment, x, y, visible; x and y in half short sides."""
     width, height = paths.canvas
-    out = np.empty((ati.FRAMES, paths.num_objects, 4), np.float32)
-    out[..., 0] = (ati.PICKED / (SAMPLES - 1) * 2 - 1)[:, None]
+    out = np.empty((FRAMES, paths.num_objects, 4), np.float32)
+    out[..., 0] = (PICKED / (SAMPLES - 1) * 2 - 1)[:, None]
     middle = paths.tracks_NT2 - np.array([width, height]) / 2
     out[..., 1:3] = (middle / min(width, height) * 2).transpose(1, 0, 2)
     out[..., 3] = paths.visible_NT.T * 2 - 1

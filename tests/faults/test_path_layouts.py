@@ -14,7 +14,16 @@ from toraeval.cli import overrides
 from toraeval.run import pipeline
 from toraeval.run.own_videos import plan_score
 from toraeval.suites.folder.suite import Folder
-from toraeval.trajectories import ClipFacts, NativeCase, check_one_canvas, load, read_native, write_native
+from toraeval.trajectories import (
+    ClipFacts,
+    NativeCase,
+    PathReading,
+    check_one_canvas,
+    load,
+    read_native,
+    read_paths,
+    write_native,
+)
 from toraeval.trajectories.formats import NAMES, TABLE
 from toraeval.types import Trajectories, UserError
 
@@ -108,6 +117,25 @@ def test_the_only_canvas_that_fits_is_taken_and_said(tmp_path: Path) -> None:
         load(tmp_path / "a.txt", clip=ClipFacts((192, 128), 16))
 
 
+def test_only_options_that_the_command_has_are_advised(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("53.5,80.5\n62.4,300\n")
+    (tmp_path / "b.json").write_text("[[[0.1, 0.2], [0.3, 0.4]]]")
+    told = {
+        "": ("or another canvas=[width,height]", "units=normalised if they are, units=pixels if they are"),
+        "suite.": (
+            "or another suite.canvas=[width,height]",
+            "suite.units=normalised if they are, suite.units=",
+        ),
+        None: ("on the 256x256 canvas", "allowed: pixels of the picture"),
+    }
+    for prefix, words in told.items():
+        for name, word in zip(("a.txt", "b.json"), words, strict=True):
+            with pytest.raises(UserError) as caught:
+                read_paths(tmp_path / name, PathReading(prefix=prefix))
+            assert word in str(caught.value)
+            assert "=" not in str(caught.value) or prefix is not None
+
+
 def test_one_format_is_not_read_on_two_kinds_of_canvas(tmp_path: Path) -> None:
     clip = ClipFacts((192, 128), 16)
     (tmp_path / "a.txt").write_text("53.5,80.5\n62.4,200\n")  # fits 256x256 only
@@ -192,7 +220,7 @@ def test_the_folder_suite_says_and_stores_what_it_assumed(tmp_path: Path) -> Non
     assert case.tags["paths_read"] == case.trajectories.notes[0]
     np.save(tmp_path / "a.npy", np.full((3, 4, 2), 9.0))
     (tmp_path / "a.txt").unlink()
-    with pytest.raises(UserError, match="layout=nt for the first, layout=tn for the second"):
+    with pytest.raises(UserError, match=r"suite\.layout=nt for the first, suite\.layout=tn for"):
         Folder(tmp_path, canvas=[64, 64])
     (case,) = Folder(tmp_path, canvas=[64, 64], layout="tn").cases(16, 128, 128)
     assert case.trajectories.num_objects == 4

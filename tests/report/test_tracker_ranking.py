@@ -60,7 +60,20 @@ def test_one_tracker_is_not_enough(make_run, tmp_path, capsys):
         compare_trackers(tmp_path)
     assert main(["compare-trackers", f"results={tmp_path}"]) == 2
     assert main(["compare-trackers", "here"]) == 2
-    assert "results=here" in capsys.readouterr().err
+    assert "here is not a run; allowed: folders like results/runs/SUITE/MODEL/RUN" in capsys.readouterr().err
+
+
+def test_a_run_folder_names_its_suite_length_and_size(make_run, results, capsys):
+    for key, tracker in (("d" * 12, "lucas_kanade"), ("e" * 12, "dis_flow")):
+        for model in MODELS:
+            folder = make_run(results, model, 9, key=key, tracker=tracker, video=False)
+    assert [found.frames for found in compare_trackers(results)] == [6, 9]
+    assert main(["compare-trackers", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert "9 frames" in printed
+    assert "6 frames" not in printed
+    assert main(["compare-trackers", str(folder), f"results={results}"]) == 2
+    assert main(["compare-trackers", str(folder.parent)]) == 2
 
 
 def test_the_verb_prints_it(results, capsys):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from toraeval import registry
+from toraeval import assets, registry
 from toraeval.run import requirements
 from toraeval.run.parts import Builder
 from toraeval.run.requirements import MissingParts
@@ -118,6 +120,17 @@ def test_one_message_lists_everything_with_size_licence_command_and_cost() -> No
     ):
         assert words in report, words
     assert "\n" not in str(caught.value)
+
+
+def test_downloads_that_do_not_fit_the_disk_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = [Requirement("weights a", "model a", False, "fetch a", "", "MIT", 12_000)]
+    for free_gb, warned in ((20, False), (5, True)):
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda place, free=free_gb: SimpleNamespace(free=free * 1e9)
+        )
+        report = requirements.describe(missing, [])
+        assert f"downloads: about 12.0 GB into {assets.cache_dir()}, {free_gb}.0 GB free" in report
+        assert ("warning: 7.0 GB more than is free there" in report) == warned
 
 
 def test_a_suite_that_is_not_there_is_listed_beside_what_is_to_be_downloaded(tmp_path: Path) -> None:

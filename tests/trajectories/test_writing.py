@@ -60,13 +60,20 @@ def test_text_is_on_the_canvas_of_tora_one_file_an_object(tmp_path):
     assert [file.name for file in one.files] == ["one.txt"]
 
 
-def test_ati_has_121_samples(tmp_path):
+def test_ati_has_121_samples_of_which_its_loader_picks_the_path(tmp_path):
     paths = made(hidden=False)
     written = write_paths(tmp_path / "fox.pth", paths, Target("ati"))
     again = read_paths(written.files[0], PathReading(CANVAS))
     assert again.num_frames == 121
-    np.testing.assert_allclose(again.tracks_NT2, geometry.resample(paths, 121).tracks_NT2, atol=1e-3)
-    assert "17 moments brought to 121, evenly over the points" in written.notes
+    picked = [0, *(1 + step // 2 for step in range(1, 240, 3))]
+    wanted = geometry.resample(paths, 81).tracks_NT2
+    np.testing.assert_allclose(again.tracks_NT2[:, picked], wanted, atol=1e-3)
+    assert "17 moments brought to the 81 that ATI's loader picks of 121" in written.notes
+    copied = write_paths(tmp_path / "copy.pth", again, Target("ati"))
+    assert not any("moments" in note for note in copied.notes)
+    np.testing.assert_allclose(
+        read_paths(copied.files[0], PathReading(CANVAS)).tracks_NT2, again.tracks_NT2, atol=1e-3
+    )
     with pytest.raises(UserError, match="exactly 121"):
         write_paths(tmp_path / "fox.pth", paths, Target("ati", frames=81))
 

@@ -12,6 +12,7 @@ HELP = """Rank the models under each tracker, on the cases that all have; nothin
   python -m toraeval run model=tora tracker=shapes_tracker      follow the videos of a model by a second tracker
   python -m toraeval compare-trackers                           everything in results/
   python -m toraeval compare-trackers results=DIR
+  python -m toraeval compare-trackers RUN_FOLDER ...            the suite, length and size of these runs only
 
 Kendall's tau is 1 where two trackers put the models in the same order and -1 where one reverses the other's.
 """
@@ -20,9 +21,11 @@ Kendall's tau is 1 where two trackers put the models in the same order and -1 wh
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
     words, values = split("compare-trackers", argv, {"results": "results"})
-    if words:
-        raise UserError(f"compare-trackers: {words[0]} is not an option; write results={words[0]}")
-    from toraeval.report.tracker_ranking import compare_trackers
+    if words and any(word.startswith("results=") for word in argv):
+        raise UserError(f"compare-trackers: {words[0]} and results= at once; allowed: one of them")
+    from toraeval.report.tracker_ranking import compare_trackers, compare_trackers_of
 
-    print("\n\n".join(found.text() for found in compare_trackers(Path(values["results"]))))
+    folders = [Path(word) for word in words]
+    found = compare_trackers_of(folders) if folders else compare_trackers(Path(values["results"]))
+    print("\n\n".join(one.text() for one in found))
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -70,11 +70,33 @@ class TrackerComparison:
         return "\n".join([*lines, *(f"note: {note}" for note in self.left_out)])
 
 
-def compare_trackers(results: Path) -> list[TrackerComparison]:
+def compare_trackers_of(runs: Sequence[Path]) -> list[TrackerComparison]:
+    """Return the comparisons of the suites, lengths and sizes of some runs, among all that is stored beside them.
+
+    Args:
+        runs: folders `results/runs/SUITE/MODEL/RUN`.
+
+    Raises:
+        UserError: one is not such a folder, or there is no comparison.
+    """
+    wanted: dict[Path, set[str]] = {}
+    for folder in runs:
+        place = folder.resolve()
+        if not (place / RECORD).is_file() or place.parents[2].name != "runs":
+            raise UserError(
+                f"compare-trackers: {folder} is not a run; allowed: folders like results/runs/SUITE/MODEL/RUN, or "
+                f"results=DIR for everything below a folder"
+            )
+        wanted.setdefault(place.parents[3], set()).add(_world(load_run(place)))
+    return [found for results, worlds in wanted.items() for found in compare_trackers(results, worlds)]
+
+
+def compare_trackers(results: Path, worlds: Collection[str] | None = None) -> list[TrackerComparison]:
     """Return one comparison for each suite, length and size that at least two trackers followed for two models.
 
     Args:
         results: folder with `runs/`.
+        worlds: suites, lengths and sizes, as `_world` has them; None for all.
 
     Raises:
         UserError: there is none.
@@ -82,8 +104,8 @@ def compare_trackers(results: Path) -> list[TrackerComparison]:
     folders = sorted(path.parent for path in (results / "runs").glob(f"*/*/*/{RECORD}"))
     groups: dict[str, list[RunResult]] = {}
     for run in map(load_run, folders):
-        suite = canonical(run.record.get("fingerprints", {}).get("suite"))
-        groups.setdefault(canonical([suite, run.frames, run.height, run.width]), []).append(run)
+        if worlds is None or _world(run) in worlds:
+            groups.setdefault(_world(run), []).append(run)
     found = [made for runs in groups.values() if (made := _compared(runs))]
     if not found:
         trackers = sorted({run.tracker for runs in groups.values() for run in runs})
@@ -93,6 +115,12 @@ def compare_trackers(results: Path) -> list[TrackerComparison]:
             "trackers, e.g. the bench run again with tracker=dis_flow"
         )
     return sorted(found, key=lambda one: (one.suite, one.frames))
+
+
+def _world(run: RunResult) -> str:
+    """Return what runs must share to be compared: suite, length and size."""
+    suite = canonical(run.record.get("fingerprints", {}).get("suite"))
+    return canonical([suite, run.frames, run.height, run.width])
 
 
 def under_tables(results: Path) -> str:

@@ -71,7 +71,8 @@ def plan_score(config: Mapping[str, Any], builder: Builder | None = None) -> Pla
         "paths": [(name, clip.paths.identity()) for name, clip in clips.items()],
         "references": [files_sha256(clip.reference) for clip in clips.values() if clip.reference],
         "align": config["align"],
-        **keys.plain(reading),
+        "canvas": keys.plain(reading.canvas),
+        **options,
     }
     suite = f"own-{short(digest(identity))}"
     allow_damaged = bool(config.get("allow_damaged"))

@@ -185,6 +185,11 @@ def describe(missing: list[Requirement], costs: list[str]) -> str:
         lines.append(
             f"downloads: about {total / 1000:.1f} GB{more} into {assets.cache_dir()}, {free:.1f} GB free"
         )
+        if total / 1000 > free:
+            lines.append(
+                f"warning: {total / 1000 - free:.1f} GB more than is free there; free some space, fetch fewer models, "
+                "or name another disk with TORAEVAL_CACHE=DIR"
+            )
     lines += [f"cost: {line}" for line in costs]
     return "\n".join(lines)
 

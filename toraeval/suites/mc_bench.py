@@ -82,4 +82,4 @@ class MCBench(ImportedSuite):
 
 
 def _paths(file: Path) -> Trajectories:
-    return read_paths(file, PathReading(format="mc_bench"))
+    return read_paths(file, PathReading(format="mc_bench", prefix=None))

@@ -142,7 +142,9 @@ class TAPVid(ImportedSuite):
             )
 
     def _paths(self, file: Path, name: str, start: int) -> Trajectories:
-        every = read_paths(file, PathReading(units=self.scale, format="tapvid"), ClipFacts(name=name))
+        every = read_paths(
+            file, PathReading(units=self.scale, format="tapvid", prefix=None), ClipFacts(name=name)
+        )
         first = np.argmax(every.visible_NT, axis=1)
         due = (first == start) if self.query == "first" else every.visible_NT[:, start]
         chosen = replace(

@@ -5,6 +5,7 @@ Shape legend: A and B two axes of which one is the objects and the other the mom
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -45,6 +46,7 @@ class PathReading:
         layout: `nt` for arrays (N,T,2), `tn` for (T,N,2).
         units: `pixels`; `normalised`: x = u * width for u in 0..1, or x = (u + 1) / 2 * width where a coordinate is
             negative; `signed`: the latter; `tapnet`: x = u * width - 0.5; `cotracker`: x = u * (width - 1).
+        prefix: what stands before these options in the command that reads, or None where it has none of them.
 
     Raises:
         UserError: an unknown word, or a canvas that is not two whole numbers.
@@ -54,6 +56,7 @@ class PathReading:
     format: str = "auto"
     layout: str = "auto"
     units: str = "auto"
+    prefix: str | None = ""
 
     def __post_init__(self) -> None:
         if self.canvas is not None and self.canvas != CLIP:
@@ -61,6 +64,12 @@ class PathReading:
         for name, allowed in (("layout", LAYOUTS), ("units", UNITS)):
             if getattr(self, name) not in allowed:
                 raise UserError(registry.unknown(f"value of {name}", str(getattr(self, name)), allowed))
+
+    def advice(self, *words: str) -> str:
+        """Return what a message advises beside what is allowed anyway: words around `option=value`, or nothing."""
+        if self.prefix is None:
+            return ""
+        return "".join(re.sub(r"\b(canvas|layout|units)=", rf"{self.prefix}\1=", word) for word in words)
 
     def canvas_of(self, clip: ClipFacts) -> Canvas | None:
         """Return the canvas that was asked for, in pixels."""

@@ -62,11 +62,12 @@ def settle(path: Path, format: str, raw: Raw, reading: PathReading, clip: ClipFa
     canvas, assumed = _canvas(path, format, raw, units, reading, clip, tracks, visible)
     converted: tuple[str, ...] = ()
     if units != "pixels":
-        tracks, converted = _to_pixels(path, units, tracks, visible, canvas)
+        tracks, converted = _to_pixels(path, units, reading, tracks, visible, canvas)
     for index in range(count):
         moment = outside_point(tracks[index], visible[index], canvas)
         if moment is not None:
-            allowed = f"{canvas_rule(canvas)}, or another canvas=[width,height]"
+            other = "" if raw.canvas else reading.advice(", or another canvas=[width,height]")
+            allowed = canvas_rule(canvas) + other
             _refuse(path, raw, index, moment, "the point lies outside the canvas", allowed)
     notes = (*raw.notes, *notes, *assumed, *converted)
     return Trajectories(tracks, visible, canvas, raw.fps, str(path), raw.names or ("",) * count, notes)
@@ -116,7 +117,8 @@ def _order(path: Path, raw: Raw, reading: PathReading, clip: ClipFacts) -> tuple
     fitting = [order for order, count in (("nt", b), ("tn", a)) if count == clip.frames]
     if raw.order != "either":
         if len(fitting) == 1 and fitting[0] != raw.order and a >= MIN_POINTS and b >= MIN_POINTS:
-            _two_orders(path, (a, b), f"the format means {raw.order}, the clip's length says {fitting[0]}")
+            why = f"the format means {raw.order}, the clip's length says {fitting[0]}"
+            _two_orders(path, reading, (a, b), why)
         return raw.order, ()
     if len(moments) == 1:
         (order,) = moments
@@ -127,16 +129,16 @@ def _order(path: Path, raw: Raw, reading: PathReading, clip: ClipFacts) -> tuple
         return order, (
             f"layout {_SHAPES[order]}: {clip.frames} moments, as in the clip, of {objects} objects",
         )
-    _two_orders(path, (a, b), "nothing tells which")
+    _two_orders(path, reading, (a, b), "nothing tells which")
 
 
-def _two_orders(path: Path, shape: tuple[int, int], why: str) -> NoReturn:
+def _two_orders(path: Path, reading: PathReading, shape: tuple[int, int], why: str) -> NoReturn:
     a, b = shape
     fail(
         path,
         "the layout can be read in two ways",
         f"shape ({a}, {b}, 2): {a} objects over {b} moments, or {b} objects over {a} moments; {why}",
-        "layout=nt for the first, layout=tn for the second",
+        reading.advice("layout=nt for the first, layout=tn for the second") or "a file that says which",
     )
 
 
@@ -151,7 +153,8 @@ def _units(path: Path, raw: Raw, reading: PathReading, tracks: FloatArray, visib
             path,
             "the coordinates look like fractions of the frame",
             f"values from {seen.min():g} to {seen.max():g}",
-            "units=normalised if they are, units=pixels if they are pixels",
+            reading.advice("units=normalised if they are, units=pixels if they are pixels")
+            or "pixels of the picture",
         )
     return raw.units
 
@@ -170,7 +173,12 @@ def _canvas(
     if units != "pixels":  # fractions fit every canvas, so the one they end on anyway is the best
         canvas = given or clip.size or raw.canvas or raw.default_canvas
         if canvas is None:
-            fail(path, "the canvas is not known", "none", "canvas=[width,height]")
+            fail(
+                path,
+                "the canvas is not known",
+                "none",
+                reading.advice("canvas=[width,height]") or "a picture beside it",
+            )
         return canvas, ()
     if raw.canvas is not None:
         return agreed(path, raw.canvas, given), ()
@@ -179,7 +187,8 @@ def _canvas(
     default, own = raw.default_canvas, clip.size
     if own is None:
         if default is None:
-            fail(path, "the canvas is not known", "none", "canvas=[width,height], or a file that states it")
+            allowed = reading.advice("canvas=[width,height], or ") + "a file that states it"
+            fail(path, "the canvas is not known", "none", allowed)
         return default, (f"canvas {_sides(default)}, the one of format {format}, as the file states none",)
     fits = [c for c in dict.fromkeys((own, default)) if c and _fits(tracks, visible, c)]
     if len(fits) > 1:
@@ -235,14 +244,19 @@ def agreed(path: Path, stated: Canvas, given: Canvas | None) -> Canvas:
 
 
 def _to_pixels(
-    path: Path, units: str, tracks: FloatArray, visible: BoolArray, canvas: Canvas
+    path: Path, units: str, reading: PathReading, tracks: FloatArray, visible: BoolArray, canvas: Canvas
 ) -> tuple[FloatArray, tuple[str, ...]]:
     seen = tracks[visible] if visible.any() else tracks
     low, high = (-1.0, 1.0) if units == "signed" or (units == "normalised" and seen.min() < 0) else (0.0, 1.0)
     slack = 1e-6
     if seen.min() < low - slack or seen.max() > high + slack:
-        what = f"values from {seen.min():g} to {seen.max():g} with units={units}"
-        fail(path, "the coordinates are not fractions", what, f"{low:g} to {high:g}, or units=pixels")
+        what = f"values from {seen.min():g} to {seen.max():g}" + reading.advice(f" with units={units}")
+        fail(
+            path,
+            "the coordinates are not fractions",
+            what,
+            f"{low:g} to {high:g}" + reading.advice(", or units=pixels"),
+        )
     size = np.asarray(canvas, dtype=np.float64)
     unit = (tracks - low) / (high - low)
     pixels = {"tapnet": unit * size - 0.5, "cotracker": unit * (size - 1)}.get(units, unit * size)

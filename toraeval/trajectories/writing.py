@@ -100,7 +100,10 @@ def write_paths(path: Path, paths: Trajectories, target: Target) -> Written:
     frames = target.frames or writer.frames or paths.num_frames
     if writer.frames not in (None, frames):
         raise UserError(f"{path}: frames={frames}; {target.format} holds exactly {writer.frames} moments")
-    moved = geometry.resample(moved, frames) if frames != paths.num_frames else moved
+    if target.format == "ati":
+        moved = ati.placed(moved)
+    elif frames != paths.num_frames:
+        moved = geometry.resample(moved, frames)
     allowed = READ_ALIKE.get(writer.suffix)
     if allowed and path.suffix.lower() not in allowed:
         got = f"{path}: {target.format} is not read from a file of suffix {path.suffix or '(none)'}"
@@ -113,7 +116,11 @@ def _conversions(before: Trajectories, after: Trajectories, writer: Writer) -> l
     notes = []
     if before.canvas != after.canvas:
         notes.append(f"moved from the {_size(before.canvas)} canvas to {_size(after.canvas)}")
-    if before.num_frames != after.num_frames:
+    if before.num_frames != after.num_frames and writer.frames == ati.SAMPLES:
+        notes.append(
+            f"{before.num_frames} moments brought to the {ati.FRAMES} that ATI's loader picks of {ati.SAMPLES}"
+        )
+    elif before.num_frames != after.num_frames:
         notes.append(f"{before.num_frames} moments brought to {after.num_frames}, evenly over the points")
     if writer.whole and (after.tracks_NT2 % 1).any():
         notes.append("coordinates rounded to whole pixels, up to half a pixel each")
@@ -234,9 +241,8 @@ def _wan_move(path: Path, paths: Trajectories, target: Target) -> list[Path]:
 def _ati(path: Path, paths: Trajectories, target: Target) -> list[Path]:
     import torch
 
-    triples = np.concatenate([paths.tracks_NT2, paths.visible_NT[..., None]], axis=-1) * ati.SCALE
     inner, outer = io.BytesIO(), io.BytesIO()
-    np.savez_compressed(inner, array=triples[:, :, None].astype(np.float32))
+    np.savez_compressed(inner, array=ati.triples(paths))
     torch.save(inner.getvalue(), outer)
     return _bytes(path, outer.getvalue())
 

@@ -14,6 +14,7 @@ from baselines.wan_fun_control import export as wan_fun
 from baselines.wan_move import export as wan_move
 from benchmarks import parity_field
 from toraeval.geometry import extend
+from toraeval.trajectories.formats import ati as ati_file
 from toraeval.trajectories.writing import Target, write_paths
 from toraeval.types import Trajectories
 
@@ -82,9 +83,9 @@ def test_ati_samples_give_every_frame_its_own_point(tmp_path: Path) -> None:
     paths = parity_field.probe(832, 480, 81, 3)
     made = ati.samples(paths)
     assert (made.shape, made.dtype) == ((3, 121, 1, 3), np.float32)
-    assert ati.PICKED.tolist()[:6] == [0, 1, 3, 4, 6, 7]
-    assert (len(ati.PICKED), ati.PICKED[-1]) == (81, 120)
-    points = made[:, ati.PICKED, 0, :2] / 8
+    assert ati_file.PICKED.tolist()[:6] == [0, 1, 3, 4, 6, 7]
+    assert (len(ati_file.PICKED), ati_file.PICKED[-1]) == (81, 120)
+    points = made[:, ati_file.PICKED, 0, :2] / 8
     np.testing.assert_allclose(points, paths.tracks_NT2, rtol=0, atol=1e-4)
     assert np.abs(np.diff(made[0, :, 0, 0])).max() < 8 * 8  # between the picked moments it moves on
     with pytest.raises(ValueError, match="80 moments; ATI takes 81"):

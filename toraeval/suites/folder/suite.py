@@ -70,7 +70,7 @@ class Folder(Suite):
         if not 0 < fps < math.inf:
             raise UserError(f"suite folder: fps={fps}; allowed: finite numbers above 0")
         self.rule, self.fps = rule, float(fps)
-        self._found = scan(self.path, PathReading(canvas, format, layout, units))  # type: ignore[arg-type]
+        self._found = scan(self.path, PathReading(canvas, format, layout, units, "suite."))  # type: ignore[arg-type]
         self._hash = _hash(self._found)
 
     def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
