@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,10 @@ def every_command() -> list[tuple[str, str]]:
     return sorted({(command, page) for page, text in texts.items() for command in commands(text)})
 
 
+OWN = {"my_model": ROOT / "docs" / "own_model.md", "my_suite": ROOT / "docs" / "own_suite.md"}
+"""Modules of the reader's own that commands name, and the pages whose last Python block they are."""
+
+
 class Taken(Exception):
     """The words and options of a verb were understood."""
 
@@ -52,6 +57,19 @@ def test_the_documentation_is_found() -> None:
     assert any("model.checkout=~/DragNUWA-Fork" in command for command, _ in COMMANDS)
 
 
+@pytest.fixture
+def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Save the modules that the pages show, where Python finds them."""
+    for name, page in OWN.items():
+        code = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)[-1]
+        (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    for name in OWN:
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.usefixtures("own_modules")
 @pytest.mark.parametrize("command", list(dict.fromkeys(command for command, _ in COMMANDS)))
 def test_documented_command_is_taken(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for word, value in STANDS_FOR.items():
