@@ -85,8 +85,11 @@ class TrajErrorMetric(MeanOverCases):
         """Add one clip (N, T, 2), a batch (B, N, T, 2), or a list of clips with different numbers of objects.
 
         Args:
-            tracks, target, size, target_visible, tracked_visible: as of `toraeval.metrics.traj_error`, of each clip;
-                all clips of a call have one size.
+            tracks: where the points were seen, of each clip as in `toraeval.metrics.traj_error`.
+            target: where they should be.
+            size: `(width, height)` of all clips of this call, pixels.
+            target_visible: bool, of each clip (N, T), or None.
+            tracked_visible: the same of the tracker's belief.
 
         Raises:
             UserError: shapes that differ, or a tracked coordinate that is not finite.
