@@ -1,8 +1,10 @@
 """Damage files of public benchmarks at random and see that every importer ends in one clear line.
 
-    python -m benchmarks.suite_damage MoveBench=movebench MC-Bench=mc_bench    # FOLDER=SUITE, 100 tries each
+    python -m benchmarks.suite_damage MoveBench=movebench MC-Bench=mc_bench    # FOLDER=SUITE
+    python -m benchmarks.suite_damage tests/data/flexbench=flexbench           # made here
     python -m benchmarks.suite_damage tapvid=tapvid --tries 300 --seed 7
 
+There are 100 tries for each kind of file; files whose names differ in digits only are one kind (`clip_#/a.json`).
 Each try copies the folder, spoils one file (cut, flipped bits, zeros, foreign bytes, another file's content, empty,
 absent) and reads all of it: scan, checks, cases, first frames, real clips and masks. Printed are the tries, those that
 were refused, and whatever was neither read nor refused in one line, or took more than 10 seconds; exit code 1 if there
@@ -12,6 +14,7 @@ is any.
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -69,13 +72,21 @@ def read_all(name: str, folder: Path, allow_missing: bool) -> None:
             reference.masks()
 
 
-def attempt(folder: Path, name: str, draw: random.Random) -> tuple[bool, str]:
-    """Damage a copy of a folder and read it; return whether it was refused, and what went wrong with that."""
+def kinds(folder: Path) -> dict[str, list[Path]]:
+    """Return the files of a folder, relative to it, by what they are: the name with digits as `#`."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file()):
+        found.setdefault(re.sub(r"\d+", "#", path.with_suffix("").as_posix()) + path.suffix, []).append(path)
+    return found
+
+
+def attempt(folder: Path, name: str, among: list[Path], draw: random.Random) -> tuple[bool, str]:
+    """Damage one of some files in a copy of a folder and read it; return whether it was refused, and what is wrong."""
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary) / folder.name
         shutil.copytree(folder, copy)
         files = sorted(path for path in copy.rglob("*") if path.is_file())
-        file = draw.choice(files)
+        file = copy / draw.choice(among)
         what = f"{spoil(file, files, draw)} {file.relative_to(copy).as_posix()}"
         start = time.perf_counter()
         try:
@@ -94,17 +105,21 @@ def attempt(folder: Path, name: str, draw: random.Random) -> tuple[bool, str]:
 def main() -> int:
     parser = parser_of(__doc__)
     parser.add_argument("folders", nargs="+", help="FOLDER=SUITE")
-    parser.add_argument("--tries", type=int, default=100, help="damaged copies of each folder (default: 100)")
+    parser.add_argument("--tries", type=int, default=100, help="damaged copies for each kind (default: 100)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     wrong: list[str] = []
     for pair in args.folders:
         folder, _, name = pair.rpartition("=")
-        draw = random.Random(f"{args.seed} {name}")
-        results = [attempt(Path(folder), name, draw) for _ in range(args.tries)]
-        counted = Counter(refused for refused, _ in results)
-        print(f"{name}: {args.tries} tries, {counted[True]} refused, {counted[False]} read")
-        wrong += [f"{name}: {problem}" for _, problem in results if problem]
+        for kind, files in kinds(Path(folder)).items():
+            draw = random.Random(f"{args.seed} {name} {kind}")
+            results = [attempt(Path(folder), name, files, draw) for _ in range(args.tries)]
+            counted = Counter(refused for refused, _ in results)
+            print(
+                f"{name} {kind}: {args.tries} tries, {counted[True]} refused, {counted[False]} read",
+                flush=True,
+            )
+            wrong += [f"{name}: {problem}" for _, problem in results if problem]
     print("\n".join(wrong) or "every try ended in one line")
     return 1 if wrong else 0
 

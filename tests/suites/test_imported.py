@@ -144,6 +144,13 @@ def test_flexbench_takes_the_middle_track_of_every_segment(tmp_path):
     assert cases("flexbench", root, allow_missing=True)[0].reference().video.num_frames == FRAMES
 
 
+def test_the_flexbench_fixture_is_whole(data_dir):
+    first, second = cases("flexbench", data_dir / "flexbench", 9, (48, 32))
+    assert [first.prompt, second.prompt] == ["a thing moves", "another thing moves"]
+    np.testing.assert_allclose(first.trajectories.tracks_NT2, layouts.tracks(2, 9), atol=1e-6)
+    assert first.reference().video.num_frames == 9
+
+
 def test_compressed_run_lengths_are_those_of_plain_ones(tmp_path):
     # "04" at 48 + value: runs 0, 4 and so on; made by hand from the layout: 5 bits a character, little end first
     plain = decode(tmp_path, {"size": [2, 20], "counts": [3, 35, 2]})
