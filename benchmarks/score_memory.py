@@ -4,8 +4,8 @@
     python -m benchmarks.score_memory --cases 200 --frames 17 --width 416 --height 240
 
 Each measurement is a process of its own: `run model=precomputed suite=movebench`, on one thread. The real clips of the
-benchmark (the references, scored too as the floor) and the stored clips of the model are short videos in which a square follows the path; files
-of equal content are hard links. Peak memory is that of the whole process, imports included.
+benchmark (scored too, as the floor) and the stored clips of the model are short videos in which a square follows the
+path; files of equal content are hard links. Times are processor seconds; they and the peak memory include imports.
 """
 
 from __future__ import annotations

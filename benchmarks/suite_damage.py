@@ -20,7 +20,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from benchmarks.machine import parser_of
 from toraeval import registry
@@ -28,6 +30,8 @@ from toraeval.types import UserError
 
 SIZE = (9, 32, 48)  # frames, height and width that small fixtures can fill
 SLOW_S = 10.0
+CHOOSING = ("language", "tracks", "paths", "maps")
+"""Options of suites by which other files are read: all their values are tried; those of others are drawn."""
 KINDS = ("cut", "flip", "zero", "insert", "swap", "empty", "delete")
 
 
@@ -56,13 +60,23 @@ def spoil(file: Path, others: list[Path], draw: random.Random) -> str:
     return kind
 
 
-def read_all(name: str, folder: Path, allow_missing: bool) -> None:
+def variants(name: str, draw: random.Random) -> list[dict[str, Any]]:
+    """Return options of a suite such that every file of its layout is read by one of them."""
+    choices = registry.load("suite", name).choices
+    values = [choices[key] if key in CHOOSING else (draw.choice(choices[key]),) for key in choices]
+    allow_missing = draw.random() < 0.5
+    return [
+        {**dict(zip(choices, one, strict=True)), "allow_missing": allow_missing} for one in product(*values)
+    ]
+
+
+def read_all(name: str, folder: Path, options: dict[str, Any]) -> None:
     """Read every case of a suite with all that belongs to it.
 
     Raises:
         UserError: something is wrong with it.
     """
-    suite = registry.build("suite", {"name": name, "path": str(folder), "allow_missing": allow_missing})
+    suite = registry.build("suite", {"name": name, "path": str(folder), **options})
     for clip in suite.clips:
         suite.odd(clip)
         case = suite.case(clip, *SIZE)
@@ -89,15 +103,16 @@ def attempt(folder: Path, name: str, among: list[Path], draw: random.Random) -> 
         file = copy / draw.choice(among)
         what = f"{spoil(file, files, draw)} {file.relative_to(copy).as_posix()}"
         start = time.perf_counter()
-        try:
-            read_all(name, copy, draw.random() < 0.5)
-            refused = False
-        except UserError as error:
-            refused = True
-            if "\n" in str(error):
-                return refused, f"{what}: more than one line: {error}"
-        except Exception as error:
-            return False, f"{what}: {type(error).__name__}: {error}"
+        refused = False
+        for options in variants(name, draw):
+            try:
+                read_all(name, copy, options)
+            except UserError as error:
+                refused = True
+                if "\n" in str(error):
+                    return refused, f"{what}: more than one line: {error}"
+            except Exception as error:
+                return False, f"{what}: {type(error).__name__}: {error}"
         seconds = time.perf_counter() - start
         return refused, f"{what}: {seconds:.0f} s" if seconds > SLOW_S else ""
 
