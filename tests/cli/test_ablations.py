@@ -82,6 +82,10 @@ def test_every_group_gets_its_rows_and_the_default_stands_in_each(bench: Cli) ->
         1,
     ]
     assert others.loc["entity", "seeds_worse"] == 2
+    assert (
+        others.loc["cross-attention", "cases_needed"] == 6
+    )  # all cases differ alike, and fewer have no test
+    assert defaults["cases_needed"].isna().all()
     assert others.loc["no paths (common start)", "traj_error"] == 9.0
     assert set(rows["minutes"]) == {3.0, 1.5}
     text = Path("results/ablations.md").read_text()

@@ -64,6 +64,10 @@ def test_ranks_with_links_and_references_without_a_rank(cli: Cli, submissions: t
     ours = rows[rows["model"] == "fake_model"].set_index("submission")
     assert ours["rank"].to_dict() == {"ann": 1, "bob": 2}
     assert ours["value"].to_dict() == {"ann": 2.0, "bob": 5.0}
+    assert ours["cases_needed"].fillna(0).to_dict() == {
+        "ann": 0,
+        "bob": 6,
+    }  # alike in all cases; fewer have no test
     assert rows.loc[rows["model"] == "ground_truth", "rank"].isna().all()
     assert (rows["model"] == "ground_truth").sum() == 1, "the same run of two submissions stands once"
     for record in rows["record"]:

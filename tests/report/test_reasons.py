@@ -14,6 +14,7 @@ from toraeval.report.reasons import (
     CLAIMS,
     ERROR,
     IN_VIEW,
+    NEEDED,
     RATIO,
     SHARE,
     STEP,
@@ -22,7 +23,7 @@ from toraeval.report.reasons import (
     seams_of,
     window_means,
 )
-from toraeval.stats import case_means
+from toraeval.stats import case_means, ratio_sensitivity
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -94,6 +95,9 @@ def test_kinds_of_one_tag_add_up_to_the_difference(group, rows):
     assert shares[panels].sum() == pytest.approx(rival - tora)
     ratio = only(rows, frames=6, model="motionctrl", measure=RATIO, kind=ALL)["value"].item()
     assert ratio == pytest.approx(rival / tora)
+    needed = only(rows, frames=6, model="motionctrl", measure=NEEDED, kind=ALL)["value"].item()
+    sides = {entry.label: entry.by_case("traj_error") for entry in group.at(6)}
+    assert needed == ratio_sensitivity(sides["motionctrl"], sides["tora"]).cases_needed
 
 
 def test_steps_join_both_sides_of_the_seams(rows):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from toraeval.stats import interval_sensitivity, paired_difference, sign_flip_test
+from toraeval.stats import interval_sensitivity, paired_difference, ratio_sensitivity, sign_flip_test
 from toraeval.stats.power import cases_needed, paired_sensitivity, power, smallest_effect
 
 
@@ -41,6 +41,16 @@ def test_the_unit_is_that_of_the_values_and_pairs_help() -> None:
     assert 0.4 < seen.detectable < 1.2  # px; the spread of the cases themselves is 28 px
     tenfold = paired_difference(*({k: 10 * v for k, v in side.items()} for side in (own, other))).sensitivity
     assert tenfold == pytest.approx((10 * seen.detectable, seen.cases_needed))
+
+
+def test_the_ratio_that_could_be_seen_is_the_difference_beside_the_divisor() -> None:
+    rng = np.random.default_rng(6)
+    own, other = ({f"c{k}": float(v) for k, v in enumerate(rng.gamma(9, size=12))} for _ in range(2))
+    other["more"] = 99.0  # a case that one side lacks
+    seen, ratio = paired_difference(own, other).sensitivity, ratio_sensitivity(own, other)
+    shared = np.mean([other[case] for case in own])
+    assert ratio == pytest.approx((seen.detectable / shared, seen.cases_needed))
+    assert all(map(math.isnan, ratio_sensitivity(own, {"elsewhere": 1.0})))
 
 
 def test_what_cannot_be_said_is_not_said() -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 from toraeval.report import measures
 from toraeval.report.collect import Group, ReportedRun
 from toraeval.report.texts import csv_text, markdown_text
-from toraeval.stats import bootstrap_mean, holm, paired_difference, without_interval
+from toraeval.stats import Sensitivity, bootstrap_mean, holm, paired_difference, without_interval
 from toraeval.store.keys import digest
 from toraeval.store.tables.run import RECORD, RunResult
 
@@ -37,6 +37,9 @@ LEADERBOARD: dict[str, str] = {
     "metric": "name of the main value",
     "p_to_best": "paired sign-flip test against the first of the board, Holm-corrected; empty for the first",
     "as_good_as_best": "yes where that test finds no difference at 5 %, and for the first itself",
+    "detectable": "smallest true difference to the first that such a test at 5 % finds with 80 % power, before "
+    "Holm's correction; empty below 6 cases",
+    "cases_needed": "cases with which a true difference as large as the one to the first is found with that power",
     "cases": "cases of the board",
     "weights": "first digits of the hash of everything that makes the model's pixels",
     "record": "path from this file to the run's record",
@@ -136,7 +139,8 @@ def _rows(board: Board, folder: Path) -> list[dict[str, Any]]:
             "tracker": group.tracker, "fingerprint": str(entry.cases["fingerprint"].iloc[0]),
             "rank": None, "model": entry.label, "submission": submission, "value": value,
             "low": found["low"], "high": found["high"], "metric": column, "p_to_best": np.nan,
-            "as_good_as_best": "", "cases": int(entry.cases["case"].nunique()),
+            "as_good_as_best": "", **dict.fromkeys(Sensitivity._fields, np.nan),
+            "cases": int(entry.cases["case"].nunique()),
             "weights": digest(entry.run.record["fingerprints"]["generator"])[:12],
             "record": os.path.relpath(entry.run.run_dir / RECORD, folder),
             **further[id(entry)], "entry": entry,
@@ -159,9 +163,10 @@ def _rank(rows: list[dict[str, Any]], column: str, of_set: bool) -> None:
     if not rows or of_set:
         return
     first = rows[0]["entry"].by_case(column)
-    p_values = [paired_difference(row["entry"].by_case(column), first).p for row in rows[1:]]
+    compared = [paired_difference(row["entry"].by_case(column), first) for row in rows[1:]]
     rows[0]["as_good_as_best"] = "yes"
-    for row, p in zip(rows[1:], holm(p_values), strict=True):
+    for row, found, p in zip(rows[1:], compared, holm([found.p for found in compared]), strict=True):
+        row |= found.sensitivity._asdict()
         row["p_to_best"] = p
         row["as_good_as_best"] = "no" if p < ALPHA else "yes"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun
-from toraeval.stats import bootstrap_ratio, case_means, paired_difference, without_interval
+from toraeval.stats import bootstrap_ratio, case_means, ratio_sensitivity, without_interval
 from toraeval.store.main_metric import MAIN_METRIC
 
 REFERENCE = "tora"
@@ -42,20 +42,11 @@ def ratios(group: Group) -> pd.DataFrame:
         for entry in entries:
             if entry is base or entry.is_reference:
                 continue
-            rows.append((frames, entry.label, base.label, *_ratio(entry, base)))
+            ours, theirs = entry.by_case(MAIN_METRIC), base.by_case(MAIN_METRIC)
+            found = bootstrap_ratio(ours, theirs)
+            numbers = (found.mean, found.low, found.high, found.cases, *ratio_sensitivity(ours, theirs))
+            rows.append((frames, entry.label, base.label, *numbers))
     return pd.DataFrame(rows, columns=list(RATIOS))
-
-
-def _ratio(entry: ReportedRun, base: ReportedRun) -> tuple[float, ...]:
-    """Return the columns of `RATIOS` from `ratio` on."""
-    ours, theirs = (case_means(run.by_case(MAIN_METRIC)) for run in (entry, base))
-    found = bootstrap_ratio(ours, theirs)
-    numbers = (found.mean, found.low, found.high, found.cases)
-    if np.isnan(found.mean):
-        return (*numbers, np.nan, np.nan)
-    seen = paired_difference(ours, theirs).sensitivity
-    divisor = np.mean([theirs[case] for case in ours if case in theirs])
-    return (*numbers, float(seen.detectable / divisor), seen.cases_needed)
 
 
 def ratio_lines(rows: pd.DataFrame) -> list[str]:

@@ -15,7 +15,7 @@ import pandas as pd
 from toraeval.metrics.shared.readings import mean_over
 from toraeval.report.claims import REFERENCE
 from toraeval.report.collect import Group, ReportedRun
-from toraeval.stats import bootstrap_mean, bootstrap_ratio, case_means
+from toraeval.stats import bootstrap_mean, bootstrap_ratio, case_means, ratio_sensitivity
 from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.types import FloatArray
 
@@ -38,10 +38,14 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 IN_VIEW, HIDDEN = "objects in view where windows meet", "objects hidden where windows meet"
 RATIO, ERROR, SHARE = "ratio", "error", "share_of_difference"
+DETECTABLE, NEEDED = "detectable_ratio", "cases_needed"
 BEFORE, AFTER, STEP = "error_before_seam", "error_after_seam", "step_at_seam"
 WINDOW_ERROR, LIKENESS, PRESENT = "error_in_window", "likeness_in_window", "present_in_window"
 MEASURES: dict[str, str] = {
     RATIO: "mean TrajError / that of Tora over the cases that both have",
+    DETECTABLE: "smallest distance of that ratio from 1 that a paired test at 5 % finds in these cases with 80 % "
+    "power; from 6 cases on",
+    NEEDED: "cases of the kind with which a ratio as far from 1 as this one is found with that power",
     ERROR: "mean TrajError, pixels",
     SHARE: "what these cases add to the difference to Tora's mean over all cases, pixels; kinds of a tag add up to it",
     BEFORE: f"error in the last scored frame of a window of {WINDOW} frames, pixels, mean over objects and seams",
@@ -105,7 +109,13 @@ def _by_kind(entry: ReportedRun, base: ReportedRun) -> list[Row]:
         rows.append(_row(ERROR, kind, None, bootstrap_mean(here)))
         if entry is base:
             continue
-        rows.append(_row(RATIO, kind, None, bootstrap_ratio(here, other)))
+        ratio, seen = bootstrap_ratio(here, other), ratio_sensitivity(here, other)
+        rows.append(_row(RATIO, kind, None, ratio))
+        rows += [
+            (measure, kind, np.nan, value, np.nan, np.nan, ratio.cases)
+            for measure, value in ((DETECTABLE, seen.detectable), (NEEDED, seen.cases_needed))
+            if np.isfinite(value)
+        ]
         apart = [means[case] - reference[case] for case in sorted(shared & cases)]
         share = sum(apart) / len(shared) if shared else np.nan
         rows.append((SHARE, kind, np.nan, share, np.nan, np.nan, len(apart)))

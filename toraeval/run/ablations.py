@@ -16,7 +16,7 @@ from toraeval.run import pipeline
 from toraeval.run.bench import SHARED, model_options
 from toraeval.run.pipeline import Progress, Report
 from toraeval.run.plan import plan_run
-from toraeval.stats import bootstrap_mean, case_means, paired_difference
+from toraeval.stats import Sensitivity, bootstrap_mean, case_means, paired_difference
 from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.training.recipes.ablations import BACKBONE, DEFAULT, GROUPS, Trained, check, train_all, variants
 from toraeval.types import UserError
@@ -127,7 +127,8 @@ def _row(trained: Sequence[tuple[Report, Trained]], baseline: list[ByCase], defa
     interval = bootstrap_mean(values)
     means = [bootstrap_mean(found).mean for found in per_seed]
     against = _joined(baseline[: len(per_seed)])
-    difference = paired_difference(values, against).difference
+    compared = paired_difference(values, against)
+    difference = compared.difference
     reference = [bootstrap_mean(found).mean for found in baseline]
     worse = sum(mean > other for mean, other in zip(means, reference, strict=False))
     tables = [table(grouped([done.result])[0]).iloc[0] for done, _ in trained]
@@ -139,6 +140,7 @@ def _row(trained: Sequence[tuple[Report, Trained]], baseline: list[ByCase], defa
         "difference": None if default else difference.mean,
         "difference_low": None if default else difference.low,
         "difference_high": None if default else difference.high,
+        **dict.fromkeys(Sensitivity._fields) | ({} if default else compared.sensitivity._asdict()),
         "seeds": len(trained),
         "best_seed": min(means),
         "worst_seed": max(means),

@@ -17,7 +17,13 @@ from toraeval.stats.intervals import (
     case_means,
     without_interval,
 )
-from toraeval.stats.paired import PairedDifference, holm, paired_difference, sign_flip_test
+from toraeval.stats.paired import (
+    PairedDifference,
+    holm,
+    paired_difference,
+    ratio_sensitivity,
+    sign_flip_test,
+)
 from toraeval.stats.power import ALPHA, POWER, Sensitivity, interval_sensitivity
 
 __all__ = [
@@ -38,6 +44,7 @@ __all__ = [
     "holm",
     "interval_sensitivity",
     "paired_difference",
+    "ratio_sensitivity",
     "sign_flip_test",
     "without_interval",
 ]

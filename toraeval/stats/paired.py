@@ -87,6 +87,23 @@ def paired_difference(a: CaseValues, b: CaseValues, level: float = LEVEL) -> Pai
     )
 
 
+def ratio_sensitivity(a: CaseValues, b: CaseValues) -> Sensitivity:
+    """Return the smallest distance of mean(a) / mean(b) from 1 that the shared cases could have shown.
+
+    From the paired differences a - b, whose mean is 0 where the ratio is 1.
+
+    Args:
+        a, b: case id -> value or values per seed.
+    """
+    means_a, means_b = case_means(a), case_means(b)
+    shared = [case_id for case_id in means_a if case_id in means_b]
+    ours, theirs = (np.array([means[case_id] for case_id in shared]) for means in (means_a, means_b))
+    if not shared or theirs.mean() == 0:
+        return Sensitivity(float("nan"), float("nan"))
+    found = paired_sensitivity(_differences(ours, theirs))
+    return found._replace(detectable=float(found.detectable / abs(theirs.mean())))
+
+
 def _differences(a_C: FloatArray, b_C: FloatArray) -> FloatArray:
     """Return a - b; what is 0, or the same in all cases, up to the rounding of a and b becomes exactly so."""
     numbers = a_C - b_C
