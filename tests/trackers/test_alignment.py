@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from toraeval.trackers.shared.alignment import cut, exposure, refine, search
-from toraeval.trackers.shared.template import FrameView, Support, Template, build_template
+from toraeval.trackers.shared.template import FrameView, LabPicture, Support, Template, build_template
 
 REFINE = {"sigma": 24.0, "iterations": 8, "max_move": 4.0}
 
@@ -37,8 +37,8 @@ def template() -> Template:
     return build_template(FrameView(scene(70, 60)), Support(mask, "region"), scale=1, rim=2, num_points=20)
 
 
-def lab(picture: np.ndarray) -> np.ndarray:
-    return FrameView(picture).lab(1)
+def lab(picture: np.ndarray) -> LabPicture:
+    return FrameView(picture).lab_parts(1)
 
 
 @pytest.mark.parametrize("offset", [(0.0, 0.0), (1.3, -0.7), (-1.25, 1.5)])
@@ -83,23 +83,27 @@ def test_search_finds_the_place_and_survives_flat_windows(template: Template) ->
     assert place.tolist() == [17.0, -9.0]
     assert score > 0.95
     flat = np.full((160, 160, 3), 90, np.uint8)
-    assert search(flat, template, np.zeros(2), 10, peaks=3, floor=0.2) == []
+    assert search(lab(flat), template, np.zeros(2), 10, peaks=3, floor=0.2) == []
 
 
 def test_search_tells_colours_apart(template: Template) -> None:
     """Equal lightness, other hue: only the colour channels can say no."""
     other = cv2.cvtColor(scene(87, 51), cv2.COLOR_RGB2Lab)
     other[..., 1:] = 256 - other[..., 1:].astype(int).clip(1)
-    found = search(other, template, np.array([8.0, -2.0]), 16, peaks=1, floor=0.0)
+    picture = lab(cv2.cvtColor(other, cv2.COLOR_Lab2RGB))
+    found = search(picture, template, np.array([8.0, -2.0]), 16, peaks=1, floor=0.0)
     assert all(score < 0.5 for _, score in found)
 
 
 def test_windows_beyond_the_border_repeat_it() -> None:
-    image = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
-    window = cut(image, -2, 3, 4, 4)
+    picture = lab(np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3))
+    window = cut(picture, -2, 3, 4, 4)
     np.testing.assert_array_equal(window[0], window[2])
     np.testing.assert_array_equal(window[:, 1], window[:, 3])
-    np.testing.assert_array_equal(cut(image, 1, 1, 2, 2), image[1:3, 1:3])
+    np.testing.assert_array_equal(cut(picture, 1, 1, 2, 2), picture.whole()[1:3, 1:3])
+    np.testing.assert_array_equal(
+        cut(picture, -9, -9, 3, 3), np.broadcast_to(picture.whole()[0, 0], (3, 3, 3))
+    )
 
 
 def test_exposure_is_measured_on_trusted_pixels(template: Template) -> None:

@@ -234,3 +234,17 @@ def test_real_clips_agree_with_their_stored_tracks(name: str) -> None:
     distance = np.linalg.norm(tracks.tracks_NT2.transpose(1, 0, 2) - stored["lk_tracks_tnxy"], axis=-1)[1:]
     assert np.median(distance) <= 2.0  # the tolerance that the index states for 480p
     assert distance.max() <= 6.0
+
+
+def test_a_lost_object_is_found_again_far_away_whatever_its_size() -> None:
+    """Large objects are looked for coarse to fine, small ones at one scale."""
+    for radius in (14, 60):
+        frames = np.full((6, 300, 400, 3), (128, 130, 120), np.uint8)
+        places = [(90, 90), (90, 90), None, None, (301, 202), (301, 202)]
+        for frame, place in zip(frames, places, strict=True):
+            if place is not None:
+                cv2.circle(frame, place, radius, (200, 40, 40), cv2.FILLED, cv2.LINE_AA)
+                cv2.circle(frame, place, radius // 2, (40, 60, 220), cv2.FILLED, cv2.LINE_AA)
+        tracks = LucasKanade().track(Video.from_thwc(frames, 8.0), [[90.0, 90.0]])
+        assert list(tracks.visible_NT[0]) == [True, True, False, False, True, True], radius
+        np.testing.assert_allclose(tracks.tracks_NT2[0, -1], (301, 202), atol=0.3)

@@ -95,3 +95,18 @@ def test_recolouring_keeps_gradients_consistent() -> None:
     np.testing.assert_allclose(other.lab_HW3, template.lab_HW3 * gain + bias)
     np.testing.assert_allclose(other.gradient_x_HW3, template.gradient_x_HW3 * gain)
     assert template.recoloured(np.ones(3, np.float32), np.zeros(3, np.float32)) is template
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_lab_is_the_same_whichever_part_is_asked_for_first(scale: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (241, 317, 3), dtype=np.uint8)
+    whole = cv2.cvtColor(picture, cv2.COLOR_RGB2Lab)
+    below, beside = -241 % scale, -317 % scale
+    whole = cv2.copyMakeBorder(whole, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+    size = (whole.shape[1] // scale, whole.shape[0] // scale)
+    whole = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
+    parts = FrameView(picture).lab_parts(scale)
+    height, width = parts.shape[:2]
+    for top, left, bottom, right in [(10, 20, 40, 45), (height - 5, 0, height, width), (0, 0, height, 9)]:
+        np.testing.assert_array_equal(parts.part(top, left, bottom, right), whole[top:bottom, left:right])
+    np.testing.assert_array_equal(parts.whole(), whole)

@@ -45,6 +45,8 @@ class LucasKanade(Anchoring, Tracker):
         patch_radius: half side of the patch where there is no bounded object, pixels.
         flat_step: largest 8-bit Lab step between neighbours inside a flat area.
         ring_share: part of the ring around a flat area that must have one colour for it to grow.
+        coarsest_side: an object is looked for over the whole frame at a quarter of the working scale where it has at
+            least this side there, reduced pixels.
         template_side: longer templates are compared at reduced resolution, pixels.
         rim: surroundings taken along by the template of an object, reduced pixels.
         min_texture: smallest mean structure (see `Template.texture`) that can be followed.
@@ -62,13 +64,14 @@ class LucasKanade(Anchoring, Tracker):
     """
 
     name = "lucas_kanade"
-    version = "1"
+    version = "2"
 
     max_radius: int = 84
     min_solidity: float = 0.85
     patch_radius: int = 10
     flat_step: int = 5
     ring_share: float = 0.6
+    coarsest_side: int = 8
     template_side: int = 80
     rim: int = 2
     min_texture: float = 0.5
@@ -139,12 +142,14 @@ class LucasKanade(Anchoring, Tracker):
         side = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
         scale = -(-side // self.template_side)
         template = build_template(view, support, scale=scale, rim=self.rim, num_points=self.flow_points)
-        coarse = None
+        coarse = coarsest = None
         if support.kind == "region":
             coarse = build_template(view, support, scale=2 * scale, rim=1, num_points=0)
+            if side >= 4 * scale * self.coarsest_side:
+                coarsest = build_template(view, support, scale=4 * scale, rim=1, num_points=0)
         trackable = template.texture >= self.min_texture
         everywhere = np.ones(template.shape, np.float32)
-        point = FollowedPoint(template, coarse, trackable, everywhere, query)
+        point = FollowedPoint(template, coarse, coarsest, trackable, everywhere, query)
         point.visible, point.confidence = trackable, float(trackable)
         return point
 

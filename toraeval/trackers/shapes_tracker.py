@@ -180,7 +180,7 @@ class ShapesTracker(Tracker):
         for t in range(1, video.num_frames):
             if not seen[:, t].any():
                 continue
-            lab = self._view(video.thwc[t], factor).lab(1)
+            lab = self._view(video.thwc[t], factor).lab_parts(1)
             for n in np.flatnonzero(seen[:, t]):
                 start = places[n, t] - starts[n]
                 peaks = search(lab, templates[n], start, reach, peaks=1, floor=self.min_correlation)

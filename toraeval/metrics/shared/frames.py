@@ -56,9 +56,7 @@ class Preparation:
 
     def _prepared(self, frame_CHW: ByteArray) -> Tensor:
         # one picture at a time with its channels last, as clips lie in memory: twice as fast, bit for bit the same
-        picture = torch.from_numpy(
-            np.array(frame_CHW.transpose(1, 2, 0), order="C")
-        )  # writable, as torch asks
+        picture = torch.from_numpy(np.require(frame_CHW.transpose(1, 2, 0), requirements=["C", "W"]))
         x = picture.permute(2, 0, 1)[None].float()
         height, width = x.shape[2:]
         if self.fit == "squash":

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from toraeval.trackers.shared.template import Floats, Template
-from toraeval.types import ByteArray, FloatArray
+from toraeval.trackers.shared.template import Floats, LabPicture, Template
+from toraeval.types import FloatArray
 
 _WIDE, _NARROWING = 4.0, 0.6  # tolerance of the first step in units of the last, and its shrinking
 
@@ -44,26 +44,28 @@ class Fit:
         return 0.5 * (self.agreement + max(self.correlation, 0.0))
 
 
-def cut(image_HW3: ByteArray, top: int, left: int, height: int, width: int) -> Floats:
+def cut(image: LabPicture, top: int, left: int, height: int, width: int) -> Floats:
     """Return a float32 window; pixels beyond the border repeat the border."""
-    if top >= 0 and left >= 0 and top + height <= image_HW3.shape[0] and left + width <= image_HW3.shape[1]:
-        return image_HW3[top : top + height, left : left + width].astype(np.float32)
-    rows = np.clip(np.arange(top, top + height), 0, image_HW3.shape[0] - 1)
-    columns = np.clip(np.arange(left, left + width), 0, image_HW3.shape[1] - 1)
-    return image_HW3[rows[:, None], columns].astype(np.float32)
+    rows, columns = image.shape[:2]
+    if top >= 0 and left >= 0 and top + height <= rows and left + width <= columns:
+        return image.part(top, left, top + height, left + width).astype(np.float32)
+    y = np.clip(np.arange(top, top + height), 0, rows - 1)
+    x = np.clip(np.arange(left, left + width), 0, columns - 1)
+    near = image.part(y[0], x[0], y[-1] + 1, x[-1] + 1)
+    return near[(y - y[0])[:, None], x - x[0]].astype(np.float32)
 
 
-def _sample(image_HW3: ByteArray, template: Template, shift: FloatArray) -> tuple[Floats, Floats | None]:
+def _sample(image: LabPicture, template: Template, shift: FloatArray) -> tuple[Floats, Floats | None]:
     """Return the bilinear window under a shifted template, and its in-picture mask (None: all inside)."""
     height, width = template.shape
     left_f, top_f = template.left + float(shift[0]), template.top + float(shift[1])
     left, top = int(np.floor(left_f)), int(np.floor(top_f))
     fx, fy = np.float32(left_f - left), np.float32(top_f - top)
-    window = cut(image_HW3, top, left, height + 1, width + 1)
+    window = cut(image, top, left, height + 1, width + 1)
     # a whole-pixel shift copies, so that a frame equal to frame 0 leaves no residual
     window = window[:, :-1] + fx * (window[:, 1:] - window[:, :-1]) if fx else window[:, :-1]
     window = window[:-1] + fy * (window[1:] - window[:-1]) if fy else window[:-1]
-    rows, columns = image_HW3.shape[:2]
+    rows, columns = image.shape[:2]
     if left >= 0 and top >= 0 and left_f + width <= columns and top_f + height <= rows:
         return window, None
     x = left_f + np.arange(width)
@@ -86,7 +88,7 @@ def _correlation(template: Template, window: Floats, inside: Floats | None) -> f
 
 
 def refine(
-    image_HW3: ByteArray,
+    image: LabPicture,
     template: Template,
     shift: FloatArray,
     *,
@@ -97,7 +99,7 @@ def refine(
     """Move a template to the best place near a start and measure how it sits there.
 
     Args:
-        image_HW3: uint8 Lab at the template's scale.
+        image: Lab at the template's scale.
         template: the look in frame 0.
         shift: start, displacement from frame 0 in reduced pixels.
         sigma: colour difference at which a pixel counts a quarter, 8-bit units.
@@ -106,7 +108,7 @@ def refine(
     """
     start = np.asarray(shift, np.float64)
     place = start.copy()
-    window, inside = _sample(image_HW3, template, place)
+    window, inside = _sample(image, template, place)
     for iteration in range(iterations):
         # a wide tolerance first: far from the goal, it is the edges that disagree and must pull
         width = max(1.0, _WIDE * _NARROWING**iteration)
@@ -116,7 +118,7 @@ def refine(
         if not step.any():
             break
         place = place - step
-        window, inside = _sample(image_HW3, template, place)
+        window, inside = _sample(image, template, place)
         if width == 1.0 and float(np.abs(step).max()) < 0.01:
             break
     return _measure(template, window, inside, place, sigma)
@@ -157,12 +159,12 @@ def _measure(
 
 
 def search(
-    image_HW3: ByteArray, template: Template, centre: FloatArray, radius: int, *, peaks: int, floor: float
+    image: LabPicture, template: Template, centre: FloatArray, radius: int, *, peaks: int, floor: float
 ) -> list[tuple[FloatArray, float]]:
     """Return the highest peaks of the colour correlation around a place, best first.
 
     Args:
-        image_HW3: uint8 Lab at the template's scale.
+        image: Lab at the template's scale.
         template: the look in frame 0.
         centre: displacement from frame 0 in reduced pixels, rounded to whole pixels here.
         radius: search reach in reduced pixels.
@@ -175,7 +177,7 @@ def search(
     middle = np.rint(centre)
     height, width = template.shape
     top, left = template.top + int(middle[1]) - radius, template.left + int(middle[0]) - radius
-    window = cut(image_HW3, top, left, height + 2 * radius, width + 2 * radius)
+    window = cut(image, top, left, height + 2 * radius, width + 2 * radius)
     scores = cv2.matchTemplate(window, template.lab_HW3, cv2.TM_CCOEFF_NORMED, mask=template.correlation_HW)
     # a window without structure divides by zero
     scores = np.where(np.isfinite(scores) & (np.abs(scores) <= 1.001), scores, np.float32(-1.0))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toraeval.trackers.shared.alignment import Fit, exposure, refine, search
-from toraeval.trackers.shared.template import Floats, FrameView, Template, to_scale
+from toraeval.trackers.shared.template import Floats, FrameView, LabPicture, Template, to_scale
 from toraeval.types import FloatArray
 
 
@@ -18,7 +18,8 @@ class FollowedPoint:
     """One followed point; shifts are displacements from frame 0 in full-resolution pixels.
 
     Attributes:
-        template, coarse: look in frame 0 at working and at half working scale (objects only).
+        template, coarse, coarsest: look in frame 0 at working scale, at half of it (objects only) and at a quarter of
+            it (objects of which enough is left).
         trackable: whether there was any structure to follow.
         weights_HW: agreement of each template pixel where the point was last found.
         query_2: the point in frame 0.
@@ -30,6 +31,7 @@ class FollowedPoint:
 
     template: Template
     coarse: Template | None
+    coarsest: Template | None
     trackable: bool
     weights_HW: Floats
     query_2: FloatArray
@@ -73,6 +75,7 @@ class Anchoring:
         flow_correlation: a patch where the flow expects it needs only this correlation.
         refound_quality: quality (mean of agreement and correlation) needed after a loss, at the expected place.
         refound_distance: extra quality per 100 px between that place and the expected one.
+        sure_quality: from this on the place that was expected is taken, and no other one is looked for.
         weak_quality: below this an object is looked for over the whole frame, too.
         switch_gain: gain in quality for which a found but weak place is left for another.
         min_inside: part of the template that must lie inside the picture.
@@ -97,6 +100,7 @@ class Anchoring:
     flow_correlation: float = 0.3
     refound_quality: float = 0.42
     refound_distance: float = 0.08
+    sure_quality: float = 0.8
     weak_quality: float = 0.6
     switch_gain: float = 0.25
     min_inside: float = 0.3
@@ -115,13 +119,16 @@ class Anchoring:
         """
         template = point.template.recoloured(point.gain_3, point.bias_3)
         expected = point.expected / template.scale
+        fits = [self._fit(point, template, view, expected)]
+        if self._is_sure(point, fits[0]):
+            return fits[0]
         reach = self.search_px
         if not has_flow:
             reach = self.search_lost_px + float(np.abs(point.velocity).max())
             reach = min(reach + self.search_growth_px * point.lost_frames, self.search_max_px)
-        image = view.lab(template.scale)
+        image = view.lab_parts(template.scale)
         peaks = search(image, template, expected, int(np.ceil(reach / template.scale)), peaks=2, floor=0.2)
-        fits = [self._fit(point, template, view, start) for start in (expected, *(p for p, _ in peaks))]
+        fits += [self._fit(point, template, view, start) for start, _ in peaks]
         best = self._best(point, fits)
         if (
             best is None
@@ -133,6 +140,11 @@ class Anchoring:
         if point.coarse is not None and (best is None or best.quality < self.weak_quality):
             return self._search_everywhere(point, template, view, best)
         return best
+
+    def _is_sure(self, point: FollowedPoint, fit: Fit) -> bool:
+        """Return whether the place that was expected is so good that no other one is looked for."""
+        good = fit.quality >= self.sure_quality and self._accepts(point, fit)
+        return good and not point.lost_frames
 
     def expose(self, point: FollowedPoint, fit: Fit) -> None:
         """Let the expected colours follow an object that is surely the right one."""
@@ -159,7 +171,7 @@ class Anchoring:
 
     def _refined(self, template: Template, view: FrameView, start: FloatArray) -> Fit:
         return refine(
-            view.lab(template.scale),
+            view.lab_parts(template.scale),
             template,
             start,
             sigma=self.colour_sigma,
@@ -198,10 +210,7 @@ class Anchoring:
         """Return a better place anywhere in the frame, or the given one."""
         coarse = point.coarse
         assert coarse is not None
-        image = view.lab(coarse.scale)
-        room = np.array(image.shape[1::-1]) - coarse.shape[::-1]
-        centre = 0.5 * room - (coarse.left, coarse.top)
-        peaks = search(image, coarse, centre, max(image.shape[:2]) // 2, peaks=3, floor=0.4)
+        peaks = self._peaks_everywhere(point, view)
         ratio = coarse.scale / template.scale
         other = self._best(point, [self._fit(point, template, view, place * ratio) for place, _ in peaks])
         if other is None:
@@ -210,3 +219,22 @@ class Anchoring:
         if best is not None:
             needed = max(needed, best.quality + self.switch_gain)
         return other if other.quality >= needed else best
+
+    def _peaks_everywhere(self, point: FollowedPoint, view: FrameView) -> list[tuple[FloatArray, float]]:
+        """Return the best places in the frame, in pixels of the coarse template; coarser ones are looked for first."""
+        coarse, coarsest = point.coarse, point.coarsest
+        assert coarse is not None
+        image = view.lab_parts(coarse.scale)
+        if coarsest is None:
+            return _over(image, coarse, peaks=3)
+        ratio = coarsest.scale / coarse.scale
+        rough = [place * ratio for place, _ in _over(view.lab_parts(coarsest.scale), coarsest, peaks=3)]
+        near = [search(image, coarse, place, 2, peaks=1, floor=0.4) for place in rough]
+        return [found for peaks in near for found in peaks]
+
+
+def _over(image: LabPicture, template: Template, peaks: int) -> list[tuple[FloatArray, float]]:
+    """Return the peaks of the correlation over a whole picture."""
+    room = np.array(image.shape[1::-1]) - template.shape[::-1]
+    centre = 0.5 * room - (template.left, template.top)
+    return search(image, template, centre, max(image.shape[:2]) // 2, peaks=peaks, floor=0.4)
