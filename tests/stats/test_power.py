@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from toraeval.stats import interval_sensitivity, paired_difference, ratio_sensitivity, sign_flip_test
+from benchmarks.power import experiments
+from toraeval.stats import interval_sensitivity, paired_difference, ratio_sensitivity
 from toraeval.stats.power import cases_needed, paired_sensitivity, power, smallest_effect
 
 
@@ -25,11 +26,11 @@ def test_power_and_sample_sizes_are_those_of_the_tables() -> None:
 
 
 def test_repeated_experiments_find_the_stated_difference_four_times_in_five() -> None:
-    rng = np.random.default_rng(3)
-    cases, spread = 12, 2.5
-    true = spread * smallest_effect(cases)
-    found = [sign_flip_test(rng.normal(true, spread, cases)) <= 0.05 for _ in range(400)]
-    assert np.mean(found) == pytest.approx(0.8, abs=0.06)  # three standard errors
+    found, stated = experiments("normal", 12, 400)
+    assert found == pytest.approx(0.8, abs=0.06)  # three standard errors
+    assert np.median(stated) == pytest.approx(1, abs=0.1)
+    skewed, _ = experiments("exponential, long tail towards 0", 12, 200)
+    assert 0.65 < skewed < 0.9
 
 
 def test_the_unit_is_that_of_the_values_and_pairs_help() -> None:

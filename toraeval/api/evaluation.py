@@ -98,7 +98,7 @@ def evaluate(
         path: a file in any format that is read, `Trajectories`, or `(x, y)` pixels of the video, (N, T, 2) or (T, 2).
         tracker: a name of `list trackers`, options with `name` among them, or a tracker.
         metrics: a name of `list metrics`, several, or name -> options; by default those of `score`, with a reference
-            also those that compare.
+            also those that compare single clips.
         reference: the real or expected clip, of the same size and length, as `video`.
         prompt: caption for CLIPSIM; by default that of the path file, if it has one.
         align: a path of another length than the clip: `resample` it, or `cut`: point k belongs to frame k.
