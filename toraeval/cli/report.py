@@ -1,16 +1,20 @@
-"""`report`: redraw tables, figures and contact sheets from stored runs; nothing is computed."""
+"""`report`: redraw tables, figures and the page with the videos from stored runs; nothing is computed."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from toraeval.cli.arguments import split
+from toraeval.types import UserError
 
-HELP = """Redraw tables, figures and contact sheets from stored runs; nothing is generated, tracked or scored.
+HELP = """Redraw tables, figures, and the page with the videos from stored runs; nothing is generated, tracked or scored.
 
-  python -m toraeval report                                  the last bench, into results/
-  python -m toraeval report results=DIR                      the last bench in another folder
+  python -m toraeval report                                  what results/ holds: the last bench, sweeps, single runs
+  python -m toraeval report results=DIR                      what another folder holds
   python -m toraeval report RUN_FOLDER... out=DIR            chosen runs (results/runs/<suite>/<model>/<key>)
+
+The page is a folder, results/report/ or DIR: open its index.html, or zip it, or put it on any web server.
 """
 
 
@@ -21,9 +25,43 @@ def main(argv: list[str]) -> int:
     from toraeval.run import bench
 
     results = Path(values["results"])
+    out = Path(values["out"] or results / "report")
     if words:
-        draw([Path(word) for word in words], Path(values["out"] or results / "report"), None)
-    else:
-        run_dirs, samples = bench.recorded(results)
-        draw(run_dirs, Path(values["out"] or results), samples)
+        draw([Path(word) for word in words], out, None, page=out)
+        return 0
+    benched: list[Path] = []
+    if (results / bench.RECORD).is_file():
+        benched, samples = bench.recorded(results)
+        draw(benched, Path(values["out"] or results), samples, page=out)
+    others(results, out, benched)
     return 0
+
+
+def others(results: Path, out: Path, benched: list[Path]) -> None:
+    """Write the page of every other run of a results folder: into `out`, or `out`/other-runs beside a bench.
+
+    Raises:
+        UserError: there is neither a bench nor a run.
+    """
+    from toraeval.report.findings import Findings
+    from toraeval.report.site.found import runs_below, sorted_out
+    from toraeval.report.site.write import write
+    from toraeval.store import lock, record
+
+    known = {folder.resolve() for folder in benched}
+    runs, problems = runs_below(results)
+    runs = [run for run in runs if run.run_dir.resolve() not in known]
+    for line in problems:
+        print(line, file=sys.stderr)
+    if not runs and not benched:
+        raise UserError(
+            f"{results}: no finished bench and no run here; run: "
+            + record.command_line(["bench", f"results={results}"])
+        )
+    if not runs:
+        return
+    groups, empty = sorted_out(runs)
+    folder = out / "other-runs" if benched else out
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock.hold(folder, None, lambda line: print(line, file=sys.stderr)):
+        print(write([Findings(group) for group in groups], folder, empty))

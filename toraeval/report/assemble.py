@@ -7,11 +7,13 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from toraeval.report import claims, claims_page, figures, html, measures, pictures, sheets, tables
+from toraeval.report import claims, claims_page, figures, measures, pictures, sheets, tables
 from toraeval.report.claims_figure import draw_claims
 from toraeval.report.collect import Group, collect
-from toraeval.report.curves import ERROR_OVER_TIME, error_over_time
+from toraeval.report.curves import ERROR_OVER_TIME
+from toraeval.report.findings import Findings
 from toraeval.report.reasons import reasons
+from toraeval.report.site import write as site
 from toraeval.stats import BOOTSTRAP_SEED, LEVEL, MIN_CASES, RESAMPLES
 from toraeval.store.sealed import require_no_link, sweep, write_text
 
@@ -21,8 +23,9 @@ def build(
     out_dir: str | os.PathLike[str],
     only: Collection[str] | None = None,
     sheets_per_length: int | None = 3,
+    page: str | os.PathLike[str] | None = None,
 ) -> list[Path]:
-    """Redraw every table, figure and page from run folders; equal runs give equal bytes.
+    """Redraw every table and figure, and the page that people open, from run folders; equal runs give equal bytes.
 
     Runs of one suite, tracker and size land in `out_dir` itself; when there are several such groups, each
     gets a folder of its own, because their numbers must not stand in one table.
@@ -32,9 +35,10 @@ def build(
         out_dir: folder for the files; made when missing.
         only: sample ids to which every run is restricted, or None for all.
         sheets_per_length: contact sheets per length, from the worst case to the best; None for one per case.
+        page: folder of the page, or None for none.
 
     Returns:
-        The written files.
+        The written files; of the page its first file, which comes last.
 
     Raises:
         UserError: there is nothing to report, or rows cannot be compared.
@@ -47,44 +51,38 @@ def build(
             require_no_link(root, place)
             sweep(place)
     written: list[Path] = []
-    for group in groups:
-        written += _write(group, root if len(groups) == 1 else root / group.name, sheets_per_length)
+    found = [Findings(group) for group in groups]
+    for one in found:
+        folder = root if len(groups) == 1 else root / one.group.name
+        written += _write(one, folder, sheets_per_length)
+    if page is not None:
+        written.append(site.write(found, Path(page)))
     return written
 
 
-def _write(group: Group, folder: Path, sheets_per_length: int | None) -> list[Path]:
-    rows = tables.table(group)
-    curves = error_over_time(group)
-    further = measures.table(group)
-    ratios = claims.ratios(group)
-    said = {
-        "Compared with Tora": claims.ratio_lines(ratios),
-        "Mind this": [*tables.notes(group, rows), *measures.remarks(further)],
-    }
+def _write(found: Findings, folder: Path, sheets_per_length: int | None) -> list[Path]:
+    group, rows, curves = found.group, found.rows, found.curves
     texts = {
         "table1.csv": tables.to_csv(rows),
-        "table1.md": tables.to_markdown(rows, group, further, said),
-        "metrics.csv": tables.to_csv(further),
-        "ratios.csv": tables.to_csv(ratios),
+        "table1.md": tables.to_markdown(rows, group, found.further, found.said),
+        "metrics.csv": tables.to_csv(found.further),
+        "ratios.csv": tables.to_csv(found.ratios),
         "table1.definition.json": _definition(group),
         "error_over_time.csv": tables.to_csv(curves),
     }
     for name, text in texts.items():
         write_text(folder / name, text)
     written = [folder / name for name in texts]
-    figure = folder / "error_over_time.png" if len(curves) else None
-    if figure is not None:
-        floors = {frames: float(part.mean()) for frames, part in rows.groupby("frames")["tracker_floor"]}
-        figures.draw_error_over_time(curves, group, floors, figure)
+    if len(curves):
+        figure = folder / "error_over_time.png"
+        figures.draw_error_over_time(curves, group, found.floors, figure)
         written.append(figure)
     written += _write_claims(group, folder)
     drawn = sheets.write_sheets(group, folder / "samples", sheets_per_length)
     written += [sheet.path for sheet in drawn]
     # a ranking that changed names other cases; the sheets of the old one would look like results
     pictures.drop_former(folder / "samples", (sheet.path for sheet in drawn))
-    page = folder / "report.html"
-    write_text(page, html.render(group, rows, further, said, figure, drawn))
-    return [*written, page]
+    return written
 
 
 def _write_claims(group: Group, folder: Path) -> list[Path]:

@@ -1,57 +1,12 @@
-"""One self-contained page: table, error over time, contact sheets worst first, definitions, provenance."""
+"""Templates: every text escaped, nothing fetched, and nested data as rows."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from toraeval.report.collect import Group
-from toraeval.report.sheets import Sheet
-from toraeval.report.tables import caption, columns_of, group_tables, short
-from toraeval.store.main_metric import MAIN_METRIC
-
 TEMPLATES = Path(__file__).parent / "templates"
-
-
-def render(
-    group: Group,
-    rows: pd.DataFrame,
-    further: pd.DataFrame,
-    said: Mapping[str, list[str]],
-    figure: Path | None,
-    sheets: list[Sheet],
-) -> str:
-    """Return the page as HTML; every text is escaped, every picture embedded.
-
-    Args:
-        group: what is reported.
-        rows: the result table.
-        further: the rows of `measures.table`.
-        said: heading -> sentences below the tables.
-        figure: PNG of the error over time, or None.
-        sheets: contact sheets; shown worst first.
-    """
-    headers, cells = short(rows, group)
-    ordered = sorted(sheets, key=lambda sheet: (sheet.frames, sheet.rank))
-    return filled(
-        "report.html.j2",
-        autoescape=True,
-        group=group,
-        headers=[(name, columns_of(group)[name]) for name in headers],
-        about="" if group.main_metric == MAIN_METRIC else caption(group),
-        cells=cells,
-        further=group_tables(further, group),
-        said={heading: sentences for heading, sentences in said.items() if sentences},
-        figure=None if figure is None else embedded(figure),
-        sheets=[(sheet, embedded(sheet.path)) for sheet in ordered],
-        definitions={name: flat(value) for name, value in group.definitions().items()},
-        licences=group.licences(),
-        records={name: flat(record) for name, record in group.records().items()},
-    )
 
 
 def filled(template: str, autoescape: bool, **content: Any) -> str:
@@ -68,9 +23,11 @@ def filled(template: str, autoescape: bool, **content: Any) -> str:
     return environment.get_template(template).render(**content)
 
 
-def embedded(path: Path) -> str:
-    """Return a PNG or WebP file as a data URI."""
-    return f"data:image/{path.suffix[1:]};base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+def script(name: str, content: Any) -> str:
+    """Return a script that hands data to the page, in ASCII and with nothing in it that HTML could read as markup."""
+    from jinja2.utils import htmlsafe_json_dumps
+
+    return f"toraeval.{name}({htmlsafe_json_dumps(content)});\n"
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

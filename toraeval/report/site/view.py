@@ -1,0 +1,272 @@
+"""What the templates of the page show, gathered from the findings of one group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toraeval.report.claims import CLAIM
+from toraeval.report.curves import OWN_LENGTH
+from toraeval.report.figures import LOG_FROM_RATIO, STATIC_REFERENCE
+from toraeval.report.findings import Findings
+from toraeval.report.html import flat
+from toraeval.report.site import headline
+from toraeval.report.site.cases import ShownCase, style_classes
+from toraeval.report.site.columns import SETS, Column, Line, columns, families, lines
+from toraeval.report.site.headline import Standing
+from toraeval.report.tables import caption
+from toraeval.store.main_metric import MAIN_METRIC
+from toraeval.store.tables.run import RunResult
+
+PROMPT = 160
+"""Letters of a prompt in the list of cases; the case's own page has all of it."""
+PACKAGES = ("toraeval", "torch", "numpy", "av")
+
+
+@dataclass(frozen=True)
+class Index:
+    """The first page of one group."""
+
+    findings: Findings
+    standings: list[Standing]
+    columns: list[Column]
+    lines: list[Line]
+    marks: dict[tuple[str, int], tuple[str, str]]
+    families: list[str]
+    cases: list[ShownCase]
+    provenance: list[dict[str, str]]
+    empty: list[dict[str, str]]
+    parent: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.findings.group.suite}, {self.findings.group.size}"
+
+    @property
+    def caption(self) -> str:
+        return caption(self.findings.group)
+
+    @property
+    def sets(self) -> list[str]:
+        """Groups of columns of which some are hidden at first."""
+        return [name for name in SETS if any(c.group == name and not c.headline for c in self.columns)]
+
+    @property
+    def styles(self) -> dict[str, str]:
+        return style_classes(self.findings.group)
+
+    @property
+    def claims(self) -> list[dict[str, Any]]:
+        """How many times Tora's error each model has, for the check of the paper's claim."""
+        ratios = self.findings.ratios
+        return [
+            {
+                "model": row.model,
+                "reference": row.reference,
+                "frames": row.frames,
+                "ratio": f"{row.ratio:.2f}" if np.isfinite(row.ratio) else "–",
+                "interval": f"{row.low:.2f} to {row.high:.2f}" if np.isfinite(row.low) else f"n = {row.cases}",
+                "cases": row.cases,
+            }
+            for row in ratios.itertuples()
+        ]
+
+    @property
+    def claim(self) -> str:
+        return CLAIM
+
+    @property
+    def sentences(self) -> list[str]:
+        """What a reader must mind."""
+        return self.findings.said["Mind this"]
+
+    @property
+    def definitions(self) -> dict[str, dict[str, str]]:
+        return {name: flat(value) for name, value in self.findings.group.definitions().items()}
+
+    @property
+    def kept(self) -> int:
+        """Clips that can be played."""
+        return sum(clip.source is not None for case in self.cases for clip in case.clips)
+
+    @property
+    def failed(self) -> int:
+        return int(self.findings.rows["failures"].sum())
+
+
+def index_view(
+    findings: Findings, shown: list[ShownCase], empty: Sequence[RunResult], parent: str
+) -> Index:
+    """Return the first page of one group."""
+    kinds = columns(findings)
+    names = sorted({name for entry in findings.group.entries for name in families(entry)})
+    return Index(
+        findings,
+        headline.standings(findings),
+        kinds,
+        lines(findings, kinds),
+        headline.marks(findings),
+        names if len(names) > 1 else [],
+        shown,
+        [_provenance(entry.run) for entry in findings.group.entries],
+        [_provenance(run) for run in empty],
+        parent,
+    )
+
+
+def record_name(run: RunResult) -> str:
+    """Return the name of a run's record in the page's folder."""
+    from toraeval.report.site.names import slug
+
+    return f"records/{slug(run.model)}-{slug(run.run_dir.name)}.json"
+
+
+def _provenance(run: RunResult) -> dict[str, str]:
+    record, git, packages = run.record, run.record.get("git") or {}, run.record.get("packages") or {}
+    return {
+        "model": run.model,
+        "frames": str(run.frames or "own"),
+        "run": run.run_dir.name,
+        "command": str(record.get("command", "")),
+        "versions": ", ".join(f"{name} {packages[name]}" for name in PACKAGES if name in packages),
+        "commit": str(git.get("commit") or "")[:10],
+        "fingerprint": str((record.get("run") or {}).get("fingerprint") or ""),
+        "record": record_name(run),
+    }
+
+
+def player_index(findings: Findings, shown: list[ShownCase], table: list[Line]) -> dict[str, Any]:
+    """Return what the scripts of the first page need, of JSON types."""
+    group, main = findings.group, findings.main
+    return {
+        "main": {"column": group.main_column, "unit": main.unit, "direction": main.direction},
+        "models": [
+            {
+                "label": label,
+                "style": style,
+            }
+            for label, style in style_classes(group).items()
+        ],
+        "families": [line.of_families for line in table],
+        "lengths": group.lengths,
+        "curves": _curves(findings.curves),
+        "log_from": LOG_FROM_RATIO,
+        "floors": {frames: _figures(value) for frames, value in findings.floors.items()},
+        "cases": [
+            {
+                "slug": case.slug,
+                "case": case.case[:PROMPT],
+                "frames": case.frames,
+                "family": case.family,
+                "prompt": case.prompt[:PROMPT],
+                "value": _figures(case.value),
+                "values": {clip.label: clip.content["value"] for clip in case.clips},
+                "failed": sum(clip.status == "failed" for clip in case.clips),
+            }
+            for case in shown
+        ],
+    }
+
+
+def _curves(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    found = []
+    for (frames, model), part in rows.groupby(["frames", "model"], sort=False):
+        if model == STATIC_REFERENCE and "static" in set(rows.loc[rows["frames"] == frames, "model"]):
+            continue
+        x = part["time"] if frames == OWN_LENGTH else part["frame"]
+        found.append(
+            {
+                "model": model,
+                "frames": int(frames),
+                "x": [round(float(value), 4) for value in x],
+                **{name: [_figures(value) for value in part[name]] for name in ("error", "low", "high")},
+            }
+        )
+    return found
+
+
+def _figures(value: float) -> float | None:
+    return float(f"{value:.4g}") if np.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class CasePage:
+    """The page of one case."""
+
+    findings: Findings
+    case: ShownCase
+    before: ShownCase | None
+    after: ShownCase | None
+    heads: list[str]
+    rows: list[dict[str, Any]]
+    notes: list[str]
+
+    @property
+    def curved(self) -> bool:
+        return self.findings.group.main_metric == MAIN_METRIC
+
+
+def case_view(
+    findings: Findings, case: ShownCase, around: tuple[ShownCase | None, ShownCase | None]
+) -> CasePage:
+    """Return the page of one case, between its neighbours in the order from worst to best."""
+    wanted = findings.further.loc[findings.further["main"] == "yes", "column"].unique().tolist()
+    heads = [findings.group.main_column, *(name for name in wanted if name != findings.group.main_column)]
+    present = {name for clip in case.clips for row in clip.rows for name in row}
+    heads = [name for name in heads if name in present]
+    rows = [
+        {
+            "model": clip.label,
+            "seed": row["seed"],
+            "status": row["status"],
+            "values": [_shown(row.get(name)) for name in heads],
+            "sample": row["sample"],
+            "file": clip.file if row["sample"] == clip.sample else "",
+            "error": str(row["error"]) if isinstance(row.get("error"), str) else "",
+        }
+        for clip in case.clips
+        for row in clip.rows
+    ]
+    notes = []
+    if any(len(clip.rows) > 1 for clip in case.clips):
+        notes.append("The player shows the lowest seed of each model; the table has all of them.")
+    return CasePage(findings, case, *around, heads, rows, notes)
+
+
+def _shown(value: Any) -> str:
+    number = pd.to_numeric(value, errors="coerce")
+    return f"{number:.4g}" if number is not None and np.isfinite(number) else ""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The page that leads to those of several groups."""
+
+    pages: list[tuple[str, Findings, list[Standing]]]
+    empty: list[dict[str, str]]
+
+    @classmethod
+    def of(cls, all_findings: Sequence[Findings], empty: Sequence[RunResult]) -> Overview:
+        """Return it, with a folder's name for each group."""
+        from toraeval.report.site.names import slug
+
+        pages: list[tuple[str, Findings, list[Standing]]] = []
+        for findings in all_findings:
+            name, taken = slug(findings.group.name), {page[0] for page in pages}
+            number = 2
+            while name in taken:
+                name, number = f"{slug(findings.group.name)}-{number}", number + 1
+            pages.append((name, findings, headline.standings(findings)))
+        return cls(pages, [_provenance(run) for run in empty])
+
+    @property
+    def styles(self) -> dict[str, dict[str, str]]:
+        return {name: style_classes(findings.group) for name, findings, _ in self.pages}
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.pages]

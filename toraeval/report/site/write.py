@@ -1,0 +1,137 @@
+"""Write the page of some runs: one folder that can be zipped or hosted, and opened without a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toraeval.report import tables
+from toraeval.report.findings import Findings
+from toraeval.report.html import filled, script
+from toraeval.report.site.cases import ShownCase, cases
+from toraeval.report.site.latex import to_latex
+from toraeval.report.site.view import Overview, case_view, index_view, player_index, record_name
+from toraeval.store.sealed import atomic, require_no_link, write_text
+from toraeval.store.tables.run import RECORD, RunResult
+
+STATIC = Path(__file__).parent / "static"
+WRITTEN = "assets/written.json"
+"""Lists the files of the page, so that the next one can remove those that it does not have."""
+
+
+@dataclass
+class Folder:
+    """The folder of one page; keeps account of what it writes.
+
+    Attributes:
+        path: the folder.
+        files: names of what was written so far, relative to it.
+    """
+
+    path: Path
+    files: list[str] = field(default_factory=list)
+
+    def text(self, name: str, text: str) -> Path:
+        """Write a text file where its content is another."""
+        place = self._place(name)
+        if not place.is_file() or place.read_bytes() != text.encode():
+            write_text(place, text)
+        return place
+
+    def copy(self, name: str, source: Path) -> Path:
+        """Copy a file where it is another."""
+        place = self._place(name)
+        content = source.read_bytes()
+        if not place.is_file() or place.stat().st_size != len(content) or place.read_bytes() != content:
+            atomic(place, lambda temporary: temporary.write_bytes(content))
+        return place
+
+    def _place(self, name: str) -> Path:
+        place = self.path / name
+        require_no_link(self.path, place.parent)
+        self.files.append(name)
+        return place
+
+    def finish(self) -> None:
+        """Remove what a former page has left and this one does not have; files of others stay."""
+        listed = self.path / WRITTEN
+        former: list[str] = []
+        if listed.is_file():
+            try:
+                former = [str(name) for name in json.loads(listed.read_text(encoding="utf-8"))]
+            except (ValueError, TypeError):
+                former = []
+        root = self.path.resolve()
+        for name in set(former) - set(self.files) - {WRITTEN}:
+            place = self.path / name
+            if place.is_file() and place.resolve().is_relative_to(root):
+                place.unlink()
+                if not any(place.parent.iterdir()):
+                    place.parent.rmdir()
+        self.text(WRITTEN, json.dumps(sorted({*self.files, WRITTEN}), indent=0) + "\n")
+
+
+def write(found: Sequence[Findings], path: Path, empty: Sequence[RunResult] = ()) -> Path:
+    """Write the page of some groups of runs and return its first file.
+
+    One group is one page; several get a page each and one that leads to them, because their numbers must not stand in
+    one table.
+
+    Args:
+        found: of each group.
+        path: the folder; made when missing.
+        empty: runs that have no sample to show; they are named.
+
+    Raises:
+        UserError: a stored file is damaged, or the place cannot be written.
+    """
+    if len(found) == 1:
+        return _page(found[0], path, empty)
+    folder = Folder(path)
+    overview = Overview.of(found, empty)
+    for name, findings, _ in overview.pages:
+        _page(findings, path / name, (), parent="../index.html")
+    _assets(folder)
+    index = folder.text("index.html", filled("overview.html.j2", autoescape=True, view=overview))
+    folder.finish()
+    return index
+
+
+def _page(findings: Findings, path: Path, empty: Sequence[RunResult], parent: str = "") -> Path:
+    folder = Folder(path)
+    _assets(folder)
+    _downloads(findings, folder)
+    shown: list[ShownCase] = []
+    for case in cases(findings):
+        for clip in case.clips:
+            if clip.source is not None:
+                folder.copy(clip.file, clip.source)
+        folder.text(f"data/{case.slug}.js", script("receive", [case.slug, case.player()]))
+        shown.append(case)
+    for number, case in enumerate(shown):
+        around = (shown[number - 1] if number else None, shown[number + 1] if number + 1 < len(shown) else None)
+        view = case_view(findings, case, around)
+        folder.text(f"cases/{case.slug}.html", filled("case.html.j2", autoescape=True, view=view))
+    view = index_view(findings, shown, empty, parent)
+    folder.text("data/index.js", script("index", player_index(findings, shown, view.lines)))
+    index = folder.text("index.html", filled("index.html.j2", autoescape=True, view=view))
+    folder.finish()
+    return index
+
+
+def _assets(folder: Folder) -> None:
+    for file in sorted(STATIC.iterdir()):
+        folder.copy(f"assets/{file.name}", file)
+
+
+def _downloads(findings: Findings, folder: Folder) -> None:
+    folder.text("table1.csv", tables.to_csv(findings.rows))
+    folder.text("table1.tex", to_latex(findings))
+    folder.text("metrics.csv", tables.to_csv(findings.further))
+    folder.text("error_over_time.csv", tables.to_csv(findings.curves))
+    for entry in findings.group.entries:
+        record = entry.run.run_dir / RECORD
+        if record.is_file():
+            folder.copy(record_name(entry.run), record)
