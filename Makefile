@@ -1,5 +1,5 @@
 # Every target makes the virtual environment by itself when it is missing or out of date.
-#   make bench                    the benchmark on the embedded models: tables, figures, contact sheets
+#   make bench                    the benchmark on the embedded models: tables, figures, a page with videos
 #   make bench ARGS="frames=16"   any override of the verb behind a target
 #   make PYTHON=python3.12 test   another interpreter (3.11 or newer)
 

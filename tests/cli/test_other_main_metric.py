@@ -58,7 +58,7 @@ def test_bench_tabulates_and_ranks_by_it(cli, tmp_path):
     text = (tmp_path / "r" / "table1.md").read_text()
     assert text.startswith("psnr in dB at 64x64")
     assert "higher is better" in text
-    assert "psnr in dB at 64x64" in (tmp_path / "r" / "report.html").read_text()
+    assert "psnr in dB at 64x64" in (tmp_path / "r" / "report" / "index.html").read_text()
     (group,) = collect(record.parent for record in (tmp_path / "r" / "runs").glob("*/*/*/record.json"))
     assert list(columns_of(group)) == list(rows.reset_index().columns)
     ranked = worst_first(group.at(8), "higher", "psnr")

@@ -23,7 +23,7 @@ def test_run_prints_table_paths_and_command(cli: Cli, fake: tuple[str, ...], tmp
     assert ran.out.rstrip().endswith(f"command: python -m toraeval run model=fake_model {' '.join(fake)}")
     assert "frames after" in ran.err, "progress goes to stderr"
     assert {path.name for path in tmp_path.iterdir()} == {"results"}, "nothing outside results/"
-    assert {path.name for path in (tmp_path / "results").iterdir()} == {"runs"}
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"runs", "reports"}
 
 
 def test_second_run_computes_nothing_and_says_so(cli: Cli, fake: tuple[str, ...]) -> None:

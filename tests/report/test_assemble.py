@@ -26,7 +26,6 @@ def test_report_has_every_file_and_names_them(built, bench):
         "table1.definition.json",
         "error_over_time.csv",
         "error_over_time.png",
-        "report.html",
     }
     assert len(list((built / "samples").glob("*.webp"))) == 2
 
@@ -56,7 +55,6 @@ def test_report_of_a_run_that_failed_everywhere_is_still_written(make_run, tmp_p
         "metrics.csv",
         "ratios.csv",
         "error_over_time.csv",
-        "report.html",
     }
 
 

@@ -1,4 +1,4 @@
-"""`bench`: every model and length of a preset, then tables, figures and contact sheets."""
+"""`bench`: every model and length of a preset, then tables, figures and the page with the videos."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from toraeval.cli.jobs import Done
 
-HELP = """Run every model of a preset at every length, then write tables, figures and contact sheets.
+HELP = """Run every model of a preset at every length, then write tables, figures and the page with the videos.
 
   python -m toraeval bench
   python -m toraeval bench preset=smoke
@@ -43,7 +43,8 @@ def execute(config: dict[str, Any], command: str) -> Done:
     with Bar(planned.open_frames()) as bar:
         reports = bench.run(planned, bar, command)
     if "score" in config["stages"]:
-        draw([report.result.run_dir for report in reports], results, set(planned.samples))
+        run_dirs = [report.result.run_dir for report in reports]
+        draw(run_dirs, results, set(planned.samples), page=results / "report")
     print(done_line(reports))
     for line in planned.left_out:
         print(line)
@@ -74,8 +75,8 @@ def execute_ablations(config: dict[str, Any], command: str) -> Done:
     return Done(max(report.exit_code for report in reports))
 
 
-def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
-    """Write the report of some runs and print its table and files; one process at a time in a folder."""
+def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None, page: Path) -> None:
+    """Write the tables, figures and page of some runs and print what they are; one process at a time in a folder."""
     import pandas as pd
 
     from toraeval.cli.output import joint_rows, print_table
@@ -86,7 +87,7 @@ def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
 
     out_dir.mkdir(parents=True, exist_ok=True)
     with lock.hold(out_dir, None, lambda line: print(line, file=sys.stderr)):
-        written = build(run_dirs, out_dir, only=samples)
+        written = build(run_dirs, out_dir, only=samples, page=page)
     for path in written:
         if path.name == "table1.csv":
             rows, values = (
@@ -98,8 +99,9 @@ def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None) -> None:
     if several:
         print(f"\n{several}\n")
     sheets = [path for path in written if path.parent.name == "samples"]
-    for path in written:
+    for path in written[:-1]:
         if path not in sheets:
             print(path)
     if sheets:
         print(f"{sheets[0].parent}/ ({len(sheets)} contact sheets)")
+    print(f"report: {written[-1]}")

@@ -17,8 +17,8 @@ from toraeval.stats import without_interval
 from toraeval.store.disk import megabytes
 
 
-def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, command: str) -> None:
-    """Print the tables of one run (see `run_tables`), what was done, where it is, and the command."""
+def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, command: str, page: str) -> None:
+    """Print the tables of one run (see `run_tables`), what was done, where it and its page are, and the command."""
     print_table(rows, f"all: python -m toraeval show {shlex.quote(str(report.result.run_dir))} columns=all")
     print_metrics(further, report.result.main_metric)
     print(done_line([report]))
@@ -26,6 +26,8 @@ def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, comm
         print(line)
     run_dir = report.result.run_dir
     print(f"{run_dir}/: cases.csv, record.json, cases/ ({megabytes(report.disk_bytes)} on disk)")
+    if page:
+        print(f"report: {page}")
     print(f"command: {command}")
 
 

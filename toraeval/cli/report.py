@@ -8,7 +8,7 @@ from pathlib import Path
 from toraeval.cli.arguments import split
 from toraeval.types import UserError
 
-HELP = """Redraw tables, figures, and the page with the videos from stored runs; nothing is generated, tracked or scored.
+HELP = """Redraw tables, figures and the page with the videos from stored runs; nothing is computed.
 
   python -m toraeval report                                  what results/ holds: the last bench, sweeps, single runs
   python -m toraeval report results=DIR                      what another folder holds
@@ -64,4 +64,4 @@ def others(results: Path, out: Path, benched: list[Path]) -> None:
     folder = out / "other-runs" if benched else out
     folder.mkdir(parents=True, exist_ok=True)
     with lock.hold(folder, None, lambda line: print(line, file=sys.stderr)):
-        print(write([Findings(group) for group in groups], folder, empty))
+        print("report:", write([Findings(group) for group in groups], folder, empty))

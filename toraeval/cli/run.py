@@ -10,6 +10,7 @@ from toraeval.cli.jobs import Done
 
 if TYPE_CHECKING:
     from toraeval.run.parts import Builder
+    from toraeval.run.pipeline import Report
     from toraeval.run.plan import Plan
 
 HELP = """Generate, track and score one model at one length.
@@ -56,8 +57,34 @@ def carry_out(
     with Bar() as bar:
         report = pipeline.run(plan, bar, command)
     rows, further = run_tables(report)
-    print_report(report, rows, further, command)
+    print_report(report, rows, further, command, page_of(report, config["results"]))
     without = metrics_without_value(further, set(plan.metrics) - set(default_metrics(verb)))
     for name, reason in without.items():
         print(f"metric {name} has no value: {reason}", file=sys.stderr)
     return Done(report.exit_code or int(bool(without)), joint_rows(rows, further).to_dict("records"))
+
+
+def page_of(report: Report, results: str) -> str:
+    """Write the page of one run, beside what the ground truth gives, and return its first file; "" where it cannot be.
+
+    A page that cannot be written takes nothing from what the run has stored; stderr says why.
+    """
+    from pathlib import Path
+
+    from toraeval.report.findings import Findings
+    from toraeval.report.site.found import sorted_out
+    from toraeval.report.site.names import slug
+    from toraeval.report.site.write import write
+    from toraeval.store import lock
+    from toraeval.types import UserError
+
+    result = report.result
+    folder = Path(results) / "reports" / slug(f"{result.suite}-{result.model}-{result.run_dir.name}")
+    try:
+        groups, empty = sorted_out([result, *([report.floor.result] if report.floor else [])])
+        folder.mkdir(parents=True, exist_ok=True)
+        with lock.hold(folder, None, lambda line: print(line, file=sys.stderr)):
+            return str(write([Findings(group) for group in groups], folder, empty))
+    except (UserError, OSError) as error:
+        print(f"the report was not written: {error}", file=sys.stderr)
+        return ""

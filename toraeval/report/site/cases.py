@@ -172,7 +172,9 @@ def _paths(entry: ReportedRun, sample: str) -> dict[str, Any]:
 def numbers(values: FloatArray | BoolArray, digits: int) -> list[Any]:
     """Return an array as nested lists, rounded, with None for what is no finite number."""
     rounded = np.round(np.asarray(values, dtype=np.float64), digits)
-    listed: list[Any] = np.where(np.isfinite(rounded), rounded, None).tolist()
+    plain = rounded.astype(object)
+    plain[~np.isfinite(rounded)] = None
+    listed: list[Any] = plain.tolist()
     return listed
 
 

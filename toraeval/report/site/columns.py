@@ -82,13 +82,17 @@ def columns(findings: Findings) -> list[Column]:
     ]
     mark = arrow(main.direction)
     shown.append(
-        Column(column, f"{column} {mark}".strip(), main.unit, "", explained[column], decimals(rows[column]), True)
+        Column(
+            column, f"{column} {mark}".strip(), main.unit, "", explained[column], decimals(rows[column]), True
+        )
     )
     if "ratio_to_static" in rows:
         shown.append(_plain(rows, "ratio_to_static", "", explained, headline=True, decimals=3))
     rest = []
     for name, limit in SHOWN_PER_GROUP.items():
-        mine = further[(further["group"] == name) & (further["main"] == "yes") & (further["column"] != column)]
+        mine = further[
+            (further["group"] == name) & (further["main"] == "yes") & (further["column"] != column)
+        ]
         with_values = mine.groupby("column", sort=False)["value"].agg(lambda found: found.notna().any())
         first = [str(key) for key, has in with_values.items() if has][:limit]
         found = [_metric(mine[mine["column"] == key], name, str(key) in first) for key in with_values.index]
@@ -107,7 +111,12 @@ def columns(findings: Findings) -> list[Column]:
 
 
 def _plain(
-    rows: pd.DataFrame, name: str, unit: str, explained: Any, headline: bool = False, decimals: int | None = None
+    rows: pd.DataFrame,
+    name: str,
+    unit: str,
+    explained: Any,
+    headline: bool = False,
+    decimals: int | None = None,
 ) -> Column:
     number = pd.api.types.is_numeric_dtype(rows[name])
     places = (decimals if decimals is not None else _decimals(rows[name])) if number else None
@@ -143,9 +152,7 @@ _decimals = decimals
 
 def lines(findings: Findings, shown: Sequence[Column]) -> list[Line]:
     """Return the rows of the table, with the cells of `shown`."""
-    further = {
-        (row.model, row.frames, row.column): row for row in findings.further.itertuples()
-    }
+    further = {(row.model, row.frames, row.column): row for row in findings.further.itertuples()}
     found = []
     for entry, row in zip(findings.group.entries, findings.rows.to_dict("records"), strict=True):
         cells = []
@@ -165,7 +172,12 @@ def lines(findings: Findings, shown: Sequence[Column]) -> list[Line]:
 
 
 def _cell(
-    column: Column, value: Any, low: float | None = None, high: float | None = None, few: str = "", reason: str = ""
+    column: Column,
+    value: Any,
+    low: float | None = None,
+    high: float | None = None,
+    few: str = "",
+    reason: str = "",
 ) -> Cell:
     if column.decimals is None:
         return Cell(column.text(value))
@@ -183,7 +195,8 @@ def families(entry: ReportedRun) -> dict[str, set[str]]:
         return {}
     named = entry.cases.dropna(subset=["tag_family"])
     return {
-        str(name): set(part["case"].astype(str)) for name, part in named.groupby(named["tag_family"].astype(str))
+        str(name): set(part["case"].astype(str))
+        for name, part in named.groupby(named["tag_family"].astype(str))
     }
 
 

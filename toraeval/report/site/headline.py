@@ -63,7 +63,7 @@ def standings(findings: Findings) -> list[Standing]:
 
 def marks(findings: Findings) -> dict[tuple[str, int], tuple[str, str]]:
     """Return (label, frames) -> `BEST` or `NEAR`, and why; other rows are absent."""
-    found = {}
+    found: dict[tuple[str, int], tuple[str, str]] = {}
     for frames in findings.group.lengths:
         models = [entry for entry in findings.group.at(frames) if not entry.is_reference]
         found |= {(label, frames): mark for label, mark in _marks(findings, models).items()}
@@ -117,7 +117,9 @@ def _standing(findings: Findings, frames: int) -> Standing:
                 entry.label,
                 f"{value:.{digits}f}" if np.isfinite(value) else "not scored",
                 f"{low:.{digits}f} to {high:.{digits}f}" if known else "",
-                *(place(number) for number in (value, low, high)),
+                place(value),
+                place(low),
+                place(high),
                 mark,
                 why,
                 entry.is_reference,

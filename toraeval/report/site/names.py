@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 
-LONGEST = 60
+LONGEST = 50
 
 
 def slug(text: str) -> str:
-    """Return a name of ASCII letters, digits, `-`, `_` and `.` that leads nowhere and stays apart from those of others."""
+    """Return a name of ASCII letters, digits, `-`, `_`, `.` that leads nowhere and stays apart from others' names."""
     safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", text)[:LONGEST].strip("._-")
     return safe if safe == text and safe else f"{safe or 'x'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 

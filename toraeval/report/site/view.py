@@ -69,7 +69,9 @@ class Index:
                 "reference": row.reference,
                 "frames": row.frames,
                 "ratio": f"{row.ratio:.2f}" if np.isfinite(row.ratio) else "–",
-                "interval": f"{row.low:.2f} to {row.high:.2f}" if np.isfinite(row.low) else f"n = {row.cases}",
+                "interval": f"{row.low:.2f} to {row.high:.2f}"
+                if np.isfinite(row.low)
+                else f"n = {row.cases}",
                 "cases": row.cases,
             }
             for row in ratios.itertuples()
@@ -98,9 +100,7 @@ class Index:
         return int(self.findings.rows["failures"].sum())
 
 
-def index_view(
-    findings: Findings, shown: list[ShownCase], empty: Sequence[RunResult], parent: str
-) -> Index:
+def index_view(findings: Findings, shown: list[ShownCase], empty: Sequence[RunResult], parent: str) -> Index:
     """Return the first page of one group."""
     kinds = columns(findings)
     names = sorted({name for entry in findings.group.entries for name in families(entry)})

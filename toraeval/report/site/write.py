@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,9 @@ from toraeval.report.html import filled, script
 from toraeval.report.site.cases import ShownCase, cases
 from toraeval.report.site.latex import to_latex
 from toraeval.report.site.view import Overview, case_view, index_view, player_index, record_name
-from toraeval.store.sealed import atomic, require_no_link, write_text
+from toraeval.store.sealed import require_no_link
 from toraeval.store.tables.run import RECORD, RunResult
+from toraeval.types import TEMPORARY, UserError
 
 STATIC = Path(__file__).parent / "static"
 WRITTEN = "assets/written.json"
@@ -35,23 +37,32 @@ class Folder:
 
     def text(self, name: str, text: str) -> Path:
         """Write a text file where its content is another."""
-        place = self._place(name)
-        if not place.is_file() or place.read_bytes() != text.encode():
-            write_text(place, text)
-        return place
+        return self._write(name, text.encode())
 
     def copy(self, name: str, source: Path) -> Path:
         """Copy a file where it is another."""
-        place = self._place(name)
-        content = source.read_bytes()
-        if not place.is_file() or place.stat().st_size != len(content) or place.read_bytes() != content:
-            atomic(place, lambda temporary: temporary.write_bytes(content))
-        return place
+        return self._write(name, source.read_bytes())
 
-    def _place(self, name: str) -> Path:
+    def _write(self, name: str, content: bytes) -> Path:
+        """Write through a temporary file, without waiting for the disk: hundreds of files that can be drawn again."""
         place = self.path / name
         require_no_link(self.path, place.parent)
         self.files.append(name)
+        if place.is_file() and place.stat().st_size == len(content) and place.read_bytes() == content:
+            return place
+        temporary = place.with_name(f"{TEMPORARY}{os.getpid()}-{place.name}")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                temporary.write_bytes(content)
+                temporary.replace(place)
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{place}: cannot be written ({error.strerror or error}); free space or name another folder, then "
+                "run `python -m toraeval report` again"
+            ) from error
         return place
 
     def finish(self) -> None:
@@ -111,9 +122,12 @@ def _page(findings: Findings, path: Path, empty: Sequence[RunResult], parent: st
         folder.text(f"data/{case.slug}.js", script("receive", [case.slug, case.player()]))
         shown.append(case)
     for number, case in enumerate(shown):
-        around = (shown[number - 1] if number else None, shown[number + 1] if number + 1 < len(shown) else None)
-        view = case_view(findings, case, around)
-        folder.text(f"cases/{case.slug}.html", filled("case.html.j2", autoescape=True, view=view))
+        around = (
+            shown[number - 1] if number else None,
+            shown[number + 1] if number + 1 < len(shown) else None,
+        )
+        one = case_view(findings, case, around)
+        folder.text(f"cases/{case.slug}.html", filled("case.html.j2", autoescape=True, view=one))
     view = index_view(findings, shown, empty, parent)
     folder.text("data/index.js", script("index", player_index(findings, shown, view.lines)))
     index = folder.text("index.html", filled("index.html.j2", autoescape=True, view=view))

@@ -1,0 +1,142 @@
+"""The page in a real browser, opened from its file."""
+
+import pytest
+
+from tests.browser import accessibility_problems, watched_page
+from tests.report.site.conftest import CASES, written
+
+pytestmark = pytest.mark.timeout(180)  # a browser starts, on a busy machine
+FRAMES = "toraeval.player.frames()"
+
+
+def opened(page, folder, name="index.html"):
+    page.goto((folder / name).as_uri())
+    page.wait_for_function("toraeval.player && toraeval.player.tiles.length > 0")
+    page.wait_for_function("toraeval.player.tiles.every((tile) => !tile.video || tile.video.readyState >= 2)")
+
+
+def models(page):
+    return page.eval_on_selector_all(
+        "#results tbody tr:not([hidden])", "rows => rows.map(r => r.dataset.model)"
+    )
+
+
+def test_table_sorts_and_filters(page, pages):
+    opened(page, pages)
+    assert len(models(page)) == 8
+    page.select_option("#table-filters [name=frames]", "12")
+    assert len(models(page)) == 4
+    head = page.locator("#results thead th", has_text="traj_error").first
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert models(page)[0] == "ground_truth"
+    head.get_by_role("button").click()
+    assert models(page)[-1] == "ground_truth"
+    page.select_option("#table-filters [name=model]", "tora")
+    assert models(page) == ["tora"]
+
+
+def test_a_family_has_its_own_means(page, pages):
+    opened(page, pages)
+    cell = page.locator("#results tr[data-model=tora][data-frames='12'] td[data-key=traj_error]")
+    before = cell.inner_text()
+    page.select_option("#table-filters [name=family]", "line")
+    assert "n = 4" in cell.inner_text()
+    page.select_option("#table-filters [name=family]", "")
+    assert cell.inner_text() == before
+
+
+def test_hidden_columns_are_one_click_away(page, pages):
+    opened(page, pages)
+    hidden = page.locator("#results td[data-key=traj_error_l2]").first
+    assert not hidden.is_visible()
+    page.get_by_label("single readings").check()
+    assert hidden.is_visible()
+
+
+def test_a_row_leads_to_its_cases_worst_first(page, pages):
+    opened(page, pages)
+    page.get_by_role("button", name="Cases of dragnuwa at 12 frames").click()
+    assert page.locator("#cases li").count() == len(CASES)
+    values = [
+        float(text.split()[0]) for text in page.locator("#cases .num").all_inner_texts() if text[0].isdigit()
+    ]
+    assert len(values) == len(CASES) - 1, "one case failed"
+    assert values == sorted(values, reverse=True)
+
+
+def test_scrubbing_keeps_all_videos_on_one_frame(page, pages):
+    opened(page, pages)
+    page.evaluate("toraeval.player.range.value = 4; toraeval.player.range.dispatchEvent(new Event('input'))")
+    page.wait_for_function(f"{FRAMES}.every((frame) => frame === 4)")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"{FRAMES}.every((frame) => frame === 5)")
+    for _ in range(3):  # faster than a video can follow: the last one counts
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"{FRAMES}.every((frame) => frame === 2)")
+    page.keyboard.press("End")
+    page.wait_for_function(f"{FRAMES}.every((frame) => frame === toraeval.player.last)")
+
+
+def test_playing_stays_together_and_pausing_stops_on_one_frame(page, pages):
+    opened(page, pages)
+    page.keyboard.press("Space")
+    page.wait_for_function("toraeval.player.playing && toraeval.player.frame >= 2")
+    frames = page.evaluate(FRAMES)
+    assert max(frames) - min(frames) <= 1
+    page.keyboard.press("Space")
+    page.wait_for_function(
+        f"{FRAMES}.every((frame) => frame === toraeval.player.frame) && !toraeval.player.playing"
+    )
+
+
+def test_paths_are_drawn_and_can_be_taken_away(page, pages):
+    opened(page, pages)
+    painted = "toraeval.player.tiles[0].canvas.toDataURL().length"
+    drawn = page.evaluate(painted)
+    page.keyboard.press("o")
+    assert page.evaluate(painted) < drawn
+    assert not page.get_by_label("Paths").is_checked()
+
+
+def test_curves_can_be_switched_and_read(page, pages):
+    opened(page, pages)
+    assert page.locator(".panel").count() == 2
+    curves = page.locator(".panel").first.locator("path.curve")
+    before = curves.count()
+    page.locator(".legend").get_by_role("button", name="tora").click()
+    assert curves.count() == before - 1
+    page.locator(".panel svg").first.hover()
+    assert "dragnuwa" in page.locator(".readout").first.inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_pages_are_accessible_and_fit(chromium, pages, scheme, width):
+    with watched_page(chromium, viewport={"width": width, "height": 844}, color_scheme=scheme) as page:
+        for name in ("index.html", "cases/case-03_006f.html"):
+            opened(page, pages, name)
+            page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert accessibility_problems(page) == []
+
+
+def test_dark_is_remembered(page, pages):
+    opened(page, pages)
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Dark").click()
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+
+
+def test_hostile_names_do_nothing(page, make_run, tmp_path):
+    label = "<img src=x onerror=alert(1)>"
+    run = make_run(tmp_path, "tora", 6, cases=("<b onclick=x>& ‮كتاب 🎬 'q'",))
+    folder = written([run], tmp_path / "page").parent
+    index = folder / "data" / "index.js"
+    index.write_text(index.read_text().replace('"label": "tora"', f'"label": "{label}"'))
+    opened(page, folder)
+    assert page.locator("#cases li").count() == 1
+    assert page.locator("main b[onclick]").count() == 0
+    page.get_by_role("link", name="Page of this case").click()
+    page.wait_for_function("toraeval.player.tiles.length === 1")

@@ -1,0 +1,155 @@
+"""The folder of the page: complete, self-contained, harmless, and alike for equal runs."""
+
+import json
+import re
+
+import pytest
+
+from tests.report.site.conftest import CASES, written
+from toraeval.report.collect import collect
+from toraeval.report.findings import Findings
+from toraeval.report.site.found import runs_below, sorted_out
+from toraeval.report.site.names import case_slug, slug
+from toraeval.report.site.write import write
+from toraeval.store.sealed import write_json
+from toraeval.store.slot import RunStore
+from toraeval.store.tables.rows import read_rows, write_tables
+from toraeval.types import UserError
+
+# Whichever test comes first pays for the imports of SciPy and matplotlib, which crawl on a busy machine.
+pytestmark = pytest.mark.timeout(180)
+HOSTILE = "</script><script>alert(1)</script>"
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_page_has_a_page_data_and_clips_for_every_case(pages):
+    files = contents(pages)
+    for case in CASES:
+        for frames in (6, 12):
+            name = case_slug(case, frames)
+            assert f"cases/{name}.html" in files
+            assert f"data/{name}.js" in files
+            clips = {file for file in files if file.startswith(f"clips/{name}/")}
+            assert len(clips) == (3 if case == "case-03" else 4), "a failed sample has no clip"
+    assert {"index.html", "table1.csv", "table1.tex", "metrics.csv", "error_over_time.csv"} <= set(files)
+    assert len(files["index.html"]) < 3_000_000
+
+
+def test_nothing_is_fetched_from_elsewhere(pages):
+    for name, content in contents(pages).items():
+        if name.endswith((".html", ".css", ".js")):
+            outside = re.findall(rb"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", content)
+            assert not outside, name
+
+
+def test_links_of_the_pages_lead_to_files(pages):
+    for page in (pages / "index.html", *(pages / "cases").glob("*.html")):
+        for link in re.findall(r'(?:href|src)="([^"#]+)', page.read_text(encoding="utf-8")):
+            assert (page.parent / link).is_file(), (page.name, link)
+
+
+def test_best_and_what_cannot_be_told_from_it_are_marked(pages):
+    page = (pages / "index.html").read_text(encoding="utf-8")
+    assert page.count('title="best mean of its length among the models"') == 4, (
+        "card and table at two lengths"
+    )
+    assert r"\textbf{" in (pages / "table1.tex").read_text()
+
+
+def test_what_differs_by_less_than_the_floor_is_marked_as_near(make_run, tmp_path):
+    models = ("tora", "dragnuwa", "ground_truth")
+    page = written(
+        [make_run(tmp_path, model, 6, seen={"dragnuwa": "tora"}) for model in models], tmp_path / "page"
+    )
+    assert "by less than the tracker&#39;s floor" in page.read_text(encoding="utf-8")
+
+
+def test_equal_runs_give_equal_bytes_and_what_is_gone_leaves_no_files(make_run, tmp_path):
+    runs = [make_run(tmp_path, "tora", 6), make_run(tmp_path, "static", 6)]
+    written(runs, tmp_path / "a")
+    written(runs[::-1], tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    (tmp_path / "b" / "mine.txt").write_text("stays")
+    written(runs[:1], tmp_path / "b")
+    left = contents(tmp_path / "b")
+    assert left.pop("mine.txt") == b"stays"
+    written(runs[:1], tmp_path / "c")
+    assert left == contents(tmp_path / "c")
+
+
+def test_a_list_of_files_cannot_make_the_page_delete_elsewhere(make_run, tmp_path):
+    run = make_run(tmp_path, "tora", 6)
+    written([run], tmp_path / "page")
+    (tmp_path / "mine.txt").write_text("stays")
+    (tmp_path / "page" / "assets" / "written.json").write_text(json.dumps(["../mine.txt", "assets/page.css"]))
+    written([run], tmp_path / "page")
+    assert (tmp_path / "mine.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "text", [HOSTILE, "../../up", "a/b\\c:d", "x" * 10_000, "🎬 كتاب", ".", "", "con..", "a\0b"]
+)
+def test_names_of_files_stay_in_their_folder(text):
+    name = slug(text)
+    assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name)
+    assert len(name) < 80
+    assert name != slug(text + "!")
+
+
+def test_hostile_names_and_prompts_are_only_text(make_run, tmp_path, monkeypatch):
+    prompt = f"{HOSTILE} \u2028 ‮ 🎬 {'long ' * 2000}"
+    monkeypatch.setattr("tests.report.conftest.PROMPT", prompt, raising=False)
+    run = make_run(tmp_path, "tora", 6, cases=("a case",))
+    meta = run / "cases" / "a case" / "video.json"
+    content = json.loads(meta.read_text())
+    content.pop("checksum")
+    write_json(meta, {**content, "prompt": prompt})
+    page = written([run], tmp_path / "page").parent
+    name = case_slug("a case", 6)
+    for file in ("index.html", f"cases/{name}.html", "data/index.js", f"data/{name}.js"):
+        text = (page / file).read_text(encoding="utf-8")
+        assert "<script>alert" not in text, file
+    assert "alert(1)" in (page / "cases" / f"{name}.html").read_text(encoding="utf-8")
+    assert len((page / "index.html").read_bytes()) < 200_000, (
+        "ten kilobytes of prompt stay on the case's page"
+    )
+
+
+def test_only_failures_still_make_a_page(make_run, tmp_path):
+    run = make_run(tmp_path, "tora", 6, cases=("only",), failed=("only",))
+    page = written([run], tmp_path / "page")
+    text = page.read_text(encoding="utf-8")
+    assert "No model is scored at this length" in text
+    assert "<b>1</b> failed samples" in text
+    assert "it broke" in (page.parent / "cases" / "only_006f.html").read_text(encoding="utf-8")
+
+
+def test_a_run_without_samples_is_named_with_the_command_that_resumes_it(make_run, tmp_path):
+    run = make_run(tmp_path, "tora", 6, cases=("only",))
+    store = RunStore(run)
+    for file in (run / "cases" / "only").iterdir():
+        file.unlink()
+    write_tables(store, read_rows(store, {}, None))
+    groups, empty = sorted_out(runs_below(tmp_path)[0])
+    assert (len(groups), len(empty)) == (0, 1)
+    page = write([Findings(group) for group in groups], tmp_path / "page", empty)
+    assert "run &lt;x&gt;" in page.read_text(encoding="utf-8")
+
+
+def test_runs_that_must_not_share_a_table_get_pages_of_their_own(make_run, tmp_path):
+    make_run(tmp_path, "tora", 6)
+    make_run(tmp_path, "static", 6, fingerprint="other")
+    make_run(tmp_path, "tora", 12)
+    runs, problems = runs_below(tmp_path)
+    with pytest.raises(UserError):
+        collect([run.run_dir for run in runs])
+    groups, _ = sorted_out(runs)
+    assert sorted(len(group.entries) for group in groups) == [1, 2]
+    page = write([Findings(group) for group in groups], tmp_path / "page")
+    links = re.findall(r'href="([^"#]+/index\.html)"', page.read_text(encoding="utf-8"))
+    assert len(links) == 2
+    assert all((page.parent / link).is_file() for link in links)
+    assert problems == []
