@@ -26,6 +26,8 @@ CALLED_FROM_OUTSIDE = {
     "toraeval/api/evaluation.py:variable error_T": "a field of a result that callers of the package read",
     "toraeval/api/torch_metrics.py:variable *": "torchmetrics reads what a metric says of itself",
     "toraeval/api/torch_metrics.py:method compute": "torchmetrics",
+    "toraeval/report/collect.py:method licences": "the templates of the page",
+    "toraeval/report/site/*:variable *": "the templates of the page",
     "toraeval/store/tables/tidy.py:method _repr_html_": "notebooks",
     "toraeval/pages/loopback.py:*": "http.server",
     "toraeval/trajectories/safe_pickle.py:method find_class": "pickle",

@@ -6,17 +6,15 @@ from toraeval.report.findings import Findings
 from toraeval.report.site.columns import columns, lines
 from toraeval.report.site.headline import BEST, NEAR, marks
 from toraeval.report.tables import caption
+from toraeval.report.texts import latex_text
 
-SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↓": r"$\downarrow$", "↑": r"$\uparrow$",
-    "<": r"\textless{}", ">": r"\textgreater{}",
-}  # fmt: skip
+ARROWS = {"↓": r"$\downarrow$", "↑": r"$\uparrow$"}
 
 
 def escaped(text: str) -> str:
-    """Return text in which nothing is a command of LaTeX."""
-    return "".join(SPECIAL.get(letter, letter if letter.isprintable() else " ") for letter in text)
+    """Return a text in which nothing is a command, with the arrows that say which end is better."""
+    mark = text[-1:] if text[-1:] in ARROWS else ""
+    return latex_text(text.removesuffix(mark)) + (f" {ARROWS[mark]}" if mark else "")
 
 
 def to_latex(findings: Findings) -> str:

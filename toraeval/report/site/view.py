@@ -19,7 +19,6 @@ from toraeval.report.site.cases import ShownCase, style_classes
 from toraeval.report.site.columns import SETS, Column, Line, columns, families, lines
 from toraeval.report.site.headline import Standing
 from toraeval.report.tables import caption
-from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.store.tables.run import RunResult
 
 PROMPT = 160
@@ -204,10 +203,6 @@ class CasePage:
     heads: list[str]
     rows: list[dict[str, Any]]
     notes: list[str]
-
-    @property
-    def curved(self) -> bool:
-        return self.findings.group.main_metric == MAIN_METRIC
 
 
 def case_view(
