@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,8 +76,10 @@ class FakeModel:
     name = "fake_model"
     calls: list[str] = []  # noqa: RUF012 - counted by tests
 
-    def __init__(self, shift: int = 2, bad: str = "", how: str = "crash", unsteady: bool = False) -> None:
-        self.shift, self.bad, self.how, self.unsteady = shift, bad, how, unsteady
+    def __init__(
+        self, shift: int = 2, bad: str = "", how: str = "crash", unsteady: bool = False, log: str = ""
+    ) -> None:
+        self.shift, self.bad, self.how, self.unsteady, self.log = shift, bad, how, unsteady, log
 
     def check(self, frames: int, height: int, width: int) -> None:
         if height % 64 or width % 64:
@@ -84,6 +90,9 @@ class FakeModel:
 
     def generate(self, case: Case, seed: int) -> Video:
         FakeModel.calls.append(f"{case.id}/{seed}")
+        if self.log:  # seen by other processes, too
+            with open(self.log, "a", encoding="utf-8") as file:
+                file.write(f"{case.id}/{seed}/{case.frames}/{os.getpid()}\n")
         track_T2 = case.trajectories.tracks_NT2[0] + [self.shift + seed, 0]
         video = Video.from_thwc(
             draw(track_T2), case.fps, {"generated": case.frames + 1, "length_mode": "cut"}
@@ -103,6 +112,16 @@ class FakeModel:
             raise OSError(errno.ENOSPC, "No space left on device")
         if self.how == "interrupt":
             raise KeyboardInterrupt
+        if self.how == "killed" or (
+            self.how == "killed once" and Path(self.log).read_text().count(self.bad) == 1
+        ):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "gpu" and Path(self.log).read_text().count(self.bad) == 1:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if self.how == "slow":
+            time.sleep(60)
+        if self.how.startswith("killed") or self.how in ("gpu", "well"):
+            return video
         return replace(video, frames_TCHW=video.frames_TCHW[:-1])  # "short"
 
 

@@ -41,11 +41,11 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(error_text(error), file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(
             "\ninterrupted: what is finished is kept; run the same command again to resume", file=sys.stderr
         )
-        return 130
+        return getattr(stop, "exit_code", 130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output left, e.g. `| head`
         return 0

@@ -26,7 +26,7 @@ def test_a_log_gets_lines_and_failures(
 
 
 def test_a_log_is_not_filled_by_many_cases(capsys: pytest.CaptureFixture[str]) -> None:
-    with Bar(1000) as bar:
+    with Bar() as bar:
         bar.start("tora 1f", 1000, 1000, 0)
         for _ in range(1000):
             bar.advance(Outcome("a", 1))
@@ -45,15 +45,6 @@ def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: 
 
 
 def test_nothing_to_do_draws_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with Bar(0) as bar:
+    with Bar() as bar:
         bar.start("tora 16f", 0, 0, 4)
     assert capsys.readouterr().err == ""
-
-
-def test_one_count_over_several_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    with Bar(48) as bar:
-        bar.start("static 16f", 1, 16, 0)
-        bar.advance(Outcome("a", 16))
-        bar.start("static 32f", 1, 32, 0)
-        bar.advance(Outcome("a", 32))
-    assert "48/48" in capsys.readouterr().err

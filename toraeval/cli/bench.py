@@ -40,7 +40,7 @@ def execute(config: dict[str, Any], command: str) -> Done:
             print(line)
         return Done(dry_run.print_costs(planned.plans, command))
     results = Path(config["results"])
-    with Bar(planned.open_frames()) as bar:
+    with Bar() as bar:
         reports = bench.run(planned, bar, command)
     if "score" in config["stages"]:
         run_dirs = [report.result.run_dir for report in reports]

@@ -75,5 +75,4 @@ def _time(plan: Plan, num_samples: int) -> str:
             known.append(float(meta["seconds"]) + float(tracked["seconds"]))
     if not known:
         return "time unknown until the first case is done"
-    seconds = statistics.median(known) * num_samples / plan.options.workers
-    return f"about {seconds:.0f} s"
+    return f"about {statistics.median(known) * num_samples:.0f} s"

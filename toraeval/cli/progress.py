@@ -19,17 +19,11 @@ EVERY_S = 30.0
 class Bar(Progress):
     """Progress over frames, because a long clip takes longer than a short one.
 
-    A terminal gets a bar; a file or a pipe gets a line when a run starts, every `EVERY_S` seconds, and at the end.
-
-    Args:
-        total_frames: of everything to be done, or None to take it from each run in turn.
+    A terminal gets a bar; a file or a pipe gets a line when the work starts, every `EVERY_S` seconds, and at the end.
     """
 
-    def __init__(self, total_frames: int | None = None) -> None:
-        self._overall = total_frames is not None
+    def __init__(self) -> None:
         self._bar: tqdm[Any] | _Lines | None = None
-        if total_frames:
-            self._bar = opened(total_frames, "frame")
 
     def __enter__(self) -> Bar:
         return self
@@ -41,11 +35,10 @@ class Bar(Progress):
             self._bar.close()
 
     def start(self, label: str, samples: int, frames: int, cached: int) -> None:
-        if not self._overall:
-            if self._bar is not None:
-                self._bar.close()
-            self._bar = opened(frames, "frame") if samples else None
-        if self._bar is not None and samples:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = opened(frames, "frame") if samples else None
+        if self._bar is not None:
             self._bar.set_description(f"{printable(label)} ({samples} to do, {cached} cached)")
 
     def advance(self, outcome: Outcome) -> None:

@@ -30,8 +30,9 @@ class CommonConfig:
         metrics: chosen by `metric=NAME` or `'metric=[A,B]'`.
         stages: any of generate, track, score.
         keep: what stays of each video after scoring: preview, lossless or none.
-        workers: processes over cases; results do not depend on it.
-        fail_fast: stop at the first case that fails.
+        workers: processes over cases; `auto` is one per core or GPU, as far as memory and work suffice. Results do not
+            depend on it.
+        fail_fast: stop at the first case that fails, further models included.
         dry_run: say what would be done and what is missing, then stop.
         results: folder of everything that is written.
     """
@@ -40,7 +41,7 @@ class CommonConfig:
     metrics: dict[str, Any] = field(default_factory=dict)
     stages: list[str] = field(default_factory=lambda: list(STAGES))
     keep: str = "preview"
-    workers: int = 1
+    workers: Any = "auto"
     fail_fast: bool = False
     dry_run: bool = False
     results: str = "results"

@@ -17,7 +17,6 @@ from toraeval.config.verbs import CasesConfig
 from toraeval.run import pipeline, requirements
 from toraeval.run.pipeline import Progress, Report
 from toraeval.run.plan import Plan, plan_run
-from toraeval.run.sample import open_samples
 from toraeval.store import record
 from toraeval.store.sealed import Damaged, require_json, write_json
 from toraeval.types import UserError
@@ -45,14 +44,6 @@ class Bench:
     def samples(self) -> list[str]:
         """Ids of all samples that are asked for."""
         return sorted({sample.id for plan in self.plans for sample in plan.samples})
-
-    def open_frames(self) -> int:
-        """Return the number of frames still to be done, floors included."""
-        plans = {plan.run_dir: plan for plan in self.plans}
-        for plan in self.plans:
-            if plan.floor is not None:
-                plans.setdefault(plan.floor.run_dir, plan.floor)
-        return sum(case.frames for plan in plans.values() for _, case, _ in open_samples(plan))
 
 
 def plan_bench(config: Mapping[str, Any]) -> Bench:
@@ -192,7 +183,7 @@ def model_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def run(bench: Bench, progress: Progress | None = None, command: str | None = None) -> list[Report]:
     """Bring every plan up to date, then write `results/record.json`."""
     start = time.perf_counter()
-    reports = [pipeline.run(plan, progress, command) for plan in bench.plans]
+    reports = pipeline.run_all(bench.plans, progress, command)
     write_record(bench, reports, command, time.perf_counter() - start)
     return reports
 

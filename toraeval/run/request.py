@@ -16,6 +16,7 @@ from toraeval.types import Case, UserError
 MAX_FRAMES = 1024
 MAX_SIDE = 4096
 MAX_WORKERS = 64
+AUTO = "auto"
 
 
 class Sample(NamedTuple):
@@ -44,7 +45,7 @@ class RunOptions:
     seeds: tuple[int, ...]
     stages: tuple[str, ...]
     keep: str
-    workers: int
+    workers: int | str
     fail_fast: bool
     floor: bool
     results: Path
@@ -71,8 +72,8 @@ def options_of(config: Mapping[str, Any]) -> RunOptions:
             raise UserError(registry.unknown("stage", stage, STAGES))
     if keep not in KEEP:
         raise UserError(registry.unknown("value of keep", str(keep), KEEP))
-    if not 1 <= workers <= MAX_WORKERS:
-        raise UserError(f"workers={workers}: allowed are 1 to {MAX_WORKERS}")
+    if workers != AUTO and (type(workers) is not int or not 1 <= workers <= MAX_WORKERS):
+        raise UserError(f"workers={workers}: allowed are {AUTO} and 1 to {MAX_WORKERS}")
     floor, results = config.get("floor", False), Path(config["results"])
     return RunOptions(tuple(seeds), tuple(stages), keep, workers, config["fail_fast"], floor, results)
 

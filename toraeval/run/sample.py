@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 from collections.abc import Iterable
@@ -33,6 +34,7 @@ class Outcome:
         failed: True if it has a failure row.
         error: one line, empty unless failed.
         exit_code: 0, or what the error asks for: 2 for the user's errors, 1 for anything else.
+        broken: True if the error leaves the process of no further use: memory or a GPU gave out.
     """
 
     sample: str
@@ -41,6 +43,7 @@ class Outcome:
     failed: bool = False
     error: str = ""
     exit_code: int = 0
+    broken: bool = False
 
 
 @dataclass
@@ -123,7 +126,7 @@ def process(plan: Plan, sample: Sample) -> Outcome:
         line = error_line(error)
         slot.save_failure(plan.facts(sample), line, traceback.format_exc())
         code = error.exit_code if isinstance(error, UserError) else 1
-        return Outcome(sample.id, case.frames, tuple(computed), True, line, code)
+        return Outcome(sample.id, case.frames, tuple(computed), True, line, code, is_broken(error))
     slot.clear_failure()
     return Outcome(sample.id, case.frames, tuple(computed))
 
@@ -281,6 +284,13 @@ def without_video(plan: Plan, samples: Iterable[Sample]) -> list[Sample]:
     if "generate" not in plan.options.stages:
         return []
     return [s for s in samples if plan.slot(s).video_meta(plan.video_key(s)) is None]
+
+
+def is_broken(error: BaseException) -> bool:
+    """Return True for an error after which a process cannot be trusted: no memory, or one of CUDA, which stay."""
+    torch = sys.modules.get("torch")
+    no_memory = (MemoryError, torch.OutOfMemoryError) if torch else MemoryError
+    return isinstance(error, no_memory) or "CUDA error" in str(error)
 
 
 def error_line(error: BaseException) -> str:

@@ -1,82 +1,270 @@
-"""Several processes over the samples of one run; the numbers do not depend on how many."""
+"""Processes that do tasks, each with its own parts; one that dies is replaced. Numbers don't depend on how many."""
 
 from __future__ import annotations
 
 import importlib
+import math
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import TracebackType
 from typing import Any
 
 from toraeval import registry
-from toraeval.machine import cpu_count
+from toraeval.machine import cpu_count, free_memory
+from toraeval.run.costs import model_of
+from toraeval.run.parts import Builder
 from toraeval.run.plan import Plan
-from toraeval.run.request import Sample
+from toraeval.run.queue import Ended, Task
+from toraeval.run.request import AUTO
 from toraeval.run.sample import Outcome, process
+from toraeval.store.sealed import read_json
+from toraeval.store.tables.run import RECORD
 from toraeval.types import UserError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+WORTH_A_PROCESS = 64 * 512 * 512
+"""Pixels of video that take about as long as a process takes to start."""
+MEMORY_OF_ONE = 1200 << 20  # bytes of a process of the embedded bench, rounded up
 
-_plan: Plan | None = None
 
+def count(plans: Sequence[Plan], tasks: Sequence[Task]) -> int:
+    """Return how many processes to use.
 
-def process_in_pool(plan: Plan, todo: list[Sample]) -> Iterator[Outcome]:
-    """Yield the outcome of every sample as it finishes.
-
-    Raises:
-        UserError: a worker was killed, most often for memory.
+    `auto` is one for each GPU that a part asks for, else one for each core, as far as memory and work suffice.
     """
-    workers = min(plan.options.workers, len(todo))
-    context = multiprocessing.get_context("spawn")  # fork after torch has started its threads can hang
-    with _threads_each(max(1, cpu_count() // workers)):
-        pool = ProcessPoolExecutor(
-            workers, context, initializer=_start, initargs=(registry.snapshot(), plan.planner, plan.config)
-        )
-        futures = [pool.submit(_process, case.id, seed) for _, case, seed in todo]
-    try:
-        for future in as_completed(futures):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            f"a worker process died (out of memory?) with workers={workers}; what is finished is kept: "
-            f"run the same command again with workers={max(1, workers // 2)}"
-        ) from error
-    except BaseException:
-        for worker in multiprocessing.active_children():
-            worker.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    asked = plans[0].options.workers
+    if asked != AUTO:
+        return max(1, min(int(asked), len(tasks)))
+    gpus = gpu_count(plans)
+    if gpus:
+        return max(1, min(gpus, len(tasks)))
+    pixels = sum(task.sample.case.frames * task.sample.case.height * task.sample.case.width for task in tasks)
+    records = [read_json(plan.run_dir / RECORD) or {} for plan in plans]
+    each = max(MEMORY_OF_ONE, *((record.get("peak_memory_mb") or 0) << 20 for record in records))
+    return max(1, min(cpu_count(), len(tasks), free_memory() // each, math.ceil(pixels / WORTH_A_PROCESS)))
 
 
-@contextmanager
-def _threads_each(count: int) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(count)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
+def gpu_count(plans: Sequence[Plan]) -> int:
+    """Return how many GPUs the parts of these plans may be spread over; 0 where none is used, 1 where one is named."""
+    devices = {device for plan in plans for device in _devices(plan.config)}
+    if not any(device == "auto" or device.startswith("cuda") for device in devices):
+        return 0
+    import torch
+
+    named = any(device.startswith("cuda:") for device in devices)
+    return min(torch.cuda.device_count(), 1) if named else torch.cuda.device_count()
+
+
+def _devices(config: Mapping[str, Any]) -> list[str]:
+    parts = [config.get("model"), config.get("tracker"), *config.get("metrics", {}).values()]
+    # the embedded models compute on the CPU whatever their option says
+    used = [part for part in parts if part and part.get("size") != "nano"]
+    return [str(part["device"]) for part in used if part.get("device")]
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    gpu: int | None
+    model: str = ""
+    task: Task | None = None
+
+
+class Workers:
+    """The engine of several processes.
+
+    Args:
+        plans: that tasks belong to.
+        number: of processes; they start when there is something to do.
+    """
+
+    def __init__(self, plans: Sequence[Plan], number: int) -> None:
+        self._number = number
+        self._places = {id(plan): place for place, plan in enumerate(plans)}
+        self._recipes = [(plan.planner, dict(plan.config)) for plan in plans]
+        self._gpus = gpu_count(plans)
+        self._workers: list[_Worker] = []
+        # a fork of a process whose libraries run threads can hang; macOS may not fork after its frameworks are loaded
+        self._context = multiprocessing.get_context("spawn" if sys.platform == "darwin" else "forkserver")
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            worker.pipe.close()  # one that waits for a task ends by itself
+            if worker.task is not None:
+                worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+        self._workers.clear()
+
+    def idle(self) -> list[str]:
+        loaded = [worker.model for worker in self._workers if worker.task is None]
+        return loaded + [""] * (self._number - len(self._workers))
+
+    def busy(self) -> set[str]:
+        return {worker.model for worker in self._workers if worker.task is not None}
+
+    def give(self, task: Task) -> None:
+        free = [worker for worker in self._workers if worker.task is None]
+        worker = next((worker for worker in free if worker.model == task.model), None)
+        if worker is None:
+            starts = len(self._workers) < self._number
+            worker = self._start() if starts else free[0]
+        worker.task, worker.model = task, task.model
+        with suppress(OSError):  # it died; its end of the pipe says so when it is waited for
+            worker.pipe.send((self._places[id(task.plan)], task.sample.case.id, task.sample.seed))
+
+    def ended(self, timeout_s: float | None) -> list[Ended]:
+        at_work = {worker.pipe: worker for worker in self._workers if worker.task is not None}
+        done = []
+        for pipe in wait(list(at_work), timeout_s):
+            worker = at_work[pipe]  # type: ignore[index]
+            task, worker.task = worker.task, None
+            assert task is not None
+            try:
+                said = worker.pipe.recv()
+            except (EOFError, OSError):
+                done.append(Ended(task, None, self._buried(worker)))
+                continue
+            if isinstance(said, BaseException):
+                raise said
+            if said.broken:
+                self._buried(worker)
+                done.append(Ended(task, said, said.error))
             else:
-                os.environ[name] = value
+                done.append(Ended(task, said))
+        return done
+
+    def _start(self) -> _Worker:
+        taken = [worker.gpu for worker in self._workers]
+        gpu = min(range(self._gpus), key=taken.count) if self._gpus > 1 else None
+        threads = max(1, cpu_count() // self._number)
+        ours, theirs = self._context.Pipe()
+        environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
+        if gpu is not None:
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+            environment["CUDA_VISIBLE_DEVICES"] = visible[gpu] if len(visible) > gpu else str(gpu)
+        if self._context.get_start_method() == "forkserver":
+            # what is loaded here is loaded once for all of them
+            loaded = sorted(name for name in sys.modules if name.partition(".")[0] == "toraeval")
+            multiprocessing.set_forkserver_preload([name for name in loaded if name != "toraeval.__main__"])
+        child = self._context.Process(  # type: ignore[attr-defined]
+            target=_work, args=(theirs, registry.snapshot(), self._recipes, environment, threads), daemon=True
+        )
+        child.start()
+        theirs.close()
+        worker = _Worker(child, ours, gpu)
+        self._workers.append(worker)
+        return worker
+
+    def _buried(self, worker: _Worker) -> str:
+        """Take a dead process off the list and return how it died, in words."""
+        worker.pipe.close()
+        worker.process.join(timeout=10)
+        if worker.process.exitcode is None:
+            worker.process.kill()
+            worker.process.join()
+        self._workers.remove(worker)
+        code = worker.process.exitcode or 0
+        if code >= 0:
+            return f"exit code {code}"
+        name = signal.Signals(-code).name
+        return f"{name}, out of memory?" if name == "SIGKILL" else name
 
 
-def _start(
-    tables: Mapping[str, Mapping[str, registry.Entry]], planner: str, config: Mapping[str, Any]
+Recipe = tuple[str, Mapping[str, Any]]
+
+
+def _work(
+    pipe: Connection,
+    tables: Mapping[str, Mapping[str, registry.Entry]],
+    recipes: Sequence[Recipe],
+    environment: Mapping[str, str],
+    threads: int,
 ) -> None:
-    global _plan
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    """Do the tasks that come through a pipe until it is closed."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # both are the parent's to handle
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    os.environ.clear()
+    os.environ.update(environment)
+    _use_threads(threads)
     registry.restore(tables)
-    module, _, function = planner.partition(":")
-    _plan = getattr(importlib.import_module(module), function)(config)
+    parts = _Parts(recipes)
+    while True:
+        try:
+            place, case, seed = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            said: Outcome | BaseException = parts.process(place, case, seed)
+        except Exception as error:
+            said = _portable(error)
+        pipe.send(said)
+
+
+class _Parts:
+    """The parts of one process, each built once: every length of a model shares its weights."""
+
+    def __init__(self, recipes: Sequence[Recipe]) -> None:
+        self._recipes = recipes
+        self._builder = Builder()
+        self._model: tuple[str, Plan] | None = None
+        self._plan: tuple[int, Plan] | None = None
+
+    def process(self, place: int, case: str, seed: int) -> Outcome:
+        """Bring one sample of one plan up to date."""
+        if self._plan is None or self._plan[0] != place:
+            self._plan = place, self._made(place)
+        plan = self._plan[1]
+        return process(plan, next(s for s in plan.samples if (s.case.id, s.seed) == (case, seed)))
+
+    def _made(self, place: int) -> Plan:
+        planner, config = self._recipes[place]
+        module, _, function = planner.partition(":")
+        plan: Plan = getattr(importlib.import_module(module), function)(config, self._builder)
+        if "model" not in config:
+            return plan
+        options = model_of(plan)
+        if self._model is not None and self._model[0] == options:
+            former = self._model[1]
+            plan = replace(plan, generator=former.generator)
+            vars(plan).update({key: value for key, value in vars(former).items() if key == "ready_generator"})
+        self._model = options, plan  # another model's memory is free again
+        return plan
+
+
+def _use_threads(number: int) -> None:
+    import cv2
+    import torch
+
+    torch.set_num_threads(number)
+    cv2.setNumThreads(number)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that another process can read."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        plain = UserError(str(error))
+        plain.exit_code = getattr(error, "exit_code", 1)
+        return plain
+    return error
 
 
 def _die_with_parent() -> None:
@@ -84,9 +272,3 @@ def _die_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _process(case_id: str, seed: int) -> Outcome:
-    assert _plan is not None
-    sample = next(s for s in _plan.samples if (s.case.id, s.seed) == (case_id, seed))
-    return process(_plan, sample)

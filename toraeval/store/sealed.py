@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -40,7 +41,7 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         UserError: the disk is full or the place cannot be written; no partial file stays.
     """
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -31,6 +31,7 @@ VIDEO, PREVIEW, VIDEO_META = "video.mkv", "preview.mp4", "video.json"
 TRACKS, SCORE, SCORE_ARRAYS = "tracks.npz", "score.json", "score.npz"
 FAILURE, TRACEBACK = "failure.json", "traceback.txt"
 SET_SCORES = "set_scores.json"
+WRITING_S = 600.0  # writing a file of a sample takes less
 KEPT: dict[str, tuple[str, ...]] = {"lossless": (VIDEO, PREVIEW), "preview": (PREVIEW,), "none": ()}
 """The video files of a finished sample, by the value of `keep`."""
 
@@ -245,9 +246,13 @@ class RunStore:
                 )
 
     def sweep(self) -> None:
-        """Remove temporary files that a killed process left behind; call it while holding the lock."""
-        for folder in (self.run_dir, *self.run_dir.glob("cases/*")):
-            sweep(folder)
+        """Remove temporary files that a killed process left behind; call it while holding the lock.
+
+        Those of samples stay for a while: another process may be writing them. Whoever claims a sample removes them.
+        """
+        sweep(self.run_dir)
+        for folder in self.run_dir.glob("cases/*"):
+            sweep(folder, WRITING_S)
 
 
 def _file_hashes(meta: Mapping[str, Any]) -> dict[str, str | None]:

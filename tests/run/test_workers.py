@@ -1,0 +1,83 @@
+"""Worker processes: one that dies is replaced, and its sample tried once more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fake_parts import config
+from toraeval import machine
+from toraeval.run import pipeline, workers
+from toraeval.run.costs import Costs
+from toraeval.run.pipeline import Report
+from toraeval.run.plan import plan_run
+from toraeval.run.queue import tasks_of
+from toraeval.types import MissingAsset
+
+pytestmark = [pytest.mark.usefixtures("fakes"), pytest.mark.timeout(300)]
+
+
+def run(results: Path, bad: str, how: str, **changes: Any) -> tuple[Report, list[list[str]]]:
+    """Run with two workers; returns the report and [case, seed, frames, process] of every clip that was begun."""
+    model = {"name": "fake_model", "bad": bad, "how": how, "log": str(results / "log")}
+    report = pipeline.run(plan_run(config(results, model=model, workers=2, **changes)), command="test")
+    return report, [line.split("/") for line in (results / "log").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("how", ["killed once", "gpu"])
+def test_a_worker_that_dies_is_replaced_and_its_sample_done(tmp_path: Path, how: str) -> None:
+    report, begun = run(tmp_path, "beta", how)
+    assert report.exit_code == 0
+    assert report.result.cases["status"].tolist() == ["ok"] * 3
+    assert Counter(line[0] for line in begun) == {"alpha": 1, "beta": 2, "gamma": 1}
+    assert len({line[3] for line in begun if line[0] == "beta"}) == 2, "the retry is another process's"
+
+
+def test_a_sample_that_kills_twice_is_recorded_as_failed(tmp_path: Path) -> None:
+    report, begun = run(tmp_path, "beta", "killed")
+    assert report.exit_code == 1
+    rows = report.result.cases.set_index("sample")
+    assert rows["status"].to_dict() == {"alpha": "ok", "beta": "failed", "gamma": "ok"}
+    assert rows.loc["beta", "error"] == "the process that worked on it died 2 times (SIGKILL, out of memory?)"
+    assert Counter(line[0] for line in begun)["beta"] == 2
+    assert not list(tmp_path.glob("runs/*/*/*/.claims/*"))
+
+
+def test_what_no_other_sample_would_survive_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(MissingAsset, match="weights are missing"):
+        run(tmp_path, "alpha", "weights", floor=False)
+
+
+def test_each_worker_keeps_to_a_model(tmp_path: Path) -> None:
+    log = {"log": str(tmp_path / "log")}
+    plans = [
+        plan_run(config(tmp_path, model={"name": "fake_model", "shift": shift, **log}, frames=n, workers=2))
+        for n in (8, 6)
+        for shift in (1, 2)
+    ]
+    reports = pipeline.run_all(plans, command="test")
+    assert [report.result.cases["traj_error"].tolist() for report in reports] == [[1.0] * 3, [2.0] * 3] * 2
+    lengths: dict[str, list[int]] = {}
+    for line in (tmp_path / "log").read_text().splitlines():
+        _, _, frames, process = line.split("/")
+        lengths.setdefault(process, []).append(int(frames))
+    assert len(lengths) <= 2, "one pool for all plans"
+
+
+def test_auto_is_as_many_as_cores_memory_and_work_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "cpu_count", lambda: 8)
+    monkeypatch.setattr(workers, "free_memory", lambda: 1 << 40)
+    plan = plan_run(config(tmp_path, workers="auto", seeds=list(range(10))))
+    tasks = tasks_of(plan, plan.samples, Costs([plan]))
+    assert workers.count([plan], tasks) == 1, "a process costs more than so little work"
+    monkeypatch.setattr(workers, "WORTH_A_PROCESS", 1)
+    assert workers.count([plan], tasks) == 8
+    assert workers.count([plan], tasks[:3]) == 3
+    monkeypatch.setattr(workers, "free_memory", lambda: 3 * workers.MEMORY_OF_ONE)
+    assert workers.count([plan], tasks) == 3
+    assert machine.free_memory() > 0
