@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,9 @@ def test_sweep_removes_only_what_a_killed_process_left(tmp_path: Path) -> None:
     kept.parent.mkdir(parents=True)
     kept.write_text(json.dumps({}))
     left.write_bytes(b"half")
+    RunStore(tmp_path).sweep()
+    assert left.exists(), "another process may be writing it"
+    os.utime(left, (0, 0))
     RunStore(tmp_path).sweep()
     assert kept.is_file()
     assert not left.exists()
