@@ -77,6 +77,13 @@ def test_own_clips_in_five_minutes(tmp_path: Path) -> None:
     assert errors["traj_error"]["cat"] < 1
     assert errors["traj_error_final"]["dog"] == pytest.approx(12, abs=1)
     assert errors["traj_error_final"]["fox"] == pytest.approx(40, abs=1)
+    report = tmp_path / "my_results" / "report"
+    assert f"report: {report.relative_to(tmp_path)}/index.html" in said
+    assert {page.stem for page in (report / "cases").glob("*.html")} == {"cat", "dog", "fox"}
+    assert len(list((report / "clips").rglob("*.mp4"))) == 3
+    assert "my_clips" in (report / "index.html").read_text()
+    curve = pd.read_csv(report / "error_over_time.csv").query("model == 'my_clips'")
+    assert curve["error"].iloc[-1] == pytest.approx(errors["traj_error_final"].mean(), abs=0.01)
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert re.search(r"fox +\d", said)
 
