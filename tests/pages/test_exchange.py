@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toraeval.pages.draw.exchange import FORMATS, file_stem, kept, opened_uploads, saved
+from toraeval.pages.draw.exchange import OFFERED, file_stem, kept, opened_uploads, saved
 from toraeval.suites.folder.scan import scan
 from toraeval.trajectories import PathReading
 from toraeval.types import UserError
@@ -28,7 +28,7 @@ def upload(files, canvas=(256, 192), onto=True):
     return opened_uploads({"files": files, "canvas": canvas, "onto": onto})
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", OFFERED)
 def test_every_format_comes_back(format):
     sent = saved({"case": drawing(), "format": format, "frames": None})
     found = upload(sent["files"])

@@ -47,6 +47,10 @@ VERBS: dict[str, Verb] = {
     ),
     "convert": Verb("convert", "path files from one format to another", "convert fox.json fox.txt"),
     "draw": Verb("draw", "draw paths over a picture in the browser", "draw fox.png"),
+    "rate": Verb("rate", "people compare two runs without knowing which is which", "rate RUN_A RUN_B"),
+    "import-ratings": Verb(
+        "import_ratings", "what people's votes say, and which metrics agree", "import-ratings votes.csv"
+    ),
     "validate": Verb(
         "validate", "what is missing or odd in a suite on the disk", "validate suite=movebench suite.path=DIR"
     ),

@@ -12,6 +12,7 @@ from toraeval.report import claims, measures, tables
 from toraeval.report.collect import Group
 from toraeval.report.curves import error_over_time
 from toraeval.report.measures import Measure, main_measure
+from toraeval.report.people import people_lines
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Findings:
         """Heading -> sentences below the tables."""
         return {
             "Compared with Tora": claims.ratio_lines(self.ratios),
+            "What people say": people_lines(self.group),
             "Mind this": [*tables.notes(self.group, self.rows), *measures.remarks(self.further)],
         }
 

@@ -26,7 +26,7 @@ from toraeval.trajectories.reading import Canvas
 from toraeval.trajectories.writing import WRITERS, Target, write_paths
 from toraeval.types import UserError
 
-FORMATS = ("native", "tora", "motionctrl", "dragnuwa", "comfyui", "wan_move", "ati", "csv", "numpy")
+OFFERED = ("native", "tora", "motionctrl", "dragnuwa", "comfyui", "wan_move", "ati", "csv", "numpy")
 """Formats that the page offers, by their names in `WRITERS`."""
 UNKNOWN_CANVAS = "the canvas is not known"
 _RESERVED = re.compile(r"(?i)(readme|licen[cs]e|source|notice|cases|prompts|thumbs).*")

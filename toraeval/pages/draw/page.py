@@ -46,7 +46,7 @@ def draw_page(
     data: dict[str, Any] = {
         "server": out is not None,
         "out": str(out or ""),
-        "formats": list(IN_BROWSER if out is None else exchange.FORMATS),
+        "formats": list(IN_BROWSER if out is None else exchange.OFFERED),
         "colours": [f"rgb({red}, {green}, {blue})" for red, green, blue in PATH_COLOURS],
         "canvas": list(size or (512, 320)),
         "picture": None,

@@ -81,6 +81,11 @@ class Index:
         return CLAIM
 
     @property
+    def people(self) -> list[str]:
+        """What people said of these runs in blind comparisons."""
+        return self.findings.said["What people say"]
+
+    @property
     def sentences(self) -> list[str]:
         """What a reader must mind."""
         return self.findings.said["Mind this"]

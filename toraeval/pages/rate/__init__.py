@@ -1,0 +1,1 @@
+"""The page on which people compare two runs without knowing which is which, and what their votes say."""
