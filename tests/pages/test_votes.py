@@ -167,6 +167,8 @@ def test_the_report_shows_what_people_said_of_its_runs(two_runs, clips, tmp_path
     (one,) = collect(runs[:1])
     assert people_lines(one) == []
     assert main(["report", *map(str, runs), f"results={results}", f"out={tmp_path / 'out'}"]) == 0
+    pages = [path.read_text() for path in (tmp_path / "out").rglob("*.html")]
+    assert any("What people say" in text and "100% cut_and_drag" in text for text in pages)
 
 
 def test_votes_that_belong_nowhere(tmp_path, session, capsys):
