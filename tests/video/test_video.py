@@ -18,6 +18,7 @@ from toraeval.video import (
     VideoProbe,
     measure_video,
     probe_video,
+    read_frames,
     read_video,
     video_sha256,
     write_lossless,
@@ -89,6 +90,22 @@ def test_preview_plays_and_pads_odd_sizes(tmp_path: Path, size: tuple[int, int],
     )
     assert again.info["pixel_format"] == "yuv420p"
     assert np.abs(again.thwc[:, : size[0], : size[1]].astype(int) - video.thwc).mean() < 8
+
+
+def test_some_frames_are_those_of_the_whole_clip(tmp_path: Path) -> None:
+    clip = smooth()
+    write_preview(clip, tmp_path / "a.mp4")
+    write_lossless(clip, tmp_path / "a.mkv")
+    for name in ("a.mp4", "a.mkv"):
+        frames, count = read_frames(tmp_path / name, [0, 5, 11, 40])
+        assert count == clip.num_frames
+        np.testing.assert_array_equal(frames, read_video(tmp_path / name).thwc[[0, 5, 11]])
+
+
+def test_colours_of_a_preview_stay(tmp_path: Path) -> None:
+    clip = Video.from_thwc(np.full((3, 32, 32, 3), (200, 60, 30), np.uint8), 8.0)
+    write_preview(clip, tmp_path / "a.mp4")
+    assert np.abs(read_video(tmp_path / "a.mp4").thwc.astype(int) - (200, 60, 30)).max() <= 3
 
 
 def test_probe_reads_the_header(tmp_path: Path) -> None:

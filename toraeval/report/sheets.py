@@ -29,7 +29,7 @@ from toraeval.store.tables.run import CaseResult
 from toraeval.trajectories import draw
 from toraeval.trajectories.draw import draw_paths
 from toraeval.types import ByteArray, UserError
-from toraeval.video import probe_video, read_video
+from toraeval.video import probe_video, read_frames
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -101,18 +101,16 @@ class _Row:
         Raises:
             UserError: the video is shorter than its path.
         """
-        video = read_video(self.video)
-        if video.num_frames < self.frames:
-            raise UserError(
-                f"{self.video}: {video.num_frames} frames, expected {self.frames}; generate it again"
-            )
-        size = (video.width, video.height)
+        pictures, count = read_frames(self.video, self.shown)
+        if count < self.frames:
+            raise UserError(f"{self.video}: {count} frames, expected {self.frames}; generate it again")
+        size = (pictures.shape[2], pictures.shape[1])
         target = scale_points(self.stored.target_NT2, size, self.tile)
         tracked = scale_points(self.stored.tracks_NT2, size, self.tile)
         seen = (self.stored.target_visible_NT, self.stored.visible_NT)
         return [
-            draw_paths(_shrink(video.thwc[moment], self.tile), target, tracked, moment, *seen)
-            for moment in self.shown
+            draw_paths(_shrink(picture, self.tile), target, tracked, moment, *seen)
+            for picture, moment in zip(pictures, self.shown, strict=True)
         ]
 
 

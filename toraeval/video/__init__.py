@@ -19,6 +19,7 @@ from toraeval.video.reading import (
     VideoProbe,
     measure_video,
     probe_video,
+    read_frames,
     read_video,
 )
 from toraeval.video.writing import write_lossless, write_preview
@@ -34,6 +35,7 @@ __all__ = [
     "measure_video",
     "picture_size",
     "probe_video",
+    "read_frames",
     "read_picture",
     "read_video",
     "require_bytes",

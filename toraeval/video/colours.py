@@ -8,7 +8,9 @@ resolution, rounded accurately, and computed by code that gives equal bits with 
 from __future__ import annotations
 
 import av
+import cv2
 import numpy as np
+from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation
 
 from toraeval.types import ByteArray
@@ -28,6 +30,11 @@ def to_rgb(frame: av.VideoFrame) -> tuple[ByteArray, bool]:
 
     Matrix and range are those the file states; BT.601 where it states none, as FFmpeg takes it.
     """
+    if (
+        frame.format.name == "gbrp"
+    ):  # what `write_lossless` stores: its planes are joined in a fifth of FFmpeg's time
+        green, blue, red = (_plane(plane, frame) for plane in frame.planes)
+        return np.asarray(cv2.merge([red, green, blue]), np.uint8), False
     if frame.format.name in _EXACT:
         return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8), False
     alpha = any(component.is_alpha for component in frame.format.components) or frame.format.has_palette
@@ -35,6 +42,13 @@ def to_rgb(frame: av.VideoFrame) -> tuple[ByteArray, bool]:
         return np.asarray(frame.to_ndarray(format="rgb24", interpolation=_FLAGS), dtype=np.uint8), False
     rgba = np.asarray(frame.to_ndarray(format="rgba", interpolation=_FLAGS), dtype=np.uint8)
     return over_white(rgba)
+
+
+def _plane(plane: VideoPlane, frame: av.VideoFrame) -> ByteArray:
+    """Return the uint8 (H, W) samples of a plane without the padding of its lines."""
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
+        : frame.height, : frame.width
+    ]
 
 
 def over_white(rgba_HWC: ByteArray) -> tuple[ByteArray, bool]:

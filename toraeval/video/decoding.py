@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,20 +62,23 @@ class Decoded:
 Take = Callable[[ByteArray], object]
 
 
-def decode(path: Path, take: Take | None, strict: bool = True) -> Decoded:
+def decode(
+    path: Path, take: Take | None, strict: bool = True, wanted: Container[int] | None = None
+) -> Decoded:
     """Decode a file; `take` gets each frame as uint8 RGB (H, W, C), as it is to be shown.
 
     Args:
         path: the file.
         take: None where the pictures are not wanted.
         strict: refuse damage; otherwise whatever decodes is taken.
+        wanted: numbers of the frames that `take` gets; None is all.
 
     Raises:
         DamagedError: damaged or cut off.
         UserError: no video, no frames, frames of several sizes or too large, or turned by an odd angle.
     """
     with opened(path, strict) as (container, stream):
-        found = _Frames(path, stream, take)
+        found = _Frames(path, stream, take, wanted)
         require_bytes(path, stream.frames, stream.codec_context.width, stream.codec_context.height)
         try:
             if strict:
@@ -100,8 +103,10 @@ def _refuse_faults(path: Path, container: InputContainer) -> None:
 class _Frames:
     """Counts of one pass through a file."""
 
-    def __init__(self, path: Path, stream: VideoStream, take: Take | None) -> None:
-        self.path, self.stream, self.take = path, stream, take
+    def __init__(
+        self, path: Path, stream: VideoStream, take: Take | None, wanted: Container[int] | None
+    ) -> None:
+        self.path, self.stream, self.take, self.wanted = path, stream, take, wanted
         self.times: list[float | None] = []
         self.durations: list[float | None] = []
         self.size, self.stored = (0, 0), (0, 0)
@@ -145,7 +150,7 @@ class _Frames:
         self.interlaced |= frame.interlaced_frame
         self.times.append(frame.time)
         self.durations.append(_duration(frame))
-        if self.take is not None:
+        if self.take is not None and (self.wanted is None or index in self.wanted):
             picture, transparent = colours.to_rgb(frame)
             self.transparent |= transparent
             self.take(display.apply(picture))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,28 @@ def read_video(path: str | os.PathLike[str], allow_damaged: bool = False) -> Vid
     if plan.notes:
         info["reading"] = list(plan.notes)
     return Video.from_thwc(frames, plan.fps, info)
+
+
+def read_frames(path: str | os.PathLike[str], numbers: Sequence[int]) -> tuple[ByteArray, int]:
+    """Decode a whole file but convert only some of its frames.
+
+    Args:
+        path: the file.
+        numbers: of the frames, ascending; those beyond the end are left out.
+
+    Returns:
+        uint8 RGB (K, H, W, C) as `read_video` gives them, and how many frames there are.
+
+    Raises:
+        UserError: as `read_video`.
+    """
+    path = Path(path)
+    buffer = _Buffer()
+    decoded = None if animated_webp.is_webp(path) else decode(path, buffer, wanted=frozenset(numbers))
+    if decoded is None or _shown(path, decoded).repeats is not None:
+        frames = read_video(path).thwc
+        return frames[[t for t in numbers if t < len(frames)]], len(frames)
+    return buffer.frames(decoded.size), len(decoded.stamps.times)
 
 
 def measure_video(path: str | os.PathLike[str], allow_damaged: bool = False) -> VideoFacts:

@@ -90,5 +90,8 @@ def make_windows(
     for window in plan:
         stop, fresh = window.start + window.frames, window.start + window.known
         made = make(window, out[window.start : fresh], tracks[:, window.start : stop])
+        if len(plan) == window.known == 1 and made.flags.writeable:  # no second copy of a long clip
+            made[0] = first_frame_HWC
+            return made
         out[fresh:stop] = made[window.known :]
     return out
