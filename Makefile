@@ -29,8 +29,8 @@ bench: $(STAMP)  ## All models of the preset at 16, 64 and 128 frames: results/t
 smoke: $(STAMP)  ## The whole path in seconds
 	$(PY) -m toraeval run preset=smoke $(ARGS)
 
-figures: $(STAMP)  ## Redraw tables and figures from stored results; computes nothing
-	$(PY) -m toraeval report $(ARGS)
+figures: $(STAMP)  ## Tables and figures of the paper from stored CSV files: results/paper/; computes nothing
+	$(PY) -m toraeval figures $(ARGS)
 
 train: $(STAMP)  ## Train Tora nano, or resume where training stopped
 	$(PY) -m toraeval train model=tora size=nano $(ARGS)

@@ -121,7 +121,7 @@ def test_verbs_share_option_names_with_one_meaning() -> None:
     run = {f.name: f.type for f in dataclasses.fields(RunConfig)}
     bench = {f.name: f.type for f in dataclasses.fields(BenchConfig)}
     assert set(run) - set(bench) == {"model"}
-    assert set(bench) - set(run) == {"models", "model_options", "ablations"}
+    assert set(bench) - set(run) == {"models", "model_options", "sizes", "ablations"}
 
 
 @pytest.mark.parametrize("place", ["conf", "toraeval/conf"])

@@ -137,3 +137,25 @@ def test_bench_refuses_an_entry_without_a_name(cli: Cli, entry: str) -> None:
     ran = cli(BENCH[0], f"models={entry}", "frames=[8]", *BENCH[3:])
     assert ran.code == 2
     assert "allowed: a name, or a name with options like" in ran.err
+
+
+def test_a_bench_over_sizes_reports_each_and_all(cli: Cli, tmp_path: Path) -> None:
+    ran = cli(*BENCH[:1], "models=[cut_and_drag]", "frames=[8]", "suite=shapes", "tracker=lucas_kanade", "limit=1",
+              "sizes=[[64,64],[64,96]]", "metric=traj_error")  # fmt: skip
+    assert ran.code == 0, ran.err
+    results = tmp_path / "results"
+    assert {path.parent.name for path in results.glob("*/table1.csv")} == {
+        "shapes-v1-lucas_kanade-64x64", "shapes-v1-lucas_kanade-96x64",
+    }  # fmt: skip
+    figures = cli("figures")
+    assert figures.code == 0, figures.err
+    wrong = cli(*BENCH, "sizes=[64]")
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+    assert "allowed: [height, width] in pixels" in wrong.err
+
+
+def test_figures_without_a_bench_say_what_to_run(cli: Cli, tmp_path: Path) -> None:
+    assert "python -m toraeval bench" in cli("figures").err
+    (tmp_path / "results").mkdir()
+    ran = cli("figures")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)

@@ -42,6 +42,8 @@ def test_incomparable_groups_get_folders_of_their_own(make_run, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "test-v1-lucas_kanade-32x32",
         "test-v1-lucas_kanade-64x48",
+        "resolutions.csv",
+        "resolutions.png",
     }
 
 
@@ -55,6 +57,7 @@ def test_report_of_a_run_that_failed_everywhere_is_still_written(make_run, tmp_p
         "metrics.csv",
         "ratios.csv",
         "error_over_time.csv",
+        "by_case.csv",
     }
 
 

@@ -19,6 +19,7 @@ VERBS: dict[str, Verb] = {
     "bench": Verb("bench", "every model and length of a preset, then tables and figures", "bench"),
     "score": Verb("score", "score your own videos; no model code", "score videos=DIR trajectories=FILE"),
     "report": Verb("report", "redraw tables and figures from stored runs", "report"),
+    "figures": Verb("figures", "tables and figures of the paper from stored CSV files", "figures"),
     "compare": Verb(
         "compare",
         "two models case by case: difference, interval, p, verdict",

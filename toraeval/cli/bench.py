@@ -14,6 +14,7 @@ HELP = """Run every model of a preset at every length, then write tables, figure
   python -m toraeval bench
   python -m toraeval bench preset=smoke
   python -m toraeval bench preset=ablations                          trains variants of Tora nano first (hours)
+  python -m toraeval bench preset=resolutions                        one model at three sizes x three lengths
   python -m toraeval bench 'models=[static,tora]' 'frames=[16,64]' limit=4
   python -m toraeval bench model_options.tora.steps=20
   python -m toraeval bench 'models=[tora,motionctrl,{name: motionctrl, long_video: direct}]' 'frames=[64]'
@@ -94,6 +95,8 @@ def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None, page: Pa
                 pd.read_csv(path.with_name(name), dtype=dict.fromkeys(WORDS, str))
                 for name in (path.name, "metrics.csv")
             )
+            if path.parent != out_dir:
+                print(f"\n{path.parent.name}:")
             print_table(joint_rows(rows, values), f"all: {path.with_name('metrics.csv')}")
     several = under_tables(run_dirs[0].resolve().parents[3]) if run_dirs else ""
     if several:

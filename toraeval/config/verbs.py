@@ -118,6 +118,7 @@ class BenchConfig(CasesConfig):
             among them keeps it to these lengths.
         model_options: `model_options.tora.steps=20` and the like.
         frames: requested numbers of frames, 2 to 1024.
+        sizes: `[[height, width], ...]`: every model and length at each of these sizes, in place of height and width.
         ablations: train and compare variants of Tora nano instead of running `models`.
     """
 
@@ -125,6 +126,7 @@ class BenchConfig(CasesConfig):
     models: list[Any] = field(default_factory=list)
     model_options: dict[str, Any] = field(default_factory=dict)
     frames: list[int] = field(default_factory=list)
+    sizes: list[Any] = field(default_factory=list)
 
 
 @dataclass

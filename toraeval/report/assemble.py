@@ -8,11 +8,13 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from toraeval.report import claims, claims_page, figures, measures, pictures, sheets, tables
+from toraeval.report.by_case import BY_CASE, by_case
 from toraeval.report.claims_figure import draw_claims
 from toraeval.report.collect import Group, collect
 from toraeval.report.curves import ERROR_OVER_TIME
 from toraeval.report.findings import Findings
 from toraeval.report.reasons import reasons
+from toraeval.report.resolutions import draw_resolutions, of_sizes, resolutions
 from toraeval.report.site import write as site
 from toraeval.stats import BOOTSTRAP_SEED, LEVEL, MIN_CASES, RESAMPLES
 from toraeval.store.sealed import require_no_link, sweep, write_text
@@ -55,9 +57,19 @@ def build(
     for one in found:
         folder = root if len(groups) == 1 else root / one.group.name
         written += _write(one, folder, sheets_per_length)
+    written += _write_resolutions(groups, root)
     if page is not None:
         written.append(site.write(found, Path(page)))
     return written
+
+
+def _write_resolutions(groups: list[Group], root: Path) -> list[Path]:
+    """Write `resolutions.csv` and `.png` where groups differ in nothing but their size."""
+    if not of_sizes(groups) or (rows := resolutions(groups)).empty:
+        return []
+    write_text(root / "resolutions.csv", tables.to_csv(rows))
+    draw_resolutions(rows, root / "resolutions.png")
+    return [root / "resolutions.csv", root / "resolutions.png"]
 
 
 def _write(found: Findings, folder: Path, sheets_per_length: int | None) -> list[Path]:
@@ -69,6 +81,7 @@ def _write(found: Findings, folder: Path, sheets_per_length: int | None) -> list
         "ratios.csv": tables.to_csv(found.ratios),
         "table1.definition.json": _definition(group),
         "error_over_time.csv": tables.to_csv(curves),
+        "by_case.csv": tables.to_csv(by_case(group, measures.main_measure(group).direction)),
     }
     for name, text in texts.items():
         write_text(folder / name, text)
@@ -111,6 +124,7 @@ def _definition(group: Group) -> str:
             "fewest_cases": MIN_CASES,
         },
         "error_over_time": ERROR_OVER_TIME,
+        "by_case.csv": BY_CASE,
         "comparable": "rows of one length have one fingerprint; other fingerprints never enter this table",
     }
     return json.dumps(content, indent=2, sort_keys=True) + "\n"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL, Group
+from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL
 from toraeval.report.pictures import KEY, is_drawn, picture_key
 from toraeval.stats import without_interval
 from toraeval.store.sealed import add_tail, atomic
@@ -64,7 +64,25 @@ def styles(labels: Iterable[str]) -> dict[str, Style]:
     return found
 
 
-def draw_error_over_time(curves: pd.DataFrame, group: Group, floors: Mapping[int, float], path: Path) -> None:
+class Titled(Protocol):
+    """What was measured: a `Group`, or the same words from stored tables."""
+
+    @property
+    def suite(self) -> str: ...
+
+    @property
+    def size(self) -> str: ...
+
+    @property
+    def tracker(self) -> str: ...
+
+    @property
+    def labels(self) -> list[str]: ...
+
+
+def draw_error_over_time(
+    curves: pd.DataFrame, group: Titled, floors: Mapping[int, float], path: Path
+) -> None:
     """Draw mean e(t) with its bootstrap band over cases as a PNG that depends on the data only.
 
     Args:
@@ -80,7 +98,7 @@ def draw_error_over_time(curves: pd.DataFrame, group: Group, floors: Mapping[int
         _draw(curves, group, floors, path, key)
 
 
-def _draw(curves: pd.DataFrame, group: Group, floors: Mapping[int, float], path: Path, key: str) -> None:
+def _draw(curves: pd.DataFrame, group: Titled, floors: Mapping[int, float], path: Path, key: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

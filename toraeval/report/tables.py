@@ -14,6 +14,7 @@ from toraeval.report import measures
 from toraeval.report.claims import below_floor, floor_lines
 from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun, fingerprint_of
 from toraeval.report.measures import Measure
+from toraeval.report.texts import csv_text, markdown_sentence, markdown_text
 from toraeval.stats import (
     LEVEL,
     bootstrap_mean,
@@ -202,9 +203,33 @@ def notes(group: Group, rows: pd.DataFrame) -> list[str]:
     return found
 
 
+NAMES = (
+    "model",
+    "reference",
+    "case",
+    "family",
+    "below_floor",
+    "tracker",
+    "name_a",
+    "name_b",
+    "a",
+    "b",
+    "variant",
+)
+"""Columns whose text others chose."""
+
+
 def to_csv(rows: pd.DataFrame) -> str:
-    """Return a data frame as CSV text: six significant digits, empty where there is no number."""
-    return str(rows.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    """Return a data frame as CSV text: six significant digits, empty where there is no number.
+
+    A text that a spreadsheet would compute gets a quote in front, see `texts.csv_text`.
+    """
+    words = {
+        name: [csv_text(text) if isinstance(text, str) else text for text in rows[name]]
+        for name in rows
+        if name in NAMES
+    }
+    return str(rows.assign(**words).to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def to_markdown(
@@ -221,14 +246,33 @@ def to_markdown(
     parts = [
         f"{caption(group)}\n"
         "`ground_truth` shows what the tracker makes of a perfect video, `static` a video in which nothing moves.\n",
-        _pipes(*short(rows, group)),
+        _pipes(*_escaped(*short(rows, group))),
     ]
     for name, headers, cells in group_tables(further, group):
-        parts.append(f"## {name.capitalize()}\n\n{_pipes(headers, cells)}")
+        parts.append(f"## {name.capitalize()}\n\n{_pipes(*_escaped(headers, cells))}")
     for heading, sentences in said.items():
         if sentences:
-            parts.append(f"## {heading}\n\n" + "".join(f"- {sentence}\n" for sentence in sentences))
+            parts.append(
+                f"## {heading}\n\n" + "".join(f"- {markdown_sentence(text)}\n" for text in sentences)
+            )
     return "\n".join(parts)
+
+
+def _escaped(headers: list[str], cells: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Return a table whose names, which others chose, are safe in Markdown; the star of a row stays one."""
+    safe = [
+        [
+            f"{markdown_text(cell.removesuffix(STAR), 400)}{STAR if cell.endswith(STAR) else ''}"
+            if name in NAMES
+            else cell
+            for name, cell in zip(headers, row, strict=True)
+        ]
+        for row in cells
+    ]
+    return headers, safe
+
+
+STAR = " *"
 
 
 def caption(group: Group) -> str:

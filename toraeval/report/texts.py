@@ -53,6 +53,12 @@ def markdown_text(text: str, longest: int | None = LONGEST) -> str:
     return _MARKDOWN.sub(lambda found: _escaped(found[0]), safe)
 
 
+def markdown_sentence(text: str) -> str:
+    """Return a sentence of ours with names of others in it: no HTML, no link, one line."""
+    safe = printable(text, 2000).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return safe.replace("](", "]\\(")
+
+
 def _escaped(mark: str) -> str:
     return f"{mark}&#8203;" if mark[0] in "hw" else f"\\{mark}"
 

@@ -31,7 +31,7 @@ class Bench:
     """Plans in the order they run.
 
     Attributes:
-        plans: shortest length first; the ground truth before the models that it gives the floor.
+        plans: by size, then by length as asked for; the ground truth before the models that it gives the floor.
         config: resolved options, for the record.
         left_out: a line for each model that its entry keeps from some of the lengths.
     """
@@ -57,7 +57,8 @@ def plan_bench(config: Mapping[str, Any]) -> Bench:
     builder = requirements.require(config, [entry.options for entry in chosen])
     shared = {name: config[name] for name in SHARED}
     plans = [
-        plan_run({**shared, "model": entry.options, "frames": frames}, builder)
+        plan_run({**shared, **size, "model": entry.options, "frames": frames}, builder)
+        for size in chosen_sizes(config)
         for frames in lengths
         for entry in chosen
         if entry.runs_at(frames)
@@ -74,6 +75,23 @@ def plan_bench(config: Mapping[str, Any]) -> Bench:
         if without
     ]
     return Bench(tuple(plans), config, tuple(left_out))
+
+
+def chosen_sizes(config: Mapping[str, Any]) -> list[dict[str, int]]:
+    """Return height and width of every size that is asked for, each once.
+
+    Raises:
+        UserError: an entry of `sizes` that is not a pair of whole numbers.
+    """
+    sizes = list(config.get("sizes") or [[config["height"], config["width"]]])
+    for size in sizes:
+        if not isinstance(size, Sequence) or len(size) != 2 or any(type(side) is not int for side in size):
+            raise UserError(
+                f"bench: sizes has the entry {size!r}; allowed: [height, width] in pixels, "
+                "e.g. 'sizes=[[256,256],[320,576]]'"
+            )
+    pairs = dict.fromkeys((height, width) for height, width in sizes)
+    return [{"height": height, "width": width} for height, width in pairs]
 
 
 @dataclass(frozen=True)
