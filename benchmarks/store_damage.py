@@ -26,7 +26,7 @@ from unittest import mock
 from toraeval.cli import overrides
 from toraeval.report.collect import collect
 from toraeval.run import bench
-from toraeval.run.pipeline import Progress
+from toraeval.run.ending import Progress
 from toraeval.store import keys, record, sealed
 from toraeval.store.tables.tidy import load_results
 from toraeval.types import UserError

@@ -99,9 +99,9 @@ class FakeModel:
         )
         if self.unsteady:
             video.frames_TCHW[:, 0, 0, 0] = len(FakeModel.calls)
-        return self._spoiled(video) if case.id == self.bad else video
+        return self._spoiled(video, case) if case.id in self.bad.split(",") else video
 
-    def _spoiled(self, video: Video) -> Video:
+    def _spoiled(self, video: Video, case: Case) -> Video:
         if self.how == "crash":
             raise ValueError("matrix is\nsingular")
         if self.how == "user":
@@ -118,6 +118,13 @@ class FakeModel:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.how == "gpu" and Path(self.log).read_text().count(self.bad) == 1:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if self.how == "gate":  # the first clip fails, the second one waits
+            gate = Path(self.log).with_name("gate")
+            if case.id == "alpha" and not gate.exists():
+                raise UserError("not yet")
+            while not gate.exists():
+                time.sleep(0.02)
+            return video
         if self.how == "slow":
             time.sleep(60)
         if self.how.startswith("killed") or self.how in ("gpu", "well"):

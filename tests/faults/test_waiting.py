@@ -12,7 +12,7 @@ import pytest
 
 from tests.fake_parts import config
 from toraeval.run import pipeline
-from toraeval.run.pipeline import Progress
+from toraeval.run.ending import Progress
 from toraeval.run.plan import plan_run
 from toraeval.store import lock
 from toraeval.store.disk import disk_use, require_writable

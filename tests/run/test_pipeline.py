@@ -12,7 +12,7 @@ import pytest
 
 from tests.fake_parts import FakeModel, FakeTracker, config
 from toraeval.run import closing, pipeline
-from toraeval.run.pipeline import Progress, Report
+from toraeval.run.ending import Progress, Report
 from toraeval.run.plan import plan_run
 from toraeval.run.sample import Outcome
 from toraeval.store import disk, lock

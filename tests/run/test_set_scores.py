@@ -13,7 +13,7 @@ import pytest
 from tests.fake_parts import config
 from toraeval import registry
 from toraeval.run import pipeline
-from toraeval.run.pipeline import Report
+from toraeval.run.ending import Report
 from toraeval.run.plan import plan_run
 from toraeval.types import Case, FloatArray, Score, Tracks, UserError, Video
 

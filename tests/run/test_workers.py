@@ -12,7 +12,7 @@ from tests.fake_parts import config
 from toraeval import machine
 from toraeval.run import pipeline, workers
 from toraeval.run.costs import Costs
-from toraeval.run.pipeline import Report
+from toraeval.run.ending import Report
 from toraeval.run.plan import plan_run
 from toraeval.run.queue import tasks_of
 from toraeval.types import MissingAsset

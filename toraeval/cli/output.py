@@ -12,7 +12,7 @@ import pandas as pd
 from toraeval.cli.terminal import fitted, width, wrapped
 from toraeval.report.measures import BOUNDS
 from toraeval.report.texts import printable
-from toraeval.run.pipeline import Report
+from toraeval.run.ending import Report
 from toraeval.stats import without_interval
 from toraeval.store.disk import megabytes
 

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from toraeval.report.texts import printable
-from toraeval.run.pipeline import Progress
+from toraeval.run.ending import Progress
 from toraeval.run.sample import Outcome
 
 EVERY_S = 30.0

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from toraeval.cli.jobs import Done
 
 if TYPE_CHECKING:
+    from toraeval.run.ending import Report
     from toraeval.run.parts import Builder
-    from toraeval.run.pipeline import Report
     from toraeval.run.plan import Plan
 
 HELP = """Generate, track and score one model at one length.

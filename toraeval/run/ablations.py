@@ -14,7 +14,7 @@ from toraeval.report.collect import ReportedRun, grouped
 from toraeval.report.tables import table
 from toraeval.run import pipeline
 from toraeval.run.bench import SHARED, model_options
-from toraeval.run.pipeline import Progress, Report
+from toraeval.run.ending import Progress, Report
 from toraeval.run.plan import plan_run
 from toraeval.stats import Sensitivity, bootstrap_mean, case_means, paired_difference
 from toraeval.store.main_metric import MAIN_METRIC

@@ -15,7 +15,7 @@ from toraeval import registry
 from toraeval.config import source, uninterpolated
 from toraeval.config.verbs import CasesConfig
 from toraeval.run import pipeline, requirements
-from toraeval.run.pipeline import Progress, Report
+from toraeval.run.ending import Progress, Report
 from toraeval.run.plan import Plan, plan_run
 from toraeval.store import record
 from toraeval.store.sealed import Damaged, require_json, write_json
