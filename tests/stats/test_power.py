@@ -10,7 +10,7 @@ from scipy import stats
 
 from benchmarks.power import experiments
 from toraeval.stats import interval_sensitivity, paired_difference, ratio_sensitivity
-from toraeval.stats.power import cases_needed, paired_sensitivity, power, smallest_effect
+from toraeval.stats.power import Sensitivity, cases_needed, paired_sensitivity, power, smallest_effect
 
 
 def test_power_and_sample_sizes_are_those_of_the_tables() -> None:
@@ -52,6 +52,15 @@ def test_the_ratio_that_could_be_seen_is_the_difference_beside_the_divisor() -> 
     shared = np.mean([other[case] for case in own])
     assert ratio == pytest.approx((seen.detectable / shared, seen.cases_needed))
     assert all(map(math.isnan, ratio_sensitivity(own, {"elsewhere": 1.0})))
+
+
+def test_both_numbers_in_words() -> None:
+    assert (
+        Sensitivity(5.33, 40).words("px")
+        == "with 80 % power they show 5.3 px, and 40 would show this difference"
+    )
+    assert Sensitivity(math.nan, 6).words() == "6 would show this difference"
+    assert Sensitivity(math.nan, math.nan).words("px") == ""
 
 
 def test_what_cannot_be_said_is_not_said() -> None:

@@ -45,6 +45,15 @@ class Sensitivity(NamedTuple):
     detectable: float
     cases_needed: float
 
+    def words(self, unit: str = "") -> str:
+        """Return both as a clause, e.g. `with 80 % power they show 5.3 px, and 40 would show this difference`."""
+        said = []
+        if math.isfinite(self.detectable):
+            said.append(f"with {100 * POWER:.0f} % power they show {f'{self.detectable:.2g} {unit}'.strip()}")
+        if math.isfinite(self.cases_needed):
+            said.append(f"{self.cases_needed:.0f} would show this difference")
+        return ", and ".join(said)
+
 
 def paired_sensitivity(differences_C: FloatArray) -> Sensitivity:
     """Return what a paired test of these differences could have seen.

@@ -3,14 +3,17 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from tests.report.site.conftest import CASES, written
-from toraeval.report.collect import collect
+from toraeval.report.collect import ReportedRun, collect
 from toraeval.report.findings import Findings
 from toraeval.report.site.found import runs_below, sorted_out
+from toraeval.report.site.headline import NEAR, marks
 from toraeval.report.site.names import case_slug, slug
 from toraeval.report.site.write import write
+from toraeval.stats import paired_difference
 from toraeval.store.sealed import write_json
 from toraeval.store.slot import RunStore
 from toraeval.store.tables.rows import read_rows, write_tables
@@ -153,3 +156,22 @@ def test_runs_that_must_not_share_a_table_get_pages_of_their_own(make_run, tmp_p
     assert len(links) == 2
     assert all((page.parent / link).is_file() for link in links)
     assert problems == []
+
+
+def test_what_cannot_be_told_from_the_best_says_what_could_have_been_seen(make_run, tmp_path, monkeypatch):
+    runs = [make_run(tmp_path, model, 6, CASES, video=False) for model in ("tora", "dragnuwa", "ground_truth")]
+    (group,) = collect(runs)
+    values = {
+        label: {case: float(v) for case, v in zip(CASES, np.random.default_rng(seed).gamma(9, 10, 9), strict=True)}
+        for seed, label in ((0, "tora"), (3, "dragnuwa"))
+    }
+    read = ReportedRun.by_case
+
+    def by_case(entry, column):
+        return values[entry.label] if column == "traj_error" and entry.label in values else read(entry, column)
+
+    monkeypatch.setattr(ReportedRun, "by_case", by_case)
+    seen = paired_difference(*values.values()).sensitivity
+    whys = {label: why for (label, _), (mark, why) in marks(Findings(group)).items() if mark == NEAR}
+    assert len(whys) == 1
+    assert next(iter(whys.values())).endswith(f"9 shared cases; {seen.words('px')}")

@@ -96,7 +96,9 @@ def _marks(findings: Findings, models: list[ReportedRun]) -> dict[str, tuple[str
             found[label] = (NEAR, f"differs from {best} by less than the tracker's floor")
         elif not p < LIMIT:
             said = f"p = {p:.2g} after Holm's correction" if np.isfinite(p) else "no test"
-            found[label] = (NEAR, f"{MARKS[NEAR]}: {said}, {cases} shared cases")
+            power = other.sensitivity.words(findings.main.unit)
+            shared = f"{cases} shared cases" + (f"; {power}" if power else "")
+            found[label] = (NEAR, f"{MARKS[NEAR]}: {said}, {shared}")
     return found
 
 
