@@ -174,4 +174,4 @@ def test_what_cannot_be_told_from_the_best_says_what_could_have_been_seen(make_r
     seen = paired_difference(*values.values()).sensitivity
     whys = {label: why for (label, _), (mark, why) in marks(Findings(group)).items() if mark == NEAR}
     assert len(whys) == 1
-    assert next(iter(whys.values())).endswith(f"9 shared cases; {seen.words('px')}")
+    assert next(iter(whys.values())).endswith(f"9 shared cases; {seen.words(Findings(group).main.unit)}")
