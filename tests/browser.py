@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 LOCAL = ("file:", "data:", "blob:", "about:", "http://127.0.0.1:")
 
 
@@ -21,9 +22,7 @@ def chromium_browser() -> Iterator[Any]:
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="pages are tested with the extra `browser`"
     )
-    program = (
-        os.environ.get("TORAEVAL_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    )
+    program = os.environ.get("TORAEVAL_CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip("no Chromium: install the system's package `chromium`, or set TORAEVAL_CHROMIUM")
     with playwright.sync_playwright() as driver:

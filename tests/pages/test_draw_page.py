@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -276,3 +277,65 @@ def test_what_cannot_be_a_page_is_refused(picture, tmp_path, capsys):
     assert "error: " in capsys.readouterr().err
     html, _ = draw_page([picture], None, None, PathReading())
     assert base64.b64encode(b"\x89PNG").decode()[:5] in html
+
+
+def test_the_hand_s_timing_and_the_buttons_of_time(page, served):
+    page.goto(served)
+    page.select_option("#drawn-timing", "hand")
+    page.mouse.move(*place(page, 0.1, 0.5))
+    page.mouse.down()
+    for step in range(1, 21):
+        page.mouse.move(*place(page, 0.1 + 0.04 * step, 0.5))
+        page.wait_for_timeout(30 if step <= 10 else 1)  # the first half slowly
+    page.mouse.up()
+    page.select_option("#frames", "128")
+    page.locator("#frame").fill("63")
+    now = page.locator("#stage circle.now")
+    assert float(now.get_attribute("cx")) < 96 * 0.5 - 8
+    page.click("#even")
+    assert float(now.get_attribute("cx")) == pytest.approx(96 * 0.5 - 0.5, abs=3)
+    page.click("#add-point")
+    page.click("#equal")
+    count = page.locator("#rows tr").count()
+    page.click("#pause")
+    assert page.locator("#rows tr").count() == count + 1
+    xs = [page.get_by_label(f"x of point {n}", exact=True).input_value() for n in (count, count + 1)]
+    assert xs[0] == xs[1]
+    moments = [int(box.input_value()) for box in page.locator("#rows td:nth-child(2) input").all()]
+    assert moments == sorted(set(moments))
+    assert (moments[0], moments[-1]) == (0, 127)
+
+
+def test_drawing_without_a_mouse(page, static):
+    page.goto(static)
+    page.focus("#stage")
+    page.keyboard.press("Insert")
+    page.keyboard.press("Insert")
+    page.keyboard.press("Shift+ArrowDown")
+    found = json.loads(saved(page, "native")["case.json"])
+    start, end = found["points"][0][0], found["points"][0][-1]
+    assert start == [48, 32]
+    assert end == pytest.approx([57.6, 42], abs=0.1)
+    page.keyboard.press("Control+z")
+
+
+def test_a_picture_and_a_file_of_several_cases_are_opened(page, static, picture, tmp_path):
+    case = {"canvas": [48, 32], "points": [[[5, 5], [40, 20]]]}
+    cases = [{"id": "one", **case}, {"id": "two", **case, "prompt": "second"}]
+    text = json.dumps({"format": "toraeval-trajectories", "version": 1, "cases": cases})
+    (tmp_path / "cases.json").write_text(text)
+    page.goto(static)
+    page.locator("#open").set_input_files([picture, tmp_path / "cases.json"])
+    page.get_by_text("2 cases in the file").wait_for()
+    assert page.locator("#stage image").count() == 1
+    assert float(page.get_by_label("x of point 2").input_value()) == pytest.approx(80.5, abs=0.1)
+    page.select_option("#cases", "two")
+    assert page.input_value("#prompt") == "second"
+    files = saved(page, "native", 2)
+    assert sorted(files) == ["two.json", "two.png"]
+    with Image.open(io.BytesIO(files["two.png"])) as shown:
+        assert shown.size == (96, 64)
+    page.locator("#open").set_input_files(
+        {"name": "bad.png", "mimeType": "image/png", "buffer": b"no picture"}
+    )
+    page.get_by_text("The picture cannot be read.").wait_for()

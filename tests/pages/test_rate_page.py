@@ -85,8 +85,9 @@ def test_votes_are_kept_and_survive_a_reload(page, served, session, folder):
     assert main(["import-ratings", f"out={folder}"]) == 0
 
 
-def test_both_clips_show_the_same_frame(page, served):
-    begin(page, served)
+@pytest.mark.parametrize("form", ["served", "static"])
+def test_both_clips_show_the_same_frame(page, form, request):
+    begin(page, request.getfixturevalue(form))
     page.locator("#time").fill("3")
     assert "frame 4 of 6" in page.inner_text("#frame")
     fps = 8

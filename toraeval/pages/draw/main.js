@@ -72,6 +72,7 @@ click("tool-edit", () => { view.tool = "edit"; render(); });
 click("new-object", () => change(() => addTrack([])));
 click("new-camera", () => change(() => addTrack([], { camera: true })));
 click("play", play);
+click("add-point", () => change(addPointNearby));
 click("even", () => change(() => { track().keys = evenly(track().keys); track().even = true; }));
 click("equal", () => change(() => { track().keys = timed(track().keys, track().keys.slice(1).map(() => 1)); track().even = false; }));
 click("simplify", () => change(() => { track().keys = fewestKeys(track().keys, Math.max(...drawing.canvas) / 120); chosen.key = -1; }));
@@ -118,6 +119,7 @@ stage.addEventListener("keydown", (event) => {
   const keys = track() ? track().keys : [], key = keys[chosen.key], far = event.shiftKey ? 10 : 1;
   if (step && key) change(() => Object.assign(key, onCanvas(key.x + step[0] * far, key.y + step[1] * far)));
   else if ((event.key === "Delete" || event.key === "Backspace") && key) change(() => removeKey(chosen.key));
+  else if (event.key === "Insert") change(addPointNearby);
   else if (event.key === "[" || event.key === "]") {
     chosen.key = Math.min(Math.max(chosen.key + (event.key === "]" ? 1 : -1), 0), keys.length - 1);
     render();

@@ -108,6 +108,13 @@ function addPoint(x, y) {
   chosen.key = track().keys.length - 1;
 }
 
+// A point beside the last one, for people who draw without a mouse.
+function addPointNearby() {
+  const [width, height] = drawing.canvas, last = track() && track().keys[track().keys.length - 1];
+  if (last) addPoint(last.x + (last.x < width * 0.85 ? width : -width) / 10, last.y);
+  else addPoint(width / 2, height / 2);
+}
+
 // What was drawn by hand: [{x, y, t}] with times in milliseconds.
 function addStroke(stroke, timing) {
   const start = stroke[0].t, whole = Math.max(1, stroke[stroke.length - 1].t - start);

@@ -192,9 +192,9 @@ def labels(runs: Sequence[RunResult]) -> tuple[str, str]:
 def folder_name(runs: Sequence[RunResult]) -> str:
     """Return a name for the folder of two runs' session."""
     first = runs[0]
-    size = f"{first.frames}f-{first.width}x{first.height}"
+    size = f"{first.frames}f-{first.width}x{first.height}-" if first.frames else ""
     ends = "-".join(run.run_dir.name.rpartition("-")[2][:6] for run in runs)
-    return safe_id(f"{first.suite}-{first.model}-vs-{runs[1].model}-{size}-{ends}")
+    return safe_id(f"{first.suite}-{first.model}-vs-{runs[1].model}-{size}{ends}")
 
 
 def _facts(run: RunResult) -> dict[str, Any]:
