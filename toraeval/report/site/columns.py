@@ -19,7 +19,7 @@ DETAIL, RUN = "single readings", "run"
 SETS = (CONTROL, APPEARANCE, CHECKS, DETAIL, RUN)
 """Groups of columns that can be shown and hidden."""
 
-SHOWN_PER_GROUP = {CONTROL: 1, APPEARANCE: 2, CHECKS: 2}
+SHOWN_PER_GROUP = {CONTROL: 1, APPEARANCE: 2, CHECKS: 1}
 """Metrics beside the main one that stand in the table from the start."""
 
 FIRST = ("cases", "failures")

@@ -42,7 +42,7 @@ class Standing:
     Attributes:
         frames: the length, 0 for each clip's own.
         cases: scored cases of the row that has most.
-        best: label of the best model, empty if nothing was scored.
+        scored: whether any model is.
         floor: the tracker's own error in words, empty where it was not measured.
         floor_at: its place in percent.
         bars: every row, references included.
@@ -50,7 +50,7 @@ class Standing:
 
     frames: int
     cases: int
-    best: str
+    scored: bool
     floor: str
     floor_at: float | None
     bars: list[Bar]
@@ -75,7 +75,7 @@ def _marks(findings: Findings, models: list[ReportedRun]) -> dict[str, tuple[str
     table = findings.rows.set_index(["model", "frames"])[column]
     means = {entry.label: sign * float(table[entry.label, entry.frames]) for entry in models}
     means = {label: value for label, value in means.items() if np.isfinite(value)}
-    if not means:
+    if len(means) < 2:  # one model alone is not the best of anything
         return {}
     best = min(means, key=lambda label: means[label])
     found = {best: (BEST, MARKS[BEST])}
@@ -127,9 +127,9 @@ def _standing(findings: Findings, frames: int) -> Standing:
                 entry.is_reference,
             )
         )
-    best = next((bar.label for bar in bars if bar.mark == BEST), "")
+    scored = any(bar.at is not None and not bar.reference for bar in bars)
     words = f"{floor:.2g} {unit}".strip() if np.isfinite(floor) else ""
-    return Standing(frames, int(table["cases"].max() if len(table) else 0), best, words, place(floor), bars)
+    return Standing(frames, int(table["cases"].max() if len(table) else 0), scored, words, place(floor), bars)
 
 
 def _axis(numbers: np.ndarray) -> Callable[[float], float | None]:

@@ -46,6 +46,11 @@ class Index:
         return f"{self.findings.group.suite}, {self.findings.group.size}"
 
     @property
+    def models(self) -> set[str]:
+        """Registry names of what took part."""
+        return {entry.run.model for entry in self.findings.group.entries}
+
+    @property
     def caption(self) -> str:
         return caption(self.findings.group)
 
@@ -59,22 +64,23 @@ class Index:
         return style_classes(self.findings.group)
 
     @property
-    def claims(self) -> list[dict[str, Any]]:
-        """How many times Tora's error each model has, for the check of the paper's claim."""
-        ratios = self.findings.ratios
-        return [
-            {
-                "model": row.model,
-                "reference": row.reference,
-                "frames": row.frames,
+    def claims(self) -> dict[int, list[dict[str, str]]]:
+        """Length -> how many times the error of Tora each model has, for the check of the paper's claim."""
+        found: dict[int, list[dict[str, str]]] = {}
+        for row in self.findings.ratios.itertuples():
+            known = np.isfinite(row.low)
+            one = {
+                "model": str(row.model),
                 "ratio": f"{row.ratio:.2f}" if np.isfinite(row.ratio) else "–",
-                "interval": f"{row.low:.2f} to {row.high:.2f}"
-                if np.isfinite(row.low)
-                else f"n = {row.cases}",
-                "cases": row.cases,
+                "interval": f"{row.low:.2f} to {row.high:.2f}" if known else f"n = {row.cases}",
             }
-            for row in ratios.itertuples()
-        ]
+            found.setdefault(int(row.frames), []).append(one)
+        return found
+
+    @property
+    def reference(self) -> str:
+        """The label of the model that the others are compared with."""
+        return str(self.findings.ratios["reference"].iloc[0])
 
     @property
     def claim(self) -> str:
@@ -211,19 +217,23 @@ class CasePage:
 
 
 def case_view(
-    findings: Findings, case: ShownCase, around: tuple[ShownCase | None, ShownCase | None]
+    findings: Findings,
+    shown: Sequence[Column],
+    case: ShownCase,
+    around: tuple[ShownCase | None, ShownCase | None],
 ) -> CasePage:
     """Return the page of one case, between its neighbours in the order from worst to best."""
+    kinds = {column.key: column for column in shown}
     wanted = findings.further.loc[findings.further["main"] == "yes", "column"].unique().tolist()
     heads = [findings.group.main_column, *(name for name in wanted if name != findings.group.main_column)]
     present = {name for clip in case.clips for row in clip.rows for name in row}
-    heads = [name for name in heads if name in present]
+    heads = [name for name in heads if name in present and name in kinds]
     rows = [
         {
             "model": clip.label,
             "seed": row["seed"],
             "status": row["status"],
-            "values": [_shown(row.get(name)) for name in heads],
+            "values": [kinds[name].text(float(row.get(name, np.nan))) for name in heads],
             "sample": row["sample"],
             "file": clip.file if row["sample"] == clip.sample else "",
             "error": str(row["error"]) if isinstance(row.get("error"), str) else "",
@@ -235,11 +245,6 @@ def case_view(
     if any(len(clip.rows) > 1 for clip in case.clips):
         notes.append("The player shows the lowest seed of each model; the table has all of them.")
     return CasePage(findings, case, *around, heads, rows, notes)
-
-
-def _shown(value: Any) -> str:
-    number = pd.to_numeric(value, errors="coerce")
-    return f"{number:.4g}" if number is not None and np.isfinite(number) else ""
 
 
 @dataclass(frozen=True)

@@ -121,14 +121,11 @@ def _page(findings: Findings, path: Path, empty: Sequence[RunResult], parent: st
                 folder.copy(clip.file, clip.source)
         folder.text(f"data/{case.slug}.js", script("receive", [case.slug, case.player()]))
         shown.append(case)
-    for number, case in enumerate(shown):
-        around = (
-            shown[number - 1] if number else None,
-            shown[number + 1] if number + 1 < len(shown) else None,
-        )
-        one = case_view(findings, case, around)
-        folder.text(f"cases/{case.slug}.html", filled("case.html.j2", autoescape=True, view=one))
     view = index_view(findings, shown, empty, parent)
+    for number, case in enumerate(shown):
+        around = (shown[number - 1] if number else None, shown[number + 1] if number + 1 < len(shown) else None)
+        one = case_view(findings, view.columns, case, around)
+        folder.text(f"cases/{case.slug}.html", filled("case.html.j2", autoescape=True, view=one))
     folder.text("data/index.js", script("index", player_index(findings, shown, view.lines)))
     index = folder.text("index.html", filled("index.html.j2", autoescape=True, view=view))
     folder.finish()

@@ -143,9 +143,13 @@ class RunResult:
     def _slot(self, sample: str) -> Slot:
         return Slot(self.run_dir / "cases" / sample)
 
+    @cached_property
+    def _rows(self) -> dict[str, dict[str, Any]]:
+        rows = self.cases.to_dict("records")
+        return {str(row["sample"]): {str(name): value for name, value in row.items()} for row in rows}
+
     def _row(self, sample: str) -> dict[str, Any]:
-        rows = self.cases[self.cases["sample"] == sample].to_dict("records")
-        return {str(name): value for name, value in rows[0].items()} if rows else {}
+        return self._rows.get(sample, {})
 
     @property
     def cure(self) -> str:

@@ -100,7 +100,7 @@ toraeval.listeners.push((content) => {
       const here = curves.map((curve) => [curve.model, curve.error[at]]).filter((one) => one[1] !== null && one[1] !== undefined).sort((a, b) => a[1] - b[1]);
       here.forEach(([name, error]) => svg.append(make("circle", { class: `at ${style(name)}`, cx: x(xs[at]), cy: y(error), r: 4 })));
       readout.replaceChildren(make("li", {}, frames ? `frame ${xs[at]}:` : `${Math.round(100 * xs[at])} %:`), ...here.map(([name, error]) => make(
-        "li", { class: style(name) }, make("i", { class: "swatch" }), make("bdi", {}, words(name)), ` ${number(error)}`)));
+        "li", { class: style(name) }, make("i", { class: "swatch" }), make("bdi", {}, words(name)), number(error))));
     };
     redraw.push(draw);
     svg.addEventListener("pointermove", (event) => {
