@@ -39,6 +39,16 @@ def test_every_package_is_shipped() -> None:
     assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == found
 
 
+def test_every_file_beside_the_code_is_shipped() -> None:
+    setuptools = PYPROJECT["tool"]["setuptools"]
+    for package, folder in setuptools["package-dir"].items():
+        patterns = [pattern.removeprefix("**/") for pattern in setuptools["package-data"][package]]
+        others = {path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".py"}
+        others = {path for path in others if "__pycache__" not in path.parts and path.name[0] != "."}
+        left_out = [path for path in others if not any(path.match(pattern) for pattern in patterns)]
+        assert left_out == [], package
+
+
 def test_core_requires_nothing_that_needs_torchvision() -> None:
     names = {requirement_name(r) for r in PYPROJECT["project"]["dependencies"]}
     names |= {requirement_name(r) for r in dev_requirements()}
