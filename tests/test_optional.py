@@ -37,6 +37,12 @@ def test_outcome_is_remembered(modules: Path) -> None:
     assert not optional.probe("comes_later").ok
 
 
+def test_the_command_fits_a_clone_and_an_installed_wheel(tmp_path: Path) -> None:
+    assert optional.install_command("clip") == "pip install -e '.[clip]'"
+    assert optional.install_command("clip", tmp_path) == "pip install 'toraeval[clip]'"
+    assert optional.install_command(None, tmp_path) == "pip install 'toraeval'"
+
+
 def test_require_names_feature_reason_and_cure(modules: Path) -> None:
     (modules / "broken_one.py").write_text("raise ImportError('bad wheel')")
     with pytest.raises(

@@ -7,9 +7,13 @@ import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 from toraeval.types import MissingAsset
+
+SOURCE = Path(__file__).resolve().parents[1]
+"""The clone that holds the package, if it was not installed as a wheel."""
 
 
 class MissingDependency(MissingAsset):
@@ -61,10 +65,20 @@ def found(module: str) -> Probe:
     return Probe(module, True, _version(module))
 
 
+def install_command(extra: str | None = None, source: Path = SOURCE) -> str:
+    """Return the command that installs an extra of this project: in a clone from its folder, else by name."""
+    extras = f"[{extra}]" if extra else ""
+    return (
+        f"pip install -e '.{extras}'"
+        if (source / "pyproject.toml").is_file()
+        else f"pip install 'toraeval{extras}'"
+    )
+
+
 def lacking(state: Probe, feature: str, extra: str | None = None) -> str:
     """Return what to tell of a package that is absent or broken, with the command that helps."""
     package = state.module.split(".")[0]
-    install = f"pip install -e '.[{extra}]'" if extra else f"pip install {package}"
+    install = install_command(extra) if extra else f"pip install {package}"
     cure = install if state.absent else f"pip uninstall {package} (it is installed, but does not import)"
     return f"{feature} needs the package {package}: {state.reason}; run: {cure}"
 

@@ -85,7 +85,7 @@ def _packages() -> list[Finding]:
     found: list[Finding] = []
     for module in CORE:
         probe = optional.probe(module)
-        state = f"{probe.version}" if probe.ok else f"{probe.reason}; run: pip install -e ."
+        state = f"{probe.version}" if probe.ok else f"{probe.reason}; run: {optional.install_command()}"
         if module == "torch" and probe.ok:
             import torch
 
@@ -94,7 +94,11 @@ def _packages() -> list[Finding]:
         found.append((module, state, not probe.ok))
     for module, extra in OPTIONAL.items():
         probe = optional.probe(module)
-        state = str(probe.version) if probe.ok else f"{probe.reason} (optional; pip install -e '.[{extra}]')"
+        state = (
+            str(probe.version)
+            if probe.ok
+            else f"{probe.reason} (optional; {optional.install_command(extra)})"
+        )
         found.append((module, state, False))
     return found
 

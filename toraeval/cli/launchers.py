@@ -30,9 +30,8 @@ def require_launcher(name: str) -> None:
             f"{module}: {found.reason}" for module in modules if not (found := optional.probe(module)).ok
         ]
         if absent:
-            raise MissingAsset(
-                f"hydra/launcher={name} needs packages ({'; '.join(absent)}); run: pip install -e '.[{extra}]'"
-            )
+            cure = optional.install_command(extra)
+            raise MissingAsset(f"hydra/launcher={name} needs packages ({'; '.join(absent)}); run: {cure}")
         return
     Plugins.instance()  # registers the launchers of all installed plugins
     known = {node.removesuffix(".yaml") for node in ConfigStore.instance().list("hydra/launcher")}

@@ -79,7 +79,7 @@ def of_entry(
     entry, part = registry.entry(kind, name), f"{kind} {name}"
     found = []
     for module in entry.modules:
-        command = f"pip install -e '.[{entry.extra}]'" if entry.extra else f"pip install {module}"
+        command = optional.install_command(entry.extra) if entry.extra else f"pip install {module}"
         state = look(module)
         reason = "" if state.ok else optional.lacking(state, part, entry.extra)
         found.append(Requirement(f"package {module}", part, state.ok, command, reason))
