@@ -307,6 +307,17 @@ def test_the_hand_s_timing_and_the_buttons_of_time(page, served):
     assert (moments[0], moments[-1]) == (0, 127)
 
 
+def test_fewer_moments_than_points_keep_both_ends(page, static):
+    page.goto(static)
+    click_points(page, [*ZIGZAG, (0.2, 0.9), (0.4, 0.1)])
+    page.fill("#moments", "3")
+    found = json.loads(saved(page, "native")["case.json"])
+    assert np.abs(np.array(found["points"][0])[[0, -1]] - pixels([ZIGZAG[0], (0.4, 0.1)])).max() < 0.5
+    page.click("#undo")
+    assert page.input_value("#moments") == "128"
+    assert page.locator("#rows tr").count() == 5
+
+
 def test_drawing_without_a_mouse(page, static):
     page.goto(static)
     page.focus("#stage")

@@ -67,10 +67,11 @@ function fewestKeys(points, tolerance) {
   return [...keep].sort((a, b) => a - b).map((index) => points[index]);
 }
 
-// Whole moments, each later than the one before; keys for which there is no moment are left out.
+// Whole moments, each later than the one before; of more keys than moments some between the ends are left out.
 function spread(keys) {
   const last = drawing.moments - 1;
-  const kept = keys.length > drawing.moments ? keys.slice(0, drawing.moments) : keys;
+  const kept = keys.length <= drawing.moments ? keys
+    : Array.from({ length: drawing.moments }, (_, index) => keys[Math.round((index * (keys.length - 1)) / last)]);
   let moment = -1;
   const found = kept.map((key) => ({ ...key, m: (moment = Math.max(Math.round(key.m), moment + 1)) }));
   let most = last;

@@ -105,7 +105,7 @@ function drawFields() {
 }
 
 function say(lines, bad = false) {
-  const items = lines.map((text) => html("li", { textContent: text }));
+  const items = lines.map((text) => html("li", { textContent: text, dir: "auto" }));
   byId("notes").replaceChildren(html("ul", { className: bad ? "bad" : "" }, items));
 }
 
