@@ -47,8 +47,9 @@ def run_dir(tmp_path: Path, model: str, frames: int = 8) -> Path:
 
 
 def test_models_are_paired_by_length_and_the_table_is_corrected_as_a_whole(
-    cli: Cli, stored: None, tmp_path: Path
+    cli: Cli, stored: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     ran = cli("compare", "fake_model", "static", "out=cmp")
     assert ran.code == 0, ran.err
     rows = pd.read_csv(tmp_path / "cmp" / "compare.csv")
@@ -66,7 +67,9 @@ def test_models_are_paired_by_length_and_the_table_is_corrected_as_a_whole(
         assert np.isnan(row.detectable)  # no outcome of 3 cases has p below 5 %
     assert rows["p_holm"].tolist() == pytest.approx(holm(rows["p"].tolist()))
     assert set(rows["verdict"]) == {"no difference that 3 cases can show"}  # 3 cases cannot reach p = 0.05
-    assert (tmp_path / "cmp" / "compare.md").read_text().strip() in ran.out
+    assert "| verdict" in (tmp_path / "cmp" / "compare.md").read_text()
+    assert "frames, traj_error: no difference that 3 cases can show" in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 120
     assert cli("compare", "fake_model", "static", "frames=8").out.count("| traj_error") == 1
 
 

@@ -109,7 +109,7 @@ def test_latex_is_balanced(results: Path, tmp_path: Path) -> None:
 
 
 def test_a_hostile_label_is_text_in_every_table(make_run: Callable[..., Path], tmp_path: Path) -> None:
-    evil = '=HYPERLINK("http://x")|<script>alert(1)</script>\\input{x}&%'
+    evil = '=HYPERLINK("http://x")|<script>alert(1)</script>\\input{x}&%$\\frac$\N{OK HAND SIGN}'
     run = make_run(tmp_path, "tora", 6)
     table = pd.read_csv(run / "cases.csv").assign(model=evil)
     table.to_csv(run / "cases.csv", index=False)

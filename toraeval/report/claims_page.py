@@ -31,6 +31,7 @@ from toraeval.report.reasons import (
     WINDOW_ERROR,
 )
 from toraeval.report.tables import to_csv
+from toraeval.report.texts import markdown_text
 from toraeval.stats import without_interval
 from toraeval.store.sealed import write_text
 
@@ -65,6 +66,7 @@ def write(rows: pd.DataFrame, group: Group, folder: Path) -> list[Path]:
 
 def markdown(rows: pd.DataFrame, group: Group) -> str:
     """Return the page."""
+    rows = rows.assign(model=rows["model"].map(markdown_text))
     longest = max(rows["frames"])
     parts = [
         "# Where Tora wins, where it loses, and why",
@@ -77,7 +79,7 @@ def markdown(rows: pd.DataFrame, group: Group) -> str:
     for frames, here in rows.groupby("frames"):
         parts += [f"## {frames} frames", *_ratio_part(here)]
     for frames, here in rows[rows["measure"] == WINDOW_ERROR].groupby("frames"):
-        made = {entry.label: how_made(entry) for entry in group.at(int(frames))}
+        made = {markdown_text(entry.label): how_made(entry) for entry in group.at(int(frames))}
         whole = rows[rows["frames"] == frames]
         parts += [f"## Why: {frames} frames, window by window", *_window_part(whole, here, made)]
     parts += ["## Columns of claims.csv", _explained(CLAIMS), "Measures:", _explained(MEASURES)]

@@ -12,6 +12,7 @@ import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL
 from toraeval.report.pictures import KEY, is_drawn, picture_key
+from toraeval.report.texts import figure_text
 from toraeval.stats import without_interval
 from toraeval.store.sealed import add_tail, atomic
 
@@ -47,15 +48,15 @@ def styles(labels: Iterable[str]) -> dict[str, Style]:
     found: dict[str, Style] = {}
     position = 0
     for label in labels:
-        model = _model(label)
+        model, shown = _model(label), figure_text(label, 40)
         if model == FLOOR_MODEL:
-            found[label] = Style(f"{label} (tracker floor)", "#777777", (0, (1, 1)), "", 2.2)
+            found[label] = Style(f"{shown} (tracker floor)", "#777777", (0, (1, 1)), "", 2.2)
         elif model in (STATIC_MODEL, STATIC_REFERENCE):
-            words = label if model == STATIC_MODEL else "point that never moves"
+            words = shown if model == STATIC_MODEL else "point that never moves"
             found[label] = Style(f"{words} (nothing moves)", "#111111", (0, (5, 3)), "", 1.6)
         else:
             found[label] = Style(
-                label,
+                shown,
                 COLOURS[position % len(COLOURS)],
                 DASHES[(position + position // len(COLOURS)) % len(DASHES)],
                 MARKERS[position % len(MARKERS)],
@@ -118,7 +119,7 @@ def _draw(curves: pd.DataFrame, group: Titled, floors: Mapping[int, float], path
     panels[0].set_ylabel("TrajError e(t) [px], mean over cases", fontsize=11)
     figure.suptitle(
         # one narrow panel would cut a single line off at both ends
-        f"Error over time: {group.suite}, {group.size}, tracker {group.tracker}"
+        figure_text(f"Error over time: {group.suite}, {group.size}, tracker {group.tracker}", 160)
         + ("; " if len(lengths) > 1 else "\n")
         + ("band = 95 % bootstrap over cases" if curves["low"].notna().any() else "too few cases for a band"),
         fontsize=12,
@@ -199,7 +200,7 @@ def _label_ends(axes: Axes, rows: pd.DataFrame, drawn: Mapping[str, Style]) -> N
     for label, place in zip(names, places, strict=True):
         x, y, _ = ends[label]
         axes.annotate(
-            "point that never moves" if label == STATIC_REFERENCE else label,
+            "point that never moves" if label == STATIC_REFERENCE else figure_text(label, 40),
             xy=(x, y),
             xytext=(1.05, place),
             textcoords="axes fraction",

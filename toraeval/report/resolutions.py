@@ -11,7 +11,7 @@ import pandas as pd
 from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL, Group
 from toraeval.report.curves import error_over_time
 from toraeval.report.figures import COLOURS, DASHES, DPI, STATIC_REFERENCE
-from toraeval.report.texts import printable
+from toraeval.report.texts import figure_text
 from toraeval.stats import without_interval
 from toraeval.store.sealed import atomic
 
@@ -105,7 +105,9 @@ def draw_resolutions(rows: pd.DataFrame, path: Path) -> None:
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=10)
     first = mine.iloc[0]
     figure.suptitle(
-        printable(f"{model} at several sizes and lengths: {first['suite']}, tracker {first['tracker']}", 160),
+        figure_text(
+            f"{model} at several sizes and lengths: {first['suite']}, tracker {first['tracker']}", 160
+        ),
         fontsize=12,
     )
     atomic(path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None}))

@@ -7,6 +7,7 @@ import unicodedata
 
 LONGEST = 80
 """Characters of a text that tables show; the files of a run hold all of it."""
+NOT_DRAWN = 0x2E80
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MARKDOWN = re.compile(r"([\\`*\[\]|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|https?(?=:)|www(?=\.))")
 _LATEX = {
@@ -35,6 +36,15 @@ def _visible(character: str) -> str:
     if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
         return f"\\u{ord(character):04x}"
     return character
+
+
+def figure_text(text: str, longest: int | None = LONGEST) -> str:
+    """Return a label that Matplotlib draws as it is: a dollar sign does not begin a formula.
+
+    Characters that its font lacks (from the CJK radicals on, emoji among them) stand as their codes.
+    """
+    known = "".join(c if ord(c) < NOT_DRAWN else f"U+{ord(c):04X}" for c in printable(text, longest))
+    return known.replace("$", r"\$")
 
 
 def csv_text(text: str) -> str:

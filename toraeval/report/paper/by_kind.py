@@ -11,7 +11,7 @@ import pandas as pd
 
 from toraeval.report.figures import DPI, STATIC_REFERENCE, Style, styles
 from toraeval.report.paper.stored import in_order
-from toraeval.report.texts import printable
+from toraeval.report.texts import figure_text
 from toraeval.stats import bootstrap_mean, without_interval
 from toraeval.store.sealed import atomic
 
@@ -115,7 +115,7 @@ def _draw(
     panels[0].set_ylabel(label, fontsize=11)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), fontsize=10)
-    figure.suptitle(printable(title, 160), fontsize=12)
+    figure.suptitle(figure_text(title, 160), fontsize=12)
     atomic(path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None}))
 
 
@@ -126,7 +126,7 @@ def _family_panel(axes: Axes, rows: pd.DataFrame, drawn: dict[str, Style]) -> No
         mine = rows[rows["model"] == name].set_index("of").reindex(families)
         shift = 0.7 * ((place + 0.5) / len(drawn) - 0.5)
         _marks(axes, np.arange(len(families)) + shift, mine, style, line=False)
-    words = [f"{printable(name, 24)} ({counts[name]})" for name in families]
+    words = [f"{figure_text(name, 24)} ({counts[name]})" for name in families]
     axes.set_xticks(range(len(families)), words, rotation=45, ha="right", fontsize=9)
     axes.set_xlim(-0.6, len(families) - 0.4)
     axes.set_xlabel("family of the asked path (cases)", fontsize=11)
