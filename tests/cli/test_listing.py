@@ -62,3 +62,25 @@ def test_what_large_models_cost_and_what_nobody_can_run_stand_below_the_table(cl
     assert "tora3 is not available: a paper" in out
     assert "cost of tracker" not in out
     assert "tora2" not in cli("list", "model=static").out
+
+
+def test_runs_are_listed_with_their_folder_and_mean(cli: Cli, fake: tuple[str, ...], tmp_path: Any) -> None:
+    assert "no finished run" in cli("list", "runs").out
+    cli("run", "model=fake_model", "model.shift=3", "model.bad=beta", *fake, "results=r")
+    for ran in (cli("list", "runs", "results=r"), cli("list", "results=r")):
+        assert ran.code == 0
+        (line,) = [line for line in ran.out.splitlines() if line.startswith("| fake_model")]
+        cells = [cell.strip() for cell in line.split("|")[2:8]]
+        assert (tmp_path / "r" / "runs" / cells[1] / "fake_model" / cells[2]).is_dir()
+        assert [cells[0], *cells[3:]] == ["8", "traj_error 3", "3", "1"]
+
+
+def test_a_damaged_run_is_left_out_of_the_list_and_named(
+    cli: Cli, fake: tuple[str, ...], tmp_path: Any
+) -> None:
+    cli("run", "model=fake_model", *fake)
+    (table,) = tmp_path.glob("results/runs/*/fake_model/*/cases.csv")
+    table.write_text("nothing")
+    ran = cli("list", "runs")
+    assert (ran.code, ran.err.count("left out")) == (0, 1)
+    assert "| fake_model" not in ran.out

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ def test_run_prints_table_paths_and_command(cli: Cli, fake: tuple[str, ...], tmp
     assert "| fake_model | 8        | 3       | 2 (n = 3)    |" in ran.out
     assert "3 cases: 3 computed, 0 cached" in ran.out
     assert "cases.csv" in ran.out
+    page = re.search(r"^report: (.*)$", ran.out, re.MULTILINE)
+    assert page
+    assert "ground_truth" in Path(page[1]).read_text(encoding="utf-8"), "the floor stands beside the model"
     assert ran.out.rstrip().endswith(f"command: python -m toraeval run model=fake_model {' '.join(fake)}")
     assert "frames after" in ran.err, "progress goes to stderr"
     assert {path.name for path in tmp_path.iterdir()} == {"results"}, "nothing outside results/"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from toraeval import config, optional, registry
 from toraeval.cli.arguments import split
+from toraeval.cli.list_runs import print_runs
 from toraeval.cli.terminal import wrapped
 from toraeval.run import requirements
 from toraeval.types import UserError
@@ -17,21 +19,29 @@ HELP = """List what exists.
   python -m toraeval list trackers
   python -m toraeval list metrics
   python -m toraeval list suites
+  python -m toraeval list runs results=DIR                what has been run (results/ if no folder is given)
   python -m toraeval list model=package.module:Class      one part, also one that is not registered
 """
 PLURALS = {f"{kind}s": kind for kind in registry.KINDS}
+RUNS = "runs"
 
 
 def main(argv: list[str]) -> int:
     """Run the verb and return its exit code."""
-    words, named = split("list", argv, dict.fromkeys(registry.KINDS, ""))
+    words, named = split("list", argv, {**dict.fromkeys(registry.KINDS, ""), "results": ""})
+    results = named.pop("results")
+    if results and not words:
+        words = [RUNS]
     for kind, name in named.items():
         if name:
             print_parts(kind, [name])
     for word in words or ([] if any(named.values()) else list(PLURALS)):
+        if word == RUNS:
+            print_runs(Path(results or "results"))
+            continue
         kind = PLURALS.get(word) or (word if word in registry.KINDS else "")
         if not kind:
-            raise UserError(registry.unknown("thing to list", word, PLURALS))
+            raise UserError(registry.unknown("thing to list", word, [*PLURALS, RUNS]))
         if not words:
             print(f"{word}:")
         print_parts(kind, registry.names(kind))

@@ -1,0 +1,70 @@
+"""`report`: what it finds, where it writes, and what it says where there is nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
+
+Cli = Callable[..., Any]
+BENCH = ("bench", "models=[static,fake_model]", "frames=[8]", "limit=1")
+PARTS = ("suite=fake_suite", "tracker=fake_tracker", "height=64", "width=64")
+
+
+def pages(out: str) -> list[Path]:
+    return [Path(path) for path in re.findall(r"^report: (.*)$", out, re.MULTILINE)]
+
+
+def test_single_runs_and_sweeps_are_found_without_a_bench(cli: Cli) -> None:
+    cli("run", "-m", "model=fake_model,static", "frames=8,6", *PARTS)
+    ran = cli("report")
+    assert ran.code == 0, ran.err
+    assert pages(ran.out) == [Path("results/report/index.html")]
+    text = Path("results/report/index.html").read_text(encoding="utf-8")
+    for row in ("fake_model", "static", "ground_truth"):
+        assert text.count(f'data-model="{row}" data-frames="8"') == 1
+        assert text.count(f'data-model="{row}" data-frames="6"') == 1
+    assert not Path("results/table1.csv").exists(), "only a bench writes tables beside its runs"
+
+
+def test_other_runs_stand_beside_the_last_bench(cli: Cli) -> None:
+    ran = cli(*BENCH, *PARTS)
+    assert pages(ran.out) == [Path("results/report/index.html")]
+    cli("run", "model=fake_model", "frames=6", *PARTS)
+    table = Path("results/table1.csv").read_bytes()
+    ran = cli("report")
+    assert pages(ran.out) == [
+        Path("results/report/index.html"),
+        Path("results/report/other-runs/index.html"),
+    ]
+    assert Path("results/table1.csv").read_bytes() == table
+    assert 'data-frames="6"' not in Path("results/report/index.html").read_text(encoding="utf-8")
+
+
+def test_chosen_runs_go_into_the_folder_that_is_named(cli: Cli) -> None:
+    cli("run", "model=fake_model", "frames=8", *PARTS)
+    (run_dir,) = Path("results/runs").glob("*/fake_model/*")
+    ran = cli("report", str(run_dir), "out=mine")
+    assert ran.code == 0, ran.err
+    assert pages(ran.out) == [Path("mine/index.html")]
+    assert Path("mine/table1.csv").is_file()
+
+
+def test_a_page_that_cannot_be_written_costs_nothing_else(cli: Cli) -> None:
+    Path("results").mkdir()
+    Path("results/reports").write_text("in the way")
+    ran = cli("run", "model=fake_model", "frames=8", *PARTS)
+    assert ran.code == 0
+    assert "the report was not written" in ran.err
+    assert pages(ran.out) == []
+
+
+def test_every_sample_failed(cli: Cli) -> None:
+    ran = cli("run", "model=fake_model", "model.bad='alpha,beta,gamma'", "frames=8", *PARTS)
+    (page,) = pages(ran.out)
+    assert "failed samples" in page.read_text(encoding="utf-8")
