@@ -42,17 +42,15 @@ def copied_latents(first_hwC: Tensor, tracks_NT2: FloatArray) -> Tensor:
     whole = steps.mean(2).round()
     rest = (steps - whole[:, :, None]).transpose(2, 3).flatten(2)  # (N, k, 8): x of four frames, then y
     starts = (tracks[:, 0] + 0.5) / BLOCK - 0.5  # in cells, centres at integers
-    out = torch.zeros(1 + moments, rows, columns, channels + EXTRA)
-    nearest = torch.full((moments, rows, columns), float("inf"))
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    for n in range(len(tracks)):
-        for k in range(moments):
-            dx, dy = (int(v) for v in whole[n, k])
-            away = ((x - dx - starts[n, 0]) ** 2 + (y - dy - starts[n, 1]) ** 2).sqrt()
-            inside = (x - dx >= 0) & (x - dx < columns) & (y - dy >= 0) & (y - dy < rows)
-            here = inside & (away <= RADIUS) & (away < nearest[k])
-            nearest[k][here] = away[here]
-            copied = first_hwC[y[here] - dy, x[here] - dx].float()
-            marks = torch.cat((torch.ones(1), rest[n, k])).expand(len(copied), -1)
-            out[1 + k][here] = torch.cat((copied, marks), -1)
+    from_x, from_y = (line - whole[..., axis, None, None] for axis, line in ((0, x), (1, y)))  # (N, k, h, w)
+    away = ((from_x - starts[:, None, None, :1]) ** 2 + (from_y - starts[:, None, None, 1:]) ** 2).sqrt()
+    inside = (from_x >= 0) & (from_x < columns) & (from_y >= 0) & (from_y < rows)
+    away = away.masked_fill(~inside | (away > RADIUS), float("inf"))
+    nearest, object_kHW = away.min(0)
+    k, row, column = nearest.isfinite().nonzero(as_tuple=True)
+    n = object_kHW[k, row, column]
+    copied = first_hwC[from_y[n, k, row, column].long(), from_x[n, k, row, column].long()].float()
+    out = torch.zeros(1 + moments, rows, columns, channels + EXTRA)
+    out[1 + k, row, column] = torch.cat((copied, torch.ones(len(n), 1), rest[n, k]), -1)
     return out

@@ -22,6 +22,7 @@ from toraeval.training.data.batches import (
     cut,
     window_origins,
 )
+from toraeval.training.data.device_clips import DeviceBatchSource, batch_source
 from toraeval.training.engine.parts import Counters
 from toraeval.types import UserError
 
@@ -225,3 +226,32 @@ def test_closing_ends_the_reading_thread(shards: Path) -> None:
     source.batch(0, 0)
     source.close()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("window", [4, None])
+def test_clips_held_on_a_device_are_those_of_the_shards(shards: Path, window: int | None) -> None:
+    plan = StepPlan("sparse", {17: 1.0}, window=window)
+    held = DeviceBatchSource("cpu", shards, {17: 1.0}, tokens=320)
+    batch, again = held.draw(3, plan), DeviceBatchSource("cpu", shards, {17: 1.0}, tokens=320).draw(3, plan)
+    assert same(batch, again)
+    assert batch.motion is not None
+    plain = BatchSource(shards, {17: 1.0})
+    stored = torch.cat([s.rows("video", np.arange(len(s.words))) for s in plain.shards[17]])
+    marks = torch.cat([s.rows("sparse", np.arange(len(s.words))) for s in plain.shards[17]])
+    if window is not None:
+        origins = window_origins(marks, window)
+        stored, marks = cut(stored, origins, window), cut(marks, origins, window)
+    for latents, motion in zip(batch.latents_BCTHW.permute(0, 2, 3, 4, 1), batch.motion, strict=True):
+        found = [k for k in range(len(stored)) if torch.equal(stored[k], latents)]
+        assert any(torch.equal(marks[k], motion) for k in found)
+
+
+def test_held_clips_change_with_the_stage(shards: Path) -> None:
+    held = DeviceBatchSource("cpu", shards, {17: 1.0}, tokens=320)
+    sparse, dense, none = (held.draw(0, StepPlan(kind)) for kind in ("sparse", "dense", "none"))
+    assert sparse.motion is not None
+    assert dense.motion is not None
+    assert torch.equal(sparse.latents_BCTHW, dense.latents_BCTHW)
+    assert not torch.equal(sparse.motion, dense.motion)
+    assert none.motion is None
+    assert isinstance(batch_source("cpu", shards, {17: 1.0}), BatchSource)

@@ -113,7 +113,7 @@ def test_batches_of_excerpts_are_alike_whatever_the_clip(excerpts: Path) -> None
 
 
 def test_a_shard_without_its_excerpts_is_refused(shards: Path) -> None:
-    with pytest.raises(UserError, match=r"has no tracks or no starts .*: python -m toraeval train model="):
+    with pytest.raises(UserError, match=r"lacks tracks, flow or starts .*: python -m toraeval train model="):
         source(shards)
 
 

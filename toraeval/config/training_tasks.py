@@ -90,7 +90,11 @@ class TrialsOptions(TrainingOptions):
     Attributes:
         data: holds autoencoder, shards and validation clips.
         minutes: processor minutes of each trial.
+        samples: clips that each trial is trained on, instead of `minutes`.
         clips: of 17 frames that every trial may see.
+        workers: trials that run at a time.
+        device: `cpu` or `cuda`.
+        batch: factor on the clips of a step.
         part: number of the first trial that is made.
         parts: machines that share the trials; this one makes every `parts`-th from `part` on.
         names: only these trials, separated by commas.
@@ -99,7 +103,11 @@ class TrialsOptions(TrainingOptions):
 
     data: str = "training_state/gen2"
     minutes: float = 6.0
+    samples: int | None = None
     clips: int = 4032
+    workers: int = 1
+    device: str = "cpu"
+    batch: int = 1
     part: int = 0
     parts: int = 1
     names: str = ""
@@ -114,6 +122,9 @@ class LongRunOptions(TrainingOptions):
         samples: clips that every model sees.
         clips: of 17 frames to render; changing it later changes what is drawn.
         workers: models that are trained at a time.
+        renderers: processes that render clips, as many as `workers` if not given.
+        device: `cpu` or `cuda`.
+        batch: factor on the clips of a step.
         trials: folder of `task=trials`, read once; without finished trials the defaults stand.
         models: which, separated by commas, in this order.
         status: only say how far they are.
@@ -122,6 +133,9 @@ class LongRunOptions(TrainingOptions):
     samples: int = 100_000
     clips: int = 12_032
     workers: int = 2
+    renderers: int | None = None
+    device: str = "cpu"
+    batch: int = 1
     trials: str = "training_state/trials"
     models: str = ",".join(EMBEDDED)
     status: bool = False

@@ -118,14 +118,16 @@ class RectifiedFlow:
     def sample_times(
         self, batch: int, size: ClipSize | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Draw training time steps float32 [batch] on 0..1000, transformed when the configuration says so."""
+        """Draw training time steps float32 [batch] on 0..1000, where the generator is; transformed if configured so."""
         c = self.config
+        device = None if generator is None else generator.device
         if c.discrete:
-            t = torch.randint(0, c.num_timesteps, (batch,), generator=generator).float()
+            t = torch.randint(0, c.num_timesteps, (batch,), generator=generator, device=device).float()
         elif c.time_sampling == "uniform":
-            t = torch.rand(batch, generator=generator) * c.num_timesteps
+            t = torch.rand(batch, generator=generator, device=device) * c.num_timesteps
         else:
-            t = logit_normal(torch.randn(batch, generator=generator), c.loc, c.scale) * c.num_timesteps
+            normals = torch.randn(batch, generator=generator, device=device)
+            t = logit_normal(normals, c.loc, c.scale) * c.num_timesteps
         return self._transform(t, size, c.transform_scale)
 
     def add_noise(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:

@@ -157,11 +157,11 @@ class BatchSource:
                     known.append(self.open_shard(text.with_suffix("")))
         return sum(len(s.words) for known in self.shards.values() for s in known)
 
-    def draw(self, step: int, plan: StepPlan) -> Batch:
-        """Draw the batch of a step (>= 0) as its plan says.
+    def drawn_length(self, step: int, plan: StepPlan) -> int:
+        """Return how many frames the clips of a step have, the same for all workers.
 
         Raises:
-            UserError: no clip of the drawn length has a fitting number of objects.
+            UserError: no clip of this length has a fitting number of objects.
         """
         rng = np.random.default_rng([self.seed, step])
         shares = np.array(list(plan.lengths.values()))
@@ -171,6 +171,15 @@ class BatchSource:
                 f"training data: no clip of {frames} frames with {plan.min_objects} to {plan.max_objects} objects in "
                 f"{self.folder}; write more with: {TRAIN_COMMAND} clips=N"
             )
+        return frames
+
+    def draw(self, step: int, plan: StepPlan) -> Batch:
+        """Draw the batch of a step (>= 0) as its plan says.
+
+        Raises:
+            UserError: no clip of the drawn length has a fitting number of objects.
+        """
+        frames = self.drawn_length(step, plan)
         rng = np.random.default_rng([self.seed, step, 1 + self.worker])
         window = plan.window
         side = window or self.shards[frames][0].side // TOKEN
@@ -215,22 +224,30 @@ def stored_batch(
 
 
 def window_origins(marks: Tensor, window: int) -> Tensor:
-    """Return int (B, 2): the first token of the window that best surrounds the marks of each motion picture.
+    """Return int64 (B, 2): the first token of the window that best surrounds the marks of each motion picture.
 
     Args:
         marks: sparse motion latents (B, t, h, w, C); latent frame 0 is white.
         window: token rows and columns of the window.
     """
+    return origins_around(marked_centres(marks), window, marks.shape[2] // TOKEN)
+
+
+def marked_centres(marks: Tensor) -> Tensor:
+    """Return float32 (B, 2): the middle of the marks in token rows and columns, 0 where there are none."""
     moving = (marks - marks[:, :1]).abs().amax(dim=(1, 4)) > 0.05
-    origins = torch.zeros(len(marks), 2, dtype=torch.long)
+    centres = torch.zeros(len(marks), 2)
     for axis, other in ((0, 2), (1, 1)):
-        count = moving.shape[1 + axis] // TOKEN
         for b, line in enumerate(moving.any(dim=other)):
             hits = line.nonzero().flatten()
             if len(hits):
-                centre = float(hits[0] + hits[-1] + 1) / 2 / TOKEN
-                origins[b, axis] = min(max(round(centre - window / 2), 0), count - window)
-    return origins
+                centres[b, axis] = float(hits[0] + hits[-1] + 1) / 2 / TOKEN
+    return centres
+
+
+def origins_around(centres: Tensor, window: int, tokens: int) -> Tensor:
+    """Return int64 (B, 2): the first tokens of windows around centres, within a square picture of so many tokens."""
+    return (centres - window / 2).round().long().clamp(0, tokens - window)
 
 
 def cut(latents: Tensor, origins: Tensor, window: int) -> Tensor:

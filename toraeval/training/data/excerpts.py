@@ -2,7 +2,8 @@
 
 A latent frame of the embedded autoencoder depends on its own four frames alone. So all latents of the excerpt that
 begins at frame 16k are latents of the clip, except the first, which holds frame 16k four times: only that is rendered
-and stored, as `<shard>_starts.npy`. `<shard>_tracks.npy` holds the paths of all objects.
+and stored, as `<shard>_starts.npy`. `<shard>_tracks.npy` holds the paths of all objects, `<shard>_flow.npy` the dense
+flow of the excerpts.
 """
 
 from __future__ import annotations
@@ -49,12 +50,13 @@ def encode_starts(vae: LinearPatchAutoencoder, scene: Scene, frames: int) -> np.
     _, h, w = vae.latent_size(1, SIZE, SIZE)
     pictures = torch.cat([to_blocks(renderer.frame(start)[None]) for start in starts])
     latents = vae.encode_blocks(pictures, torch.bfloat16)
-    return latents.view(len(starts), h, w, -1).to(torch.float16).numpy()
+    return latents.view(len(starts), h, w, -1).to(torch.float16).cpu().numpy()
 
 
 def is_complete(stem: Path) -> bool:
     """Return whether a shard has what excerpts need beside it."""
-    return _beside(stem, "tracks").exists() and (_frames(stem) == FRAMES or _beside(stem, "starts").exists())
+    names = ("tracks", "flow") if _frames(stem) == FRAMES else ("tracks", "flow", "starts")
+    return all(_beside(stem, name).exists() for name in names)
 
 
 def complete(stem: Path, vae: LinearPatchAutoencoder) -> None:
@@ -67,6 +69,11 @@ def complete(stem: Path, vae: LinearPatchAutoencoder) -> None:
     if not _beside(stem, "tracks").exists():
         tracks = np.stack([stored_tracks(scene, frames) for scene in scenes])
         atomic(_beside(stem, "tracks"), lambda temporary: np.save(temporary, tracks))
+    if not _beside(stem, "flow").exists():
+        flow = np.stack(
+            [sampled_flow(scene, frames, first) for scene in scenes for first in excerpt_starts(frames)]
+        )
+        atomic(_beside(stem, "flow"), lambda temporary: np.save(temporary, flow.astype(np.float16)))
 
 
 class ExcerptShard(Shard):
@@ -80,7 +87,7 @@ class ExcerptShard(Shard):
         super().__init__(stem)
         if not is_complete(stem):
             raise UserError(
-                f"training data: {stem} has no tracks or no starts of excerpts; write them with: "
+                f"training data: {stem} lacks tracks, flow or starts of excerpts; write them with: "
                 "python -m toraeval train model=motionctrl size=nano"
             )
         self.frames, self.scenes = _frames(stem), _scenes(stem)
@@ -115,9 +122,7 @@ class ExcerptShard(Shard):
 
     def flow(self, pick: int) -> Float32Array:
         """Return the exact dense flow of an excerpt, see `sampled_flow`."""
-        clip, k = divmod(pick, len(self.starts))
-        scene = sample_scene("train", self.scenes[clip], world_of(self.stem.parent))
-        return sampled_flow(scene, self.frames, self.starts[k])
+        return self._map("flow")[pick].astype(np.float32)
 
 
 def sampled_flow(scene: Scene, frames: int, start: int) -> Float32Array:

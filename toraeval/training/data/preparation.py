@@ -46,6 +46,7 @@ def prepare(
     vae: Callable[[], LinearPatchAutoencoder] | None = None,
     excerpts: bool = False,
     flows: bool = False,
+    device: str = "cpu",
 ) -> None:
     """Make what is not there yet; all models can share one folder.
 
@@ -57,6 +58,7 @@ def prepare(
         vae: returns the autoencoder to take; a new one is fitted if not given.
         excerpts: write what excerpts need beside every shard of the folder.
         flows: also write the flow compressions that need no autoencoder.
+        device: where the clips are encoded.
 
     Raises:
         UserError: a folder that cannot be made, or that shows another version of the world.
@@ -80,13 +82,13 @@ def prepare(
     set_world(shards, data.world)
     stems = {stem(shards, frames, start): (frames, start, count) for frames, start, count in plan}
     jobs = [
-        (str(path), str(shards), *shard, flows, excerpts)
+        (str(path), str(shards), *shard, flows, excerpts, device)
         for place, shard in stems.items()
         if not is_written(shards, *shard[:2], flows) or (excerpts and not is_complete(place))
     ]
     others = [p.with_suffix("") for p in sorted(shards.glob("f*.txt")) if p.with_suffix("") not in stems]
     jobs += [
-        (str(path), str(shards), int(place.name[1:4]), int(place.name[5:]), 0, False, True)
+        (str(path), str(shards), int(place.name[1:4]), int(place.name[5:]), 0, False, True, device)
         for place in others
         if excerpts and not is_complete(place)
     ]
@@ -120,9 +122,16 @@ def spread(work: Callable[[Any], None], jobs: Sequence[Any], workers: int, what:
             work(job)
         return
     context = torch.multiprocessing.get_context("spawn")
-    with context.Pool(workers) as pool:
+    with context.Pool(workers, _one_opencv_thread) as pool:
         for _ in tqdm(pool.imap_unordered(work, jobs), total=len(jobs), desc=what, unit="shard"):
             pass
+
+
+def _one_opencv_thread() -> None:
+    """OpenCV would start as many threads as there are cores in every process: 16 processes fought over 16 cores."""
+    import cv2
+
+    cv2.setNumThreads(1)
 
 
 def rendered(shards: Path, limit: int | None = None) -> dict[str, int]:
@@ -135,10 +144,10 @@ def rendered(shards: Path, limit: int | None = None) -> dict[str, int]:
     return counts
 
 
-def _write(job: tuple[str, str, int, int, int, bool, bool]) -> None:
-    path, shards, frames, start, count, flows, excerpts = job
+def _write(job: tuple[str, str, int, int, int, bool, bool, str]) -> None:
+    path, shards, frames, start, count, flows, excerpts, device = job
     with one_thread(), torch.no_grad():
-        vae = load_vae(Path(path))
+        vae = load_vae(Path(path)).to(device)
         written = write_shard(vae, Path(shards), frames, start, count, flows)
         if excerpts:
             complete(written, vae)

@@ -72,8 +72,14 @@ def dense_video(renderer: SceneRenderer) -> ByteArray:
     ]
     radius = float(max(np.linalg.norm(steps, axis=-1).max() for steps in moves))
     video = np.full((renderer.frames, renderer.height, renderer.width, 3), 255, np.uint8)
+    # everything moves rigidly, so a frame has few different displacements, whose colours are computed once
     for t, top, left, flow in dense_flow(renderer):
-        video[t, top : top + flow.shape[0], left : left + flow.shape[1]] = flow_colours(flow, radius)
+        known = np.concatenate([moves[1][None, t - 1], moves[0][:, t - 1]])
+        painted = video[t, top : top + flow.shape[0], left : left + flow.shape[1]]
+        pairs, wanted = (np.ascontiguousarray(v).view(np.complex64)[..., 0] for v in (flow, known))
+        for pair, colour in zip(wanted, flow_colours(known[None], radius)[0], strict=True):
+            if (colour < 255).any():  # it is white already
+                painted[pairs == pair] = colour
     return video
 
 
@@ -171,8 +177,8 @@ def encode_scene(vae: LinearPatchAutoencoder, scene: Scene, frames: int) -> dict
     ):
         latents = vae.encode_blocks(backdrop, torch.bfloat16).repeat(t * h * w // len(backdrop), 1)
         if len(changed):
-            latents[changed] = vae.encode_blocks(_gather(video, changed), torch.bfloat16)
-        out[name] = latents.view(t, h, w, -1).to(torch.float16).numpy()
+            latents[torch.from_numpy(changed)] = vae.encode_blocks(_gather(video, changed), torch.bfloat16)
+        out[name] = latents.view(t, h, w, -1).to(torch.float16).cpu().numpy()
     return out
 
 

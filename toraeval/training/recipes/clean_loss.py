@@ -43,7 +43,7 @@ class CleanLoss:
         Args:
             model: the network.
             batch: clips, their motion and captions.
-            generator: CPU generator of time steps, noise and dropped captions.
+            generator: of time steps, noise and dropped captions, on the CPU or where the network is.
             text_dropout: share of captions that are replaced by the null caption.
 
         Returns:
@@ -53,11 +53,12 @@ class CleanLoss:
         size = ClipSize(float(batch.height), float(batch.width), float(batch.frames))
         b, _, t = x0.shape[:3]
         times = self.flow.sample_times(b, size, generator).to(self.device)
-        noise = torch.randn(x0.shape, generator=generator).to(self.device)
+        noise = torch.randn(x0.shape, generator=generator, device=generator.device).to(self.device)
         mask = torch.ones(b, t, dtype=torch.bool, device=self.device)
         mask[:, 0] = False
         with torch.autocast(self.device.type, torch.bfloat16):
-            dropped = torch.rand(b, generator=generator).to(self.device) < text_dropout
+            chances = torch.rand(b, generator=generator, device=generator.device).to(self.device)
+            dropped = chances < text_dropout
             denoise = self.learner.denoiser(model, batch, dropped, x0[:, :, :1])
             return self.flow.loss(denoise, x0, times, noise, mask, self.channel_weights)
 

@@ -1,9 +1,9 @@
 """The long training of all embedded models of the second generation, with one recipe and equal clips.
 
-It makes the data that are not there yet, then trains `workers` models at a time, one process and one thread each, until
-every model has seen `samples` clips; then it exports the weights into the folder. What is open in the recipe is decided
-by the finished trials in `trials` when it begins (`choices.json` keeps it). Ctrl-C or a kill at any moment costs the
-minutes since the last checkpoint at most; the same command resumes.
+It makes the data that are not there yet, then trains `workers` models at a time, one process and one thread each (on a
+GPU all of them share it), until every model has seen `samples` clips; then it exports the weights into the folder. What
+is open in the recipe is decided by the finished trials in `trials` when it begins (`choices.json` keeps it). Ctrl-C or a
+kill at any moment costs the minutes since the last checkpoint at most; the same command resumes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from toraeval.config.training_tasks import LongRunOptions
 from toraeval.store.sealed import require_json, write_json
 from toraeval.training.engine.interruption import say
-from toraeval.training.engine.launch import held
+from toraeval.training.engine.launch import held, require_device
 from toraeval.training.engine.log import read_rows
 from toraeval.training.recipes import nano, second
 from toraeval.training.recipes.learners import LEARNERS
@@ -25,7 +25,7 @@ from toraeval.types import UserError
 
 
 def status(options: LongRunOptions) -> list[str]:
-    """Return one line per model: clips seen, processor hours, last training loss, last errors on validation clips."""
+    """Return one line per model: clips seen, hours, last training loss, last errors on validation clips."""
     lines = []
     for name in _models(options):
         out = Path(options.folder) / name
@@ -35,9 +35,7 @@ def status(options: LongRunOptions) -> list[str]:
             continue
         last, hours = log[-1], int(log[-1]["seconds"]) / 3600
         share = int(last["clips"]) / options.samples
-        line = (
-            f"{name}: {last['clips']} clips ({share:.0%}), {hours:.2f} processor hours, loss {last['loss']}"
-        )
+        line = f"{name}: {last['clips']} clips ({share:.0%}), {hours:.2f} hours, loss {last['loss']}"
         if held_out:
             errors = ", ".join(
                 f"{k} {float(held_out[-1][k]):.2f}" for k in ("object_one", "object_several", "rest")
@@ -65,7 +63,7 @@ def _train(name: str, options: LongRunOptions) -> str:
 
     torch.set_num_threads(1)
     folder = Path(options.folder)
-    chosen = second.recipe(name, folder, options.samples, choices(options))
+    chosen = second.recipe(name, folder, options.samples, choices(options), options.device, options.batch)
     nano.result(chosen, nano.Ending(folder / f"{name}_nano.safetensors", half=True))
     return name
 
@@ -87,12 +85,13 @@ def main(options: LongRunOptions) -> int:
         UserError: an option out of range, or another process that trains in the same folder.
     """
     names = _models(options)
+    require_device(options.device)
     if options.status:
         say("\n".join(status(options)))
         return 0
     folder = Path(options.folder)
     with held(folder):
-        second.prepare(folder, options.clips, options.workers)
+        second.prepare(folder, options.clips, options.renderers or options.workers, options.device)
         say(f"recipe: {choices(options)}")
         with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
             for finished in as_completed([pool.submit(_train, name, options) for name in names]):

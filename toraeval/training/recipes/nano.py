@@ -16,7 +16,8 @@ from toraeval.models.shared.rectified_flow import FlowConfig
 from toraeval.store.keys import plain
 from toraeval.store.sealed import read_json, require_json, write_json
 from toraeval.training.data.batch import Batch
-from toraeval.training.data.batches import BatchSource, ShardedClips
+from toraeval.training.data.batches import ShardedClips
+from toraeval.training.data.device_clips import batch_source
 from toraeval.training.data.preparation import SCENES, rendered
 from toraeval.training.data.shards import load_vae
 from toraeval.training.engine.distributed import World
@@ -91,7 +92,8 @@ class NanoObjective(Objective):
         ]
 
     def loss(self, batch: Batch, step: int, number: int) -> tuple[Tensor, Mapping[str, Any]]:
-        draws = torch.Generator().manual_seed((self.recipe.seed * 1_000_003 + step) * 64 + number)
+        draws = torch.Generator(self.recipe.device)
+        draws.manual_seed((self.recipe.seed * 1_000_003 + step) * 64 + number)
         return self.errors.losses(self.model, batch, draws, self.recipe.text_dropout).mean(), {}
 
     def validate(self) -> Mapping[str, float]:
@@ -167,8 +169,12 @@ def build(recipe: NanoRecipe, world: World) -> Engine:
     """
     folder, record = Path(recipe.out), plain(asdict(recipe))
     begun = agree(folder, record, lambda r: {k: v for k, v in r.items() if k not in CHANGEABLE}, world)
+    if recipe.device == "cuda":  # as exact as bfloat16 asks for; the sizes of batches repeat
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
     objective = NanoObjective(recipe, not begun, world.first)
-    drawing = BatchSource(
+    drawing = batch_source(
+        recipe.device,
         Path(recipe.data),
         recipe.lengths,
         recipe.seed,

@@ -18,9 +18,7 @@ from toraeval.training.recipes.learners import learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
 from toraeval.training.recipes.validation import ValidationClips
 
-COMPONENTS = (
-    96  # of the autoencoder: 25.9 dB on blocks that show an object, against 25.0 with 64 and 26.6 with 128
-)
+COMPONENTS = 160  # of the autoencoder, which is stored once for all models, see `docs/models/recipe.md`
 DATA = DataSet(world=2, components=COMPONENTS, fit_scenes=600)
 VALIDATION_CLIPS = 48  # of each kind
 
@@ -78,7 +76,13 @@ class Choices:
 
 
 def recipe(
-    model: str, folder: Path, samples: int, choices: Choices = Choices(), **changes: Any
+    model: str,
+    folder: Path,
+    samples: int,
+    choices: Choices = Choices(),
+    device: str = "cpu",
+    batch: int = 1,
+    **changes: Any,
 ) -> NanoRecipe:
     """Return how a model is trained in the long run, see `docs/models/recipe.md`.
 
@@ -87,6 +91,8 @@ def recipe(
         folder: holds the data, see `prepare`; state and logs go into `folder/model`.
         samples: clips that it sees.
         choices: what the trials decided.
+        device: `cpu` or `cuda`.
+        batch: factor on the clips of a step, 1 for what suits one thread.
         changes: values of the recipe to override.
     """
     own = {"binding": choices.binding} if model == "tora" else {}
@@ -94,7 +100,9 @@ def recipe(
         "out": str(folder / model),
         "network": network(model, **own),
         "samples": samples,
-        "clock": "processor",
+        "clock": "processor" if device == "cpu" else "wall",
+        "device": device,
+        "tokens": batch * learner(model).tokens,
         "lr_matrix": choices.rate * NanoRecipe.lr_matrix,
         "lr_other": choices.rate * NanoRecipe.lr_other,
         "dense_share": choices.dense_share,
@@ -106,15 +114,17 @@ def recipe(
     return train.recipe(folder, learner(model), **{**base, **changes})
 
 
-def prepare(folder: Path, clips: int, workers: int = 1) -> None:
+def prepare(folder: Path, clips: int, workers: int = 1, device: str = "cpu") -> None:
     """Make what training reads and is not there yet.
 
     Args:
         folder: gets `vae.safetensors`, `shards/` and `validation.npz`.
         clips: of 17 frames; longer ones come in the shares of `toraeval.training.data.preparation.SHARES`.
         workers: processes.
+        device: where clips are encoded.
     """
-    preparation.prepare(folder, DATA, preparation.shard_plan(clips, mixed=True), workers, excerpts=True)
+    plan = preparation.shard_plan(clips, mixed=True)
+    preparation.prepare(folder, DATA, plan, workers, excerpts=True, device=device)
     held_out = folder / "validation.npz"
     if not held_out.exists():
         vae = load_vae(folder / "vae.safetensors")

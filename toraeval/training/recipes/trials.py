@@ -1,4 +1,4 @@
-"""Short runs of equal processor time that choose the recipe of the embedded models, one change at a time.
+"""Short runs of equal length that choose the recipe of the embedded models, one change at a time.
 
 Runs that are made are not repeated, those that were stopped resume; two commands side by side take `part=0 parts=2` and
 `part=1 parts=2`. All runs see the same clips on a small version of the whole schedule, on one thread each, and are
@@ -8,7 +8,9 @@ measured on the same validation clips.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import torch
 
 from toraeval.config.training_tasks import TrialsOptions
 from toraeval.store.sealed import read_json
+from toraeval.training.engine.launch import require_device
 from toraeval.training.engine.log import write_rows
 from toraeval.training.recipes import nano, second
 from toraeval.training.recipes.nano_recipe import NanoRecipe
@@ -95,14 +98,14 @@ def settings(trial: Trial, options: TrialsOptions) -> NanoRecipe:
     changes = dict(trial.settings)
     choices = second.Choices("none", changes.pop("loc", 1.5), trial.rate, None, 0.35, 0.15)
     return replace(
-        second.recipe(trial.model, Path(options.data), 0, choices),
+        second.recipe(trial.model, Path(options.data), 0, choices, options.device),
         **{
             "out": str(Path(options.folder) / "trials" / trial.name),
             "network": second.network(trial.model, **trial.network),
-            "samples": None,
+            "samples": options.samples,
             "minutes": options.minutes,
             "warmup_steps": 30,
-            "tokens": 1280,
+            "tokens": 1280 * options.batch,
             "clips": options.clips,
             "validation_share": 1.0,
             "save_minutes": 2.0,
@@ -117,7 +120,7 @@ def row(trial: Trial, found: Mapping[str, Any]) -> dict[str, Any]:
         "trial": trial.name,
         "change": trial.change,
         "parameters": found["parameters"],
-        "processor_minutes": round(found["seconds"] / 60, 1),
+        "minutes": round(found["seconds"] / 60, 1),
         **{name: found[name] for name in ("clips", "steps", "training_loss")},
         **{name: round(found[name], 4) for name in MEASURES},
     }
@@ -131,17 +134,34 @@ def main(options: TrialsOptions) -> int:
     """
     wanted = [name for name in options.names.split(",") if name]
     unknown = set(wanted) - {trial.name for trial in TRIALS}
-    if unknown or not 0 <= options.part < options.parts or options.minutes <= 0:
+    if unknown or not 0 <= options.part < options.parts or options.minutes <= 0 or options.workers < 1:
         raise UserError(
             f"train task=trials: names={options.names} part={options.part} parts={options.parts} "
             f"minutes={options.minutes:g}; allowed: names of {', '.join(t.name for t in TRIALS)}, 0 <= part < parts, "
             "minutes above 0"
         )
-    torch.set_num_threads(1)
-    second.prepare(Path(options.data), options.clips)
+    require_device(options.device)
+    second.prepare(Path(options.data), options.clips, options.workers, options.device)
     chosen = [trial for trial in TRIALS if not wanted or trial.name in wanted]
-    for trial in chosen[options.part :: options.parts]:
-        nano.result(settings(trial, options), nano.Ending(keep=False))
-        stored = {t: read_json(Path(options.folder) / "trials" / t.name / "result.json") for t in TRIALS}
-        write_rows(Path(options.table), [row(t, found) for t, found in stored.items() if found is not None])
+    mine = chosen[options.part :: options.parts]
+    if options.workers == 1:
+        for trial in mine:
+            _make(trial, options)
+        return 0
+    with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
+        for made in as_completed([pool.submit(_make, trial, options) for trial in mine]):
+            made.result()
+            _write_table(options)
     return 0
+
+
+def _make(trial: Trial, options: TrialsOptions) -> None:
+    torch.set_num_threads(1)
+    nano.result(settings(trial, options), nano.Ending(keep=False))
+    if options.workers == 1:
+        _write_table(options)
+
+
+def _write_table(options: TrialsOptions) -> None:
+    found = [(t, read_json(Path(options.folder) / "trials" / t.name / "result.json")) for t in TRIALS]
+    write_rows(Path(options.table), [row(trial, result) for trial, result in found if result is not None])

@@ -156,7 +156,7 @@ def sampled_errors(
     """
     sums = {name: torch.zeros(2, dtype=torch.float64) for name in ("object_one", "object_several", "rest")}
     for k, batch in enumerate(batches or held_out_batches(model, errors, vae, clips)):
-        made = errors.one_step(model, batch)[:, :, 1:]
+        made = errors.one_step(model, batch)[:, :, 1:].cpu()
         truth = batch.latents_BCTHW[:, :, 1:].float()
         square = ((made - truth) * vae.scale.view(-1, 1, 1, 1)).square().sum(1) / vae.mean.numel()
         for paths, error in zip(clips.tracks[k * BATCH : (k + 1) * BATCH], square, strict=True):

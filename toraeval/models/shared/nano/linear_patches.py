@@ -53,10 +53,11 @@ class LinearPatchAutoencoder(nn.Module):
     def encode_blocks(self, blocks_MK: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Project flattened blocks (M, 12288) of grey levels, ordered (frame, row, column, RGB), to float32 (M, C).
 
-        `dtype=torch.bfloat16` is five times as fast on a CPU and off by 0.4 % of a component at most.
+        They go to the device of the basis. `dtype=torch.bfloat16` is five times as fast on a CPU and off by 0.4 % of a
+        component at most.
         """
         offset = self.basis @ self.mean
-        product = blocks_MK.to(dtype) @ self.basis.T.to(dtype)
+        product = blocks_MK.to(self.basis.device).to(dtype) @ self.basis.T.to(dtype)
         return (product.float() - offset) / self.scale
 
     def encode(self, frames_THWC: ByteArray) -> Tensor:

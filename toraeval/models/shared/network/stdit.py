@@ -242,9 +242,10 @@ class STDiT3(nn.Module):
             whole: rows and columns of the whole picture.
         """
         base = round((whole[0] * whole[1]) ** 0.5)
-        table = position_table(self.config.hidden_size, *whole, 1.0, base).view(*whole, -1)
-        rows = origins_B2[:, 0, None] + torch.arange(window[0])
-        columns = origins_B2[:, 1, None] + torch.arange(window[1])
+        device = origins_B2.device
+        table = position_table(self.config.hidden_size, *whole, 1.0, base).view(*whole, -1).to(device)
+        rows = origins_B2[:, 0, None] + torch.arange(window[0], device=device)
+        columns = origins_B2[:, 1, None] + torch.arange(window[1], device=device)
         picked = table[rows[:, :, None], columns[:, None, :]]
         return picked.flatten(1, 2)[:, None].to(self.final_layer.linear.weight.device)
 
