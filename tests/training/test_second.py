@@ -113,7 +113,7 @@ def test_plan_mixes_lengths_from_the_start() -> None:
 
 
 def test_windows_hold_all_objects(folder: Path) -> None:
-    config = tiny("tora", folder, samples=1000)
+    config = tiny("tora", folder, samples=1000, group_window=7, single_share=0.15)
     plans = [config.plan(Counters(step, 300)) for step in range(100)]
     groups = [plan for plan in plans if plan.min_objects == 2]
     assert 30 <= len(groups) <= 38

@@ -2,8 +2,8 @@
 
 It makes the data that are not there yet, then trains `workers` models at a time, one process and one thread each (on a
 GPU all of them share it), until every model has seen `samples` clips; then it exports the weights into the folder. What
-is open in the recipe is decided by the finished trials in `trials` when it begins (`choices.json` keeps it). Ctrl-C or a
-kill at any moment costs the minutes since the last checkpoint at most; the same command resumes.
+is open in the recipe is decided by the finished trials in `trials` when it begins (`choices.json` keeps it). Ctrl-C or
+a kill at any moment costs the minutes since the last checkpoint at most; the same command resumes.
 """
 
 from __future__ import annotations

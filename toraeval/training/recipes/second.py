@@ -57,7 +57,7 @@ def network(model: str, **changes: Any) -> Any:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the trials decide; the defaults are those without any trial, see `docs/models/recipe.md`.
+    """What the trials decide; the defaults are what those of `docs/models/recipe.md` decided.
 
     Attributes:
         binding: of Tora's extractor.
@@ -69,10 +69,10 @@ class Choices:
 
     binding: str = "entity"
     loc: float = 3.0
-    rate: float = 1.0
-    group_window: int | None = 7
-    single_share: float = 0.15
-    dense_share: float = 0.1
+    rate: float = 2.0
+    group_window: int | None = None
+    single_share: float = 0.0
+    dense_share: float = 0.15
 
 
 def recipe(
