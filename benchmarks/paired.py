@@ -29,8 +29,12 @@ from tabulate import tabulate
 from benchmarks.machine import describe, parser_of
 
 CHILD = """
-import importlib, json, resource, runpy, sys, time
+import importlib, json, os, resource, runpy, sys, time
 out, words = sys.argv[1], sys.argv[2:]
+# an editable installation would give either side the folders of the checkout that was installed
+sys.meta_path[:] = [f for f in sys.meta_path if not getattr(f, "__module__", "").startswith("__editable__")]
+import toraeval
+toraeval.__path__.append(os.getcwd())
 seconds = {}
 def timed(owner, name, label):
     inner = getattr(owner, name)
