@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.linalg
 
 from toraeval.metrics.shared import set_distances
 from toraeval.metrics.shared.set_distances import Moments, distance_of_sets, frechet_distance
@@ -99,3 +100,17 @@ def test_extrapolation_needs_more_samples_than_features():
         set_distances.at_infinite_size(sets(10, clips=1, features=20), sets(10, clips=1, features=20)) is None
     )
     assert set_distances.at_infinite_size(sets(2, clips=50), sets(2, clips=50)) is None
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-7])
+def test_many_wide_features_have_the_distance_of_their_covariances(spread):
+    """With and without a Cholesky factor: a nearly flat direction leaves it out."""
+    rng = np.random.default_rng(0)
+    scale = np.ones(256)
+    scale[0] = spread
+    first, second = rng.normal(size=(600, 256)) * scale, rng.normal(0.1, 1.2, (700, 256)) * scale
+    (m1, c1), (m2, c2) = ((x.mean(0), np.cov(x, rowvar=False)) for x in (first, second))
+    root = scipy.linalg.sqrtm(c1)
+    roots = np.sqrt(np.linalg.eigvalsh(root @ c2 @ root).clip(0)).sum()
+    expected = np.square(m1 - m2).sum() + np.trace(c1) + np.trace(c2) - 2 * roots
+    assert distance_of_sets([first], [second]) == pytest.approx(expected, rel=1e-7)
