@@ -61,9 +61,6 @@ TABLE1: dict[str, str] = {
 }
 """Columns of `table1.csv` in order, and what each means."""
 
-AT_A_GLANCE = tuple(TABLE1)[:11]
-"""Columns that the command line prints."""
-
 SHORT = tuple(TABLE1)[:16]
 """Columns of the Markdown and HTML table."""
 

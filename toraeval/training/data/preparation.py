@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,18 +114,20 @@ def stem(shards: Path, frames: int, start: int) -> Path:
 
 
 def spread(work: Callable[[Any], None], jobs: Sequence[Any], workers: int, what: str) -> None:
-    """Do jobs in processes, with a progress bar; nothing happens without jobs."""
+    """Do jobs in processes; a terminal gets a bar, a log a line every half minute; nothing happens without jobs."""
     from tqdm import tqdm
 
     if not jobs:
         return
+    every = 0.1 if sys.stderr.isatty() else 30.0
+    bar = partial(tqdm, desc=what, unit="shard", total=len(jobs), mininterval=every)
     if workers == 1:
-        for job in tqdm(jobs, desc=what, unit="shard"):
+        for job in bar(jobs):
             work(job)
         return
     context = torch.multiprocessing.get_context("spawn")
     with context.Pool(workers, _one_opencv_thread) as pool:
-        for _ in tqdm(pool.imap_unordered(work, jobs), total=len(jobs), desc=what, unit="shard"):
+        for _ in bar(pool.imap_unordered(work, jobs)):
             pass
 
 
