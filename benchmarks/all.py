@@ -174,7 +174,8 @@ def _exponent(stages: Found, size: str, name: str) -> str:
     points = [(frames, seconds) for frames, seconds in points if seconds > 0]
     if len(points) < 2:
         return ""
-    slope = float(np.polyfit(*np.log(np.array(points).T), 1)[0])
+    moments, seconds = np.log(np.array(points)).T
+    slope = float(np.polyfit(moments, seconds, 1)[0])
     return f"{slope:.2f}{' (above)' if slope > STEEP else ''}"
 
 

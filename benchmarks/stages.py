@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def main() -> None:
     args = parser.parse_args()
     use_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        json.dump(measure(args.frames, *args.size, Path(folder)), sys.stdout)
+        width, height = args.size
+        json.dump(measure(args.frames, width, height, Path(folder)), sys.stdout)
 
 
 def measure(frames: int, width: int, height: int, folder: Path) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def measure(frames: int, width: int, height: int, folder: Path) -> dict[str, Any
     shared = share_reference(case)
     for name in METRICS:
         metric = registry.build("metric", {"name": name})
-        stage(f"metric {name}", lambda metric=metric: metric.score(shared, tracks, clip))
+        stage(f"metric {name}", partial(metric.score, shared, tracks, clip))
     found["process"] = {"mib": 1024 * peak_memory_gib()}
     return found
 
