@@ -13,7 +13,7 @@ from toraeval.cli.overrides import GROUPS
 from toraeval.config import training
 from toraeval.config.declared import REQUIRED, Declared, declaration
 from toraeval.config.trainings import TrainingOptions
-from toraeval.config.verbs import AblationsConfig
+from toraeval.config.verbs import AblationsConfig, ClusterConfig
 
 INDENT = 32
 WIDTH = 118
@@ -28,7 +28,7 @@ def describe(verb: str, cfg: DictConfig) -> str:
     lines.append("Options (key=value):")
     plain = {key: value for key, value in values.items() if key not in (*GROUPS[verb], "metrics")}
     own = TrainingOptions if verb == "train" else config.VERBS[verb]
-    lines += _options(_of_class(own), plain)
+    lines += _options(_of_class(own), {key: value for key, value in plain.items() if key != "cluster"})
     for title, options in training.sections().items() if verb == "train" else ():
         declared = _of_class(options)
         shown = [
@@ -36,6 +36,9 @@ def describe(verb: str, cfg: DictConfig) -> str:
         ]
         given = {o.name: o.default if plain[o.name] is None else plain[o.name] for o in shown}
         lines += ["", f"Options of {title}:", *_options(declared, given)]
+    if "cluster" in values:
+        lines += ["", "Options of executor=slurm and executor=ray:"]
+        lines += _options(_of_class(ClusterConfig), values["cluster"], "cluster.")
     if values.get("ablations"):
         lines += ["", "Options of preset=ablations:"]
         lines += _options(_of_class(AblationsConfig), values["ablations"], "ablations.")

@@ -22,6 +22,34 @@ COMPARING: dict[str, dict[str, Any]] = {
 
 
 @dataclass
+class ClusterConfig:
+    """Options of `executor=slurm` and `executor=ray`.
+
+    Attributes:
+        jobs: how many jobs at most work at the same time.
+        cpus: processors of each job, and its `workers` where that is `auto`.
+        gpus: GPUs of each job; its workers then are as many.
+        memory_gb: memory of each job, by default the scheduler's (slurm).
+        minutes: time limit of each job; what it did not finish, further jobs do (slurm).
+        partition, account: of Slurm.
+        parameters: further options of sbatch, e.g. `{constraint: a100, requeue: true}`.
+        scheduler: `slurm`, or `local` for processes of this machine, to try the command before (slurm).
+        address: of a running Ray cluster, `auto` or host:port; by default one on this machine (ray).
+    """
+
+    jobs: int = 2
+    cpus: int = 1
+    gpus: int = 0
+    memory_gb: int | None = None
+    minutes: int = 240
+    partition: str | None = None
+    account: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    scheduler: str = "slurm"
+    address: str | None = None
+
+
+@dataclass
 class CommonConfig:
     """What `run`, `bench` and `score` share.
 
@@ -32,6 +60,8 @@ class CommonConfig:
         keep: what stays of each video after scoring: preview, lossless or none.
         workers: processes over cases; `auto` is one per core or GPU, as far as memory and work suffice. Results do not
             depend on it.
+        executor: where the samples are worked on: local (this machine), slurm (through submitit) or ray.
+        cluster: options of `executor=slurm` and `executor=ray`.
         fail_fast: stop at the first case that fails, further models included.
         dry_run: say what would be done and what is missing, then stop.
         results: folder of everything that is written.
@@ -42,6 +72,8 @@ class CommonConfig:
     stages: list[str] = field(default_factory=lambda: list(STAGES))
     keep: str = "preview"
     workers: Any = "auto"
+    executor: str = "local"
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
     fail_fast: bool = False
     dry_run: bool = False
     results: str = "results"

@@ -95,6 +95,11 @@ class RunAtWork:
         return f"{self.plan.model} {self.plan.frames}f" if self.plan.frames else self.plan.model
 
 
+def plan_places(plans: Sequence[Plan]) -> dict[int, int]:
+    """Return the place of each plan in a list, by its `id`: how other processes are told which one is meant."""
+    return {id(plan): place for place, plan in enumerate(plans)}
+
+
 class Closer:
     """Writes tables and record of each run when every sample that they rest on is done.
 

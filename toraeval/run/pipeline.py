@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from toraeval.run import workers
+from toraeval.run import cluster
 from toraeval.run.costs import Costs
 from toraeval.run.ending import Closer, Progress, Report, RunAtWork
 from toraeval.run.plan import Plan
-from toraeval.run.queue import Engine, Here, Queue, Task, tasks_of
-from toraeval.run.request import Sample
-from toraeval.run.sample import open_samples, without_video
+from toraeval.run.queue import Queue, Task, tasks_of
+from toraeval.run.request import LOCAL, Sample
+from toraeval.run.sample import Outcome, open_samples, without_video
 from toraeval.run.stopping import stop_signals
+from toraeval.run.workers import engine_for
 from toraeval.store import lock
 from toraeval.store.claims import Claims
 from toraeval.store.disk import require_space, require_writable
@@ -55,6 +56,9 @@ def run_all(
     """
     progress = progress or Progress()
     start = time.perf_counter()
+    options = plans[0].options
+    if options.executor != LOCAL:
+        cluster.check(options.executor, options.cluster)
     runs = _with_floors(plans)
     for one in runs:
         for folder in (one.plan.store.cases_dir, *(one.plan.slot(s).folder for s in one.plan.samples)):
@@ -132,15 +136,19 @@ def _work(
     asked = [one for one in runs if one.todo] or list(runs)
     label = asked[0].label if len(asked) == 1 else f"{len(asked)} runs"
     frames = sum(task.sample.case.frames for task in tasks)
-    progress.start(label, len(tasks), frames, sum(one.cached for one in runs))
+    samples = {(one.plan.run_dir, sample.id) for one in runs for sample in one.plan.samples}
+    progress.start(label, len(tasks), frames, len(samples) - len(tasks))
     closer.close_ready()
-    number = workers.count(plans, tasks)
-    journal = _journal(runs, tasks, number, closer.command) if tasks else None
+    journal = _journal(runs, tasks, closer.command) if tasks else None
     with ExitStack() as stack:
-        engine: Engine = Here()
-        if number > 1:
-            engine = stack.enter_context(workers.Workers(plans, number))
-        for task, outcome in Queue(tasks, claims).work_off(engine):
+        if not tasks:
+            ended: Iterator[tuple[Task, Outcome]] = iter(())
+        elif plans[0].options.executor == LOCAL:
+            engine = stack.enter_context(engine_for(plans, tasks))
+            ended = Queue(tasks, claims).work_off(engine)
+        else:
+            ended = stack.enter_context(closing(cluster.work_off(plans, tasks, claims)))
+        for task, outcome in ended:
             one = of_plan[id(task.plan)]
             one.outcomes[outcome.sample] = outcome
             progress.advance(outcome)
@@ -152,7 +160,7 @@ def _work(
             closer.close_ready()
 
 
-def _journal(runs: Sequence[RunAtWork], tasks: Sequence[Task], number: int, command: str) -> Journal:
+def _journal(runs: Sequence[RunAtWork], tasks: Sequence[Task], command: str) -> Journal:
     """Say in the results folder what is to be done."""
     told: dict[str, dict[str, Any]] = {}
     for one in runs:
@@ -164,7 +172,7 @@ def _journal(runs: Sequence[RunAtWork], tasks: Sequence[Task], number: int, comm
             "asked": list(asked),
             "to_do": {**former["to_do"], **costs},
         }
-    return Journal(runs[0].plan.options.results, command, number, told)
+    return Journal(runs[0].plan.options.results, command, told)
 
 
 def _folder(plan: Plan) -> str:

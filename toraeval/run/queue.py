@@ -42,6 +42,11 @@ class Task:
     cost_s: float
     failed_at: int | None
 
+    @classmethod
+    def of(cls, plan: Plan, sample: Sample, cost_s: float, failed_at: int | None) -> Task:
+        """Return the task of one sample."""
+        return cls(plan, sample, model_of(plan), cost_s, failed_at)
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -98,11 +103,7 @@ class Here:
 
 def tasks_of(plan: Plan, samples: Sequence[Sample], costs: Costs) -> list[Task]:
     """Return the tasks of a plan."""
-    model = model_of(plan)
-    return [
-        Task(plan, sample, model, costs.guess(plan, sample), failure_state(plan, sample))
-        for sample in samples
-    ]
+    return [Task.of(plan, each, costs.guess(plan, each), failure_state(plan, each)) for each in samples]
 
 
 def failure_state(plan: Plan, sample: Sample) -> int | None:
@@ -113,16 +114,28 @@ def failure_state(plan: Plan, sample: Sample) -> int | None:
         return None
 
 
+def settled_elsewhere(task: Task) -> Outcome | None:
+    """Return the outcome of a sample that another process has finished, or None."""
+    name, frames = task.sample.id, task.sample.case.frames
+    if is_current(task.plan, task.sample):
+        return Outcome(name, frames)
+    failure = task.plan.slot(task.sample).failure()
+    if failure is not None and failure_state(task.plan, task.sample) != task.failed_at:
+        return Outcome(name, frames, failed=True, error=failure["error"], exit_code=1)
+    return None
+
+
 class Queue:
     """The tasks that are left.
 
     Args:
         tasks: all of them.
         claims: of this process.
+        wait: whether to wait for what other processes have claimed, and take it over if they die.
     """
 
-    def __init__(self, tasks: Sequence[Task], claims: Claims) -> None:
-        self._claims = claims
+    def __init__(self, tasks: Sequence[Task], claims: Claims, wait: bool = True) -> None:
+        self._claims, self._wait = claims, wait
         self._left: dict[str, deque[Task]] = defaultdict(deque)
         for task in sorted(tasks, key=lambda task: -task.cost_s):  # stable: plans and cases keep their order
             self._left[task.model].append(task)
@@ -156,7 +169,7 @@ class Queue:
                     outcome = self._died(ended) if ended.died else ended.outcome
                     if outcome is not None:
                         yield self._settled(ended.task, outcome)
-            elif self._others:
+            elif self._others and self._wait:
                 time.sleep(POLL_S)
             elif not self._reopened():
                 return
@@ -197,20 +210,13 @@ class Queue:
 
     def _claim(self, task: Task) -> bool | None:
         """Claim a task; returns None while it is another process's, False if that has done it."""
-        run_dir, name, frames = task.plan.run_dir, task.sample.id, task.sample.case.frames
-        if not self._claims.take(run_dir, name):
+        if not self._claims.take(task.plan.run_dir, task.sample.id):
             return None
-        slot = task.plan.slot(task.sample)
-        sweep(slot.folder)  # what a killed process left
-        if is_current(task.plan, task.sample):
-            self._found.append(self._settled(task, Outcome(name, frames)))
-            return False
-        failure = slot.failure()
-        if failure is not None and failure_state(task.plan, task.sample) != task.failed_at:
-            outcome = Outcome(name, frames, failed=True, error=failure["error"], exit_code=1)
+        sweep(task.plan.slot(task.sample).folder)  # what a killed process left
+        outcome = settled_elsewhere(task)
+        if outcome is not None:
             self._found.append(self._settled(task, outcome))
-            return False
-        return True
+        return outcome is None
 
     def _settled(self, task: Task, outcome: Outcome) -> tuple[Task, Outcome]:
         self._claims.release(task.plan.run_dir, task.sample.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ MAX_FRAMES = 1024
 MAX_SIDE = 4096
 MAX_WORKERS = 64
 AUTO = "auto"
+LOCAL, SLURM, RAY = EXECUTORS = ("local", "slurm", "ray")
 
 
 class Sample(NamedTuple):
@@ -49,6 +50,8 @@ class RunOptions:
     fail_fast: bool
     floor: bool
     results: Path
+    executor: str = LOCAL
+    cluster: Mapping[str, Any] = field(default_factory=dict)
 
 
 def options_of(config: Mapping[str, Any]) -> RunOptions:
@@ -75,7 +78,13 @@ def options_of(config: Mapping[str, Any]) -> RunOptions:
     if workers != AUTO and (type(workers) is not int or not 1 <= workers <= MAX_WORKERS):
         raise UserError(f"workers={workers}: allowed are {AUTO} and 1 to {MAX_WORKERS}")
     floor, results = config.get("floor", False), Path(config["results"])
-    return RunOptions(tuple(seeds), tuple(stages), keep, workers, config["fail_fast"], floor, results)
+    executor, cluster = config.get("executor", LOCAL), config.get("cluster") or {}
+    if executor not in EXECUTORS:
+        raise UserError(registry.unknown("executor", str(executor), EXECUTORS))
+    fail_fast = config["fail_fast"]
+    return RunOptions(
+        tuple(seeds), tuple(stages), keep, workers, fail_fast, floor, results, executor, cluster
+    )
 
 
 def check_request(frames: int, height: int, width: int) -> None:

@@ -104,7 +104,7 @@ def _left_s(runs: Sequence[RunStatus], current: Sequence[Job], now: float) -> fl
     for job in current:
         costs = [job.runs[line["run"]]["to_do"].get(line["sample"], 0.0) for line in job.ended]
         elapsed = max(1e-3, now - job.start)
-        speeds.append(sum(costs) / elapsed if costs else float(job.workers))
+        speeds.append(sum(costs) / elapsed if costs else 1.0)
     left = sum(one.left_s for one in runs)
     return left / sum(speeds) if sum(speeds) else None
 

@@ -10,8 +10,8 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -21,9 +21,10 @@ from typing import Any
 from toraeval import registry
 from toraeval.machine import cpu_count, free_memory
 from toraeval.run.costs import model_of
+from toraeval.run.ending import plan_places
 from toraeval.run.parts import Builder
 from toraeval.run.plan import Plan
-from toraeval.run.queue import Ended, Task
+from toraeval.run.queue import Ended, Engine, Here, Task
 from toraeval.run.request import AUTO
 from toraeval.run.sample import Outcome, process
 from toraeval.store.sealed import read_json
@@ -71,6 +72,17 @@ def _devices(config: Mapping[str, Any]) -> list[str]:
     return [str(part["device"]) for part in used if part.get("device")]
 
 
+@contextmanager
+def engine_for(plans: Sequence[Plan], tasks: Sequence[Task]) -> Iterator[Engine]:
+    """Give the engine that the options ask for: this process, or several."""
+    number = count(plans, tasks)
+    if number < 2:
+        yield Here()
+        return
+    with Workers(plans, number) as workers:
+        yield workers
+
+
 @dataclass
 class _Worker:
     process: BaseProcess
@@ -90,7 +102,7 @@ class Workers:
 
     def __init__(self, plans: Sequence[Plan], number: int) -> None:
         self._number = number
-        self._places = {id(plan): place for place, plan in enumerate(plans)}
+        self._places = plan_places(plans)
         self._recipes = [(plan.planner, dict(plan.config)) for plan in plans]
         self._gpus = gpu_count(plans)
         self._workers: list[_Worker] = []
@@ -213,7 +225,7 @@ def _work(
         try:
             said: Outcome | BaseException = parts.process(place, case, seed)
         except Exception as error:
-            said = _portable(error)
+            said = portable(error)
         pipe.send(said)
 
 
@@ -256,7 +268,7 @@ def _use_threads(number: int) -> None:
     cv2.setNumThreads(number)
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """Return an error that another process can read."""
     try:
         pickle.loads(pickle.dumps(error))

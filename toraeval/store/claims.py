@@ -98,6 +98,14 @@ class Claims:
             self._held[key] = mine
         return True
 
+    def is_free(self, run_dir: Path, sample: str) -> bool:
+        """Return True if a sample of a run folder could be claimed."""
+        return all(self._is_free(path) for path in _claims(run_dir / FOLDER, sample).values())
+
+    def is_orphan(self, run_dir: Path, sample: str) -> bool:
+        """Return True if a process died over a sample: there is a claim, and it is free."""
+        return bool(_claims(run_dir / FOLDER, sample)) and self.is_free(run_dir, sample)
+
     def release(self, run_dir: Path, sample: str) -> None:
         """Give up the claim on a sample."""
         with self._lock:

@@ -27,13 +27,10 @@ class Journal:
     Args:
         results: the results folder.
         command: as it can be pasted into a shell.
-        workers: number of processes.
         runs: run folder below `results` -> its `label`, the `asked` samples, and those `to_do` with their seconds.
     """
 
-    def __init__(
-        self, results: Path, command: str, workers: int, runs: Mapping[str, Mapping[str, Any]]
-    ) -> None:
+    def __init__(self, results: Path, command: str, runs: Mapping[str, Mapping[str, Any]]) -> None:
         folder = results / FOLDER
         for old in sorted(folder.glob("*.json"))[:-KEPT]:
             for path in (old, old.with_suffix(".log")):
@@ -41,7 +38,7 @@ class Journal:
         start = time.time()
         path = folder / f"{int(start * 1000)}-{os.getpid()}-{secrets.token_hex(2)}.json"
         process = {"pid": os.getpid(), "host": socket.gethostname(), "machine": machine_id()}
-        write_json(path, {"command": command, **process, "start": start, "workers": workers, "runs": runs})
+        write_json(path, {"command": command, **process, "start": start, "runs": runs})
         self._log = path.with_suffix(".log")
 
     def add(self, run: str, sample: str, failed: bool) -> None:
@@ -61,7 +58,6 @@ class Job:
         alive: whether the process runs; None where it is on another machine.
         start: when it began, seconds of the epoch.
         last: when it wrote last, seconds of the epoch.
-        workers: number of processes.
         runs: as of `Journal`.
         ended: one mapping per sample that ended, with `run`, `sample`, `failed` and `at`.
     """
@@ -71,7 +67,6 @@ class Job:
     alive: bool | None
     start: float
     last: float
-    workers: int
     runs: Mapping[str, Mapping[str, Any]]
     ended: list[dict[str, Any]]
 
@@ -93,7 +88,6 @@ def _job(path: Path) -> Job | None:
         is_alive(facts["pid"]) if here else None,
         facts["start"],
         max([facts["start"], *(line["at"] for line in ended)]),
-        facts["workers"],
         facts["runs"],
         ended,
     )
