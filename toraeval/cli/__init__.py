@@ -40,6 +40,7 @@ VERBS: dict[str, Verb] = {
     "show": Verb("show", "print the table or the record of a stored run", "show results/runs/... --record"),
     "status": Verb("status", "how far a command is: done, running, failed, time left", "status results"),
     "requeue": Verb("requeue", "try failed samples again", "requeue results"),
+    "merge": Verb("merge", "join results folders of several machines", "merge a b out=both"),
     "list": Verb("listing", "what exists, its status and licence", "list models|trackers|metrics|suites"),
     "doctor": Verb("doctor", "what is installed, what is missing, how to get it", "doctor"),
     "fetch": Verb(
