@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
 
 from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL
 from toraeval.stats import case_means
@@ -167,6 +166,8 @@ def _compared(runs: list[RunResult]) -> TrackerComparison | None:
     table = pd.DataFrame(
         {t: {m: float(np.mean([values[m][t][case] for case in cases])) for m in models} for t in trackers}
     )
+    from scipy.stats import kendalltau  # half a second, which a report of one tracker need not wait
+
     tau = {
         (first, second): float(kendalltau(table.loc[ranked, first], table.loc[ranked, second]).statistic)
         for first, second in combinations(trackers, 2)

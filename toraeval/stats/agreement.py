@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from toraeval.stats.intervals import (
     BOOTSTRAP_SEED,
@@ -110,6 +109,8 @@ def rank_correlation(x_C: npt.ArrayLike, y_C: npt.ArrayLike) -> Interval:
 
 
 def _spearman(x_BC: FloatArray, y_BC: FloatArray) -> FloatArray:
+    from scipy.stats import rankdata  # half a second, only where it is needed
+
     ranks = [rankdata(side, axis=1) for side in (x_BC, y_BC)]
     a, b = (side - side.mean(axis=1, keepdims=True) for side in ranks)
     with np.errstate(divide="ignore", invalid="ignore"):
