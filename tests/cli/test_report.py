@@ -38,10 +38,10 @@ def test_other_runs_stand_beside_the_last_bench(cli: Cli) -> None:
     cli("run", "model=fake_model", "frames=6", *PARTS)
     table = Path("results/table1.csv").read_bytes()
     ran = cli("report")
-    assert pages(ran.out) == [
-        Path("results/report/index.html"),
-        Path("results/report/other-runs/index.html"),
-    ]
+    mine, others = Path("results/report/index.html"), Path("results/report/other-runs/index.html")
+    assert pages(ran.out) == [others, mine]
+    assert 'href="other-runs/index.html"' in mine.read_text(encoding="utf-8")
+    assert 'href="../index.html"' in others.read_text(encoding="utf-8")
     assert Path("results/table1.csv").read_bytes() == table
     assert 'data-frames="6"' not in Path("results/report/index.html").read_text(encoding="utf-8")
 

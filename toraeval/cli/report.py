@@ -32,8 +32,9 @@ def main(argv: list[str]) -> int:
     benched: list[Path] = []
     if (results / bench.RECORD).is_file():
         benched, samples = bench.recorded(results)
-        draw(benched, Path(values["out"] or results), samples, page=out)
     others(results, out, benched)
+    if benched:  # last, so that it can link to the others
+        draw(benched, Path(values["out"] or results), samples, page=out)
     return 0
 
 
@@ -45,7 +46,7 @@ def others(results: Path, out: Path, benched: list[Path]) -> None:
     """
     from toraeval.report.findings import Findings
     from toraeval.report.site.found import runs_below, sorted_out
-    from toraeval.report.site.write import write
+    from toraeval.report.site.write import OTHERS, write
     from toraeval.store import lock, record
 
     known = {folder.resolve() for folder in benched}
@@ -61,7 +62,10 @@ def others(results: Path, out: Path, benched: list[Path]) -> None:
     if not runs:
         return
     groups, empty = sorted_out(runs)
-    folder = out / "other-runs" if benched else out
+    folder = out / OTHERS if benched else out
     folder.mkdir(parents=True, exist_ok=True)
     with lock.hold(folder, None, lambda line: print(line, file=sys.stderr)):
-        print("report:", write([Findings(group) for group in groups], folder, empty))
+        print(
+            "report:",
+            write([Findings(group) for group in groups], folder, empty, "../index.html" if benched else ""),
+        )

@@ -65,6 +65,23 @@ def test_a_row_leads_to_its_cases_worst_first(page, pages):
     assert values == sorted(values, reverse=True)
 
 
+def test_keys_and_search_go_through_the_cases(page, pages):
+    opened(page, pages)
+    name = page.locator("#stage .name")
+    first = name.inner_text()
+    page.keyboard.press("n")
+    page.wait_for_function("location.hash.startsWith('#case=')")
+    assert name.inner_text() != first
+    page.keyboard.press("p")
+    assert name.inner_text() == first
+    page.keyboard.press("/")
+    page.keyboard.type("case-07")
+    assert page.locator("#cases li").count() == 2
+    page.reload()
+    page.wait_for_function("toraeval.player.tiles.length > 0")
+    assert name.inner_text() == first, "the address names the case"
+
+
 def test_scrubbing_keeps_all_videos_on_one_frame(page, pages):
     opened(page, pages)
     page.evaluate("toraeval.player.range.value = 4; toraeval.player.range.dispatchEvent(new Event('input'))")

@@ -139,12 +139,16 @@ def _metric(part: pd.DataFrame, group: str, headline: bool) -> Column:
 
 
 def decimals(values: pd.Series[Any]) -> int:
-    """Return the decimals that give the middle value of a column `FIGURES` significant digits; 0 for whole numbers."""
+    """Return the decimals of a column: `FIGURES` significant digits for its middle value, 0 for whole numbers.
+
+    Where the smallest value would be left with less than two digits, as that of the ground truth, there are two decimals.
+    """
     numbers = np.abs(pd.to_numeric(values, errors="coerce").to_numpy(dtype=float))
     numbers = numbers[np.isfinite(numbers) & (numbers > 0)]
     if not len(numbers) or np.all(numbers == np.round(numbers)):
         return 0
-    return int(np.clip(FIGURES - 1 - np.floor(np.log10(np.median(numbers))), 0, 4))
+    middle, smallest = (int(np.floor(np.log10(value))) for value in (np.median(numbers), numbers.min()))
+    return int(np.clip(max(FIGURES - 1 - middle, min(1 - smallest, 2)), 0, 4))
 
 
 _decimals = decimals

@@ -26,6 +26,18 @@ PROMPT = 160
 PACKAGES = ("toraeval", "torch", "numpy", "av")
 
 
+CLAIMED_AT, CLAIMED = 128, (3.0, 5.0)
+"""The length of the paper's claim, and the ratios it names."""
+
+
+def _verdict(low: float, high: float) -> str:
+    if high < CLAIMED[0]:
+        return "below the claim"
+    if low > CLAIMED[1]:
+        return "above the claim"
+    return "as claimed" if low >= CLAIMED[0] and high <= CLAIMED[1] else "reaches into the claimed range"
+
+
 @dataclass(frozen=True)
 class Index:
     """The first page of one group."""
@@ -40,6 +52,7 @@ class Index:
     provenance: list[dict[str, str]]
     empty: list[dict[str, str]]
     parent: str
+    others: bool
 
     @property
     def title(self) -> str:
@@ -73,6 +86,7 @@ class Index:
                 "model": str(row.model),
                 "ratio": f"{row.ratio:.2f}" if np.isfinite(row.ratio) else "–",
                 "interval": f"{row.low:.2f} to {row.high:.2f}" if known else f"n = {row.cases}",
+                "verdict": _verdict(row.low, row.high) if row.frames == CLAIMED_AT and known else "",
             }
             found.setdefault(int(row.frames), []).append(one)
         return found
@@ -110,7 +124,9 @@ class Index:
         return int(self.findings.rows["failures"].sum())
 
 
-def index_view(findings: Findings, shown: list[ShownCase], empty: Sequence[RunResult], parent: str) -> Index:
+def index_view(
+    findings: Findings, shown: list[ShownCase], empty: Sequence[RunResult], parent: str, others: bool
+) -> Index:
     """Return the first page of one group."""
     kinds = columns(findings)
     names = sorted({name for entry in findings.group.entries for name in families(entry)})
@@ -125,6 +141,7 @@ def index_view(findings: Findings, shown: list[ShownCase], empty: Sequence[RunRe
         [_provenance(entry.run) for entry in findings.group.entries],
         [_provenance(run) for run in empty],
         parent,
+        others,
     )
 
 

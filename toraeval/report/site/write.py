@@ -19,6 +19,8 @@ from toraeval.store.tables.run import RECORD, RunResult
 from toraeval.types import TEMPORARY, UserError
 
 STATIC = Path(__file__).parent / "static"
+OTHERS = "other-runs"
+"""Beside the page of a bench: that of the other runs in the same results folder."""
 WRITTEN = "assets/written.json"
 """Lists the files of the page, so that the next one can remove those that it does not have."""
 
@@ -84,7 +86,9 @@ class Folder:
         self.text(WRITTEN, json.dumps(sorted({*self.files, WRITTEN}), indent=0) + "\n")
 
 
-def write(found: Sequence[Findings], path: Path, empty: Sequence[RunResult] = ()) -> Path:
+def write(
+    found: Sequence[Findings], path: Path, empty: Sequence[RunResult] = (), parent: str = ""
+) -> Path:
     """Write the page of some groups of runs and return its first file.
 
     One group is one page; several get a page each and one that leads to them, because their numbers must not stand in
@@ -94,12 +98,13 @@ def write(found: Sequence[Findings], path: Path, empty: Sequence[RunResult] = ()
         found: of each group.
         path: the folder; made when missing.
         empty: runs that have no sample to show; they are named.
+        parent: a page to link to from here, relative to `path`.
 
     Raises:
         UserError: a stored file is damaged, or the place cannot be written.
     """
     if len(found) == 1:
-        return _page(found[0], path, empty)
+        return _page(found[0], path, empty, parent)
     folder = Folder(path)
     overview = Overview.of(found, empty)
     for name, findings, _ in overview.pages:
@@ -121,7 +126,8 @@ def _page(findings: Findings, path: Path, empty: Sequence[RunResult], parent: st
                 folder.copy(clip.file, clip.source)
         folder.text(f"data/{case.slug}.js", script("receive", [case.slug, case.player()]))
         shown.append(case)
-    view = index_view(findings, shown, empty, parent)
+    others = (path / OTHERS / "index.html").is_file()
+    view = index_view(findings, shown, empty, parent, others)
     for number, case in enumerate(shown):
         around = (shown[number - 1] if number else None, shown[number + 1] if number + 1 < len(shown) else None)
         one = case_view(findings, view.columns, case, around)

@@ -5,13 +5,14 @@ toraeval.listeners.push((content) => {
   const place = document.querySelector(".panels");
   if (!place) return;
   const { make, number } = toraeval;
-  const [width, height, left, right, top, bottom] = [460, 270, 44, 10, 12, 34];
+  const [width, height, left, right, top, bottom] = [400, 250, 40, 8, 14, 34];
   const hidden = new Set();
   const lengths = [...new Set(content.curves.map((curve) => curve.frames))];
   const styles = Object.fromEntries(content.models.map((model) => [model.label, model.style]));
   const style = (name) => styles[name] || "still-row";
   const words = (name) => (name === "static_reference" ? "point that never moves" : name);
-  const names = [...new Set(content.curves.map((curve) => curve.model))];
+  const present = new Set(content.curves.map((curve) => curve.model));
+  const names = [...content.models.map((model) => model.label), "static_reference"].filter((name) => present.has(name));
   const redraw = [];
 
   for (const name of names) {
@@ -87,7 +88,7 @@ toraeval.listeners.push((content) => {
       svg.append(make("text", { x: 2, y: 9 }, content.main.unit));
       if (floor) {
         svg.append(make("line", { class: "floor", x1: left, x2: width - right, y1: y(floor), y2: y(floor) }));
-        svg.append(make("text", { x: width - right, y: y(floor) - 4, "text-anchor": "end" }, `tracker floor ${number(floor)}`));
+        svg.append(make("text", { x: width - right, y: y(floor) - 5, "text-anchor": "end" }, `tracker floor ${number(floor)}`));
       }
       for (const curve of curves) {
         const points = curve.x.map((one, i) => [x(one), curve.error[i], curve.low[i], curve.high[i]]).filter((one) => one[1] !== null);

@@ -195,8 +195,17 @@ toraeval.Tile = class {
   start(speed) {
     if (!this.video) return;
     this.rate = speed;
-    this.video.playbackRate = speed * this.clip.fps / this.clip.fps;
+    this.video.playbackRate = speed;
     this.video.play().catch(() => {});
+    if (!this.video.requestVideoFrameCallback) return;
+    this.timed = true;  // the paths then follow the picture that is shown, not the clock
+    const presented = (_, { mediaTime }) => {
+      if (!this.player.playing) return;
+      const frame = Math.min(Math.round(mediaTime * this.clip.fps), this.clip.frames - 1);
+      if (frame !== this.frame) { this.frame = frame; this.draw(); }
+      this.video.requestVideoFrameCallback(presented);
+    };
+    this.video.requestVideoFrameCallback(presented);
   }
 
   follow(exact) {
@@ -206,7 +215,7 @@ toraeval.Tile = class {
       if (Math.abs(apart) > 1.5) this.video.currentTime = Math.min(exact, this.clip.frames - .5) / this.clip.fps;
       else this.video.playbackRate = Math.min(Math.max(this.rate * (1 + .3 * apart), .0625), 16);
     }
-    if (frame !== this.frame) { this.frame = frame; this.draw(); }
+    if (!this.timed && frame !== this.frame) { this.frame = frame; this.draw(); }
   }
 
   draw() {
