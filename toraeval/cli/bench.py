@@ -25,7 +25,7 @@ HELP = """Run every model of a preset at every length, then write tables, figure
 def execute(config: dict[str, Any], command: str) -> Done:
     """Plan everything, run it, draw, print."""
     from toraeval.cli import dry_run
-    from toraeval.cli.output import done_line
+    from toraeval.cli.output import done_line, partial_lines
     from toraeval.cli.progress import Bar
     from toraeval.run import bench
     from toraeval.store.disk import megabytes
@@ -47,7 +47,7 @@ def execute(config: dict[str, Any], command: str) -> Done:
         run_dirs = [report.result.run_dir for report in reports]
         draw(run_dirs, results, set(planned.samples), page=results / "report")
     print(done_line(reports))
-    for line in planned.left_out:
+    for line in (*partial_lines([report.result for report in reports]), *planned.left_out):
         print(line)
     print(f"disk use: {megabytes(sum(report.disk_bytes for report in reports))} in {results / 'runs'}")
     print(f"time: {time.perf_counter() - start:.0f} s")

@@ -38,6 +38,7 @@ def main(argv: list[str]) -> int:
         )
     if values["force"] not in ("true", "false"):
         raise UserError(f"compare: force={values['force']}; allowed: true, false")
+    from toraeval.cli.output import partial_lines
     from toraeval.report.compare import compare, find_pairs
     from toraeval.report.tables import to_csv
     from toraeval.store.sealed import write_text
@@ -56,6 +57,8 @@ def main(argv: list[str]) -> int:
             f"compare: {words[0]} and {words[1]} have no case that the same metric scored on both sides"
         )
     print(printed(rows, wrong))
+    for line in dict.fromkeys(line for pair in pairs for line in partial_lines([pair.a, pair.b])):
+        print(line)
     if values["out"]:
         text = markdown(rows, wrong)
         folder = Path(values["out"])

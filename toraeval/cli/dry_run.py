@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import statistics
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
 
 from toraeval.cli import error_text
+from toraeval.run import workers
+from toraeval.run.costs import Costs, memory_of
 from toraeval.run.pipeline import estimate_bytes
 from toraeval.run.plan import Plan
-from toraeval.run.request import Sample
+from toraeval.run.queue import tasks_of
+from toraeval.run.request import LOCAL, Sample
 from toraeval.run.sample import open_samples, without_video
 from toraeval.store.disk import megabytes
 from toraeval.types import UserError
@@ -31,19 +35,23 @@ def print_costs(plans: Sequence[Plan], command: str) -> int:
 
     Cases that the generator refuses are named on stderr; what else can fail shows only when it is tried.
     """
-    codes = [_print_cost(plan) for plan in plans]
+    costs = Costs([*plans, *(plan.floor for plan in plans if plan.floor)])
+    codes = [_print_cost(plan, costs) for plan in plans]
+    print(_total(plans, costs))
     print(f"command: {command}")
     return max(codes)
 
 
-def _print_cost(plan: Plan) -> int:
+def _print_cost(plan: Plan, costs: Costs) -> int:
     todo = open_samples(plan)
     refused = list(_refused(plan, todo))
     floor_todo = f", ground truth {len(open_samples(plan.floor))} to do" if plan.floor else ""
     label = f"{plan.model} {plan.frames}f" if plan.frames else plan.model
+    part = f" ({len(plan.cases)} of the {plan.suite_size} cases)" if len(plan.cases) < plan.suite_size else ""
     print(
         f"{label}: {len(plan.samples)} samples, {len(plan.samples) - len(todo)} cached, {len(todo)} to do"
-        f"{floor_todo}; up to {megabytes(estimate_bytes(plan, len(todo)))}; {_time(plan, len(todo))}"
+        f"{floor_todo}{part}; up to {megabytes(estimate_bytes(plan, len(todo)))}; "
+        f"{_time([costs.known(plan, sample) for sample in todo])}"
     )
     print(f"  {plan.run_dir}")
     for error in refused[:NAMED]:
@@ -52,6 +60,31 @@ def _print_cost(plan: Plan) -> int:
         print(f"and {len(refused) - NAMED} further samples", file=sys.stderr)
     nothing_works = len(refused) == len(plan.samples)
     return max(error.exit_code for error in refused) if refused and nothing_works else int(bool(refused))
+
+
+def _total(plans: Sequence[Plan], costs: Costs) -> str:
+    """Return one line: samples, disk, processes with their memory, and time of everything, floors included."""
+    every = {plan.run_dir: plan for plan in (*(plan.floor for plan in plans if plan.floor), *plans)}
+    tasks = [task for plan in every.values() for task in tasks_of(plan, open_samples(plan), costs)]
+    disk = sum(estimate_bytes(plan, sum(task.plan is plan for task in tasks)) for plan in every.values())
+    free = shutil.disk_usage(existing(plans[0].options.results)).free
+    line = f"in all: {len(tasks)} samples to do; up to {megabytes(disk)} of disk, {megabytes(free)} free"
+    if not tasks:
+        return line
+    number = min(workers.count(list(every.values()), tasks), len(tasks))
+    where, each = "on this machine", memory_of(list(every.values()))
+    if (executor := plans[0].options.executor) != LOCAL:
+        number, where = min(int(plans[0].options.cluster["jobs"]), len(tasks)), f"by {executor}"
+    memory = f"up to {megabytes(each)} of memory each" if each else "memory unknown until such a run is done"
+    known = [costs.known(task.plan, task.sample) for task in tasks]
+    return f"{line}; {number} processes {where}, {memory}; {_time(known, number)}"
+
+
+def existing(folder: Path) -> Path:
+    """Return the folder, or the next one above it that exists."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
 
 
 def _refused(plan: Plan, todo: Sequence[Sample]) -> Iterator[UserError]:
@@ -63,16 +96,13 @@ def _refused(plan: Plan, todo: Sequence[Sample]) -> Iterator[UserError]:
             yield error
 
 
-def _time(plan: Plan, num_samples: int) -> str:
-    """Return a guess from what the finished samples took."""
-    if not num_samples:
-        return "no time"
-    known: list[float] = []
-    for sample in plan.samples:
-        slot = plan.slot(sample)
-        meta, tracked = slot.video_meta(), slot.tracks_meta()
-        if meta and tracked:
-            known.append(float(meta["seconds"]) + float(tracked["seconds"]))
+def _time(known: Sequence[float | None], processes: int = 1) -> str:
+    """Return what samples take by what earlier ones took, shared by processes; those without a former run are named."""
     if not known:
-        return "time unknown until the first case is done"
-    return f"about {statistics.median(known) * num_samples:.0f} s"
+        return "no time"
+    seconds = [each for each in known if each is not None]
+    if not seconds:
+        return "time unknown until the first run is done"
+    unknown = len(known) - len(seconds)
+    more = f" and the time of {unknown} samples of models that never ran here" if unknown else ""
+    return f"about {max(sum(seconds) / processes, max(seconds)):.0f} s{more}"

@@ -15,6 +15,7 @@ from toraeval.report.texts import printable
 from toraeval.run.ending import Report
 from toraeval.stats import without_interval
 from toraeval.store.disk import megabytes
+from toraeval.store.tables.run import RunResult
 
 
 def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, command: str, page: str) -> None:
@@ -22,7 +23,7 @@ def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, comm
     print_table(rows, f"all: python -m toraeval show {shlex.quote(str(report.result.run_dir))} columns=all")
     print_metrics(further, report.result.main_metric)
     print(done_line([report]))
-    for line in unscored_lines(report):
+    for line in (*partial_lines([report.result]), *unscored_lines(report)):
         print(line)
     run_dir = report.result.run_dir
     print(f"{run_dir}/: cases.csv, record.json, cases/ ({megabytes(report.disk_bytes)} on disk)")
@@ -94,6 +95,15 @@ def _with_notes(heads: Sequence[str], cells: list[list[str]]) -> str:
     if any(row[-1] for row in cells):
         return wrapped([*heads, "note"], cells)
     return fitted(heads, [row[:-1] for row in cells])[0]
+
+
+def partial_lines(runs: Sequence[RunResult]) -> list[str]:
+    """Return a line for each run that is a part of what its suite has: for trying, not for quoting."""
+    return [
+        f"partial: {run.model} {run.frames or ''}: {run.partial}".replace(" :", ":")
+        for run in runs
+        if run.partial
+    ]
 
 
 def unscored_lines(report: Report) -> list[str]:

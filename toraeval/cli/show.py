@@ -31,6 +31,7 @@ def main(argv: list[str]) -> int:
             "show: give run folders, or a results folder, e.g. "
             "python -m toraeval show results/runs/<suite>/<model>/<key>"
         )
+    from toraeval.cli.output import partial_lines
     from toraeval.store.tables.run import load_run
     from toraeval.store.tables.tidy import load_results
 
@@ -45,6 +46,8 @@ def main(argv: list[str]) -> int:
     _print_groups(runs, [name for name in values["columns"].split(",") if name])
     if len(runs) == 1 and not values["columns"]:
         _print_cases(runs[0])
+    for line in partial_lines(runs):
+        print(line)
     if len(runs) == 1:
         print(f"command: {runs[0].record.get('command', 'unknown')}")
     return 0

@@ -44,7 +44,7 @@ class ClusterConfig:
     minutes: int = 240
     partition: str | None = None
     account: str | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: Any = None
     scheduler: str = "slurm"
     address: str | None = None
 

@@ -56,7 +56,7 @@ TABLE1: dict[str, str] = {
     "height": "pixels",
     "width": "pixels",
     "weights": "first digits of the SHA-256 of the weights, where the run records one",
-    "partial": "yes when the run covers a part of its suite only: for trying, not for leaderboards",
+    "partial": "yes when the run covers a part of its suite only or was stopped: for trying, not for leaderboards",
     "run": "folder of the run",
 }
 """Columns of `table1.csv` in order, and what each means."""
@@ -183,7 +183,8 @@ def notes(group: Group, rows: pd.DataFrame) -> list[str]:
     partial = int((rows["partial"] == "yes").sum())
     if partial:
         found.append(
-            f"{partial} of {len(rows)} rows cover a part of their suite only: for trying, not for quoting."
+            f"{partial} of {len(rows)} rows cover a part of their suite only or were stopped: for trying, not for "
+            "quoting."
         )
     found += floor_lines(rows, measures.main_measure(group).unit)
     for row in rows.itertuples():

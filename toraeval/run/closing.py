@@ -39,6 +39,8 @@ def write(
     content = {
         "command": command or record.command_line(),
         "finished": finished,
+        "partial": not finished or len(plan.cases) < plan.suite_size,
+        "suite_size": plan.suite_size,
         **_facts(plan, [row for row in rows if row["sample"] in asked], outcomes),
         "fingerprints": plan.fingerprints,
         "config": plan.config,
@@ -57,7 +59,6 @@ def _facts(plan: Plan, rows: list[dict[str, Any]], outcomes: Sequence[Outcome]) 
     prompts = {row["sample"]: row["prompt_sent"] for row in rows if row["prompt_sent"] is not None}
     samples = [sample.id for sample in plan.samples]
     return {
-        "partial": len(plan.cases) < plan.suite_size,
         "run": {
             "model": plan.model,
             "suite": plan.suite,

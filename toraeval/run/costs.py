@@ -5,20 +5,23 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 
+from toraeval.config.verbs import STAGES
 from toraeval.run.plan import Plan
 from toraeval.run.request import Sample
 from toraeval.store.keys import canonical
+from toraeval.store.sealed import read_json
 from toraeval.store.tables.rows import SECONDS
-from toraeval.store.tables.run import TIMINGS
+from toraeval.store.tables.run import RECORD, TIMINGS
 
 GUESS_S_PER_FRAME = 0.05
 
 
 class Costs:
-    """Seconds that samples take on one core, by the finished ones of the same run, else of the same model.
+    """Seconds that samples take on one core, by finished ones of the same run, else of the model at other lengths.
 
     Args:
         plans: whose run folders are looked at.
@@ -48,14 +51,44 @@ def model_of(plan: Plan) -> str:
     return canonical(plan.config.get("model") or plan.model)
 
 
+def memory_of(plans: Sequence[Plan]) -> int | None:
+    """Return the bytes that one process took for such runs here, the largest of all; None if none ran."""
+    folders = {folder for plan in plans for folder in (plan.run_dir, *_siblings(plan))}
+    records = [found for folder in folders if (found := read_json(folder / RECORD)) is not None]
+    return max((int(found.get("peak_memory_mb") or 0) << 20 for found in records), default=None)
+
+
+def _siblings(plan: Plan) -> list[Path]:
+    """Return the run folders of the same model and suite with other lengths, sizes or options."""
+    return sorted(folder for folder in plan.run_dir.parent.glob("*") if folder != plan.run_dir)
+
+
 def _rate(plan: Plan) -> float | None:
-    """Return the median seconds per frame in the last tables of a run folder, or None without any."""
-    try:
-        table = pd.read_csv(plan.run_dir / TIMINGS, dtype={"sample": str}).set_index("sample")
-    except (OSError, ValueError, KeyError):
-        return None
+    """Return the median seconds per frame in the tables of a run folder, else of its siblings; None without any."""
+    stages = [name for stage, name in zip(STAGES, SECONDS, strict=True) if stage in plan.options.stages]
     frames = pd.Series({sample.id: sample.case.frames for sample in plan.samples}, dtype=float)
-    if not set(SECONDS) <= set(table) or table.index.has_duplicates:
-        return None
-    rates = (table[list(SECONDS)].sum(axis=1, skipna=False) / frames).dropna()
+    own = _rates(plan.run_dir, stages, frames)
+    if len(own):
+        return float(own.median())
+    known = []
+    for folder in _siblings(plan):
+        length = ((read_json(folder / RECORD) or {}).get("run") or {}).get("frames")
+        if length:
+            known.append(_rates(folder, stages, pd.Series(float(length), index=_samples(folder))))
+    rates = pd.concat(known) if known else pd.Series(dtype=float)
     return float(rates.median()) if len(rates) else None
+
+
+def _samples(folder: Path) -> list[str]:
+    return sorted(place.name for place in (folder / "cases").glob("*"))
+
+
+def _rates(folder: Path, stages: Sequence[str], frames: pd.Series) -> pd.Series:
+    """Return the seconds per frame of each sample with a known length in the tables of a run folder."""
+    try:
+        table = pd.read_csv(folder / TIMINGS, dtype={"sample": str}).set_index("sample")
+    except (OSError, ValueError, KeyError):
+        return pd.Series(dtype=float)
+    if not set(stages) <= set(table) or table.index.has_duplicates:
+        return pd.Series(dtype=float)
+    return (table[list(stages)].sum(axis=1, skipna=False) / frames).dropna()

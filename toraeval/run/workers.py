@@ -20,15 +20,13 @@ from typing import Any
 
 from toraeval import registry
 from toraeval.machine import cpu_count, free_memory
-from toraeval.run.costs import model_of
+from toraeval.run.costs import memory_of, model_of
 from toraeval.run.ending import plan_places
 from toraeval.run.parts import Builder
 from toraeval.run.plan import Plan
 from toraeval.run.queue import Ended, Engine, Here, Task
 from toraeval.run.request import AUTO
 from toraeval.run.sample import Outcome, process
-from toraeval.store.sealed import read_json
-from toraeval.store.tables.run import RECORD
 from toraeval.types import UserError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -49,8 +47,7 @@ def count(plans: Sequence[Plan], tasks: Sequence[Task]) -> int:
     if gpus:
         return max(1, min(gpus, len(tasks)))
     pixels = sum(task.sample.case.frames * task.sample.case.height * task.sample.case.width for task in tasks)
-    records = [read_json(plan.run_dir / RECORD) or {} for plan in plans]
-    each = max(MEMORY_OF_ONE, *((record.get("peak_memory_mb") or 0) << 20 for record in records))
+    each = max(MEMORY_OF_ONE, memory_of(plans) or 0)
     return max(1, min(cpu_count(), len(tasks), free_memory() // each, math.ceil(pixels / WORTH_A_PROCESS)))
 
 

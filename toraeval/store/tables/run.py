@@ -83,6 +83,17 @@ class RunResult:
         """What the metric columns mean, by metric."""
         return require_json(self.run_dir / DEFINITIONS) or {}
 
+    @property
+    def partial(self) -> str:
+        """In how far the run is a part of what its suite has, in words; empty if it is the whole."""
+        if not self.record.get("partial"):
+            return ""
+        cases, whole = self.cases["case"].nunique(), self.record.get("suite_size")
+        stopped = "" if self.record.get("finished", True) else ", stopped before its end"
+        return (
+            f"{cases} of {whole} cases{stopped}" if whole else f"{cases} cases, a part of the suite{stopped}"
+        )
+
     @cached_property
     def main_metric(self) -> str:
         """The metric that tables show first."""
