@@ -11,6 +11,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from toraeval.report.claims import CLAIM
+from toraeval.report.claims_reading import AT_ONCE, WINDOWED, pick, reading
 from toraeval.report.collect import Group, ReportedRun
 from toraeval.report.reasons import (
     AFTER,
@@ -38,9 +39,6 @@ from toraeval.store.sealed import write_text
 CLAIMED = (3.0, 5.0)
 UNETS = ("motionctrl", "dragnuwa")
 TAGS = list(dict.fromkeys(tag for tag, _ in KINDS.values()))
-ALIKE = 0.02  # of likeness
-NO_STEP = 0.5  # pixels
-AT_ONCE, WINDOWED = "all frames at once", "window after window"
 
 
 def write(rows: pd.DataFrame, group: Group, folder: Path) -> list[Path]:
@@ -95,7 +93,7 @@ def how_made(entry: ReportedRun) -> str:
 def verdict(here: pd.DataFrame, frames: int) -> str:
     """Return what the ratios of one length say of the paper's claim, rival by rival."""
     said = []
-    for row in _pick(here, RATIO, ALL).itertuples():
+    for row in pick(here, RATIO, ALL).itertuples():
         label, (low, high) = f"{row.model}: {told(row)} times Tora's error", CLAIMED
         if not np.isfinite([row.low, row.high]).all():
             outcome = "too few cases to say who wins"
@@ -130,11 +128,11 @@ def told(row: Any) -> str:
 def _ratio_part(here: pd.DataFrame) -> list[str]:
     ratios = here[here["measure"] == RATIO]
     rivals, kinds = (list(dict.fromkeys(ratios[name])) for name in ("model", "kind"))
-    own = _pick(here, ERROR)
+    own = pick(here, ERROR)
     reference = own[~own["model"].isin(rivals)].set_index("kind")
     cells = []
     for kind in kinds:
-        found = {row.model: told(row) for row in _pick(ratios, RATIO, kind).itertuples()}
+        found = {row.model: told(row) for row in pick(ratios, RATIO, kind).itertuples()}
         base = reference.loc[kind]
         values = [found.get(rival, "") for rival in rivals]
         cells.append([kind, str(int(base["cases"])), f"{base['value']:.2f}", *values])
@@ -178,7 +176,7 @@ def _window_part(here: pd.DataFrame, windows: pd.DataFrame, made: dict[str, str]
     for model in models:
         for kind in (IN_VIEW, HIDDEN):
             found = {
-                measure: _pick(here[here["model"] == model], measure, kind)
+                measure: pick(here[here["model"] == model], measure, kind)
                 for measure in (BEFORE, AFTER, STEP)
             }
             pooled = [part[part["window"].isna()] for part in found.values()]
@@ -205,7 +203,7 @@ def _window_part(here: pd.DataFrame, windows: pd.DataFrame, made: dict[str, str]
     ):
         table = _by_window(here, measure, models)
         parts += [title, table] if table else []
-    lines = [line for model in models for line in _reading(here, model, made)]
+    lines = [line for model in models for line in reading(here, model, made)]
     return [*parts, "\n".join(f"- {line}" for line in lines)]
 
 
@@ -222,83 +220,6 @@ def _by_window(here: pd.DataFrame, measure: str, models: Iterable[str]) -> str:
     ]
     names = [f"{int(n) * WINDOW + 1}+" for n in numbers]
     return tabulate(cells, ["model", *names], tablefmt="github", disable_numparse=True)
-
-
-def _reading(here: pd.DataFrame, model: str, made: dict[str, str]) -> list[str]:
-    """Return what the numbers of one rival say about the reason of its ratio."""
-    base = _base(here)
-    if model == base:
-        return []
-    ratio = next(_pick(here[here["model"] == model], RATIO, ALL).itertuples(), None)
-    if ratio is None:
-        return []
-    lines = []
-    errors = {name: _windows(here, name, WINDOW_ERROR) for name in (model, base)}
-    mine, other = errors[model], errors[base]
-    if len(mine) > 1 and len(other) > 1:
-        lines.append(
-            f"{model} ({made.get(model, '')}) against Tora: {mine[0]:.2f} to {other[0]:.2f} px in the first window, "
-            f"where nothing has to be remembered, and {mine[-1]:.2f} to {other[-1]:.2f} px in the last. "
-            + _course(mine, other)
-        )
-    steps = {(n, kind): _step(here, n, kind) for n in (model, base) for kind in (IN_VIEW, HIDDEN)}
-    for kind in (IN_VIEW, HIDDEN):
-        step, reference = steps[model, kind], steps[base, kind]
-        if np.isfinite([step, reference]).all():
-            outcome = _of_steps(step, reference, made.get(model, ""))
-            changes = f"its error changes by {step:+.2f} px there, Tora's by {reference:+.2f} px"
-            lines += [f"{model}, {kind}: {changes}. {outcome}"]
-    looks = {name: _windows(here, name, LIKENESS) for name in (model, base)}
-    if all(len(found) > 1 for found in looks.values()):
-        lost = {name: found[0] - found[-1] for name, found in looks.items()}
-        alike = abs(lost[model] - lost[base]) < ALIKE
-        keeps = "neither keeps more" if alike else f"{min(lost, key=lost.__getitem__)} keeps more"
-        lines.append(
-            f"{model}, looks: objects lose {lost[model]:.2f} of their likeness from the first window to the last, "
-            f"Tora's {lost[base]:.2f}; {keeps}."
-        )
-    return lines
-
-
-def _course(mine: list[float], other: list[float]) -> str:
-    """Return where the lead of the better of two in the last window was made."""
-    first, last = mine[0] - other[0], mine[-1] - other[-1]
-    if first * last < 0:
-        return "Who leads changes in between: what comes later decides, not how well one window is made."
-    if abs(first) >= 0.75 * abs(last):
-        return "The difference is there in the first window already: it is how well 16 frames are made, not memory."
-    return "The difference is there in the first window and larger in the last."
-
-
-def _of_steps(mine: float, other: float, made: str) -> str:
-    """Return what two steps at the seams say; `NO_STEP` is taken for none."""
-    if made != WINDOWED:
-        return "Neither begins anew there; the steps show what these frames ask for."
-    if abs(mine - other) < NO_STEP:
-        return "Beginning a new window there costs it nothing."
-    if mine > other:
-        return f"Beginning a new window there costs it {mine - other:.2f} px more."
-    return "It comes out of the seam better than Tora, although it begins a new window there."
-
-
-def _base(here: pd.DataFrame) -> str:
-    rivals = set(here.loc[here["measure"] == RATIO, "model"])
-    return next(str(model) for model in here["model"] if model not in rivals)
-
-
-def _windows(here: pd.DataFrame, model: str, measure: str) -> list[float]:
-    return list(_pick(here[here["model"] == model], measure, ALL).sort_values("window")["value"])
-
-
-def _step(here: pd.DataFrame, model: str, kind: str) -> float:
-    found = _pick(here[here["model"] == model], STEP, kind)
-    pooled = found.loc[found["window"].isna(), "value"]
-    return float(pooled.iloc[0]) if len(pooled) else float("nan")
-
-
-def _pick(rows: pd.DataFrame, measure: str, kind: str | None = None) -> pd.DataFrame:
-    chosen = rows[rows["measure"] == measure]
-    return chosen if kind is None else chosen[chosen["kind"] == kind]
 
 
 def _listed(words: list[str]) -> str:
