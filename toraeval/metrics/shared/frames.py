@@ -19,6 +19,9 @@ from toraeval.types import ByteArray, Video
 CHUNK = 8  # frames that are fed at once, always; it bounds the memory and fixes the shape of every product
 
 
+REMEMBERED = 256  # frames of a clip that are kept prepared, 0.2 MB each at 128x128: long clips take no more
+
+
 @dataclass(frozen=True)
 class Preparation:
     """How frames become network input.
@@ -48,11 +51,13 @@ class Preparation:
     def of(self, video: Video, chosen: Iterable[int]) -> Tensor:
         """Return the same of the chosen frames of a clip; metrics with one recipe share what they resized last."""
         known = _latest(video).setdefault(self, {})
-        numbers = [int(t) for t in chosen]
-        for t in numbers:
-            if t not in known:
-                known[t] = self._prepared(video.frames_TCHW[t])
-        return torch.stack([known[t] for t in numbers])
+        pictures = []
+        for t in map(int, chosen):
+            picture = known[t] if t in known else self._prepared(video.frames_TCHW[t])
+            if len(known) < REMEMBERED:
+                known[t] = picture
+            pictures.append(picture)
+        return torch.stack(pictures)
 
     def _prepared(self, frame_CHW: ByteArray) -> Tensor:
         # one picture at a time with its channels last, as clips lie in memory: twice as fast, bit for bit the same
