@@ -17,6 +17,8 @@ from toraeval.report.texts import csv_text, from_csv, latex_text, markdown_text
 from toraeval.store.sealed import require_json, write_json
 from toraeval.store.tables.run import table_hashes
 
+pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
+
 Cli = Callable[..., Any]
 
 
@@ -144,6 +146,25 @@ def test_what_the_check_refuses(
     assert ran.code == 1
     assert said in ran.out
     assert "Traceback" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", [], {}, [[]], {"a": None}])
+def test_made_up_records_and_definitions_end_in_a_problem(
+    cli: Cli, submissions: tuple[Path, Path], value: Any
+) -> None:
+    run_dir = model_run(Path("subs/ann"))
+    record = require_json(run_dir / "record.json")
+    assert record is not None
+    for name in [key for key in record if key not in ("git", "notes", "readings", "files")]:
+        resealed(run_dir, **{name: value})
+        ran = cli("check-submission", "subs/ann")
+        assert ran.code in (0, 1), (name, ran.err)
+        resealed(run_dir, **{name: record[name]})
+    for name in ("definitions.json", "set_scores.json"):
+        write_json(run_dir / name, {"traj_error": value, "other": value})
+        resealed(run_dir)
+        assert cli("check-submission", "subs/ann").code in (0, 1), name
+        assert cli("leaderboard", "subs/ann").code in (0, 1), name
 
 
 def test_failed_cases_are_not_complete(cli: Cli, fake: tuple[str, ...]) -> None:

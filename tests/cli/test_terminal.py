@@ -13,6 +13,8 @@ import pytest
 from toraeval.cli import output
 from toraeval.cli.terminal import fitted, wrapped
 
+pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
+
 Cli = Callable[..., Any]
 ROW = {
     "model": "tora", "frames": 16, "cases": 9, "failures": 0, "traj_error": 13.7, "traj_error_low": 6.8,

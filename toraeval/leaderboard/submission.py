@@ -16,6 +16,9 @@ import pandas as pd
 
 from toraeval.leaderboard.contents import is_folder_name, machine_paths, run_folders, stray
 from toraeval.metrics.shared.paths import per_object
+from toraeval.report import measures
+from toraeval.report.collect import grouped
+from toraeval.report.tables import table
 from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.store.slot import SCORE, TRACKS, VIDEO_META, Slot
 from toraeval.store.tables.rows import END, FIRST
@@ -71,17 +74,31 @@ def check(folder: Path) -> tuple[list[CheckedRun], list[str]]:
 
 def check_run(folder: Path) -> CheckedRun:
     """Check one run folder; nothing is computed anew but TrajError, from the stored tracks."""
+    run = None
     try:
         run = load_run(folder)
+        problems = list(_record(run.record))
+        if not problems:
+            problems = [*_table(run), *_samples(run)]
+        if not problems:
+            _summed_up(run)
+        problems += _paths(folder)
+        return CheckedRun(folder, run, tuple(problems), tuple(_notes(run)))
     except UserError as error:
-        return CheckedRun(folder, None, (str(error),), ())
-    except (ValueError, KeyError, TypeError, OSError) as error:  # tables and records that somebody made up
-        return CheckedRun(folder, None, (f"{folder} cannot be read: {type(error).__name__}: {error}",), ())
-    problems = list(_record(run.record))
-    if not problems:
-        problems = [*_table(run), *_samples(run)]
-    problems += _paths(folder)
-    return CheckedRun(folder, run, tuple(problems), tuple(_notes(run)))
+        return CheckedRun(folder, run, (str(error),), ())
+    except MADE_UP as error:
+        return CheckedRun(folder, run, (f"{folder} cannot be read: {type(error).__name__}: {error}",), ())
+
+
+MADE_UP = (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError, RecursionError, MemoryError)
+"""What reading tables and records ends in that nobody's run wrote."""
+
+
+def _summed_up(run: RunResult) -> None:
+    """Make the tables of a run as a leaderboard will; definitions or values of sets that cannot be used end here."""
+    for group in grouped([run]):
+        table(group)
+        measures.table(group)
 
 
 def _record(record: Mapping[str, Any]) -> Iterator[str]:
