@@ -147,13 +147,24 @@ def test_dark_is_remembered(page, pages):
 
 
 def test_hostile_names_do_nothing(page, make_run, tmp_path):
-    label = "<img src=x onerror=alert(1)>"
-    run = make_run(tmp_path, "tora", 6, cases=("<b onclick=x>& ‮كتاب 🎬 'q'",))
-    folder = written([run], tmp_path / "page").parent
-    index = folder / "data" / "index.js"
-    index.write_text(index.read_text().replace('"label": "tora"', f'"label": "{label}"'))
+    bad = "<img src=x onerror=alert(1)>"
+    case = f"{bad}& ‮كتاب 🎬 'q'"
+    tags = {case: {"family": bad}, "other": {"family": "\"onclick=alert(1) "}}
+    runs = [
+        make_run(tmp_path, model, 6, (case, "other"), suite=bad, tracker=bad, tags=tags, failed=failed)
+        for model, failed in ((bad, ()), ("</script><svg onload=alert(1)>".replace("/", "∕"), ("other",)))
+    ]
+    folder = written(runs, tmp_path / "page").parent
     opened(page, folder)
-    assert page.locator("#cases li").count() == 1
-    assert page.locator("main b[onclick]").count() == 0
+    assert page.locator("#cases li").count() == 2
+    page.locator("#cases button", has_text="q").click()
+    page.select_option("#table-filters [name=family]", bad)
+    page.select_option("#table-filters [name=model]", bad)
+    assert models(page) == [bad]
+    assert page.locator("main img, main [onclick], main [onload]").count() == 0
+    page.locator(".panel svg").first.hover()
     page.get_by_role("link", name="Page of this case").click()
-    page.wait_for_function("toraeval.player.tiles.length === 1")
+    page.wait_for_function("toraeval.player.tiles.length === 2")
+    assert page.locator("main img").count() == 0
+    assert page.locator("h1").inner_text().startswith(bad)
+    assert {path.name for path in tmp_path.iterdir()} == {"page", "runs"}

@@ -5,7 +5,7 @@ toraeval.listeners.push((content) => {
   const place = document.querySelector(".panels");
   if (!place) return;
   const { make, number } = toraeval;
-  const [width, height, left, right, top, bottom] = [400, 250, 40, 8, 14, 34];
+  const [width, height, left, right, top, bottom] = [400, 250, 40, 14, 14, 34];
   const hidden = new Set();
   const lengths = [...new Set(content.curves.map((curve) => curve.frames))];
   const styles = Object.fromEntries(content.models.map((model) => [model.label, model.style]));
