@@ -19,6 +19,7 @@ import pytest
 from tests.fake_parts import config
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
+from toraeval.store.claims import is_alive
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -136,3 +137,29 @@ def test_sigterm_keeps_what_is_finished_and_the_same_command_resumes(number: int
     assert pd.read_csv(table)["status"].tolist() == ["ok"] * 3
     made = Counter(line.split("/")[0] for line in log.read_text().splitlines())
     assert made == {"alpha": 1, "beta": 1, "gamma": 2}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_kill_leaves_nobody_behind_and_the_same_command_resumes(number: int, tmp_path: Path) -> None:
+    results, log = tmp_path / "results", tmp_path / "log"
+    command = [
+        "run", "model=fake_model", f"model.log={log}", "model.bad=beta", "suite=fake_suite", "tracker=fake_tracker",
+        "height=64", "width=64", "frames=8", "metric=[traj_error]", f"workers={number}", f"results={results}",
+    ]  # fmt: skip
+    with child(STOPPED, *command, "model.how=slow") as process:
+        while not log.is_file() or "beta" not in log.read_text():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+        process.wait(60)
+    workers = {int(line.rpartition("/")[2]) for line in log.read_text().splitlines()}
+    deadline = time.monotonic() + 30
+    while any(is_alive(worker) for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    with child(STOPPED, *command, "model.how=well") as process:
+        assert process.wait(120) == 0
+    (table,) = results.glob("runs/*/fake_model/*/cases.csv")
+    assert pd.read_csv(table)["status"].tolist() == ["ok"] * 3
+    assert not list(results.glob("runs/*/*/*/.claims/*"))
+    assert not list(results.glob("runs/**/.tmp-*"))

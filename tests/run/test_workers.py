@@ -20,16 +20,16 @@ from toraeval.types import MissingAsset
 pytestmark = [pytest.mark.usefixtures("fakes"), pytest.mark.timeout(300)]
 
 
-def run(results: Path, bad: str, how: str, **changes: Any) -> tuple[Report, list[list[str]]]:
-    """Run with two workers; returns the report and [case, seed, frames, process] of every clip that was begun."""
+def run(results: Path, bad: str, how: str, number: int = 2, **changes: Any) -> tuple[Report, list[list[str]]]:
+    """Run with some workers; returns the report and [case, seed, frames, process] of every clip that was begun."""
     model = {"name": "fake_model", "bad": bad, "how": how, "log": str(results / "log")}
-    report = pipeline.run(plan_run(config(results, model=model, workers=2, **changes)), command="test")
+    report = pipeline.run(plan_run(config(results, model=model, workers=number, **changes)), command="test")
     return report, [line.split("/") for line in (results / "log").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("how", ["killed once", "gpu"])
-def test_a_worker_that_dies_is_replaced_and_its_sample_done(tmp_path: Path, how: str) -> None:
-    report, begun = run(tmp_path, "beta", how)
+@pytest.mark.parametrize(("how", "number"), [("killed once", 2), ("gpu", 2), ("gpu", 1)])
+def test_a_process_that_dies_is_replaced_and_its_sample_done(tmp_path: Path, how: str, number: int) -> None:
+    report, begun = run(tmp_path, "beta", how, number)
     assert report.exit_code == 0
     assert report.result.cases["status"].tolist() == ["ok"] * 3
     assert Counter(line[0] for line in begun) == {"alpha": 1, "beta": 2, "gamma": 1}

@@ -11,7 +11,7 @@ from typing import Protocol
 from toraeval.run.costs import Costs, model_of
 from toraeval.run.plan import FLOOR, Plan
 from toraeval.run.request import Sample
-from toraeval.run.sample import Outcome, is_current, process
+from toraeval.run.sample import Outcome, is_current
 from toraeval.store.claims import Claims
 from toraeval.store.sealed import sweep
 from toraeval.store.slot import FAILURE
@@ -77,28 +77,6 @@ class Engine(Protocol):
 
     def ended(self, timeout_s: float | None) -> list[Ended]:
         """Wait until a task ends, no longer than that, and return those that did."""
-
-
-class Here:
-    """The engine that does every task in this process."""
-
-    def __init__(self) -> None:
-        self._ended: list[Ended] = []
-        self._model = ""
-
-    def idle(self) -> list[str]:
-        return [] if self._ended else [self._model]
-
-    def busy(self) -> set[str]:
-        return set()
-
-    def give(self, task: Task) -> None:
-        self._model = task.model
-        self._ended.append(Ended(task, process(task.plan, task.sample)))
-
-    def ended(self, timeout_s: float | None) -> list[Ended]:
-        done, self._ended = self._ended, []
-        return done
 
 
 def tasks_of(plan: Plan, samples: Sequence[Sample], costs: Costs) -> list[Task]:

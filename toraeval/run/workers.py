@@ -24,7 +24,7 @@ from toraeval.run.costs import memory_of, model_of
 from toraeval.run.ending import plan_places
 from toraeval.run.parts import Builder
 from toraeval.run.plan import Plan
-from toraeval.run.queue import Ended, Engine, Here, Task
+from toraeval.run.queue import Ended, Engine, Task
 from toraeval.run.request import AUTO
 from toraeval.run.sample import Outcome, process
 from toraeval.types import UserError
@@ -73,11 +73,51 @@ def _devices(config: Mapping[str, Any]) -> list[str]:
 def engine_for(plans: Sequence[Plan], tasks: Sequence[Task]) -> Iterator[Engine]:
     """Give the engine that the options ask for: this process, or several."""
     number = count(plans, tasks)
-    if number < 2:
-        yield Here()
-        return
-    with Workers(plans, number) as workers:
-        yield workers
+    with Workers(plans, number) if number > 1 else Here(plans) as engine:
+        yield engine
+
+
+class Here:
+    """The engine that does every task in this process, until memory or a GPU gives out: then another one goes on.
+
+    Args:
+        plans: that tasks belong to.
+    """
+
+    def __init__(self, plans: Sequence[Plan]) -> None:
+        self._ended: list[Ended] = []
+        self._model = ""
+        self._other = Workers(plans, 1)
+        self._broken = False
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._other.__exit__(kind, error, trace)
+
+    def idle(self) -> list[str]:
+        if self._broken and not self._ended:
+            return self._other.idle()
+        return [] if self._ended else [self._model]
+
+    def busy(self) -> set[str]:
+        return self._other.busy()
+
+    def give(self, task: Task) -> None:
+        if self._broken:
+            self._other.give(task)
+            return
+        self._model = task.model
+        outcome = process(task.plan, task.sample)
+        self._broken = outcome.broken
+        self._ended.append(Ended(task, outcome, outcome.error if outcome.broken else ""))
+
+    def ended(self, timeout_s: float | None) -> list[Ended]:
+        done, self._ended = self._ended, []
+        return done or self._other.ended(timeout_s)
 
 
 @dataclass
