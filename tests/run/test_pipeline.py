@@ -185,6 +185,10 @@ def test_stages_can_run_one_after_the_other(tmp_path: Path) -> None:
     scored = run(tmp_path, stages=["score"])
     assert table(scored)["traj_error"].tolist() == [2.0] * 3
     assert FakeModel.calls == []
+    timings = pd.read_csv(scored.result.run_dir / "timings.csv")
+    spent = {name: pytest.approx(timings[name].sum()) for name in ("generate_s", "track_s", "score_s")}
+    assert scored.result.record["stage_seconds"] == spent
+    assert scored.result.record["stage_seconds"]["score_s"] > 0
 
 
 def test_scoring_without_videos_says_what_to_add(tmp_path: Path) -> None:

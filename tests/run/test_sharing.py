@@ -98,7 +98,7 @@ def shared(folder: Path, processes: int, rounds: int) -> None:
             assert sorted(Counter(made).values()) == [2] * 12, "each case, seed and length once by each model"
             assert tables(results) == alone
             assert not list(results.glob("runs/**/.tmp-*"))
-            assert not list(results.glob("runs/*/*/*/.claims/*"))
+            assert not list(results.glob("runs/*/*/*/.claims"))
 
 
 @pytest.mark.usefixtures("fakes")
@@ -161,5 +161,5 @@ def test_kill_leaves_nobody_behind_and_the_same_command_resumes(number: int, tmp
         assert process.wait(120) == 0
     (table,) = results.glob("runs/*/fake_model/*/cases.csv")
     assert pd.read_csv(table)["status"].tolist() == ["ok"] * 3
-    assert not list(results.glob("runs/*/*/*/.claims/*"))
+    assert not list(results.glob("runs/*/*/*/.claims"))
     assert not list(results.glob("runs/**/.tmp-*"))

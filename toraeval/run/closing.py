@@ -12,7 +12,7 @@ from toraeval.run.sample import Outcome
 from toraeval.run.set_scores import pool_sets
 from toraeval.store import record
 from toraeval.store.sealed import write_json
-from toraeval.store.tables.rows import read_rows, write_definitions, write_tables
+from toraeval.store.tables.rows import SECONDS, read_rows, write_definitions, write_tables
 from toraeval.store.tables.run import RECORD, RunResult, table_hashes
 
 
@@ -76,6 +76,7 @@ def _facts(plan: Plan, rows: list[dict[str, Any]], outcomes: Sequence[Outcome]) 
             "failed": len(failed),
             "computed_now": sum(bool(outcome.computed) for outcome in outcomes),
         },
+        "stage_seconds": {name: round(sum(row[name] or 0.0 for row in rows), 3) for name in SECONDS},
         "failed": failed,
         "notes": list(plan.notes),
         "readings": {row["sample"]: row["reading"] for row in rows if row.get("reading")},

@@ -10,7 +10,7 @@ from toraeval.run import closing
 from toraeval.run.plan import Plan
 from toraeval.run.request import Sample
 from toraeval.run.sample import Outcome
-from toraeval.store import lock, record
+from toraeval.store import claims, lock, record
 from toraeval.store.disk import disk_use
 from toraeval.store.tables.run import RunResult
 from toraeval.types import UserError
@@ -168,4 +168,5 @@ class Closer:
 
     def _write(self, one: RunAtWork, finished: bool, wait_s: float | None) -> RunResult:
         with lock.hold(one.plan.run_dir, wait_s, self._progress.note):
+            claims.tidy(one.plan.run_dir)
             return closing.write(one.plan, list(one.outcomes.values()), self.command, self._start, finished)

@@ -86,7 +86,7 @@ class Claims:
         try:
             with mine.open("x", encoding="utf-8") as file:
                 json.dump({"pid": os.getpid(), "machine": machine_id()}, file)
-        except FileExistsError:
+        except (FileExistsError, FileNotFoundError):  # the empty folder was just tidied away
             return False
         others = [path for path in _claims(folder, sample).values() if path != mine]
         if any(not self._is_free(path) for path in others):  # two outdid an expired claim that just went
@@ -142,6 +142,12 @@ class Claims:
             for path in held:
                 with suppress(OSError):
                     os.utime(path)
+
+
+def tidy(run_dir: Path) -> None:
+    """Remove the folder of the claims of a run if nobody has any."""
+    with suppress(OSError):
+        (run_dir / FOLDER).rmdir()
 
 
 def running(run_dir: Path) -> set[str]:
