@@ -15,6 +15,7 @@ HELP = """Run every model of a preset at every length, then write tables, figure
   python -m toraeval bench preset=smoke
   python -m toraeval bench preset=ablations                          trains variants of Tora nano first (hours)
   python -m toraeval bench preset=resolutions                        one model at three sizes x three lengths
+  python -m toraeval bench preset=speed                              what faster sampling changes in every metric
   python -m toraeval bench 'models=[static,tora]' 'frames=[16,64]' limit=4
   python -m toraeval bench model_options.tora.steps=20
   python -m toraeval bench 'models=[tora,motionctrl,{name: motionctrl, long_video: direct}]' 'frames=[64]'

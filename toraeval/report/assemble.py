@@ -16,6 +16,7 @@ from toraeval.report.findings import Findings
 from toraeval.report.reasons import reasons
 from toraeval.report.resolutions import draw_resolutions, of_sizes, resolutions
 from toraeval.report.site import write as site
+from toraeval.report.speed import SPEED, write_speed
 from toraeval.stats import BOOTSTRAP_SEED, LEVEL, MIN_CASES, RESAMPLES
 from toraeval.store.sealed import require_no_link, sweep, write_text
 
@@ -91,6 +92,7 @@ def _write(found: Findings, folder: Path, sheets_per_length: int | None) -> list
         figures.draw_error_over_time(curves, group, found.floors, figure)
         written.append(figure)
     written += _write_claims(group, folder)
+    written += write_speed(group, folder)
     drawn = sheets.write_sheets(group, folder / "samples", sheets_per_length)
     written += [sheet.path for sheet in drawn]
     # a ranking that changed names other cases; the sheets of the old one would look like results
@@ -125,6 +127,7 @@ def _definition(group: Group) -> str:
         },
         "error_over_time": ERROR_OVER_TIME,
         "by_case.csv": BY_CASE,
+        "speed.csv": SPEED,
         "comparable": "rows of one length have one fingerprint; other fingerprints never enter this table",
     }
     return json.dumps(content, indent=2, sort_keys=True) + "\n"

@@ -11,6 +11,7 @@ from toraeval.models.shared.nano.generator import NanoGenerator
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.nano.pipeline import ClipRequest
 from toraeval.models.shared.nano.windows import Window
+from toraeval.models.shared.network.step_cache import StepCache, joint_facts
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.conditions.nano_motion import path_input
@@ -40,7 +41,8 @@ class NanoTora(NanoGenerator):
             raise UserError(
                 f"tora: condition={config.condition}; allowed at size=nano: {', '.join(CONDITIONS)}"
             )
-        self.condition = config.condition
+        self.options = config
+        self._caches: list[StepCache] = []
         super().__init__(config)
 
     def shipped(self) -> Path:
@@ -64,15 +66,28 @@ class NanoTora(NanoGenerator):
             told["motion"] = [features.repeat(rows, 1, 1, 1) for features in network.encode_motion(motion)]
         return told
 
+    def choices(self) -> dict[str, Any]:
+        return self.options.caching()
+
+    def sample(self, request: ClipRequest) -> Tensor:
+        assert self._loaded is not None
+        network, cache = self._loaded[0], self.options.new_cache()
+        network.step_cache, self._caches = cache, [] if cache is None else [cache]
+        try:
+            return super().sample(request)
+        finally:
+            network.step_cache = None
+
     def facts(self, case: Case, plan: list[Window]) -> dict[str, Any]:
         assert self._loaded is not None
         return {
+            **joint_facts(self._caches),
             "binding": self._loaded[0].config.binding,
             "points_moved_inside": clipped_points(all_tracks(case), case.width, case.height),
         }
 
     def refuse_last_frame(self, case: Case) -> None:
-        if self.condition == "auto":
+        if self.options.condition == "auto":
             raise UserError(
                 f"case {case.id}: tora size=nano takes no last frame; "
                 "ignore it with condition=first_frame, or use size=xl2"

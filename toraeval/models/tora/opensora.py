@@ -108,6 +108,7 @@ class OpenSoraTora(Generator):
             "steps": self.sampling.steps,
             "guidance": self.sampling.guidance,
             **options,
+            **self.options.caching(),
             "device": self.device.type,
             **self.parts.fingerprint(),
             "motion": motion_facts(self.parts.config, "inference") if self.parts.motion_trained else "none",
@@ -164,6 +165,7 @@ class OpenSoraTora(Generator):
             "prompt_tokens_limit": self.parts.config.model_max_length,
             "precision": self.options.precision,
             "device": str(self.device),
+            **self._pipeline.cache_facts(),
         }
         return Video.from_thwc(frames, case.fps, info)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from toraeval.models.shared.network.config import STDiTConfig, nano, tiny, xl2
+from toraeval.models.shared.network.step_cache import THRESHOLD, StepCache, check_cache, step_cache
 from toraeval.models.shared.sampling_options import SamplingOptions, sampling_options
 from toraeval.models.tora.sampling.sizes import CHUNK_FRAMES
 from toraeval.registry import unknown
@@ -14,7 +16,7 @@ from toraeval.types import UserError
 
 NANO_VERSION = "2"  # 2: blocks work in slices, which changes the last bits
 POSTERIORS = ("mode", "sample")
-EVERY_SIZE = ("size", "steps", "guidance", "precision", "weights", "condition")
+EVERY_SIZE = ("size", "steps", "guidance", "precision", "weights", "condition", "cache", "cache_threshold")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class ToraOptions:
         precision: `bf16` or `fp32`.
         weights: file or folder of your own; at size=xl2 also `random`, for timings.
         condition: `auto` (what the case gives), `text`, `first_frame` or `first_last_frame`.
+        cache: take blocks (`teacache`) or attention outputs (`pab`) from earlier steps, with other pixels, or `none`.
+        cache_threshold: of `teacache`, the summed relative change up to which steps are skipped.
         vae: file or folder of the autoencoder, by default the fetched one, or `random`; not for nano.
         text_encoder: folder of T5, by default the fetched one, or `random`; not for nano.
         device: `cpu`, `cuda`, `cuda:N`, or `auto`: a GPU if there is one; not for nano.
@@ -84,6 +88,8 @@ class ToraOptions:
     precision: str = "bf16"
     weights: str | None = None
     condition: str = "auto"
+    cache: str = "none"
+    cache_threshold: float = THRESHOLD
     vae: str | None = None
     text_encoder: str | None = None
     device: str = "auto"
@@ -108,6 +114,9 @@ class ToraOptions:
                     f"tora: size={self.size} has no option {option.name} (got {value}); "
                     "allowed: leave it out, or size=xl2"
                 )
+        check_cache("tora", self.cache, self.cache_threshold)
+        if self.cache == "pab" and self.compile:
+            raise UserError("tora: cache=pab does not go together with compile=true; allowed: one of the two")
         smallest = 2 * CHUNK_FRAMES  # the overlap of a chunk and something new
         rules = {
             "aesthetic": (0 <= self.aesthetic <= 10, "0 (none) to 10"),
@@ -123,6 +132,17 @@ class ToraOptions:
         for name, (good, allowed) in rules.items():
             if not good:
                 raise UserError(f"tora: {name}={getattr(self, name)}; allowed: {allowed}")
+
+    def caching(self) -> dict[str, Any]:
+        """Return what a fingerprint says of the cache: nothing without one."""
+        if self.cache == "none":
+            return {}
+        limit = {"cache_threshold": self.cache_threshold} if self.cache == "teacache" else {}
+        return {"cache": self.cache, **limit}
+
+    def new_cache(self) -> StepCache | None:
+        """Return the memory for one sampling run."""
+        return step_cache(self.cache, self.sampling().steps, self.cache_threshold)
 
     def sampling(self) -> SamplingOptions:
         """Return steps, guidance and precision, the size's own where none are given."""

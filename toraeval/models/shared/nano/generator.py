@@ -157,6 +157,11 @@ class NanoGenerator(Generator):
         }
         return Video.from_thwc(frames[: case.frames], case.fps, info)
 
+    def sample(self, request: ClipRequest) -> Tensor:
+        """Return the latents of one pass, see `sample_latents`."""
+        assert self._loaded is not None
+        return sample_latents(*self._loaded, request, self.sampling, self.conditions)
+
     def _window(
         self,
         case: Case,
@@ -168,11 +173,10 @@ class NanoGenerator(Generator):
     ) -> ByteArray:
         """Make the frames of one window, uint8 (T, H, W, 3)."""
         assert self._loaded is not None
-        network, vae = self._loaded
         key = self.noise_key(case, window)
         request = ClipRequest(key, seed, case.prompt, given_THWC, tracks_NT2, case.fps)
-        latents = sample_latents(network, vae, request, self.sampling, self.conditions)
+        latents = self.sample(request)
         if not torch.isfinite(latents).all():
             where = f" in window {window.index}" if passes > 1 else ""
             raise UserError(f"{self.name}: case {case.id} gave non-finite latents{where}; try precision=fp32")
-        return vae.decode(latents)
+        return self._loaded[1].decode(latents)

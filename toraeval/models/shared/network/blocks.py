@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from toraeval.models.shared.network.attention import NORM_EPS, CrossAttention, S
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.network.embeddings import Mlp
 from toraeval.models.shared.network.linear import Linear
+from toraeval.models.shared.network.step_cache import StepCache
 
 # Bytes of the widest intermediate (the hidden layer of the MLP) that a block works on at a time without gradients.
 # On the CPU memory up to 32 MiB is handed out again without page faults; a GPU needs more to be busy.
@@ -70,8 +72,11 @@ class STDiTBlock(nn.Module):
         text: TextContext,
         keys_values: tuple[Tensor, Tensor] | None = None,
         fuse: Callable[[Tensor], Tensor] | None = None,
+        cache: StepCache | None = None,
     ) -> Tensor:
         """Update x [B,T,S,C]; t6 is [B, T or 1, 6, 1, C]; `fuse` acts on the modulated attention input.
+
+        `cache` may return attention outputs of earlier steps.
 
         Frames of a spatial block and places of a temporal block do not see each other. Without gradients a large
         input is therefore worked on in slices of them: less memory at the peak, and what a slice leaves
@@ -82,6 +87,8 @@ class STDiTBlock(nn.Module):
         if keys_values is None:
             keys_values = self.cross_attn.keys_values(text.tokens_BLC)
         update = self._update if self._compiled is None else self._compiled_update
+        if cache is not None:
+            update = partial(self._update_from, cache)
         if torch.is_grad_enabled() or fuse is not None:
             return update(x, modulation, rope, keys_values, text.key_mask_BL, fuse)
         out = None
@@ -119,6 +126,29 @@ class STDiTBlock(nn.Module):
             attended = fuse(attended)
         x = torch.addcmul(x, gate1, self.attn(attended, rope))
         x = x + self.cross_attn(x, keys_values, key_mask_BL)
+        return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))
+
+    def _update_from(
+        self,
+        cache: StepCache,
+        x: Tensor,
+        modulation: Tensor,
+        rope: tuple[Tensor, Tensor],
+        keys_values: tuple[Tensor, Tensor],
+        key_mask_BL: Tensor | None,
+        fuse: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """`_update`, asking a cache for the attention outputs."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = modulation.unbind(1)
+
+        def attended() -> Tensor:
+            told = modulate(x, shift1, scale1)
+            return self.attn(told if fuse is None else fuse(told), rope)  # type: ignore[no-any-return]
+
+        place = (id(self), x.storage_offset(), tuple(x.shape))
+        own = cache.attention("temporal" if self.temporal else "spatial", place, attended)
+        x = torch.addcmul(x, gate1, own)
+        x = x + cache.attention("caption", place, lambda: self.cross_attn(x, keys_values, key_mask_BL))
         return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))
 
     def _slices(self, x: Tensor) -> Iterator[tuple[slice, slice, slice]]:

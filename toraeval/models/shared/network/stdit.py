@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from toraeval.models.shared.network.blocks import FinalLayer, STDiTBlock, TextContext
+from toraeval.models.shared.network.blocks import FinalLayer, STDiTBlock, TextContext, modulate
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.network.embeddings import (
     CaptionEmbedder,
@@ -33,6 +33,7 @@ from toraeval.models.shared.network.embeddings import (
     tile_rows,
 )
 from toraeval.models.shared.network.fuser import build_fusers
+from toraeval.models.shared.network.step_cache import StepCache
 from toraeval.optional import MissingDependency, require
 
 DEFAULT_FPS = 24.0
@@ -45,6 +46,7 @@ class STDiT3(nn.Module):
     def __init__(self, config: STDiTConfig) -> None:
         super().__init__()
         self.config = config
+        self.step_cache: StepCache | None = None  # of the sampling run that is under way
         self.checkpointing = False  # recompute each block in the backward pass to save memory
         width = config.hidden_size
         self.rope = RotaryEmbedding(config.head_dim)
@@ -192,7 +194,8 @@ class STDiT3(nn.Module):
             t0 = (self.t_embedder(torch.zeros_like(timestep)) + rate).to(dtype)
             t6_clean = self.t_block(t0).view(batch, 1, 6, 1, -1)
             t6 = torch.where(x_mask[:, :, None, None, None], t6, t6_clean)
-        tokens = self._run_blocks(tokens, t6, text, motion, grid, places)
+        run = partial(self._run_blocks, t6=t6, text=text, motion=motion, grid=grid, places=places)
+        tokens = run(tokens) if self.step_cache is None else self._from_cache(tokens, timestep, t6, run)
         out = self.final_layer(tokens, t, t0, x_mask)
         return self._unpatchify(out, grid)[:, :, :frames, : x.shape[3], : x.shape[4]].float()
 
@@ -249,6 +252,14 @@ class STDiT3(nn.Module):
         picked = table[rows[:, :, None], columns[:, None, :]]
         return picked.flatten(1, 2)[:, None].to(self.final_layer.linear.weight.device)
 
+    def _from_cache(
+        self, tokens: Tensor, timestep: Tensor, t6: Tensor, run: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        assert self.step_cache is not None
+        self.step_cache.begin_step(timestep)
+        shift, scale = (t6 + self.spatial_blocks[0].scale_shift_table.to(t6.dtype)[:, None, :]).unbind(2)[:2]
+        return self.step_cache.blocks(tokens, lambda: modulate(tokens, shift, scale), run)
+
     def _run_blocks(
         self,
         x: Tensor,
@@ -274,7 +285,7 @@ class STDiT3(nn.Module):
                     fuse = partial(fusers[i], motion_BTSM=motion[i], grid=grid[1:], places=places)
                     if self.config.fuser_site == "residual":
                         x, fuse = self._call(fuse, x), None
-                x = self._call(blocks[i], x, t6, rope, text, pairs[2 * i + k], fuse)
+                x = self._call(blocks[i], x, t6, rope, text, pairs[2 * i + k], fuse, self.step_cache)
         return x
 
     def _call(self, block: Callable[..., Tensor], *args: object) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from toraeval.models.shared.network.stdit import STDiT3
+from toraeval.models.shared.network.step_cache import StepCache, joint_facts
 from toraeval.models.shared.noise import initial_noise, keyed_generator
 from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.models.shared.sampling_options import at_work
@@ -88,6 +89,7 @@ class VideoPipeline:
     ) -> None:
         self.model, self.vae, self.options, self.device = model, vae, options, device
         self.sampling = options.sampling()
+        self._caches: list[StepCache] = []
         if not options.offload:
             model.to(device)
             vae.to(device)
@@ -110,6 +112,7 @@ class VideoPipeline:
             UserError: conditions that do not fit, or latents that are not finite.
         """
         videos: list[ByteArray] = []
+        self._caches = []
         for loop, (start, end) in enumerate(loop_spans(request.frames, self.options.loop_frames, OVERLAP)):
             caption = captions[min(loop, len(captions) - 1)]
             before = videos[-1][-overlap_frames(OVERLAP) :] if videos else None
@@ -119,6 +122,10 @@ class VideoPipeline:
             clip = self._decode(latents, end - start)
             videos.append(clip if before is None else clip[len(before) :])
         return np.concatenate(videos)
+
+    def cache_facts(self) -> dict[str, object]:
+        """Return what the cache did in the last video, added up over its clips; nothing without one."""
+        return joint_facts(self._caches)
 
     def _sample(
         self,
@@ -152,7 +159,12 @@ class VideoPipeline:
         # without given frames no mask is needed: the numbers are the same and the modulation is half the work
         mask = ratios if bool((ratios != 1).any()) else None
         with at_work(self.model, self.device, self.options.offload):
-            return self._denoise(request, caption, key, frames, z, mask, motion)
+            self.model.step_cache = cache = self.options.new_cache()
+            self._caches += [] if cache is None else [cache]
+            try:
+                return self._denoise(request, caption, key, frames, z, mask, motion)
+            finally:
+                self.model.step_cache = None
 
     def _denoise(
         self,
