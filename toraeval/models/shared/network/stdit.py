@@ -257,7 +257,9 @@ class STDiT3(nn.Module):
     ) -> Tensor:
         assert self.step_cache is not None
         self.step_cache.begin_step(timestep)
-        shift, scale = (t6 + self.spatial_blocks[0].scale_shift_table.to(t6.dtype)[:, None, :]).unbind(2)[:2]
+        first = self.spatial_blocks[0]
+        assert isinstance(first, STDiTBlock)
+        shift, scale = (t6 + first.scale_shift_table.to(t6.dtype)[:, None, :]).unbind(2)[:2]
         return self.step_cache.blocks(tokens, lambda: modulate(tokens, shift, scale), run)
 
     def _run_blocks(
