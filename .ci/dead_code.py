@@ -34,6 +34,7 @@ CALLED_FROM_OUTSIDE = {
     "toraeval/video/*:attribute thread_*": "PyAV reads these attributes of a stream",
     "toraeval/config/source.py:*": "Hydra, for a source of settings and a search path",
     "toraeval/cli/jobs.py:attribute *": "Hydra, as its own settings",
+    "toraeval/training/recipes/nano.py:attribute benchmark": "cuDNN's own setting",
     "toraeval/models/tora_cogvideox/config.py:variable *": "keys of a published config.json",
     "toraeval/models/tora_cogvideox/transformer.py:attribute pos_embedding": "the embedding of diffusers reads it",
     "toraeval/stats/paired.py:variable *": "fields of a result that callers of the package read",

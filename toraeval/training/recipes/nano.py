@@ -171,7 +171,7 @@ def build(recipe: NanoRecipe, world: World) -> Engine:
     begun = agree(folder, record, lambda r: {k: v for k, v in r.items() if k not in CHANGEABLE}, world)
     if recipe.device == "cuda":  # as exact as bfloat16 asks for; the sizes of batches repeat
         torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.set_flags(_benchmark=True)
+        torch.backends.cudnn.benchmark = True
     objective = NanoObjective(recipe, not begun, world.first)
     drawing = batch_source(
         recipe.device,
