@@ -72,6 +72,7 @@ class NanoTora(NanoGenerator):
     def sample(self, request: ClipRequest) -> Tensor:
         assert self._loaded is not None
         network, cache = self._loaded[0], self.options.new_cache()
+        assert isinstance(network, ToraNetwork)
         network.step_cache, self._caches = cache, [] if cache is None else [cache]
         try:
             return super().sample(request)
