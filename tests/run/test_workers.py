@@ -32,6 +32,8 @@ def test_a_process_that_dies_is_replaced_and_its_sample_done(tmp_path: Path, how
     report, begun = run(tmp_path, "beta", how, number)
     assert report.exit_code == 0
     assert report.result.cases["status"].tolist() == ["ok"] * 3
+    assert max(outcome.peak_mb for outcome in report.outcomes) > 0
+    assert report.result.record["peak_memory_mb"] >= max(outcome.peak_mb for outcome in report.outcomes)
     assert Counter(line[0] for line in begun) == {"alpha": 1, "beta": 2, "gamma": 1}
     assert len({line[3] for line in begun if line[0] == "beta"}) == 2, "the retry is another process's"
 

@@ -47,6 +47,8 @@ def write(
         **record.environment(time.perf_counter() - start),
         "files": table_hashes(plan.run_dir),
     }
+    # the largest process: this one, or a worker
+    content["peak_memory_mb"] = max([content["peak_memory_mb"], *(outcome.peak_mb for outcome in outcomes)])
     write_json(plan.run_dir / RECORD, content)
     cases = table[table["sample"].isin(asked)].reset_index(drop=True)
     return RunResult.of(plan.run_dir, cases, content)

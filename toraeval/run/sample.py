@@ -35,6 +35,7 @@ class Outcome:
         error: one line, empty unless failed.
         exit_code: 0, or what the error asks for: 2 for the user's errors, 1 for anything else.
         broken: True if the error leaves the process of no further use: memory or a GPU gave out.
+        peak_mb: memory that its process took so far, if that is a worker.
     """
 
     sample: str
@@ -44,6 +45,7 @@ class Outcome:
     error: str = ""
     exit_code: int = 0
     broken: bool = False
+    peak_mb: int = 0
 
 
 @dataclass

@@ -27,6 +27,7 @@ from toraeval.run.plan import Plan
 from toraeval.run.queue import Ended, Engine, Task
 from toraeval.run.request import AUTO
 from toraeval.run.sample import Outcome, process
+from toraeval.store import record
 from toraeval.types import UserError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -260,7 +261,8 @@ def _work(
         except (EOFError, OSError):
             return
         try:
-            said: Outcome | BaseException = parts.process(place, case, seed)
+            outcome = parts.process(place, case, seed)
+            said: Outcome | BaseException = replace(outcome, peak_mb=record.peak_memory_mb())
         except Exception as error:
             said = portable(error)
         pipe.send(said)
