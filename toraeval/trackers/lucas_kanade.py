@@ -12,7 +12,8 @@ refined by robust alignment:
    `lost` and keeps its place. A lost point is looked for in a growing window and, for whole
    objects, over the frame at low resolution; farther places must agree better.
 4. The template's picture is never updated: what was there in frame 0 is what is measured. Only
-   a gain and a bias per colour channel follow the found object, slowly and within limits.
+   a gain and a bias per colour channel follow the found object, slowly and within limits, and
+   the template grows and turns with it where that fits clearly better.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from toraeval.trackers.shared.anchoring import Anchoring, FollowedPoint
+from toraeval.trackers.shared.anchoring import FollowedPoint
 from toraeval.trackers.shared.base import Tracker, check_queries
 from toraeval.trackers.shared.flow import checked_flow, median_motion
 from toraeval.trackers.shared.template import Floats, FrameView, build_template, find_support
+from toraeval.trackers.shared.turning import Turning
 from toraeval.types import BoolArray, FloatArray, Tracks, Video
 
 
 @dataclass(frozen=True)
-class LucasKanade(Anchoring, Tracker):
+class LucasKanade(Turning, Tracker):
     """Optical flow anchored to frame 0; needs OpenCV only.
 
     Frame 0 holds the query itself; a frame equal to the one before repeats its result, so a
@@ -64,7 +66,7 @@ class LucasKanade(Anchoring, Tracker):
     """
 
     name = "lucas_kanade"
-    version = "2"
+    version = "3"
 
     max_radius: int = 84
     min_solidity: float = 0.85
@@ -107,7 +109,7 @@ class LucasKanade(Anchoring, Tracker):
         """
         queries = check_queries(video, queries_N2)
         frames = video.thwc
-        view = FrameView(frames[0])
+        view = first = FrameView(frames[0])
         points = [self._start(view, q) for q in queries]
         size = (len(points), video.num_frames)
         shifts, confidence = np.zeros((*size, 2)), np.zeros(size)
@@ -117,7 +119,7 @@ class LucasKanade(Anchoring, Tracker):
                 before, view = view, FrameView(frames[t])
                 for point, flow in zip(points, self._flows(points, before, view), strict=True):
                     if point.trackable:
-                        self._advance(point, flow, view)
+                        self._advance(point, flow, view, first)
             for n, point in enumerate(points):
                 shifts[n, t], visible[n, t], confidence[n, t] = point.shift, point.visible, point.confidence
                 found[n, t] = point.lost_frames == 0
@@ -153,23 +155,31 @@ class LucasKanade(Anchoring, Tracker):
         point.visible, point.confidence = trackable, float(trackable)
         return point
 
-    def _advance(self, point: FollowedPoint, flow: FloatArray | None, view: FrameView) -> None:
+    def _advance(
+        self, point: FollowedPoint, flow: FloatArray | None, view: FrameView, first: FrameView
+    ) -> None:
         """Move a point to its place in the next frame, or declare it lost."""
         if point.lost_frames == 0:
             point.expected = point.shift + (point.velocity if flow is None else flow)
         fit = self.find(point, view, flow is not None)
         if fit is None:
             point.lost_frames += 1
+            if point.coarse is None and point.lost_frames == 1 and not self.moves_on(point, point.expected):
+                point.expected = point.shift + point.velocity  # the flow is that of what hides it
             point.visible, point.confidence = False, 0.0
             point.velocity = point.velocity * self.coast
             point.expected = point.expected + (point.velocity if point.lost_frames > 1 else 0.0)
             return
+        fit = self.turned(point, fit, view, first.lab(point.template.scale))
         self.expose(point, fit)
         shift = fit.shift * point.template.scale
         if point.lost_frames:
             point.velocity = np.zeros(2)
         else:
             moved = shift - point.shift
+            if fit.quality >= self.weak_quality:  # what is half hidden does not look as usual
+                old = self.usual_memory if point.usual else 0.0
+                point.usual = old * point.usual + (1 - old) * fit.quality
             point.velocity = self.velocity_memory * point.velocity + (1 - self.velocity_memory) * moved
         point.shift, point.weights_HW, point.lost_frames = shift, fit.weights_HW, 0
         # the object may be found by its uncovered part while the point itself is covered

@@ -20,12 +20,16 @@ class FollowedPoint:
     Attributes:
         template, coarse, coarsest: look in frame 0 at working scale, at half of it (objects only) and at a quarter of
             it (objects of which enough is left).
+        original: `template` as cut out of frame 0; `template` may have grown and turned since.
         trackable: whether there was any structure to follow.
         weights_HW: agreement of each template pixel where the point was last found.
         query_2: the point in frame 0.
         shift, velocity, expected: last place, running velocity, where it should be now.
+        pose_22: from offsets to the point in `template` to those in frame 0; identity as long as nothing turned.
+        turn_pause: frames until it is tried again whether something turned.
         gain_3, bias_3: exposure of the object relative to frame 0.
         lost_frames: frames since it was last found; 0 while found.
+        usual: running mean of the quality where it is not weak, 0 before the first.
         visible, confidence: what is reported.
     """
 
@@ -38,11 +42,17 @@ class FollowedPoint:
     shift: FloatArray = field(default_factory=lambda: np.zeros(2))
     velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
     expected: FloatArray = field(default_factory=lambda: np.zeros(2))
+    pose_22: FloatArray = field(default_factory=lambda: np.eye(2))
+    turn_pause: int = 0
     gain_3: Floats = field(default_factory=lambda: np.ones(3, np.float32))
     bias_3: Floats = field(default_factory=lambda: np.zeros(3, np.float32))
     lost_frames: int = 0
+    usual: float = 0.0
     confidence: float = 1.0
     visible: bool = True
+
+    def __post_init__(self) -> None:
+        self.original = self.template
 
     def cells(self, points_K2: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return rows and columns of the template pixels nearest to full-resolution points of frame 0."""
@@ -73,7 +83,11 @@ class Anchoring:
             difference.
         structure_px: what counts as near for `found_structure`, pixels.
         flow_correlation: a patch where the flow expects it needs only this correlation.
+        jump_px, jump_share: what is weak of a patch must lie this near to where its velocity leads, pixels or a share
+            of the speed: what hides a patch may look like it and carries its corners away.
         refound_quality: quality (mean of agreement and correlation) needed after a loss, at the expected place.
+        refound_share: and, of a patch, this share of the quality that it had before: others look like it a little.
+        usual_memory: share of the old quality in the running mean of that.
         refound_distance: extra quality per 100 px between that place and the expected one.
         sure_quality: from this on the place that was expected is taken, and no other one is looked for.
         weak_quality: below this an object is looked for over the whole frame, too.
@@ -98,7 +112,11 @@ class Anchoring:
     found_structure: float = 0.4
     structure_px: float = 16.0
     flow_correlation: float = 0.3
+    jump_px: float = 4.0
+    jump_share: float = 0.5
     refound_quality: float = 0.42
+    refound_share: float = 0.85
+    usual_memory: float = 0.9
     refound_distance: float = 0.08
     sure_quality: float = 0.8
     weak_quality: float = 0.6
@@ -135,11 +153,18 @@ class Anchoring:
             and has_flow
             and point.coarse is None
             and fits[0].correlation >= self.flow_correlation
+            and self.moves_on(point, fits[0].shift * template.scale)
         ):
             best = fits[0]
         if point.coarse is not None and (best is None or best.quality < self.weak_quality):
             return self._search_everywhere(point, template, view, best)
         return best
+
+    def moves_on(self, point: FollowedPoint, shift_2: FloatArray) -> bool:
+        """Return whether a place lies about where the velocity leads; what covers a patch goes elsewhere."""
+        speed = float(np.linalg.norm(point.velocity))
+        jump = float(np.linalg.norm(shift_2 - point.shift - point.velocity))
+        return speed == 0 or jump <= max(self.jump_px, self.jump_share * speed)
 
     def _is_sure(self, point: FollowedPoint, fit: Fit) -> bool:
         """Return whether the place that was expected is so good that no other one is looked for."""
@@ -199,10 +224,16 @@ class Anchoring:
         if point.lost_frames:
             return found and fit.quality >= self._needed(point, fit)
         near = self._distance(point, fit) <= self.structure_px
+        if point.coarse is None and fit.quality < self.weak_quality:
+            near = self.moves_on(point, fit.shift * point.template.scale)
+            found = found and near
         return found or (near and fit.correlation >= self.found_structure)
 
     def _needed(self, point: FollowedPoint, fit: Fit) -> float:
-        return self.refound_quality + self.refound_distance * self._distance(point, fit) / 100.0
+        base = self.refound_quality
+        if point.coarse is None:
+            base = max(base, self.refound_share * point.usual)
+        return base + self.refound_distance * self._distance(point, fit) / 100.0
 
     def _search_everywhere(
         self, point: FollowedPoint, template: Template, view: FrameView, best: Fit | None

@@ -222,6 +222,7 @@ class Template:
         points_K2: float32 full-resolution corners of frame 0 for optical flow.
         flat_HW: float32 share of each pixel in the object's colours, edges left out (sums to 1).
         texture: smaller eigenvalue of the mean structure tensor, (8-bit units / pixel)^2.
+        is_square: whether it is a square of pixels, not an object with an outline.
     """
 
     scale: int
@@ -233,6 +234,7 @@ class Template:
     points_K2: Floats
     flat_HW: Floats
     texture: float
+    is_square: bool
     gradient_x_HW3: Floats = field(repr=False)
     gradient_y_HW3: Floats = field(repr=False)
 
@@ -275,8 +277,7 @@ def build_template(view: FrameView, support: Support, *, scale: int, rim: int, n
     inner = np.asarray(part[top:bottom, left:right], np.float32)
     # gradients come from the padded picture, so that the template's own border is exact
     around = cv2.copyMakeBorder(lab, 1, 1, 1, 1, cv2.BORDER_REPLICATE).astype(np.float32)
-    grad_x = 0.5 * (around[1:-1, 2:] - around[1:-1, :-2])[top:bottom, left:right]
-    grad_y = 0.5 * (around[2:, 1:-1] - around[:-2, 1:-1])[top:bottom, left:right]
+    grad_x, grad_y = gradients(around[top : bottom + 2, left : right + 2])
     strength = np.sqrt((grad_x**2 + grad_y**2).sum(axis=-1)) * inner
     texture = _texture(grad_x, grad_y, inner)
     # half of the say goes to edges: a flat body alone would agree with anything of its colour
@@ -295,9 +296,17 @@ def build_template(view: FrameView, support: Support, *, scale: int, rim: int, n
         points_K2=_corners(view.grey_HW, support, num_points),
         flat_HW=np.asarray(flat / flat.sum(), np.float32),
         texture=texture,
+        is_square=support.kind == "patch",
         gradient_x_HW3=grad_x,
         gradient_y_HW3=grad_y,
     )
+
+
+def gradients(around_HW3: Floats) -> tuple[Floats, Floats]:
+    """Return the central differences along x and y of a float32 picture, without its outermost pixels."""
+    grad_x = 0.5 * (around_HW3[1:-1, 2:] - around_HW3[1:-1, :-2])
+    grad_y = 0.5 * (around_HW3[2:, 1:-1] - around_HW3[:-2, 1:-1])
+    return grad_x, grad_y
 
 
 def _texture(grad_x: Floats, grad_y: Floats, inner: Floats) -> float:
