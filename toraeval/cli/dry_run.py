@@ -74,7 +74,7 @@ def _total(plans: Sequence[Plan], costs: Costs) -> str:
     number = min(workers.count(list(every.values()), tasks), len(tasks))
     where, each = "on this machine", memory_of(list(every.values()))
     if (executor := plans[0].options.executor) != LOCAL:
-        number, where = min(int(plans[0].options.cluster["jobs"]), len(tasks)), f"by {executor}"
+        number, where = min(plans[0].options.cluster.jobs, len(tasks)), f"by {executor}"
     memory = f"up to {megabytes(each)} of memory each" if each else "memory unknown until such a run is done"
     known = [costs.known(task.plan, task.sample) for task in tasks]
     return f"{line}; {number} processes {where}, {memory}; {_time(known, number)}"

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from toraeval import optional, registry
+from toraeval.config.verbs import ClusterConfig
 from toraeval.run.ending import plan_places
 from toraeval.run.plan import Plan
 from toraeval.run.queue import ATTEMPTS, Queue, Task, settled_elsewhere
-from toraeval.run.request import LOCAL, SLURM
+from toraeval.run.request import LOCAL, RAY, SLURM
 from toraeval.run.sample import Outcome
 from toraeval.run.stopping import Terminated, stop_signals
 from toraeval.run.workers import engine_for, portable
@@ -164,9 +165,7 @@ def _submit(plans: Sequence[Plan], left: Sequence[Task]) -> list[Submitted]:
     options = plans[0].options
     cluster = options.cluster
     # inside a job `auto` is what was asked for it: a scheduler need not hide the rest of its machine
-    number = (
-        options.workers if isinstance(options.workers, int) else max(1, cluster["gpus"] or cluster["cpus"])
-    )
+    number = options.workers if isinstance(options.workers, int) else max(1, cluster.gpus or cluster.cpus)
     own = {"executor": LOCAL, "workers": number}
     places = plan_places(plans)
     share = Share(
@@ -174,7 +173,7 @@ def _submit(plans: Sequence[Plan], left: Sequence[Task]) -> list[Submitted]:
         [(places[id(t.plan)], t.sample.case.id, t.sample.seed, t.cost_s, t.failed_at) for t in left],
         registry.snapshot(),
     )
-    jobs = min(cluster["jobs"], len(left))
+    jobs = min(cluster.jobs, len(left))
     if options.executor == SLURM:
         return _to_submitit(share, jobs, cluster, options.results / LOGS)
     return _to_ray(share, jobs, cluster)
@@ -197,19 +196,19 @@ class _SubmititJob:
         self._job.cancel()
 
 
-def _to_submitit(share: Share, jobs: int, cluster: Mapping[str, Any], logs: Path) -> list[Submitted]:
+def _to_submitit(share: Share, jobs: int, cluster: ClusterConfig, logs: Path) -> list[Submitted]:
     """Submit one array of equal jobs."""
     submitit = optional.require("submitit", "executor=slurm", "slurm")
-    executor = submitit.AutoExecutor(folder=str(logs.absolute()), cluster=cluster["scheduler"])
+    executor = submitit.AutoExecutor(folder=str(logs.absolute()), cluster=cluster.scheduler)
     given = {
         "name": "toraeval",
-        "cpus_per_task": cluster["cpus"],
-        "gpus_per_node": cluster["gpus"],
-        "mem_gb": cluster["memory_gb"],
-        "timeout_min": cluster["minutes"],
-        "slurm_partition": cluster["partition"],
-        "slurm_account": cluster["account"],
-        "slurm_additional_parameters": cluster["parameters"] or None,
+        "cpus_per_task": cluster.cpus,
+        "gpus_per_node": cluster.gpus,
+        "mem_gb": cluster.memory_gb,
+        "timeout_min": cluster.minutes,
+        "slurm_partition": cluster.partition,
+        "slurm_account": cluster.account,
+        "slurm_additional_parameters": cluster.parameters or None,
     }
     executor.update_parameters(**{name: value for name, value in given.items() if value is not None})
     if jobs == 1:
@@ -245,25 +244,30 @@ class Actor:
         return share()
 
 
-def _to_ray(share: Share, jobs: int, cluster: Mapping[str, Any]) -> list[Submitted]:
+def _to_ray(share: Share, jobs: int, cluster: ClusterConfig) -> list[Submitted]:
     """Start actors, on a running cluster where there is one; each holds its processors and GPUs for one share."""
     ray = optional.require("ray", "executor=ray", "ray")
     if not ray.is_initialized():
-        ray.init(address=cluster["address"], log_to_driver=False)
-    actor = ray.remote(num_cpus=cluster["cpus"], num_gpus=cluster["gpus"])(Actor)
+        ray.init(address=cluster.address, log_to_driver=False)
+    actor = ray.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus)(Actor)
     return [_RayJob(ray, actor.remote(), share) for _ in range(jobs)]
 
 
-def check(executor: str, cluster: Mapping[str, Any]) -> None:
+def check(executor: str, cluster: ClusterConfig) -> None:
     """Refuse an executor whose package is absent, and numbers that cannot be.
 
     Raises:
         MissingDependency: submitit or ray is absent or broken.
         UserError: a number below its least.
     """
-    for name, least in (("jobs", 1), ("cpus", 1), ("gpus", 0), ("memory_gb", 1), ("minutes", 1)):
-        value = cluster[name]
+    for name, value, least in (
+        ("jobs", cluster.jobs, 1),
+        ("cpus", cluster.cpus, 1),
+        ("gpus", cluster.gpus, 0),
+        ("memory_gb", cluster.memory_gb, 1),
+        ("minutes", cluster.minutes, 1),
+    ):
         if value is not None and value < least:
             raise UserError(f"cluster.{name}={value}: allowed are whole numbers from {least}")
-    package, extra = ("submitit", "slurm") if executor == SLURM else ("ray", "ray")
+    package, extra = {SLURM: ("submitit", "slurm"), RAY: ("ray", "ray")}[executor]
     optional.require(package, f"executor={executor}", extra)

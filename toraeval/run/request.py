@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from toraeval import registry
-from toraeval.config.verbs import KEEP, STAGES
+from toraeval.config.verbs import KEEP, STAGES, ClusterConfig
 from toraeval.store.keys import safe_id
 from toraeval.store.slot import sample_id
 from toraeval.types import Case, UserError
@@ -51,7 +51,7 @@ class RunOptions:
     floor: bool
     results: Path
     executor: str = LOCAL
-    cluster: Mapping[str, Any] = field(default_factory=dict)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
 
 def options_of(config: Mapping[str, Any]) -> RunOptions:
@@ -78,7 +78,7 @@ def options_of(config: Mapping[str, Any]) -> RunOptions:
     if workers != AUTO and (type(workers) is not int or not 1 <= workers <= MAX_WORKERS):
         raise UserError(f"workers={workers}: allowed are {AUTO} and 1 to {MAX_WORKERS}")
     floor, results = config.get("floor", False), Path(config["results"])
-    executor, cluster = config.get("executor", LOCAL), config.get("cluster") or {}
+    executor, cluster = config.get("executor", LOCAL), ClusterConfig(**(config.get("cluster") or {}))
     if executor not in EXECUTORS:
         raise UserError(registry.unknown("executor", str(executor), EXECUTORS))
     fail_fast = config["fail_fast"]
