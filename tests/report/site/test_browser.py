@@ -4,6 +4,9 @@ import pytest
 
 from tests.browser import accessibility_problems, watched_page
 from tests.report.site.conftest import CASES, written
+from toraeval.report.collect import collect
+from toraeval.report.findings import Findings
+from toraeval.report.site.write import write
 
 pytestmark = pytest.mark.timeout(180)  # a browser starts, on a busy machine
 FRAMES = "toraeval.player.frames()"
@@ -136,6 +139,18 @@ def test_pages_are_accessible_and_fit(chromium, pages, scheme, width):
             page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert accessibility_problems(page) == []
+
+
+def test_pages_of_few_runs_and_of_several_groups_are_accessible(page, make_run, tmp_path):
+    runs = [make_run(tmp_path, "tora", 6), make_run(tmp_path, "static", 6, fingerprint="other")]
+    groups = [Findings(group) for run in runs for group in collect([run])]
+    folder = write(groups, tmp_path / "page").parent
+    page.goto((folder / "index.html").as_uri())
+    assert page.locator("main h2").count() == 2
+    assert accessibility_problems(page) == []
+    page.locator("main h2 a").first.click()
+    page.wait_for_function("toraeval.player && toraeval.player.tiles.length === 1")
+    assert accessibility_problems(page) == []
 
 
 def test_dark_is_remembered(page, pages):

@@ -268,27 +268,25 @@ def case_view(
 class Overview:
     """The page that leads to those of several groups."""
 
-    pages: list[tuple[str, Findings, list[Standing]]]
+    pages: list[tuple[str, str, Findings, list[Standing]]]
     empty: list[dict[str, str]]
 
     @classmethod
     def of(cls, all_findings: Sequence[Findings], empty: Sequence[RunResult]) -> Overview:
-        """Return it, with a folder's name for each group."""
+        """Return it, with the name of a folder and a title for each group; those of equal names are numbered."""
         from toraeval.report.site.names import slug
 
-        pages: list[tuple[str, Findings, list[Standing]]] = []
+        seen: dict[str, int] = {}
+        pages = []
         for findings in all_findings:
-            name, taken = slug(findings.group.name), {page[0] for page in pages}
-            number = 2
-            while name in taken:
-                name, number = f"{slug(findings.group.name)}-{number}", number + 1
-            pages.append((name, findings, headline.standings(findings)))
+            group, name = findings.group, slug(findings.group.name)
+            seen[name] = seen.get(name, 0) + 1
+            title = f"{group.suite}, {group.size}, tracker {group.tracker or 'none'}"
+            if seen[name] > 1:
+                name, title = f"{name}-{seen[name]}", f"{title}, not comparable with the above ({seen[name]})"
+            pages.append((name, title, findings, headline.standings(findings)))
         return cls(pages, [_provenance(run) for run in empty])
 
     @property
     def styles(self) -> dict[str, dict[str, str]]:
-        return {name: style_classes(findings.group) for name, findings, _ in self.pages}
-
-    @property
-    def names(self) -> list[str]:
-        return [name for name, _, _ in self.pages]
+        return {name: style_classes(findings.group) for name, _, findings, _ in self.pages}

@@ -107,7 +107,7 @@ def write(
         return _page(found[0], path, empty, parent)
     folder = Folder(path)
     overview = Overview.of(found, empty)
-    for name, findings, _ in overview.pages:
+    for name, _, findings, _ in overview.pages:
         _page(findings, path / name, (), parent="../index.html")
     _assets(folder)
     index = folder.text("index.html", filled("overview.html.j2", autoescape=True, view=overview))
