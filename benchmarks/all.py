@@ -89,7 +89,8 @@ def page(stages: Found, cases: dict[int, float], peers: list[dict[str, Any]]) ->
             "Written by `python -m benchmarks.all`; times of whole commands, and of the model at full width, are in "
             "[benchmarks.md](benchmarks.md).",
             "",
-            f"Machine: {describe()}. One process with one thread; seconds of the processor, one clip each.",
+            f"Machine: {describe()}. One process with one thread; seconds of the processor, one clip each. With other "
+            "load they are up to twice those of a quiet machine; ratios and exponents hardly move.",
             "",
             "## Seconds of each stage",
             "",
@@ -98,6 +99,8 @@ def page(stages: Found, cases: dict[int, float], peers: list[dict[str, Any]]) ->
             "`clipsim` and `lpips` find their frames resized by it where they share a recipe.",
             "",
             per_stage(stages, "seconds", 3),
+            "",
+            not_possible(stages),
             "",
             "## Memory that a stage adds at its peak, MiB",
             "",
@@ -117,7 +120,9 @@ def page(stages: Found, cases: dict[int, float], peers: list[dict[str, Any]]) ->
             "",
             "## Beside others",
             "",
-            "Both take turns in one process; ratio is the median of theirs / ours, above 1 where ours is faster.",
+            "Both take turns in one process; ratio is the median of theirs / ours, above 1 where ours is faster. "
+            "Reading does more here than PyAV or decord: every frame is counted, damage is found, and colours of "
+            "lossy files are interpolated at full resolution.",
             "",
             beside(peers),
             "",
@@ -149,9 +154,20 @@ def _cell(found: Any, key: str, digits: int) -> str:
     if found is None:
         return ""
     if isinstance(found, str):
-        return f"not possible: {found}"
+        return "not possible"
     value = found.get(key)
-    return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    return "" if value is None or math.isnan(value) else f"{max(value, 0.0):.{digits}f}"
+
+
+def not_possible(stages: Found) -> str:
+    """Return why stages could not be measured, a line each."""
+    reasons = {
+        f"`{name}` at {size}: {why}"
+        for (size, _), found in stages.items()
+        for name, why in found.items()
+        if isinstance(why, str)
+    }
+    return "\n".join(f"- {reason}" for reason in sorted(reasons))
 
 
 def exponents(stages: Found) -> str:
