@@ -7,8 +7,8 @@
 There are 100 tries for each kind of file; files whose names differ in digits only are one kind (`clip_#/a.json`).
 Each try copies the folder, spoils one file (cut, flipped bits, zeros, foreign bytes, another file's content, empty,
 absent) and reads all of it: scan, checks, cases, first frames, real clips and masks. Printed are the tries, those that
-were refused, and whatever was neither read nor refused in one line, or took more than 10 processor seconds; exit code 1 if there
-is any.
+were refused, and whatever was neither read nor refused in one line, or took more than 10 processor seconds; the exit
+code is 1 if there is any.
 """
 
 from __future__ import annotations
