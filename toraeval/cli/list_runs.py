@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toraeval.cli.terminal import fitted
-from toraeval.store.tables.run import RunResult
+
+if TYPE_CHECKING:
+    from toraeval.store.tables.run import RunResult
 
 
 def print_runs(results: Path) -> None:
