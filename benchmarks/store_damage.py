@@ -28,6 +28,7 @@ from toraeval.report.collect import collect
 from toraeval.run import bench
 from toraeval.run.ending import Progress
 from toraeval.store import keys, record, sealed
+from toraeval.store.journal import FOLDER as JOURNALS
 from toraeval.store.tables.tidy import load_results
 from toraeval.types import UserError
 
@@ -89,9 +90,11 @@ def attack(
 
 
 def snapshot(folder: Path) -> dict[str, object]:
-    """Return the bytes of every file, without what a record says of one run of the command."""
+    """Return the bytes of every file, without what a record or a journal says of one run of the command."""
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
+        if path.parent.name == JOURNALS.name:
+            continue
         if path.name == "record.json":
             content = sealed.read_json(path) or {}
             for value in (content, *content.get("runs", {}).values()):
@@ -189,6 +192,8 @@ def smoke_store(results: Path) -> Store:
 def _kind(folder: Path, path: Path) -> str:
     if path.parent == folder:
         return f"{path.name} of the bench"
+    if path.parent.name == JOURNALS.name:
+        return f"*{path.suffix} of a journal"
     return "features/*.npz" if path.parent.name == "features" else path.name
 
 
@@ -205,26 +210,31 @@ def _scored_again(folder: Path, again: Store) -> Store:
     return scored_again
 
 
+def attack_all(folder: Path, flips: int, wanted: Iterable[str] = ()) -> dict[str, Counter[str]]:
+    """Make a small bench in a folder and attack one file of each kind, or of those named; returns counts by kind."""
+    again, only = smoke_store(folder), [name for name in wanted if name]
+    with frozen():
+        again()
+    by_kind: dict[str, Path] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"):
+        by_kind.setdefault(_kind(folder, path), path)
+    found = {}
+    for kind, path in by_kind.items():
+        if only and kind.split(" ")[0] not in only:
+            continue
+        # a feature of the reference is read when something is scored again
+        needed = _scored_again(folder, again) if kind.startswith("features") else again
+        (found[kind],) = attack(folder, [path], needed, flips, _benched).values()
+        print(kind, dict(found[kind]), file=sys.stderr, flush=True)
+    return found
+
+
 def main(argv: list[str]) -> int:
     """Attack a fresh store and print a table; returns 1 if anything was accepted or ended in a traceback."""
     given = dict(word.split("=") for word in argv)
     flips, wanted = int(given.get("flips", 200)), given.get("files", "").split(",")
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "results"
-        again = smoke_store(folder)
-        with frozen():
-            again()
-        by_kind: dict[str, Path] = {}
-        for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"):
-            by_kind.setdefault(_kind(folder, path), path)
-        found = {}
-        for kind, path in by_kind.items():
-            if wanted != [""] and kind.split(" ")[0] not in wanted:
-                continue
-            # a feature of the reference is read when something is scored again
-            needed = _scored_again(folder, again) if kind.startswith("features") else again
-            (found[kind],) = attack(folder, [path], needed, flips, _benched).values()
-            print(kind, dict(found[kind]), file=sys.stderr, flush=True)
+        found = attack_all(Path(place) / "results", flips, wanted)
     names = [f"{who} {outcome}" for who in ("reader", "run") for outcome in OUTCOMES]
     print("| file | " + " | ".join(names) + " |")
     print("|---" * (len(names) + 1) + "|")

@@ -12,6 +12,7 @@ os.environ["TORAEVAL_OFFLINE"] = "1"
 import random
 import socket
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,13 @@ settings.register_profile(
 settings.load_profile("toraeval")
 
 LOCAL_HOSTS = {"127.0.0.1", "::1", "localhost"}
+
+AMOUNTS = (
+    ("kills", 3, "how often a bench is killed, with 1 and with 2 workers; 50 in full"),
+    ("stops", 1, "how often it gets SIGTERM, Ctrl-C, or loses a worker; 5 in full"),
+    ("malformed", 15, "damaged copies of each kind of input; 60 in full"),
+    ("damages", 1, "single-bit flips of each kind of stored file; 20 in full"),
+)
 
 
 class NetworkBlocked(RuntimeError):
@@ -70,6 +78,46 @@ def no_waiting_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of the robustness suite is run; the defaults are the share of the continuous integration."""
+    group = parser.getgroup("robust", "robustness suite (-m robust)")
+    for option, share, what in AMOUNTS:
+        group.addoption(f"--{option}", type=int, default=share, help=f"{what} (default: {share})")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Add up what the robustness suite counted, for docs/reliability.md."""
+    counted: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        counted.update({name: value for name, value in report.user_properties if isinstance(value, int)})
+    for name, value in sorted(counted.items()):
+        terminalreporter.write_line(f"{name}: {value}")
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    """How often a bench is killed, for each number of workers."""
+    return int(request.config.getoption("--kills"))
+
+
+@pytest.fixture
+def stops(request: pytest.FixtureRequest) -> int:
+    """How often a bench is asked to stop, for each signal."""
+    return int(request.config.getoption("--stops"))
+
+
+@pytest.fixture
+def malformed(request: pytest.FixtureRequest) -> int:
+    """How often each kind of input is damaged."""
+    return int(request.config.getoption("--malformed"))
+
+
+@pytest.fixture
+def damages(request: pytest.FixtureRequest) -> int:
+    """How many bits of each kind of stored file are flipped."""
+    return int(request.config.getoption("--damages"))
 
 
 @pytest.fixture

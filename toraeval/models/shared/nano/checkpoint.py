@@ -174,8 +174,11 @@ def _read_file(path: Path, model: str) -> tuple[dict[str, Tensor], dict[str, Any
     try:
         tensors = load_file(str(path))
         with safe_open(str(path), framework="pt") as handle:
-            return tensors, json.loads((handle.metadata() or {}).get("card", "{}"))
-    except (SafetensorError, OSError) as error:
+            card = json.loads((handle.metadata() or {}).get("card", "{}"))
+        if not isinstance(card, dict):
+            raise ValueError("its card is not a JSON object")
+        return tensors, card
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"{model}: {path} is not a readable safetensors file ({error}); train it again: {train_command(model)}"
         ) from error

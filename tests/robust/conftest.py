@@ -1,0 +1,33 @@
+"""Undisturbed results to compare with, one for each number of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.robust import small_bench
+
+Whole = Callable[[int], dict[str, object]]
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """What an undisturbed bench with so many workers leaves, by file."""
+    made: dict[int, dict[str, object]] = {}
+
+    def of(workers: int) -> dict[str, object]:
+        if workers not in made:
+            results = tmp_path_factory.mktemp("whole") / "results"
+            small_bench.finish(results, workers)
+            made[workers] = small_bench.files(results)
+        return made[workers]
+
+    return of
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A results folder that is not there yet; its name is that of the undisturbed one."""
+    return tmp_path / "results"
