@@ -192,8 +192,6 @@ def smoke_store(results: Path) -> Store:
 def _kind(folder: Path, path: Path) -> str:
     if path.parent == folder:
         return f"{path.name} of the bench"
-    if path.parent.name == JOURNALS.name:
-        return f"*{path.suffix} of a journal"
     return "features/*.npz" if path.parent.name == "features" else path.name
 
 
@@ -217,6 +215,8 @@ def attack_all(folder: Path, flips: int, wanted: Iterable[str] = ()) -> dict[str
         again()
     by_kind: dict[str, Path] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"):
+        if path.parent.name == JOURNALS.name:
+            continue  # only `status` reads it, and old ones are removed
         by_kind.setdefault(_kind(folder, path), path)
     found = {}
     for kind, path in by_kind.items():

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.robust import small_bench
+pytest.register_assert_rewrite("tests.robust.small_bench")
+
+from tests.robust import small_bench  # noqa: E402
 
 Whole = Callable[[int], dict[str, object]]
 

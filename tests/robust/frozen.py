@@ -29,6 +29,7 @@ for group in ("suite", "model", "tracker", "metric"):
 
 time.perf_counter = lambda: 0.0
 record.peak_memory_mb = lambda: 0
+record.git_state = lambda folder=None: None  # the tree may change while these tests run
 os.fsync = lambda _: None  # type: ignore[assignment]
 workers.MEMORY_OF_ONE = 0
 

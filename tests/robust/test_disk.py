@@ -25,6 +25,8 @@ PLACES = (
 )  # fmt: skip
 """Folders of every stage: planning, the samples, tables, features, figures and the page."""
 
+REASONS = ("No space left", "is full", "Read-only file system", "Permission denied")
+
 
 def mount(*arguments: str) -> bool:
     return subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode == 0
@@ -68,12 +70,7 @@ def require_one_line(code: int, words: str) -> None:
     """See that a bench ended with what failed and no traceback."""
     assert code in (1, 2), words
     assert "Traceback" not in words, words
-    assert (
-        "No space left" in words
-        or "Read-only" in words
-        or "Permission denied" in words
-        or "are free" in words
-    )
+    assert any(reason in words for reason in REASONS), words
 
 
 def pages(folder: Path) -> int:

@@ -15,11 +15,13 @@ from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, StringNode, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from toraeval import config, registry
 from toraeval.cli import quoting
 from toraeval.cli.launchers import require_launcher
 from toraeval.config.source import hydra_of, search_path
+from toraeval.inputs.text_files import read_text, shown
 from toraeval.types import UserError
 
 GROUPS = {
@@ -197,6 +199,26 @@ def _check_choice(verb: str, override: Override, folder: str | None) -> None:
             config.declared_by(group, name)  # refuses what cannot be imported
         elif name not in allowed:
             raise UserError(registry.unknown(group, name, allowed))
+        elif folder and name in own:
+            _require_settings(Path(folder, group, f"{name}.yaml"))
+
+
+def _require_settings(file: Path) -> None:
+    """Check that a file of the user holds settings, before Hydra fails over it in many lines.
+
+    Raises:
+        UserError: it is not readable, not YAML, or holds something else.
+    """
+    text = read_text(file)
+    try:
+        file.read_text(encoding="utf-8")  # as Hydra does
+        found = OmegaConf.create(text) if text.strip() else None
+    except (YAMLError, OmegaConfBaseException, ValueError, AssertionError, RecursionError) as error:
+        raise UserError(f"{file}: not readable as YAML ({shown(_reason(error))})") from error
+    if found is not None and not (
+        isinstance(found, DictConfig) and all(isinstance(key, str) for key in found)
+    ):
+        raise UserError(f"{file}: holds no settings; allowed: lines of the form 'key: value'")
 
 
 def _values(override: Override) -> list[Any]:
