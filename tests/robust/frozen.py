@@ -18,7 +18,6 @@ from toraeval import registry
 from toraeval.cli import bench, jobs, overrides, run  # noqa: F401
 from toraeval.report import assemble, figures, sheets  # noqa: F401
 from toraeval.run import bench as planner  # noqa: F401
-from toraeval.run import workers
 from toraeval.store import record
 
 plt.switch_backend("Agg")
@@ -31,7 +30,6 @@ time.perf_counter = lambda: 0.0
 record.peak_memory_mb = lambda: 0
 record.git_state = lambda folder=None: None  # the tree may change while these tests run
 os.fsync = lambda _: None  # type: ignore[assignment]
-workers.MEMORY_OF_ONE = 0
 
 set_preload = multiprocessing.set_forkserver_preload
 

@@ -59,6 +59,7 @@ def start(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.robust.frozen"])
     log = log or results.parent / f"{results.name}.{time.monotonic_ns()}.log"
+    log.touch()
     # a relative folder, so that records of equal work name the same place
     argv = ["bench", *WORDS, *words, f"results={results.name}", f"workers={workers}"]
     process = context.Process(target=_bench, args=(argv, results.parent, log, tweak))
