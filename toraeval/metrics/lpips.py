@@ -15,7 +15,7 @@ import torch
 from toraeval import assets
 from toraeval.metrics.shared.base import BACKBONE
 from toraeval.metrics.shared.expectations import APART
-from toraeval.metrics.shared.frames import Preparation, in_chunks
+from toraeval.metrics.shared.frames import CHUNK, Preparation, in_chunks
 from toraeval.metrics.shared.networks import dual_encoder, efficientnet, perceptual, shipped
 from toraeval.metrics.shared.networks.weight_sources import own_or_fetched
 from toraeval.metrics.shared.reference import ComparedMetric, Numbers
@@ -146,10 +146,15 @@ class LPIPS(ComparedMetric):
                 prepared = self.prepare.of(video, chosen_K), self.prepare(truth_KCHW)
             else:
                 prepared = _in_range(video.frames_TCHW[chosen_K]), _in_range(truth_KCHW)
-            found = [
-                distance(own.to(self.device), true.to(self.device)).reshape(-1)[:count]
-                for (own, count), (true, _) in zip(*map(in_chunks, prepared), strict=True)
-            ]
+            if 2 * len(chosen_K) <= CHUNK and isinstance(distance, perceptual.FeatureDistance):
+                # both sides in one pass
+                ((both, _),) = in_chunks(torch.cat(prepared))
+                found = [distance.within(both.to(self.device), len(chosen_K))[: len(chosen_K)]]
+            else:
+                found = [
+                    distance(own.to(self.device), true.to(self.device)).reshape(-1)[:count]
+                    for (own, count), (true, _) in zip(*map(in_chunks, prepared), strict=True)
+                ]
         return np.asarray(torch.cat(found).double().cpu().numpy())
 
     def mean(self, found_T: FloatArray, chosen_K: Numbers) -> float:

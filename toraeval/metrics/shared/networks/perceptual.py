@@ -100,9 +100,16 @@ class FeatureDistance(nn.Module):
 
     def forward(self, first_BCHW: Tensor, second_BCHW: Tensor) -> Tensor:
         """Return the distance (B,) of pairs of pictures in [-1, 1]."""
-        total = first_BCHW.new_zeros(len(first_BCHW))
-        pairs = zip(self.network.maps(first_BCHW), self.network.maps(second_BCHW), strict=True)
-        for number, (first, second) in enumerate(pairs):
+        return self._of_maps(self.network.maps(first_BCHW), self.network.maps(second_BCHW))
+
+    def within(self, both_BCHW: Tensor, apart: int) -> Tensor:
+        """Return the distance (B,) of each picture from the one `apart` places later, round the end: one pass."""
+        maps = self.network.maps(both_BCHW)
+        return self._of_maps(maps, [found.roll(-apart, 0) for found in maps])
+
+    def _of_maps(self, firsts: list[Tensor], seconds: list[Tensor]) -> Tensor:
+        total = firsts[0].new_zeros(len(firsts[0]))
+        for number, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
             apart = (_unit(first) - _unit(second)).square()
             weighted = apart * self.weights[number] if len(self.weights) else apart / apart.shape[1]
             total = total + weighted.sum(1).mean((1, 2))
