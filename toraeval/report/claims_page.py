@@ -167,6 +167,8 @@ def _shares(here: pd.DataFrame, rival: str) -> str:
         of_tag = mine[[kind for kind in mine.index if kind in KINDS and KINDS[kind][0] == tag]]
         if len(of_tag) > 1:
             parts.append(", ".join(f"{value:+.2f} {kind}" for kind, value in of_tag.items()))
+    if not parts:
+        return ""
     return f"{rival} minus Tora, {mine[ALL]:+.2f} px in the mean over all cases: {'; '.join(parts)}."
 
 
