@@ -86,3 +86,7 @@ def test_points_on_a_ground_that_turns_are_followed_to_a_fraction_of_a_pixel():
 
 def test_a_cut_out_that_was_hidden_is_found_again_where_its_way_leads():
     assert errors("test", 44) < 0.5
+
+
+def test_a_poor_patch_that_jumps_at_once_is_looked_for_far_away():
+    assert errors("test", 10) < 0.5 < errors("test", 10, search_blind_px=6.0)

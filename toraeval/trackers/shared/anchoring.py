@@ -74,6 +74,7 @@ class Anchoring:
         search_lost_px: search reach without flow.
         search_growth_px: growth of that reach per lost frame.
         search_max_px: limit of that reach.
+        search_blind_px: search reach for a patch without flow whose velocity nobody knows yet.
         found_agreement: an object is found where its colours agree at least this much.
         found_agreement_low: or this much, where structure correlates by `found_correlation` as well.
         found_correlation: correlation needed with `found_agreement_low`; a patch is found by it alone.
@@ -106,6 +107,7 @@ class Anchoring:
     search_lost_px: float = 16.0
     search_growth_px: float = 3.0
     search_max_px: float = 60.0
+    search_blind_px: float = 60.0
     found_agreement: float = 0.4
     found_agreement_low: float = 0.2
     found_correlation: float = 0.5
@@ -144,6 +146,8 @@ class Anchoring:
         if not has_flow:
             reach = self.search_lost_px + float(np.abs(point.velocity).max())
             reach = min(reach + self.search_growth_px * point.lost_frames, self.search_max_px)
+            if point.coarse is None and not point.velocity.any():
+                reach = self.search_blind_px
         image = view.lab_parts(template.scale)
         peaks = search(image, template, expected, int(np.ceil(reach / template.scale)), peaks=2, floor=0.2)
         fits += [self._fit(point, template, view, start) for start, _ in peaks]
