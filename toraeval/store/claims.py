@@ -34,7 +34,7 @@ def is_alive(pid: int) -> bool:
     """Return True if a process of this machine runs."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # the latter of a damaged claim
         return False
     except PermissionError:
         return True
@@ -119,7 +119,8 @@ class Claims:
         facts: dict[str, object] = {}
         try:
             changed = path.stat().st_mtime_ns
-            facts = json.loads(path.read_text())
+            said = json.loads(path.read_text())
+            facts = said if isinstance(said, dict) else {}
         except FileNotFoundError:
             self._watched.pop(path, None)
             return True
@@ -154,7 +155,7 @@ def running(run_dir: Path) -> set[str]:
     """Return the samples of a run folder that are claimed, without those whose process on this machine is dead."""
     found = set()
     for path in (run_dir / FOLDER).glob("*@*"):
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, LookupError, TypeError):  # it went meanwhile, or is damaged
             facts = json.loads(path.read_text())
             if facts["machine"] != machine_id() or is_alive(facts["pid"]):
                 found.add(path.name.rpartition("@")[0])

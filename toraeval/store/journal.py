@@ -20,6 +20,9 @@ FOLDER = Path("runs", ".jobs")
 KEPT = 20
 """Journals that stay in a results folder."""
 
+LINE = {"run": str, "sample": str, "failed": bool, "at": float}
+"""What a line of a log holds; damaged ones are passed over."""
+
 
 class Journal:
     """Written by one command: a file that says what is to be done, and a log with a line for each finished sample.
@@ -80,7 +83,7 @@ def _job(path: Path) -> Job | None:
     facts = read_json(path)
     if facts is None:
         return None
-    ended = list(_lines(path.with_suffix(".log")))
+    ended = [line for line in _lines(path.with_suffix(".log")) if line["run"] in facts["runs"]]
     here = facts["machine"] == machine_id()
     return Job(
         facts["command"],
@@ -95,9 +98,11 @@ def _job(path: Path) -> Job | None:
 
 def _lines(log: Path) -> Iterator[dict[str, Any]]:
     try:
-        text = log.read_text(encoding="utf-8")
+        text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
     for line in text.splitlines():
         with suppress(ValueError):  # the last line of a process that was killed
-            yield json.loads(line)
+            said = json.loads(line)
+            if isinstance(said, dict) and {name: type(value) for name, value in said.items()} == LINE:
+                yield said
