@@ -90,7 +90,8 @@ class Watched:
         if not isinstance(path, str | bytes | os.PathLike):
             return True  # a descriptor, which was opened before
         place = os.path.realpath(os.fsdecode(path))
-        return place == self._folder or place.startswith(self._folder + os.sep) or place == os.devnull
+        compiled = f"{os.sep}__pycache__" in place
+        return compiled or place in (self._folder, os.devnull) or place.startswith(self._folder + os.sep)
 
 
 def _writes(path: Any, mode: str | None, flags: int) -> bool:

@@ -209,15 +209,12 @@ def _require_settings(file: Path) -> None:
     Raises:
         UserError: it is not readable, not YAML, or holds something else.
     """
-    text = read_text(file)
+    read_text(file)
     try:
-        file.read_text(encoding="utf-8")  # as Hydra does
-        found = OmegaConf.create(text) if text.strip() else None
-    except (YAMLError, OmegaConfBaseException, ValueError, AssertionError, RecursionError) as error:
+        found = OmegaConf.load(file)  # as Hydra does
+    except (YAMLError, OmegaConfBaseException, OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: not readable as YAML ({shown(_reason(error))})") from error
-    if found is not None and not (
-        isinstance(found, DictConfig) and all(isinstance(key, str) for key in found)
-    ):
+    if not (isinstance(found, DictConfig) and all(isinstance(key, str) for key in found)):
         raise UserError(f"{file}: holds no settings; allowed: lines of the form 'key: value'")
 
 

@@ -152,7 +152,7 @@ class StateReader:
                     f"reading it could run that code. Use a safetensors file, or run: {self._cure}"
                 ) from error
             raise self.damaged(f"{file.name} is not a torch file of tensors alone") from error
-        except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+        except Exception as error:  # damage makes torch's reader fail in any way
             raise self.damaged(f"{file.name} is not a readable torch file ({_line(error)})") from error
         state = self._nested(content, file)
         return {name: (tuple(value.shape), partial(state.__getitem__, name)) for name, value in state.items()}
