@@ -99,9 +99,10 @@ def test_asked_to_stop(
             code, words = running.ended()
             assert "Traceback" not in words, words
             if code != 0:  # it was over before it heard
-                assert code == expected, words
                 assert time.monotonic() - begun < STOP_S
-                assert "run the same command again to resume" in words
+                if code != -number:  # the system's own end, before the command began or after it was done
+                    assert code == expected, words
+                    assert "run the same command again to resume" in words
                 require_dead(below)
                 done += 1
         small_bench.finish(place, workers)
