@@ -21,6 +21,7 @@ from toraeval.report.collect import collect
 from toraeval.report.curves import error_over_time
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
+from toraeval.store.journal import FOLDER
 from toraeval.store.tables.run import load_run
 from toraeval.types import UserError
 
@@ -59,7 +60,7 @@ def content(results: Path) -> dict[str, bytes]:
     return {
         "/".join(path.relative_to(results).parts): path.read_bytes()
         for path in sorted(results.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.parent.name != FOLDER.name  # a journal tells of one command
     }
 
 
