@@ -143,14 +143,20 @@ class Anchoring:
         if self._is_sure(point, fits[0]):
             return fits[0]
         reach = self.search_px
+        blind = not has_flow and point.coarse is None and not point.velocity.any()
         if not has_flow:
             reach = self.search_lost_px + float(np.abs(point.velocity).max())
             reach = min(reach + self.search_growth_px * point.lost_frames, self.search_max_px)
-            if point.coarse is None and not point.velocity.any():
+            if blind:
                 reach = self.search_blind_px
         image = view.lab_parts(template.scale)
         peaks = search(image, template, expected, int(np.ceil(reach / template.scale)), peaks=2, floor=0.2)
-        fits += [self._fit(point, template, view, start) for start, _ in peaks]
+        found = [self._fit(point, template, view, start) for start, _ in peaks]
+        # far away, where no velocity leads, only what surely is the point counts
+        sure = [
+            f.quality >= self.sure_quality or self._distance(point, f) <= self.search_lost_px for f in found
+        ]
+        fits += [fit for fit, good in zip(found, sure, strict=True) if good or not blind]
         best = self._best(point, fits)
         if (
             best is None
