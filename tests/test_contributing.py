@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("toraeval", "baselines", "benchmarks", "conf", "docs", "tests", ".ci")
+FOLDERS = ("toraeval", "baselines", "benchmarks", "conf", "docs", "tests", ".ci", ".github")
 
 SOURCES = {
     "model": '''"""The first frame, darker in every frame."""

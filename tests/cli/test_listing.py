@@ -64,7 +64,10 @@ def test_what_large_models_cost_and_what_nobody_can_run_stand_below_the_table(cl
     assert "tora2" not in cli("list", "model=static").out
 
 
-def test_runs_are_listed_with_their_folder_and_mean(cli: Cli, fake: tuple[str, ...], tmp_path: Any) -> None:
+def test_runs_are_listed_with_their_folder_and_mean(
+    cli: Cli, fake: tuple[str, ...], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a narrower terminal gets fewer columns
     assert "no finished run" in cli("list", "runs").out
     cli("run", "model=fake_model", "model.shift=3", "model.bad=beta", *fake, "results=r")
     for ran in (cli("list", "runs", "results=r"), cli("list", "results=r")):

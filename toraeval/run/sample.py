@@ -289,10 +289,14 @@ def without_video(plan: Plan, samples: Iterable[Sample]) -> list[Sample]:
 
 
 def is_broken(error: BaseException) -> bool:
-    """Return True for an error after which a process cannot be trusted: no memory, or one of CUDA, which stay."""
+    """Return True for an error after which this process cannot be trusted: no memory, or one of CUDA, which stay.
+
+    A UserError that quotes one tells of another process, e.g. of a model's own environment.
+    """
     torch = sys.modules.get("torch")
     no_memory = (MemoryError, torch.OutOfMemoryError) if torch else MemoryError
-    return isinstance(error, no_memory) or "CUDA error" in str(error)
+    told = not isinstance(error, UserError) and "CUDA error" in str(error)
+    return isinstance(error, no_memory) or told
 
 
 def error_line(error: BaseException) -> str:
