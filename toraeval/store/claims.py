@@ -146,7 +146,15 @@ class Claims:
 
 
 def tidy(run_dir: Path) -> None:
-    """Remove the folder of the claims of a run if nobody has any."""
+    """Remove claims of dead processes of this machine, and the folder of the claims of a run if nobody has any.
+
+    Whoever creates a claim looks for others afterwards, so a dead one that goes meanwhile gives nobody a sample twice.
+    """
+    for path in (run_dir / FOLDER).glob("*@*"):
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            facts = json.loads(path.read_text())
+            if facts["machine"] == machine_id() and not is_alive(facts["pid"]):
+                path.unlink()
     with suppress(OSError):
         (run_dir / FOLDER).rmdir()
 
