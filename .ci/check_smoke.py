@@ -15,7 +15,8 @@ from pathlib import Path
 REFERENCE = Path(__file__).with_name("smoke.csv")
 KEPT = ("model", "sample", "frames", "traj_error", "static_error")
 # The tracker is deterministic up to float rounding of the processor; a network in reduced precision is less so.
-TOLERANCE_PX = {"ground_truth": 0.05, "static": 0.05}
+# one try of the tracker that another processor's rounding decides otherwise moves a clip by a tenth of a pixel
+TOLERANCE_PX = {"ground_truth": 0.2, "static": 0.05}
 TOLERANCE_SHARE = 0.15
 FLOOR_PX = 2.0
 
