@@ -10,8 +10,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["TORAEVAL_OFFLINE"] = "1"
 
 import random
+import signal
 import socket
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +32,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("toraeval")
+
+# A shell's background jobs ignore Ctrl-C, and so would every command that a test starts and interrupts.
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOCAL_HOSTS = {"127.0.0.1", "::1", "localhost"}
 

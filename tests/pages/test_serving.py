@@ -23,8 +23,6 @@ def test_a_page_is_served_until_interrupted(verb, two_runs, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # a shell's background jobs ignore Ctrl-C, and their children with them
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as server:
         assert server.stdout is not None
         first = server.stdout.readline()
