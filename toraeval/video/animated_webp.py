@@ -49,7 +49,10 @@ def decode(path: Path, take: Take | None, strict: bool = True) -> Decoded:
     transparent = False
     try:
         with Image.open(path) as picture:
-            require_bytes(path, getattr(picture, "n_frames", 1), width, height)
+            frames = getattr(picture, "n_frames", 1)
+            require_bytes(path, frames, width, height)
+            if take is not None:
+                take.expect(frames)
             for shown in ImageSequence.Iterator(picture):
                 rgba: ByteArray = np.asarray(shown.convert("RGBA"))
                 delays.append((shown.info.get("duration") or 0) / 1000 or None)

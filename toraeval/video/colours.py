@@ -11,11 +11,15 @@ import av
 import cv2
 import numpy as np
 from av.video.plane import VideoPlane
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from toraeval.types import ByteArray
 
-_EXACT = ("gbrp", "rgb24", "bgr24", "rgb0", "bgr0", "0rgb", "0bgr")  # copied, without any arithmetic
+_EXACT = ("rgb24", "bgr24", "rgb0", "bgr0", "0rgb", "0bgr")  # copied, without any arithmetic
+# FFmpeg writes three planes in a third of the time that it takes for interleaved pixels; the bytes are the same.
+_PLANAR = (
+    "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "yuv420p10le", "yuv444p10le",
+)  # fmt: skip
 _FLAGS = (
     Interpolation.BICUBIC
     | Interpolation.FULL_CHR_H_INT
@@ -25,23 +29,36 @@ _FLAGS = (
 )
 
 
-def to_rgb(frame: av.VideoFrame) -> tuple[ByteArray, bool]:
-    """Return a frame as uint8 RGB (H, W, C), and whether transparent pixels were laid over white.
+class Converter:
+    """Turns the frames of one file into RGB; what FFmpeg prepares for a size and format is kept between them."""
 
-    Matrix and range are those the file states; BT.601 where it states none, as FFmpeg takes it.
-    """
-    if (
-        frame.format.name == "gbrp"
-    ):  # what `write_lossless` stores: its planes are joined in a fifth of FFmpeg's time
-        green, blue, red = (_plane(plane, frame) for plane in frame.planes)
-        return np.asarray(cv2.merge([red, green, blue]), np.uint8), False
-    if frame.format.name in _EXACT:
-        return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8), False
-    alpha = any(component.is_alpha for component in frame.format.components) or frame.format.has_palette
-    if not alpha:
-        return np.asarray(frame.to_ndarray(format="rgb24", interpolation=_FLAGS), dtype=np.uint8), False
-    rgba = np.asarray(frame.to_ndarray(format="rgba", interpolation=_FLAGS), dtype=np.uint8)
-    return over_white(rgba)
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+        self._joined: ByteArray | None = None
+
+    def to_rgb(self, frame: av.VideoFrame) -> tuple[ByteArray, bool]:
+        """Return a frame as uint8 RGB (H, W, C), and whether transparent pixels were laid over white.
+
+        Matrix and range are those the file states; BT.601 where it states none, as FFmpeg takes it. The next call
+        may write into the array that this one returned.
+        """
+        if frame.format.name in _PLANAR:
+            frame = self._converted(frame, "gbrp")
+        if frame.format.name == "gbrp":  # also what `write_lossless` stores
+            green, blue, red = (_plane(plane, frame) for plane in frame.planes)
+            if self._joined is None or self._joined.shape[:2] != green.shape:
+                self._joined = np.empty((*green.shape, 3), np.uint8)
+            cv2.merge([red, green, blue], self._joined)
+            return self._joined, False
+        if frame.format.name in _EXACT:
+            return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8), False
+        alpha = any(component.is_alpha for component in frame.format.components) or frame.format.has_palette
+        shown = self._converted(frame, "rgba" if alpha else "rgb24")
+        picture = np.asarray(shown.to_ndarray(), dtype=np.uint8)
+        return over_white(picture) if alpha else (picture, False)
+
+    def _converted(self, frame: av.VideoFrame, target: str) -> av.VideoFrame:
+        return self._reformatter.reformat(frame, format=target, interpolation=_FLAGS)
 
 
 def _plane(plane: VideoPlane, frame: av.VideoFrame) -> ByteArray:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from toraeval.types import ByteArray, UserError
-from toraeval.video import colours, structure
+from toraeval.video import structure
+from toraeval.video.colours import Converter
 from toraeval.video.display import Display, UnsupportedMatrixError, display_of
-from toraeval.video.opening import opened, reason, require_bytes
+from toraeval.video.opening import MAX_CLIP_BYTES, opened, reason, require_bytes
 from toraeval.video.timing import Stamps
 from toraeval.video.writing import FPS_TAG, FRAMES_TAG
 
@@ -59,7 +60,14 @@ class Decoded:
     notes: list[str] = field(default_factory=list)
 
 
-Take = Callable[[ByteArray], object]
+class Take(Protocol):
+    """Gets the pictures of a file; it copies what it keeps."""
+
+    def expect(self, frames: int) -> None:
+        """Begin with a file of which so many are stated; 0 where nothing is."""
+
+    def __call__(self, picture_HWC: ByteArray, /) -> None:
+        """Take the next one, uint8 RGB (H, W, 3)."""
 
 
 def decode(
@@ -80,6 +88,8 @@ def decode(
     with opened(path, strict) as (container, stream):
         found = _Frames(path, stream, take, wanted)
         require_bytes(path, stream.frames, stream.codec_context.width, stream.codec_context.height)
+        if take is not None:
+            take.expect(_stated(container, stream) if wanted is None else 0)
         try:
             if strict:
                 _refuse_faults(path, container)
@@ -92,6 +102,11 @@ def decode(
         if strict:
             found.refuse_missing(container, made)
         return made
+
+
+def _stated(container: InputContainer, stream: VideoStream) -> int:
+    tagged = number(container.metadata.get(FRAMES_TAG))
+    return stream.frames or (int(tagged) if tagged is not None and 0 < tagged < MAX_CLIP_BYTES else 0)
 
 
 def _refuse_faults(path: Path, container: InputContainer) -> None:
@@ -107,6 +122,7 @@ class _Frames:
         self, path: Path, stream: VideoStream, take: Take | None, wanted: Container[int] | None
     ) -> None:
         self.path, self.stream, self.take, self.wanted = path, stream, take, wanted
+        self.converter = Converter()
         self.times: list[float | None] = []
         self.durations: list[float | None] = []
         self.size, self.stored = (0, 0), (0, 0)
@@ -151,7 +167,7 @@ class _Frames:
         self.times.append(frame.time)
         self.durations.append(_duration(frame))
         if self.take is not None and (self.wanted is None or index in self.wanted):
-            picture, transparent = colours.to_rgb(frame)
+            picture, transparent = self.converter.to_rgb(frame)
             self.transparent |= transparent
             self.take(display.apply(picture))
 

@@ -13,7 +13,7 @@ import numpy as np
 from toraeval.types import ByteArray, UserError, Video
 from toraeval.video import animated_webp, timing
 from toraeval.video.decoding import DamagedError, Decoded, Take, decode
-from toraeval.video.opening import opened, require_bytes
+from toraeval.video.opening import MAX_CLIP_BYTES, opened, require_bytes
 
 READER_VERSION = "2"  # raised when the same file may give other frames
 
@@ -75,7 +75,7 @@ def read_video(path: str | os.PathLike[str], allow_damaged: bool = False) -> Vid
     buffer = _Buffer()
     decoded = _decode(path, buffer, allow_damaged)
     plan = _shown(path, decoded)
-    frames = buffer.frames(decoded.size)
+    frames = buffer.frames()
     if plan.repeats is not None:
         frames = np.repeat(frames, plan.repeats, axis=0)
     info: dict[str, Any] = {
@@ -112,7 +112,7 @@ def read_frames(path: str | os.PathLike[str], numbers: Sequence[int]) -> tuple[B
     if decoded is None or _shown(path, decoded).repeats is not None:
         frames = read_video(path).thwc
         return frames[[t for t in numbers if t < len(frames)]], len(frames)
-    return buffer.frames(decoded.size), len(decoded.stamps.times)
+    return buffer.frames(), len(decoded.stamps.times)
 
 
 def measure_video(path: str | os.PathLike[str], allow_damaged: bool = False) -> VideoFacts:
@@ -151,16 +151,26 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
 
 
 class _Buffer:
-    """Frames one after the other in one piece of memory, which grows with what decodes."""
+    """Frames one after the other in one piece of memory, which grows where more decode than the file states."""
 
     def __init__(self) -> None:
-        self.data = bytearray()
+        self.count, self.room, self._data = 0, 0, np.empty(0, np.uint8)
+
+    def expect(self, frames: int) -> None:
+        """Make room for so many from the start; NumPy asks for large pages, which the first writes fill faster."""
+        self.count, self.room = 0, frames
 
     def __call__(self, picture_HWC: ByteArray) -> None:
-        self.data += np.ascontiguousarray(picture_HWC).data
+        if self.count == 0:
+            room = max(1, min(self.room, MAX_CLIP_BYTES // picture_HWC.nbytes))  # what is stated may be wrong
+            self._data = np.empty((room, *picture_HWC.shape), np.uint8)
+        elif self.count == len(self._data):
+            self._data = np.concatenate((self._data, np.empty_like(self._data)))
+        self._data[self.count] = picture_HWC
+        self.count += 1
 
-    def frames(self, size: tuple[int, int]) -> ByteArray:
-        return np.frombuffer(self.data, dtype=np.uint8).reshape(-1, size[1], size[0], 3)
+    def frames(self) -> ByteArray:
+        return self._data[: self.count]
 
 
 def _decode(path: Path, buffer: _Buffer | None, allow_damaged: bool) -> Decoded:
@@ -174,8 +184,6 @@ def _decode(path: Path, buffer: _Buffer | None, allow_damaged: bool) -> Decoded:
                 f"{error}; copy or encode the file again, or score what decodes with allow_damaged=true"
             ) from error
         damage = str(error).removeprefix(f"{path}: ")
-    if buffer is not None:
-        buffer.data.clear()
     decoded = reader(path, take, strict=False)
     decoded.notes.insert(0, f"DAMAGED FILE, {len(decoded.stamps.times)} frames taken ({damage})")
     return decoded
