@@ -46,10 +46,11 @@ def cli(
     ConfigStore.instance().repo = store
 
 
-FAKE = ("suite=fake_suite", "tracker=fake_tracker", "height=64", "width=64", "frames=8")
+PARTS = ("suite=fake_suite", "tracker=fake_tracker", "height=64", "width=64")
+FAKE = (*PARTS, "metric=[traj_error]", "frames=8")
 
 
 @pytest.fixture
 def fake() -> tuple[str, ...]:
-    """Overrides that choose the fake parts and their size; a model comes on top."""
+    """Overrides that choose the fake parts, their size and one metric, the fastest; a model comes on top."""
     return FAKE

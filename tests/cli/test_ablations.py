@@ -60,7 +60,7 @@ def bench(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     return lambda *argv: cli("bench", "preset=ablations", "height=64", "width=64", *argv)
 
 
-FAKE_TRACKER = ("tracker=fake_tracker", "frames=[8]")
+FAKE_TRACKER = ("tracker=fake_tracker", "frames=[8]", "metric=[traj_error]")
 
 
 def test_every_group_gets_its_rows_and_the_default_stands_in_each(bench: Cli) -> None:

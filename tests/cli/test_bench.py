@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
 Cli = Callable[..., Any]
 BENCH = (
     "bench", "models=[static,fake_model,ground_truth]", "frames=[8,6]", "suite=fake_suite", "tracker=fake_tracker",
-    "height=64", "width=64",
+    "height=64", "width=64", "metric=[traj_error]",
 )  # fmt: skip
 
 

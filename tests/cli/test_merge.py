@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import PARTS
 from tests.fake_parts import FakeModel
 from toraeval.store.sealed import read_json, write_json
 
@@ -22,7 +23,7 @@ def tables(results: Path) -> dict[str, bytes]:
 
 
 def test_two_parts_give_the_tables_of_the_whole(cli: Cli, fake: tuple[str, ...], tmp_path: Path) -> None:
-    command = ("run", "model=fake_model", *fake, "metric=[traj_error]")
+    command = ("run", "model=fake_model", *PARTS, "frames=8")
     assert cli(*command, "results=whole").code == 0
     assert cli(*command, "samples=[alpha,beta]", "results=a").code == 0
     assert cli(*command, "samples=[beta,gamma]", "results=b").code == 0
@@ -38,10 +39,8 @@ def test_two_parts_give_the_tables_of_the_whole(cli: Cli, fake: tuple[str, ...],
     assert (refused.code, "exists and is not an empty folder" in refused.err) == (2, True)
 
 
-def test_scores_of_both_are_kept_and_failures_give_way(
-    cli: Cli, fake: tuple[str, ...], tmp_path: Path
-) -> None:
-    command = ("run", "model=fake_model", *fake)
+def test_scores_of_both_are_kept_and_failures_give_way(cli: Cli, tmp_path: Path) -> None:
+    command = ("run", "model=fake_model", *PARTS, "frames=8")
     assert cli(*command, "metric=[traj_error]", "model.bad=beta", "results=a").code == 1
     assert cli(*command, "metric=[final_error]", "results=b").code == 0
     assert cli("merge", "a", "b", "out=both").code == 0
@@ -51,7 +50,7 @@ def test_scores_of_both_are_kept_and_failures_give_way(
 
 
 def test_two_results_that_differ_are_refused(cli: Cli, fake: tuple[str, ...], tmp_path: Path) -> None:
-    command = ("run", "model=fake_model", *fake, "metric=[traj_error]", "floor=false")
+    command = ("run", "model=fake_model", *fake, "floor=false")
     for results in ("a", "b"):
         assert cli(*command, f"results={results}").code == 0
     (meta,) = tmp_path.glob("b/runs/*/fake_model/*/cases/beta/video.json")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tests.cli.conftest import FAKE
+from tests.cli.conftest import PARTS
 from toraeval import registry
 from toraeval.report.collect import collect
 from toraeval.report.sheets import worst_first
 from toraeval.report.tables import columns_of, notes, table
 from toraeval.types import Score
+
+SMALL = (*PARTS, "frames=8")
 
 
 class Reach:
@@ -28,7 +30,7 @@ def line_of(text: str, start: str) -> list[str]:
 
 
 def test_run_prints_the_metric_that_was_asked_for(cli, tmp_path):
-    ran = cli("run", "model=fake_model", "model.shift=3", *FAKE, "metric=[final_error,psnr]", "results=r")
+    ran = cli("run", "model=fake_model", "model.shift=3", *SMALL, "metric=[final_error,psnr]", "results=r")
     assert ran.code == 0, ran.err
     heads, cells = line_of(ran.out, "model"), line_of(ran.out, "fake_model")
     assert heads[3:5] == ["final_error", "floor"]
@@ -40,13 +42,13 @@ def test_run_prints_the_metric_that_was_asked_for(cli, tmp_path):
 
 
 def test_traj_error_stays_the_main_one_wherever_it_stands(cli):
-    ran = cli("run", "model=fake_model", *FAKE, "metric=[final_error,traj_error]", "results=r")
+    ran = cli("run", "model=fake_model", *SMALL, "metric=[final_error,traj_error]", "results=r")
     row = dict(zip(line_of(ran.out, "model"), line_of(ran.out, "fake_model"), strict=True))
     assert row["traj_error"] == "2 (n = 3)"
 
 
 def test_bench_tabulates_and_ranks_by_it(cli, tmp_path):
-    ran = cli("bench", "models=[fake_model,static]", *FAKE[:-1], "frames=[8]", "metric=[psnr]", "results=r")
+    ran = cli("bench", "models=[fake_model,static]", *PARTS, "frames=[8]", "metric=[psnr]", "results=r")
     assert ran.code == 0, ran.err
     rows = pd.read_csv(tmp_path / "r" / "table1.csv").set_index("model")
     assert rows.loc["fake_model", "psnr"] > 0
@@ -68,7 +70,7 @@ def test_bench_tabulates_and_ranks_by_it(cli, tmp_path):
 
 def test_a_metric_of_the_whole_set_is_one_value_without_a_floor(cli, tmp_path):
     registry.register("metric", "spread", "tests.run.test_set_scores:Spread")
-    ran = cli("run", "model=fake_model", *FAKE, "metric=spread", "results=r")
+    ran = cli("run", "model=fake_model", *SMALL, "metric=spread", "results=r")
     assert ran.code == 0, ran.err
     row = dict(zip(line_of(ran.out, "model"), line_of(ran.out, "fake_model"), strict=True))
     assert float(row["spread"].removesuffix(" (n = 3)")) >= 0
@@ -77,14 +79,14 @@ def test_a_metric_of_the_whole_set_is_one_value_without_a_floor(cli, tmp_path):
 
 
 def test_show_lists_the_samples_with_it(cli, tmp_path):
-    cli("run", "model=fake_model", *FAKE, "metric=final_error", "results=r", "floor=false")
+    cli("run", "model=fake_model", *SMALL, "metric=final_error", "results=r", "floor=false")
     (folder,) = (tmp_path / "r" / "runs").glob("*/fake_model/*")
     shown = cli("show", str(folder)).out
     assert line_of(shown, "sample")[:3] == ["sample", "status", "final_error"]
 
 
 def test_a_metric_of_ones_own_is_shown_by_the_name_that_it_states(cli):
-    ran = cli("run", "model=fake_model", *FAKE, "metric=tests.cli.test_other_main_metric:Reach", "results=r")
+    ran = cli("run", "model=fake_model", *SMALL, "metric=tests.cli.test_other_main_metric:Reach", "results=r")
     assert ran.code == 0, ran.err
     row = dict(zip(line_of(ran.out, "model"), line_of(ran.out, "fake_model"), strict=True))
     assert (row["reach"], row["floor"]) == ("52 (n = 3)", "50")

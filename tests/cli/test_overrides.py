@@ -110,7 +110,7 @@ def test_a_command_composes_its_settings_once(
         "load_configuration",
         lambda *given, **named: composed.append(named) or load(*given, **named),
     )
-    assert cli("run", "model=fake_model", "model.shift=3", *fake, "limit=1", "metric=[traj_error]").code == 0
+    assert cli("run", "model=fake_model", "model.shift=3", *fake, "limit=1").code == 0
     assert len(composed) == 1
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import FAKE
+
 pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
 
 Cli = Callable[..., Any]
 BENCH = ("bench", "models=[static,fake_model]", "frames=[8]", "limit=1")
-PARTS = ("suite=fake_suite", "tracker=fake_tracker", "height=64", "width=64")
+PARTS = FAKE[:-1]
 
 
 def pages(out: str) -> list[Path]:

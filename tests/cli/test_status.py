@@ -30,7 +30,7 @@ def test_status_follows_a_command_and_requeue_hands_it_a_failed_sample(
     log, gate = tmp_path / "log", tmp_path / "gate"
     log.write_text("")
     model = [f"model.log={log}", "model.bad=alpha,gamma", "model.how=gate"]
-    command = ["run", "model=fake_model", *model, *fake, "metric=[traj_error]", "floor=false"]
+    command = ["run", "model=fake_model", *model, *fake, "floor=false"]
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", RUNNER, *command, f"results={tmp_path / 'results'}"], cwd=root
@@ -65,7 +65,7 @@ def test_status_follows_a_command_and_requeue_hands_it_a_failed_sample(
 
 
 def test_one_failed_sample_can_be_named(cli: Cli, fake: tuple[str, ...], tmp_path: Path) -> None:
-    assert cli("run", "model=fake_model", "model.bad=beta", *fake, "metric=[traj_error]").code == 1
+    assert cli("run", "model=fake_model", "model.bad=beta", *fake).code == 1
     (run,) = tmp_path.glob("results/runs/*/fake_model/*")
     wrong = cli("requeue", str(run), "alpha")
     assert (wrong.code, "alpha: not a failed sample" in wrong.err) == (2, True)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.cli.conftest import PARTS
 from toraeval.cli import output
 from toraeval.cli.terminal import fitted, wrapped
 
@@ -99,11 +100,9 @@ def test_show_reaches_every_value_and_has_no_nan(cli: Cli, fake: tuple[str, ...]
     assert "traj_error" in wrong.err
 
 
-def test_a_sweep_ends_in_one_table_with_all_metrics(
-    cli: Cli, fake: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sweep_ends_in_one_table_with_all_metrics(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    ran = cli("run", "-m", "model=fake_model,static", "metric=[traj_error,final_error]", *fake)
+    ran = cli("run", "-m", "model=fake_model,static", "metric=[traj_error,final_error]", *PARTS, "frames=8")
     table = ran.out.split("sweep of 2 jobs, 2 done:")[1]
     assert "final_error" in table.splitlines()[1]
     assert len([line for line in table.splitlines() if line.startswith(("| fake_model", "| static"))]) == 2

@@ -53,7 +53,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def run(results: Path) -> pipeline.Report:
     metrics = {name: {"name": name} for name in ("traj_error", "spread")}
-    return pipeline.run(plan_run(config(results, keep="lossless", metrics=metrics)), command="test")
+    return pipeline.run(plan_run(config(results, keep="lossless", metrics=metrics, limit=2)), command="test")
 
 
 def content(results: Path) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ def text_options(verb: str, *chosen: str) -> Iterator[str]:
     return walk(overrides.check(verb, list(chosen), multirun=False).configs[0], ())
 
 
-@pytest.mark.parametrize("name", ["a cat, running! (v2) {x}=y", "${x}", 'it\'s [a] "~#&;$HOME"', "日本\n\\"])
+TEXTS = ("a cat, running! (v2) {x}=y", "${x}", 'it\'s [a] "~#&;$HOME"', "日本\n\\")
+
+
 @pytest.mark.parametrize(
     ("verb", "chosen"),
     [
@@ -70,14 +73,15 @@ def text_options(verb: str, *chosen: str) -> Iterator[str]:
         ("train", ()),
     ],
 )
-def test_every_text_option_of_every_verb_is_literal(verb: str, chosen: tuple[str, ...], name: str) -> None:
+def test_every_text_option_of_every_verb_is_literal(verb: str, chosen: tuple[str, ...]) -> None:
     keys = list(text_options(verb, *chosen))
     extra = ["model_options.precomputed.videos", "model_options.tora.weights"] if verb == "bench" else []
     assert keys, verb
-    checked = overrides.check(verb, [*chosen, *(f"{key}={name}" for key in keys + extra)], multirun=False)
+    given = dict(zip(keys + extra, itertools.cycle(TEXTS)))
+    checked = overrides.check(verb, [*chosen, *map("=".join, given.items())], multirun=False)
     values = OmegaConf.to_container(checked.configs[0], resolve=True)
-    found = {key: OmegaConf.select(OmegaConf.create(_escaped(values)), key) for key in keys + extra}
-    assert found == dict.fromkeys(keys + extra, name)
+    found = {key: OmegaConf.select(OmegaConf.create(_escaped(values)), key) for key in given}
+    assert found == given
 
 
 def _escaped(values: Any) -> Any:
@@ -87,7 +91,7 @@ def _escaped(values: Any) -> Any:
 
 
 def test_folders_of_any_name_are_found(cli: Cli, tmp_path: Path) -> None:
-    for name in NAMES[:16]:
+    for name in NAMES[:16:2]:
         (tmp_path / name).mkdir()
         ran = cli("score", f"videos={name}", f"trajectories={name}", "results=out", "dry_run=true")
         assert ran.code == 2
@@ -98,9 +102,7 @@ def test_folders_of_any_name_are_found(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a cat, running! (v2) {x}=y", "${x}", "$HOME", "it's ~\n[a]", "--help"])
 def test_folders_of_any_name_are_written(name: str, cli: Cli, tmp_path: Path, fake: tuple[str, ...]) -> None:
     (tmp_path / name).mkdir()
-    ran = cli(
-        "run", "model=fake_model", *fake, f"results={name}", "limit=1", "floor=false", "metric=[traj_error]"
-    )
+    ran = cli("run", "model=fake_model", *fake, f"results={name}", "limit=1", "floor=false")
     assert ran.code == 0, ran.err
     record = next((tmp_path / name).glob("runs/*/*/*/record.json"))
     ran = cli("report", str(record.parent.relative_to(tmp_path)), f"out={name}/drawn")

@@ -136,7 +136,7 @@ def test_text_that_looks_like_an_interpolation_passes_through_a_dry_run(
 ) -> None:
     (tmp_path / "a${b").mkdir()
     assert cli("run", "model=fake_model", "model.bad=${x", *fake, "results=a${b", "dry_run=true").code == 0
-    few = ("frames=[8]", *fake[:4], "limit=1", "metric=[traj_error]")
+    few = ("frames=[8]", *fake[:4], "limit=1")
     ran = cli("bench", "models=[fake_model]", "model_options.fake_model.bad=${x}", *few)
     assert ran.code == 0, ran.err
     kept = json.loads(next(tmp_path.glob("results/runs/*/fake_model/*/record.json")).read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 
@@ -17,6 +18,7 @@ NAMES = registry.names("metric")
 DIRECTIONS = ("lower", "higher")
 
 
+@functools.cache  # a part keeps nothing of what it has scored, and networks are read once
 def build(name):
     try:
         return registry.build("metric", {"name": name})
@@ -47,13 +49,21 @@ def moving():
     return case, make_tracks(case.trajectories.tracks_NT2), video
 
 
-def reads_tracks(metric, case, tracks, video):
-    """Return whether the metric reads the tracks: without them it has a reason."""
-    return "track" in (score(metric, case, None, video).skipped or "")
+@pytest.fixture(scope="module")
+def scored(moving):
+    """What a metric by name makes of the moving square, once."""
+    return functools.cache(lambda name: score(build(name), *moving))
+
+
+@pytest.fixture(scope="module")
+def reads_tracks(moving):
+    """Whether a metric by name reads the tracks: without them it has a reason."""
+    case, _, video = moving
+    return functools.cache(lambda name: "track" in (score(build(name), case, None, video).skipped or ""))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_definition_is_complete(name, moving):
+def test_the_ground_truth_scores_and_the_definition_is_complete(name, scored):
     metric = build(name)
     definition = json.loads(json.dumps(metric.definition()))
     assert (
@@ -66,8 +76,7 @@ def test_the_definition_is_complete(name, moving):
     assert definition["units"] == metric.units or name == "traj_error"  # its own says more
     for key in ("formula", "source", "columns"):
         assert definition[key], key
-    values = score(metric, *moving).values
-    assert set(values) <= set(definition["columns"])
+    assert set(scored(name).values) <= set(definition["columns"])
     assert any(column.startswith(name) for column in definition["columns"])
     if name != "traj_error":  # its first version named some columns without the prefix
         prefixes = ("fvd", "kvd") if name == "fvd" else name
@@ -97,21 +106,16 @@ def test_expectations_name_known_conditions():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_ground_truth_scores(name, moving):
-    score(build(name), *moving)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_numbers_that_are_not_finite_are_refused(name, moving):
+def test_numbers_that_are_not_finite_are_refused(name, moving, scored, reads_tracks):
     metric, (case, tracks, video) = build(name), moving
     points = tracks.tracks_NT2.copy()
     points[0, 4, 1] = np.nan
     broken = Tracks(points, tracks.visible_NT)
-    if reads_tracks(metric, case, tracks, video):
+    if reads_tracks(name):
         with pytest.raises(UserError, match="object 0, frame 4"):
             metric.score(case, broken, video)
     else:
-        assert score(metric, case, broken, video).values == score(metric, case, tracks, video).values
+        assert score(metric, case, broken, video).values == scored(name).values
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -147,11 +151,11 @@ def test_a_constant_video_does_not_crash(name, picture):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_target_that_is_never_visible_is_a_recorded_skip(name, moving):
+def test_a_target_that_is_never_visible_is_a_recorded_skip(name, moving, reads_tracks):
     metric, (_, tracks, video) = build(name), moving
     hidden = make_case(tracks.tracks_NT2, np.zeros((1, 16), bool), SIZE, moving[0].reference)
     found = score(metric, hidden, tracks, video)
-    if reads_tracks(metric, *moving):
+    if reads_tracks(name):
         assert "no object has a visible target" in found.skipped
 
 

@@ -26,20 +26,21 @@ def _measure(reading, arrays, case):
     return measure(reading, *parts, tuple(GOLDEN[case]["size"]))
 
 
+def _assert_equal(got, expected):
+    known = {name: np.nan if value is None else value for name, value in expected.items()}
+    assert got == pytest.approx(known, rel=0, abs=1e-9, nan_ok=True)
+
+
 @pytest.mark.parametrize("case", GOLDEN)
-@pytest.mark.parametrize("name", NAMES)
-def test_value_equals_reference(arrays, case, name):
-    expected = GOLDEN[case]["values"][name]
-    got = _measure(READINGS[name], arrays, case).value
-    np.testing.assert_allclose(got, np.nan if expected is None else expected, rtol=0, atol=1e-9)
+def test_values_equal_reference(arrays, case):
+    got = {name: _measure(READINGS[name], arrays, case).value for name in NAMES}
+    _assert_equal(got, GOLDEN[case]["values"])
 
 
 @pytest.mark.parametrize("case", [case for case in GOLDEN if GOLDEN[case]["values_256"]])
-@pytest.mark.parametrize("name", NAMES)
-def test_value_on_the_256_canvas_equals_reference(arrays, case, name):
-    expected = GOLDEN[case]["values_256"][name]
-    got = _measure(replace(READINGS[name], canvas=256), arrays, case).value
-    np.testing.assert_allclose(got, np.nan if expected is None else expected, rtol=0, atol=1e-9)
+def test_values_on_the_256_canvas_equal_reference(arrays, case):
+    got = {name: _measure(replace(READINGS[name], canvas=256), arrays, case).value for name in NAMES}
+    _assert_equal(got, GOLDEN[case]["values_256"])
 
 
 @pytest.mark.parametrize("case", GOLDEN)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.cli.conftest import Ran, cli
 from tests.fake_parts import config
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
 from toraeval.store.claims import is_alive
 
+__all__ = ["cli"]  # the fixture
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(300)
 
 SHARER = """
@@ -48,7 +51,7 @@ with registered():
 def child(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run Python in another process, which ends with the block."""
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", script, *arguments], **pipes) as process:
+    with subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=ROOT, **pipes) as process:
         try:
             yield process
         finally:
@@ -113,7 +116,9 @@ def test_four_processes_share_one_folder_twenty_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_sigterm_keeps_what_is_finished_and_the_same_command_resumes(number: int, tmp_path: Path) -> None:
+def test_sigterm_keeps_what_is_finished_and_the_same_command_resumes(
+    number: int, cli: Callable[..., Ran], tmp_path: Path
+) -> None:
     results, log = tmp_path / "results", tmp_path / "log"
     command = [
         "run", "model=fake_model", f"model.log={log}", "model.bad=gamma", "suite=fake_suite", "tracker=fake_tracker",
@@ -132,15 +137,16 @@ def test_sigterm_keeps_what_is_finished_and_the_same_command_resumes(number: int
     (table,) = results.glob("runs/*/fake_model/*/cases.csv")
     assert pd.read_csv(table)["status"].tolist() == ["ok", "ok"]
     assert not json.loads((table.parent / "record.json").read_text())["finished"]
-    with child(STOPPED, *command, "model.how=well") as process:
-        assert process.wait(120) == 0
+    assert cli(*command, "model.how=well").code == 0
     assert pd.read_csv(table)["status"].tolist() == ["ok"] * 3
     made = Counter(line.split("/")[0] for line in log.read_text().splitlines())
     assert made == {"alpha": 1, "beta": 1, "gamma": 2}
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_kill_leaves_nobody_behind_and_the_same_command_resumes(number: int, tmp_path: Path) -> None:
+def test_kill_leaves_nobody_behind_and_the_same_command_resumes(
+    number: int, cli: Callable[..., Ran], tmp_path: Path
+) -> None:
     results, log = tmp_path / "results", tmp_path / "log"
     command = [
         "run", "model=fake_model", f"model.log={log}", "model.bad=beta", "suite=fake_suite", "tracker=fake_tracker",
@@ -157,8 +163,7 @@ def test_kill_leaves_nobody_behind_and_the_same_command_resumes(number: int, tmp
     while any(is_alive(worker) for worker in workers):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    with child(STOPPED, *command, "model.how=well") as process:
-        assert process.wait(120) == 0
+    assert cli(*command, "model.how=well").code == 0
     (table,) = results.glob("runs/*/fake_model/*/cases.csv")
     assert pd.read_csv(table)["status"].tolist() == ["ok"] * 3
     assert not list(results.glob("runs/*/*/*/.claims"))
