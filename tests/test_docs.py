@@ -8,15 +8,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from toraeval import __version__, registry
+from toraeval import __version__, config, registry
 from toraeval.cli import VERBS
 from toraeval.cli.options_help import word
 from toraeval.config.declared import declaration
 from toraeval.config.training import KINDS
+from toraeval.suites.shared.imported import ImportedSuite
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGE_IDS = [page.name if page.parent == ROOT else f"docs/{page.name}" for page in PAGES]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
@@ -49,9 +50,46 @@ def test_every_verb_is_in_the_readme() -> None:
 
 def test_the_index_names_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text()
-    names = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    names = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")} - {"README.md"}
     assert {name for name in names if f"({name})" not in index} == set()
-    assert set(re.findall(r"\(([a-z_]+\.md)\)", index)) <= names
+    assert set(re.findall(r"\(([a-z_/]+\.md)\)", index)) <= names
+
+
+SUITES = [name for name in registry.names("suite") if not registry.entry("suite", name).origin]
+IMPORTED = [name for name in SUITES if issubclass(registry.load("suite", name), ImportedSuite)]
+
+
+def test_the_overview_names_every_suite_and_its_page() -> None:
+    rows = re.findall(
+        r"^\| \[`(\w+)`\]\(([^)]+)\) \|", (ROOT / "docs" / "suites.md").read_text(), flags=re.MULTILINE
+    )
+    assert sorted(name for name, _ in rows) == sorted(SUITES)
+    pages = dict(rows)
+    assert {name: pages[name] for name in IMPORTED} == {name: f"suites/{name}.md" for name in IMPORTED}
+    assert all(
+        f"`{name}`" in (ROOT / "docs" / page).read_text()
+        or f"suite={name}" in (ROOT / "docs" / page).read_text()
+        for name, page in rows
+    )
+
+
+@pytest.mark.parametrize("name", IMPORTED)
+def test_a_page_of_a_benchmark_says_how_to_get_it_its_licence_its_protocol_and_what_is_compared(
+    name: str,
+) -> None:
+    suite, text = registry.load("suite", name), (ROOT / "docs" / "suites" / f"{name}.md").read_text()
+    parts = dict(re.findall(r"^## ([^\n]+)\n\n(.+?)(?=\n## |\Z)", text, flags=re.MULTILINE | re.DOTALL))
+    assert list(parts) == ["Get the data", "Licence", "Protocol", "What is compared with what"]
+    assert f"validate suite={name} suite.path=" in parts["Get the data"]
+    assert re.split("[;(]", suite.licence)[0].strip().lower().split()[0] in parts["Licence"].lower()
+    options = {option.name for option in config.declared_by("suite", name).options} - {
+        "path",
+        "allow_missing",
+    }
+    assert options == set(re.findall(r"^\| `suite\.(\w+)` \|", parts["Protocol"], flags=re.MULTILINE))
+    for option, words in suite.choices.items():
+        (row,) = re.findall(rf"^\| `suite\.{option}` \|.*", parts["Protocol"], flags=re.MULTILINE)
+        assert set(words) <= set(re.findall(r"`(\w+)`", row))
 
 
 def test_pages_that_messages_point_to_exist() -> None:

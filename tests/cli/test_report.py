@@ -34,18 +34,24 @@ def test_single_runs_and_sweeps_are_found_without_a_bench(cli: Cli) -> None:
     assert not Path("results/table1.csv").exists(), "only a bench writes tables beside its runs"
 
 
-def test_other_runs_stand_beside_the_last_bench(cli: Cli) -> None:
+def test_the_first_page_covers_the_last_bench_and_all_other_runs(cli: Cli) -> None:
     ran = cli(*BENCH, *PARTS)
     assert pages(ran.out) == [Path("results/report/index.html")]
     cli("run", "model=fake_model", "frames=6", *PARTS)
     table = Path("results/table1.csv").read_bytes()
     ran = cli("report")
-    mine, others = Path("results/report/index.html"), Path("results/report/other-runs/index.html")
-    assert pages(ran.out) == [others, mine]
-    assert 'href="other-runs/index.html"' in mine.read_text(encoding="utf-8")
-    assert 'href="../index.html"' in others.read_text(encoding="utf-8")
+    (first,) = pages(ran.out)
+    assert first == Path("results/report/index.html")
+    links = re.findall(r'<th scope="row"[^>]*><a href="([^"]+)">', first.read_text(encoding="utf-8"))
+    lengths = [
+        set(re.findall(r'data-frames="(\d+)"', (first.parent / link).read_text(encoding="utf-8")))
+        for link in links
+    ]
+    assert lengths == [{"8"}, {"6"}], "the bench comes first"
     assert Path("results/table1.csv").read_bytes() == table
-    assert 'data-frames="6"' not in Path("results/report/index.html").read_text(encoding="utf-8")
+    cli(*BENCH, *PARTS)
+    assert 'data-frames="8"' in first.read_text(encoding="utf-8")
+    assert not any((first.parent / link).exists() for link in links)
 
 
 def test_chosen_runs_go_into_the_folder_that_is_named(cli: Cli) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toraeval.cli.jobs import Done
+
+if TYPE_CHECKING:
+    from toraeval.report.findings import Findings
+    from toraeval.store.tables.run import RunResult
 
 HELP = """Run every model of a preset at every length, then write tables, figures and the page with the videos.
 
@@ -77,19 +82,30 @@ def execute_ablations(config: dict[str, Any], command: str) -> Done:
     return Done(max(report.exit_code for report in reports))
 
 
-def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None, page: Path) -> None:
-    """Write the tables, figures and page of some runs and print what they are; one process at a time in a folder."""
+def draw(
+    run_dirs: list[Path],
+    out_dir: Path,
+    samples: set[str] | None,
+    page: Path,
+    also: Sequence[Findings] = (),
+    empty: Sequence[RunResult] = (),
+) -> None:
+    """Write the tables, figures and page of some runs and print what they are; one process at a time in a folder.
+
+    The page shows `also` and `empty`, too.
+    """
     import pandas as pd
 
     from toraeval.cli.output import joint_rows, print_table
     from toraeval.report.assemble import build
+    from toraeval.report.site.found import former_pages
     from toraeval.report.tracker_ranking import under_tables
     from toraeval.store import lock
     from toraeval.store.tables.run import WORDS
 
     out_dir.mkdir(parents=True, exist_ok=True)
     with lock.hold(out_dir, None, lambda line: print(line, file=sys.stderr)):
-        written = build(run_dirs, out_dir, only=samples, page=page)
+        written = build(run_dirs, out_dir, only=samples, page=page, also=also, empty=empty)
     for path in written:
         if path.name == "table1.csv":
             rows, values = (
@@ -109,3 +125,5 @@ def draw(run_dirs: list[Path], out_dir: Path, samples: set[str] | None, page: Pa
     if sheets:
         print(f"{sheets[0].parent}/ ({len(sheets)} contact sheets)")
     print(f"report: {written[-1]}")
+    for note in former_pages(page):
+        print(note, file=sys.stderr)

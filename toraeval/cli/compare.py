@@ -74,12 +74,13 @@ def printed(rows: Any, wrong: list[str]) -> str:
 
     from toraeval.cli.terminal import fitted, width
     from toraeval.report.texts import printable
+    from toraeval.store.tables.run import length_words
 
     first = ("frames", "column", "a", "b", "difference", "interval", "p_holm", "cases")
     names = list(dict.fromkeys([*first, *(name for name in SHOWN if name != "verdict")]))
     table, left_out = fitted(names, [[_cell(row, name) for name in names] for row in rows.to_dict("records")])
     said = [
-        f"{_cell(row, 'frames')} frames, {row['column']}: {row['verdict']}" for row in rows.to_dict("records")
+        f"{length_words(row['frames'])}, {row['column']}: {row['verdict']}" for row in rows.to_dict("records")
     ]
     more = [f"no room for: {', '.join(left_out)}; out=DIR writes all columns"] if left_out else []
     lines = [*_head(rows, wrong), *more, "", *said, "", BELOW]

@@ -62,12 +62,18 @@ def _print(rows: pd.DataFrame) -> None:
     import pandas as pd
 
     from toraeval.cli.terminal import fitted
+    from toraeval.store.tables.run import length_words
 
     for _, board in rows.groupby("board", sort=False):
         first = board.iloc[0]
-        print(
-            f"{first['suite']}, {first['frames']} frames, {first['size']}, {first['tracker']}, {first['cases']} cases:"
+        told = (
+            first["suite"],
+            length_words(first["frames"]),
+            first["size"],
+            first["tracker"],
+            f"{first['cases']} cases",
         )
+        print(f"{', '.join(told)}:")
         cells = [
             [
                 ""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toraeval.cli.arguments import split
 from toraeval.types import UserError
+
+if TYPE_CHECKING:
+    from toraeval.report.findings import Findings
+    from toraeval.store.tables.run import RunResult
 
 HELP = """Redraw tables, figures and the page with the videos from stored runs; nothing is computed.
 
@@ -14,7 +19,8 @@ HELP = """Redraw tables, figures and the page with the videos from stored runs; 
   python -m toraeval report results=DIR                      what another folder holds
   python -m toraeval report RUN_FOLDER... out=DIR            chosen runs (results/runs/<suite>/<model>/<key>)
 
-The page is a folder, results/report/ or DIR: open its index.html, or zip it, or put it on any web server.
+The page is a folder, results/report/ or DIR: open its index.html, or zip it, or put it on any web server. Where the
+runs are of several suites, its first page shows all models on all of them and leads to a page for each suite.
 """
 
 
@@ -30,28 +36,29 @@ def main(argv: list[str]) -> int:
         draw([Path(word) for word in words], out, None, page=out)
         return 0
     benched: list[Path] = []
+    samples = None
     if (results / bench.RECORD).is_file():
         benched, samples = bench.recorded(results)
-    others(results, out, benched)
-    if benched:  # last, so that it can link to the others
-        draw(benched, Path(values["out"] or results), samples, page=out)
+    others, empty = found_beside(results, benched)
+    if benched:
+        draw(benched, Path(values["out"] or results), samples, out, others, empty)
+    else:
+        write_page(out, others, empty)
     return 0
 
 
-def others(results: Path, out: Path, benched: list[Path]) -> None:
-    """Write the page of every other run of a results folder: into `out`, or `out`/other-runs beside a bench.
+def found_beside(results: Path, benched: list[Path]) -> tuple[list[Findings], list[RunResult]]:
+    """Return the groups of all runs of a results folder that a bench has not, and the runs without a sample.
 
     Raises:
         UserError: there is neither a bench nor a run.
     """
     from toraeval.report.findings import Findings
     from toraeval.report.site.found import runs_below, sorted_out
-    from toraeval.report.site.write import OTHERS, write
-    from toraeval.store import lock, record
+    from toraeval.store import record
 
     known = {folder.resolve() for folder in benched}
     runs, problems = runs_below(results)
-    runs = [run for run in runs if run.run_dir.resolve() not in known]
     for line in problems:
         print(line, file=sys.stderr)
     if not runs and not benched:
@@ -59,13 +66,18 @@ def others(results: Path, out: Path, benched: list[Path]) -> None:
             f"{results}: no finished bench and no run here; run: "
             + record.command_line(["bench", f"results={results}"])
         )
-    if not runs:
-        return
-    groups, empty = sorted_out(runs)
-    folder = out / OTHERS if benched else out
+    groups, empty = sorted_out(run for run in runs if run.run_dir.resolve() not in known)
+    return [Findings(group) for group in groups], empty
+
+
+def write_page(folder: Path, found: list[Findings], empty: list[RunResult]) -> None:
+    """Write the page of some groups of runs and print where it is; one process at a time in a folder."""
+    from toraeval.report.site.found import former_pages
+    from toraeval.report.site.write import write
+    from toraeval.store import lock
+
     folder.mkdir(parents=True, exist_ok=True)
     with lock.hold(folder, None, lambda line: print(line, file=sys.stderr)):
-        print(
-            "report:",
-            write([Findings(group) for group in groups], folder, empty, "../index.html" if benched else ""),
-        )
+        print("report:", write(found, folder, empty))
+    for note in former_pages(folder):
+        print(note, file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from toraeval.report import claims, claims_page, figures, measures, pictures, sheets, tables
@@ -19,6 +19,7 @@ from toraeval.report.site import write as site
 from toraeval.report.speed import SPEED, write_speed
 from toraeval.stats import BOOTSTRAP_SEED, LEVEL, MIN_CASES, RESAMPLES
 from toraeval.store.sealed import require_no_link, sweep, write_text
+from toraeval.store.tables.run import RunResult
 
 
 def build(
@@ -27,6 +28,8 @@ def build(
     only: Collection[str] | None = None,
     sheets_per_length: int | None = 3,
     page: str | os.PathLike[str] | None = None,
+    also: Sequence[Findings] = (),
+    empty: Sequence[RunResult] = (),
 ) -> list[Path]:
     """Redraw every table and figure, and the page that people open, from run folders; equal runs give equal bytes.
 
@@ -39,6 +42,8 @@ def build(
         only: sample ids to which every run is restricted, or None for all.
         sheets_per_length: contact sheets per length, from the worst case to the best; None for one per case.
         page: folder of the page, or None for none.
+        also: other groups that the page shows after these.
+        empty: runs without a sample, which the page names.
 
     Returns:
         The written files; of the page its first file, which comes last.
@@ -60,7 +65,7 @@ def build(
         written += _write(one, folder, sheets_per_length)
     written += _write_resolutions(groups, root)
     if page is not None:
-        written.append(site.write(found, Path(page)))
+        written.append(site.write([*found, *also], Path(page), empty))
     return written
 
 

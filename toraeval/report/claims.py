@@ -10,6 +10,7 @@ import pandas as pd
 from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun
 from toraeval.stats import bootstrap_ratio, case_means, ratio_sensitivity, without_interval
 from toraeval.store.main_metric import MAIN_METRIC
+from toraeval.store.tables.run import length_words
 
 REFERENCE = "tora"
 CLAIM = (
@@ -53,7 +54,7 @@ def ratio_lines(rows: pd.DataFrame) -> list[str]:
     """Return the ratios as sentences, the paper's claim first; nothing when there is no rival."""
     said = []
     for row in rows.itertuples():
-        where = f"{row.model} at {row.frames} frames"
+        where = f"{row.model} at {length_words(row.frames)}"
         if np.isnan(row.ratio):
             said.append(f"{where}: no ratio, no case is scored for both models.")
             continue
@@ -109,7 +110,7 @@ def floor_lines(rows: pd.DataFrame, unit: str = "px") -> list[str]:
         }
         pairs = {tuple(sorted((model, other))) for model, others in named.items() for other in others}
         said += [
-            f"{frames} frames: {a} and {b} differ by less than what the tracker makes of a perfect video "
+            f"{length_words(frames)}: {a} and {b} differ by less than what the tracker makes of a perfect video "
             f"({here['tracker_floor'].max():.2g}{f' {unit}' if unit else ''}): this difference says nothing."
             for a, b in sorted(pairs)
         ]

@@ -35,6 +35,7 @@ from toraeval.report.tables import to_csv
 from toraeval.report.texts import markdown_text
 from toraeval.stats import without_interval
 from toraeval.store.sealed import write_text
+from toraeval.store.tables.run import length_words
 
 CLAIMED = (3.0, 5.0)
 UNETS = ("motionctrl", "dragnuwa")
@@ -75,11 +76,11 @@ def markdown(rows: pd.DataFrame, group: Group) -> str:
         "![ratios, seams and survival](claims.png)",
     ]
     for frames, here in rows.groupby("frames"):
-        parts += [f"## {frames} frames", *_ratio_part(here)]
+        parts += [f"## {length_words(frames).capitalize()}", *_ratio_part(here)]
     for frames, here in rows[rows["measure"] == WINDOW_ERROR].groupby("frames"):
         made = {markdown_text(entry.label): how_made(entry) for entry in group.at(int(frames))}
         whole = rows[rows["frames"] == frames]
-        parts += [f"## Why: {frames} frames, window by window", *_window_part(whole, here, made)]
+        parts += [f"## Why: {length_words(frames)}, window by window", *_window_part(whole, here, made)]
     parts += ["## Columns of claims.csv", _explained(CLAIMS), "Measures:", _explained(MEASURES)]
     return "\n\n".join(parts) + "\n"
 
@@ -111,7 +112,7 @@ def verdict(here: pd.DataFrame, frames: int) -> str:
         about = "" if of_paper else " (no U-Net, so the claim is not about it)"
         fails = "; the claim does not hold" if of_paper and row.high < low else ""
         said.append(f"- {label}: {outcome}{fails}{about}.")
-    return f"At {frames} frames:\n\n" + "\n".join(said)
+    return f"At {length_words(frames)}:\n\n" + "\n".join(said)
 
 
 def told(row: Any) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from toraeval import registry
 from toraeval.metrics.shared.readings import mean_over
 from toraeval.store.main_metric import MAIN_METRIC, main_of
-from toraeval.store.tables.run import RunResult, load_run
+from toraeval.store.tables.run import RunResult, length_words, load_run
 from toraeval.types import FloatArray, UserError
 
 FLOOR_MODEL = "ground_truth"
@@ -191,7 +191,7 @@ def fingerprint_of(entries: Iterable[ReportedRun]) -> str:
     for entry in entries:
         for value in entry.cases.get("fingerprint", pd.Series(dtype=str)).dropna().astype(str):
             if value:
-                seen.setdefault(value, f"{entry.label} at {entry.frames} frames")
+                seen.setdefault(value, f"{entry.label} at {length_words(entry.frames)}")
     if len(seen) > 1:
         listed = ", ".join(f"{where} has {value}" for value, where in sorted(seen.items()))
         raise UserError(

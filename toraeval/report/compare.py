@@ -23,7 +23,7 @@ from toraeval.stats import (
 )
 from toraeval.store.keys import canonical
 from toraeval.store.sealed import require_json
-from toraeval.store.tables.run import RECORD, RunResult, load_run
+from toraeval.store.tables.run import RECORD, RunResult, length_words, load_run
 from toraeval.types import UserError
 
 COMPARISON: dict[str, str] = {
@@ -161,7 +161,9 @@ def _by_setting(name: str, runs: list[RunResult], benched: set[Path]) -> dict[Se
 
 def _words(setting: Setting) -> str:
     suite, frames, width, height, tracker = setting
-    return f"{suite}, {frames} frames, {width}x{height}, {tracker}"
+    return ", ".join(
+        filter(None, (suite, length_words(frames), f"{width}x{height}" if width else "", tracker))
+    )
 
 
 def compare(pairs: list[Pair]) -> pd.DataFrame:

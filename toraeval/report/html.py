@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toraeval.store.tables.run import length_words
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -22,13 +24,15 @@ def filled(template: str, autoescape: bool, **content: Any) -> str:
 def _environment(autoescape: bool) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["length_words"] = length_words
+    return environment
 
 
 def script(name: str, content: Any) -> str:

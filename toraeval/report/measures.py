@@ -16,6 +16,7 @@ import pandas as pd
 from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun
 from toraeval.stats import MIN_CASES, bootstrap_mean, without_interval
 from toraeval.store.main_metric import MAIN_METRIC, main_columns
+from toraeval.store.tables.run import length_words
 
 CONTROL, APPEARANCE, CHECKS = "control", "appearance", "degenerate-winner checks"
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -264,7 +265,8 @@ def remarks(rows: pd.DataFrame) -> list[str]:
 
 
 def _where(part: pd.DataFrame) -> str:
-    lengths = part.groupby("model", sort=False)["frames"].agg(
-        lambda found: ", ".join(map(str, dict.fromkeys(found)))
+    lengths = part.groupby("model", sort=False)["frames"].unique()
+    return "; ".join(
+        f"{model} at {f'{listed} frames' if (listed := ', '.join(map(str, filter(None, frames)))) else length_words(0)}"
+        for model, frames in lengths.items()
     )
-    return "; ".join(f"{model} at {frames} frames" for model, frames in lengths.items())

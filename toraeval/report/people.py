@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from toraeval.report.collect import Group
+from toraeval.store.tables.run import length_words
 
 PREFERENCES, AGAINST = "preferences.csv", "metrics_and_people.csv"
 RUNS = ("run_a", "run_b")
@@ -40,7 +41,7 @@ def sentences(folder: Path) -> list[str]:
     for row in _read(folder / PREFERENCES).to_dict("records"):
         line = (
             f"{ASKED.get(str(row['question']), row['question'])}, {row['model_a']} or {row['model_b']}, "
-            f"{_length(row['frames'])}: {row['prefer_a']:.0%} {row['model_a']}, {row['same']:.0%} same, "
+            f"{length_words(row['frames'])}: {row['prefer_a']:.0%} {row['model_a']}, {row['same']:.0%} same, "
             f"{row['prefer_b']:.0%} {row['model_b']} ({_count(row['people'], 'person', 'people')}, "
             f"{_count(row['cases'], 'case')}, {_count(row['votes'], 'vote')}); mean preference for {row['model_a']} in "
             f"-1..1: {row['preference']:.2f}{_bounds(row, 'low', 'high')}; "
@@ -67,10 +68,6 @@ def _read(path: Path) -> pd.DataFrame:
 def _bounds(row: dict[str, object], low: str, high: str) -> str:
     ends = [float(str(row[name])) for name in (low, high)]
     return f" [{ends[0]:.2f}, {ends[1]:.2f}]" if np.isfinite(ends).all() else ""
-
-
-def _length(frames: object) -> str:
-    return f"{frames} frames" if frames else "clips of their own lengths"
 
 
 def _count(number: object, one: str, many: str = "") -> str:

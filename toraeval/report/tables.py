@@ -22,6 +22,7 @@ from toraeval.stats import (
     without_interval,
 )
 from toraeval.store.main_metric import MAIN_METRIC
+from toraeval.store.tables.run import length_words
 
 TABLE1: dict[str, str] = {
     "model": "registry name; `ground_truth` and `static` are references, not models",
@@ -177,7 +178,7 @@ def notes(group: Group, rows: pd.DataFrame) -> list[str]:
         if len({frozenset(cases) for cases in sets.values()}) > 1:
             shared = set.intersection(*sets.values())
             found.append(
-                f"{frames} frames: the rows cover different cases ({len(shared)} are shared by all); "
+                f"{length_words(frames)}: the rows cover different cases ({len(shared)} are shared by all); "
                 "compare models with paired differences on the shared ones."
             )
     partial = int((rows["partial"] == "yes").sum())
@@ -188,11 +189,11 @@ def notes(group: Group, rows: pd.DataFrame) -> list[str]:
         )
     found += floor_lines(rows, measures.main_measure(group).unit)
     for row in rows.itertuples():
-        where = f"{row.model} at {row.frames} frames"
+        where = f"{row.model} at {length_words(row.frames)}"
         if row.failures or row.unscored:
             found.append(f"{where}: {row.failures} failed and {row.unscored} unscored samples are left out.")
         if row.cases and ":" in str(row.interval):
-            found.append(f"{where}: interval {row.interval}.")
+            found.append(f"{where}: {str(row.interval).replace('none:', 'no interval:')}.")
         if getattr(row, "tracked_visible", 1.0) < 0.5:
             found.append(
                 f"{where}: the tracker lost its point in {1 - row.tracked_visible:.0%} of the scored frames, "

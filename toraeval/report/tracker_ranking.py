@@ -14,7 +14,7 @@ from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL
 from toraeval.stats import case_means
 from toraeval.store.keys import canonical
 from toraeval.store.sealed import require_json
-from toraeval.store.tables.run import RECORD, RunResult, load_run
+from toraeval.store.tables.run import RECORD, RunResult, length_words, load_run
 from toraeval.types import UserError
 
 REFERENCES = (FLOOR_MODEL, STATIC_MODEL)
@@ -48,7 +48,7 @@ class TrackerComparison:
         ranks = self.means.drop(index=[name for name in REFERENCES if name in self.means.index])
         ranks = ranks.rank(ascending=self.lower_is_better, method="min")
         lines = [
-            f"{self.suite}, {self.frames} frames: {self.column} of {len(self.cases)} shared cases (rank)",
+            f"{self.suite}, {length_words(self.frames)}: {self.column} of {len(self.cases)} shared cases (rank)",
             "",
         ]
         trackers = list(self.means.columns)

@@ -163,10 +163,13 @@ def test_dark_is_remembered(page, pages):
 def test_hostile_names_do_nothing(page, make_run, tmp_path):
     bad = "<img src=x onerror=alert(1)>"
     case = f"{bad}& ‮كتاب 🎬 'q'"
-    tags = {case: {"family": bad}, "other": {"family": "\"onclick=alert(1) "}}
+    tags = {case: {"family": bad}, "other": {"family": '"onclick=alert(1) '}}
     runs = [
         make_run(tmp_path, model, 6, (case, "other"), suite=bad, tracker=bad, tags=tags, failed=failed)
-        for model, failed in ((bad, ()), ("</script><svg onload=alert(1)>".replace("/", "∕"), ("other",)))
+        for model, failed in (
+            (bad, ()),
+            ("</script><svg onload=alert(1)>".replace("/", "\N{DIVISION SLASH}"), ("other",)),
+        )
     ]
     folder = written(runs, tmp_path / "page").parent
     opened(page, folder)

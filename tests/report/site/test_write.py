@@ -4,14 +4,16 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.report.site.conftest import CASES, written
 from toraeval.report.collect import ReportedRun, collect
 from toraeval.report.findings import Findings
-from toraeval.report.site.found import runs_below, sorted_out
+from toraeval.report.site.found import former_pages, runs_below, sorted_out
 from toraeval.report.site.headline import NEAR, marks
 from toraeval.report.site.names import case_slug, slug
+from toraeval.report.site.overview import ALL_SUITES
 from toraeval.report.site.write import write
 from toraeval.stats import paired_difference
 from toraeval.store.sealed import write_json
@@ -126,7 +128,9 @@ def test_only_failures_still_make_a_page(make_run, tmp_path):
     page = written([run], tmp_path / "page")
     text = page.read_text(encoding="utf-8")
     assert "No model is scored at this length" in text
-    assert "<b>1</b> failed samples" in text
+    assert "<b>1</b> failed sample<" in text
+    assert "Every sample failed" in text
+    assert re.search(r"it broke</bdi>: 1 sample, e.g. <a href=\"cases/only_006f.html\">", text)
     assert "it broke" in (page.parent / "cases" / "only_006f.html").read_text(encoding="utf-8")
 
 
@@ -153,25 +157,99 @@ def test_runs_that_must_not_share_a_table_get_pages_of_their_own(make_run, tmp_p
     assert sorted(len(group.entries) for group in groups) == [1, 2]
     page = write([Findings(group) for group in groups], tmp_path / "page")
     links = re.findall(r'href="([^"#]+/index\.html)"', page.read_text(encoding="utf-8"))
-    assert len(links) == 2
+    assert len(set(links)) == 2
     assert all((page.parent / link).is_file() for link in links)
     assert problems == []
 
 
 def test_what_cannot_be_told_from_the_best_says_what_could_have_been_seen(make_run, tmp_path, monkeypatch):
-    runs = [make_run(tmp_path, model, 6, CASES, video=False) for model in ("tora", "dragnuwa", "ground_truth")]
+    runs = [
+        make_run(tmp_path, model, 6, CASES, video=False) for model in ("tora", "dragnuwa", "ground_truth")
+    ]
     (group,) = collect(runs)
     values = {
-        label: {case: float(v) for case, v in zip(CASES, np.random.default_rng(seed).gamma(9, 10, 9), strict=True)}
+        label: {
+            case: float(v) for case, v in zip(CASES, np.random.default_rng(seed).gamma(9, 10, 9), strict=True)
+        }
         for seed, label in ((0, "tora"), (3, "dragnuwa"))
     }
     read = ReportedRun.by_case
 
     def by_case(entry, column):
-        return values[entry.label] if column == "traj_error" and entry.label in values else read(entry, column)
+        return (
+            values[entry.label] if column == "traj_error" and entry.label in values else read(entry, column)
+        )
 
     monkeypatch.setattr(ReportedRun, "by_case", by_case)
     seen = paired_difference(*values.values()).sensitivity
     whys = {label: why for (label, _), (mark, why) in marks(Findings(group)).items() if mark == NEAR}
     assert len(whys) == 1
     assert next(iter(whys.values())).endswith(f"9 shared cases; {seen.words(Findings(group).main.unit)}")
+
+
+@pytest.fixture(scope="module")
+def several(make_run, tmp_path_factory):
+    """The folder of a page of two suites, of which only one has all models."""
+    root = tmp_path_factory.mktemp("several")
+    for suite, models in (("one-v1", ("tora", "static", "dragnuwa")), ("two-v1", ("tora", "static"))):
+        for model in models:
+            make_run(root, model, 6, CASES, suite=suite, video=False)
+    groups, _ = sorted_out(runs_below(root)[0])
+    return write([Findings(group) for group in groups], root / "page").parent
+
+
+def test_the_first_page_of_several_suites_shows_every_model_on_all_of_them(several):
+    text = (several / "index.html").read_text(encoding="utf-8")
+    rows = re.findall(r"<tr[^>]*>\s*<th scope=\"row\".*?</tr>", text, re.DOTALL)
+    assert [re.findall(r"<bdi>(.*?)</bdi>", row)[0] for row in rows] == ["one-v1", "two-v1"]
+    models = [re.sub("<wbr>", "", name) for name in re.findall(r'<th scope="col"><bdi>(.*?)</bdi>', text)]
+    assert models == ["dragnuwa", "tora", "static"]
+    found = pd.read_csv(several / "all_suites.csv")
+    assert list(found.columns) == list(ALL_SUITES)
+    for row, suite in zip(rows, ("one-v1", "two-v1"), strict=True):
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", row)[3 : 3 + len(models)]
+        values = found[found["suite"] == suite].set_index("model")["value"]
+        for model, cell in zip(models, cells, strict=True):
+            assert bool(cell) == (model in values), (suite, model)
+            assert not cell or float(re.match(r"[\d.]+", cell)[0]) == pytest.approx(values[model], rel=0.01)
+
+
+def test_pages_of_several_suites_lead_to_each_other(several):
+    folders = [path.parent for path in several.glob("*/index.html")]
+    assert len(folders) == 2
+    for folder in (several, *folders):
+        text = (folder / "index.html").read_text(encoding="utf-8")
+        links = {(folder / link).resolve().parent for link in re.findall(r'href="([^"#]*index\.html)', text)}
+        assert {several, *folders} <= {*links, folder}, folder
+        assert all((link / "index.html").is_file() for link in links)
+
+
+def test_a_suite_that_is_gone_leaves_no_folder(make_run, tmp_path):
+    runs = [make_run(tmp_path, "tora", 6, suite=suite) for suite in ("one-v1", "two-v1")]
+    written(runs, tmp_path / "page")
+    assert len(list((tmp_path / "page").glob("*/index.html"))) == 2
+    written(runs[:1], tmp_path / "page")
+    written(runs[:1], tmp_path / "fresh")
+    assert contents(tmp_path / "page") == contents(tmp_path / "fresh")
+    assert {path.name for path in (tmp_path / "page").iterdir()} == {
+        path.name for path in (tmp_path / "fresh").iterdir()
+    }
+
+
+def test_clips_of_their_own_lengths_are_not_said_to_have_no_frames(make_run, tmp_path):
+    run = make_run(tmp_path, "tora", 6)
+    record = json.loads((run / "record.json").read_text())
+    record.pop("checksum")
+    write_json(run / "record.json", {**record, "run": {**record["run"], "frames": 0}})
+    text = written([run], tmp_path / "page").read_text(encoding="utf-8")
+    assert not re.search(r"\b0 frames", text)
+    assert "the clips&#39; own lengths" in text
+
+
+@pytest.mark.parametrize("place", ["report.html", "report/other-runs/index.html"])
+def test_pages_of_earlier_versions_are_pointed_out(tmp_path, place):
+    assert former_pages(tmp_path / "report") == []
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_text("old")
+    (said,) = former_pages(tmp_path / "report")
+    assert str(tmp_path / place) in said

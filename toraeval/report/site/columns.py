@@ -141,7 +141,7 @@ def _metric(part: pd.DataFrame, group: str, headline: bool) -> Column:
 def decimals(values: pd.Series[Any]) -> int:
     """Return the decimals of a column: `FIGURES` significant digits for its middle value, 0 for whole numbers.
 
-    Where the smallest value would be left with less than two digits, as that of the ground truth, there are two decimals.
+    Where the smallest value would be left with less than two digits, as that of the ground truth, it gets two decimals.
     """
     numbers = np.abs(pd.to_numeric(values, errors="coerce").to_numpy(dtype=float))
     numbers = numbers[np.isfinite(numbers) & (numbers > 0)]

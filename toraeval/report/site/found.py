@@ -43,3 +43,13 @@ def sorted_out(runs: Iterable[RunResult]) -> tuple[list[Group], list[RunResult]]
         else:
             layers.append([run])
     return [group for layer in layers for group in grouped(layer)], empty
+
+
+def former_pages(page: Path) -> list[str]:
+    """Return a line for each page that an earlier version left beside this one or in it."""
+    places = (page.parent / "report.html", page / "other-runs" / "index.html")
+    return [
+        f"note: {place} was left by an earlier version and may be deleted"
+        for place in places
+        if place.is_file()
+    ]

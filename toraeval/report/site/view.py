@@ -19,11 +19,15 @@ from toraeval.report.site.cases import ShownCase, style_classes
 from toraeval.report.site.columns import SETS, Column, Line, columns, families, lines
 from toraeval.report.site.headline import Standing
 from toraeval.report.tables import caption
-from toraeval.store.tables.run import RunResult
+from toraeval.report.texts import printable
+from toraeval.store.tables.run import RunResult, length_words
 
 PROMPT = 160
 """Letters of a prompt in the list of cases; the case's own page has all of it."""
+MOST_REASONS = 5
 PACKAGES = ("toraeval", "torch", "numpy", "av")
+Link = tuple[str, str, bool]
+"""Address, title, and whether it is the page at hand."""
 
 
 CLAIMED_AT, CLAIMED = 128, (3.0, 5.0)
@@ -51,8 +55,7 @@ class Index:
     cases: list[ShownCase]
     provenance: list[dict[str, str]]
     empty: list[dict[str, str]]
-    parent: str
-    others: bool
+    siblings: list[Link]
 
     @property
     def title(self) -> str:
@@ -120,14 +123,36 @@ class Index:
         return sum(clip.source is not None for case in self.cases for clip in case.clips)
 
     @property
+    def intervals(self) -> bool:
+        """Whether any bar has one."""
+        return any(bar.interval for standing in self.standings for bar in standing.bars)
+
+    @property
+    def scored(self) -> bool:
+        """Whether any row has a value."""
+        return any(bar.at is not None for standing in self.standings for bar in standing.bars)
+
+    @property
+    def failures(self) -> list[tuple[str, int, ShownCase]]:
+        """The most frequent reasons of failures, each with its samples and a case to look at."""
+        found: dict[str, tuple[int, ShownCase]] = {}
+        for case in self.cases:
+            for row in (row for clip in case.clips for row in clip.rows if row["status"] == "failed"):
+                reason = printable(str(row["error"]), PROMPT)
+                known = found.get(reason, (0, case))
+                found[reason] = (known[0] + 1, known[1])
+        ranked = sorted(found.items(), key=lambda item: -item[1][0])
+        return [(reason, number, case) for reason, (number, case) in ranked[:MOST_REASONS]]
+
+    @property
     def failed(self) -> int:
         return int(self.findings.rows["failures"].sum())
 
 
 def index_view(
-    findings: Findings, shown: list[ShownCase], empty: Sequence[RunResult], parent: str, others: bool
+    findings: Findings, shown: list[ShownCase], empty: Sequence[RunResult], siblings: list[Link]
 ) -> Index:
-    """Return the first page of one group."""
+    """Return the first page of one group; `siblings` are the pages of all groups, this one included."""
     kinds = columns(findings)
     names = sorted({name for entry in findings.group.entries for name in families(entry)})
     return Index(
@@ -138,10 +163,9 @@ def index_view(
         headline.marks(findings),
         names if len(names) > 1 else [],
         shown,
-        [_provenance(entry.run) for entry in findings.group.entries],
-        [_provenance(run) for run in empty],
-        parent,
-        others,
+        [provenance(entry.run) for entry in findings.group.entries],
+        [provenance(run) for run in empty],
+        siblings,
     )
 
 
@@ -152,11 +176,11 @@ def record_name(run: RunResult) -> str:
     return f"records/{slug(run.model)}-{slug(run.run_dir.name)}.json"
 
 
-def _provenance(run: RunResult) -> dict[str, str]:
+def provenance(run: RunResult) -> dict[str, str]:
     record, git, packages = run.record, run.record.get("git") or {}, run.record.get("packages") or {}
     return {
         "model": run.model,
-        "frames": str(run.frames or "own"),
+        "frames": length_words(int(run.frames)),
         "run": run.run_dir.name,
         "command": str(record.get("command", "")),
         "versions": ", ".join(f"{name} {packages[name]}" for name in PACKAGES if name in packages),
@@ -262,31 +286,3 @@ def case_view(
     if any(len(clip.rows) > 1 for clip in case.clips):
         notes.append("The player shows the lowest seed of each model; the table has all of them.")
     return CasePage(findings, case, *around, heads, rows, notes)
-
-
-@dataclass(frozen=True)
-class Overview:
-    """The page that leads to those of several groups."""
-
-    pages: list[tuple[str, str, Findings, list[Standing]]]
-    empty: list[dict[str, str]]
-
-    @classmethod
-    def of(cls, all_findings: Sequence[Findings], empty: Sequence[RunResult]) -> Overview:
-        """Return it, with the name of a folder and a title for each group; those of equal names are numbered."""
-        from toraeval.report.site.names import slug
-
-        seen: dict[str, int] = {}
-        pages = []
-        for findings in all_findings:
-            group, name = findings.group, slug(findings.group.name)
-            seen[name] = seen.get(name, 0) + 1
-            title = f"{group.suite}, {group.size}, tracker {group.tracker or 'none'}"
-            if seen[name] > 1:
-                name, title = f"{name}-{seen[name]}", f"{title}, not comparable with the above ({seen[name]})"
-            pages.append((name, title, findings, headline.standings(findings)))
-        return cls(pages, [_provenance(run) for run in empty])
-
-    @property
-    def styles(self) -> dict[str, dict[str, str]]:
-        return {name: style_classes(findings.group) for name, _, findings, _ in self.pages}

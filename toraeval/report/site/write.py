@@ -13,14 +13,14 @@ from toraeval.report.findings import Findings
 from toraeval.report.html import filled, script
 from toraeval.report.site.cases import ShownCase, cases
 from toraeval.report.site.latex import to_latex
-from toraeval.report.site.view import Overview, case_view, index_view, player_index, record_name
+from toraeval.report.site.overview import Overview
+from toraeval.report.site.view import Link, case_view, index_view, player_index, record_name
 from toraeval.store.sealed import require_no_link
 from toraeval.store.tables.run import RECORD, RunResult
 from toraeval.types import TEMPORARY, UserError
 
 STATIC = Path(__file__).parent / "static"
-OTHERS = "other-runs"
-"""Beside the page of a bench: that of the other runs in the same results folder."""
+INDEX = "index.html"
 WRITTEN = "assets/written.json"
 """Lists the files of the page, so that the next one can remove those that it does not have."""
 
@@ -81,42 +81,44 @@ class Folder:
             place = self.path / name
             if place.is_file() and place.resolve().is_relative_to(root):
                 place.unlink()
-                if not any(place.parent.iterdir()):
-                    place.parent.rmdir()
+                for parent in place.resolve().parents:
+                    if parent == root or any(parent.iterdir()):
+                        break
+                    parent.rmdir()
         self.text(WRITTEN, json.dumps(sorted({*self.files, WRITTEN}), indent=0) + "\n")
 
 
-def write(
-    found: Sequence[Findings], path: Path, empty: Sequence[RunResult] = (), parent: str = ""
-) -> Path:
+def write(found: Sequence[Findings], path: Path, empty: Sequence[RunResult] = ()) -> Path:
     """Write the page of some groups of runs and return its first file.
 
-    One group is one page; several get a page each and one that leads to them, because their numbers must not stand in
-    one table.
+    One group is one page; several get a page each and one that covers them all, because their numbers must not be
+    ranked together.
 
     Args:
         found: of each group.
         path: the folder; made when missing.
         empty: runs that have no sample to show; they are named.
-        parent: a page to link to from here, relative to `path`.
 
     Raises:
         UserError: a stored file is damaged, or the place cannot be written.
     """
+    folder = Folder(path)
     if len(found) == 1:
-        return _page(found[0], path, empty, parent)
-    folder = Folder(path)
+        _page(found[0], folder, empty, [])
+        return path / INDEX
     overview = Overview.of(found, empty)
-    for name, _, findings, _ in overview.pages:
-        _page(findings, path / name, (), parent="../index.html")
+    for page in overview.pages:
+        part = Folder(path / page.folder)
+        _page(page.findings, part, (), overview.links(page.folder))
+        folder.files += [f"{page.folder}/{name}" for name in part.files]
     _assets(folder)
-    index = folder.text("index.html", filled("overview.html.j2", autoescape=True, view=overview))
+    folder.text("all_suites.csv", tables.to_csv(overview.table()))
+    folder.text(INDEX, filled("overview.html.j2", autoescape=True, view=overview))
     folder.finish()
-    return index
+    return path / INDEX
 
 
-def _page(findings: Findings, path: Path, empty: Sequence[RunResult], parent: str = "") -> Path:
-    folder = Folder(path)
+def _page(findings: Findings, folder: Folder, empty: Sequence[RunResult], siblings: list[Link]) -> None:
     _assets(folder)
     _downloads(findings, folder)
     shown: list[ShownCase] = []
@@ -126,16 +128,17 @@ def _page(findings: Findings, path: Path, empty: Sequence[RunResult], parent: st
                 folder.copy(clip.file, clip.source)
         folder.text(f"data/{case.slug}.js", script("receive", [case.slug, case.player()]))
         shown.append(case)
-    others = (path / OTHERS / "index.html").is_file()
-    view = index_view(findings, shown, empty, parent, others)
+    view = index_view(findings, shown, empty, siblings)
     for number, case in enumerate(shown):
-        around = (shown[number - 1] if number else None, shown[number + 1] if number + 1 < len(shown) else None)
+        around = (
+            shown[number - 1] if number else None,
+            shown[number + 1] if number + 1 < len(shown) else None,
+        )
         one = case_view(findings, view.columns, case, around)
         folder.text(f"cases/{case.slug}.html", filled("case.html.j2", autoescape=True, view=one))
     folder.text("data/index.js", script("index", player_index(findings, shown, view.lines)))
-    index = folder.text("index.html", filled("index.html.j2", autoescape=True, view=view))
+    folder.text(INDEX, filled("index.html.j2", autoescape=True, view=view))
     folder.finish()
-    return index
 
 
 def _assets(folder: Folder) -> None:

@@ -49,6 +49,11 @@ class CaseResult:
     preview: Path | None
 
 
+def length_words(frames: int) -> str:
+    """Return a length as it stands in a sentence; 0 is that of runs whose cases differ in length."""
+    return f"{frames} frames" if frames else "the clips' own lengths"
+
+
 @dataclass(frozen=True)
 class RunResult:
     """One run: a model on a suite at one length and size, followed by one tracker.

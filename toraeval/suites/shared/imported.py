@@ -130,7 +130,7 @@ class ImportedSuite(Suite, ABC):
         return f"{name}: {text}{more}"
 
     def _expected(self) -> str:
-        return f"give its folder with suite.path=DIR; expected there: {self.layout}"
+        return f"give its folder with suite.path=DIR; expected there: {self.layout}; docs/suites.md says how to get it"
 
     def problem(self, name: str, text: str) -> None:
         """Record why a case cannot be used."""
