@@ -13,6 +13,7 @@ from toraeval.cli import VERBS
 from toraeval.cli.options_help import word
 from toraeval.config.declared import declaration
 from toraeval.config.training import KINDS
+from toraeval.report.paper.published import published
 from toraeval.suites.shared.imported import ImportedSuite
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -183,3 +184,11 @@ def test_tables_of_options_agree_with_the_classes(heading: str) -> None:
             )
             if plain and default != "???" and value not in ("inside", "folder"):
                 assert value in (word(default), word(default).removesuffix(".0")), (key, value, default)
+
+
+def test_every_published_figure_stands_on_its_page_with_its_source() -> None:
+    stated, text = published(), (ROOT / "docs" / "published.md").read_text()
+    rows = [row for row in text.splitlines() if row.startswith("| ")]
+    figures = [(f"{v.metric} of {v.model}", f"{v.value:g} at {v.frames}", v.source) for v in stated.values]
+    figures += [(claim.metric, f"{claim.low:g} to {claim.high:g}", claim.source) for claim in stated.claims]
+    assert [words for words in figures if not any(all(word in row for word in words) for row in rows)] == []

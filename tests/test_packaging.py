@@ -99,3 +99,34 @@ def test_issue_forms_ask_for_something() -> None:
         assert form["description"]
         assert all(field["id"] and field["attributes"]["label"] for field in fields)
         assert any(field.get("validations", {}).get("required") for field in fields)
+
+
+def test_the_container_file_copies_what_is_there_and_installs_as_the_makefile_does() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    steps = [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
+    supported = {c.rpartition(" ")[2] for c in PYPROJECT["project"]["classifiers"] if ":: 3." in c}
+    (base,) = [rest for step, rest in steps if step == "FROM"]
+    assert re.fullmatch(r"python:(3\.\d+)-slim", base)[1] in supported  # type: ignore[index]
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    sources = {source for step, rest in steps if step == "COPY" for source in rest.split()[:-1]}
+    assert all((ROOT / source).exists() and source not in ignored for source in sources)
+    needed = {
+        *PYPROJECT["tool"]["setuptools"]["package-dir"].values(),
+        "README.md",
+        "setup.py",
+        *PYPROJECT["project"]["license-files"],
+    }
+    assert needed.isdisjoint(ignored), "the build needs them"
+    installs = [
+        part.strip()
+        for step, rest in steps
+        if step == "RUN"
+        for part in rest.split("&&")
+        if "pip install" in part
+    ]
+    assert [line.split()[-1] for line in installs] == ["torch", "/src"], "torch first and alone"
+    assert all("-c /src/constraints.txt" in line for line in installs)
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(r"install -c constraints\.txt torch\b.*\n.*install -c constraints\.txt", makefile)
+    assert '["python", "-m", "toraeval"]' in dict(steps)["ENTRYPOINT"]
+    assert dict(steps)["CMD"] == '["--help"]'

@@ -53,6 +53,7 @@ def found_beside(results: Path, benched: list[Path]) -> tuple[list[Findings], li
     Raises:
         UserError: there is neither a bench nor a run.
     """
+    from toraeval.report.collect import FLOOR_MODEL
     from toraeval.report.findings import Findings
     from toraeval.report.site.found import runs_below, sorted_out
     from toraeval.store import record
@@ -66,8 +67,17 @@ def found_beside(results: Path, benched: list[Path]) -> tuple[list[Findings], li
             f"{results}: no finished bench and no run here; run: "
             + record.command_line(["bench", f"results={results}"])
         )
-    groups, empty = sorted_out(run for run in runs if run.run_dir.resolve() not in known)
+    shown = {_setting(run) for run in runs if run.run_dir.resolve() in known}
+    others = [run for run in runs if run.run_dir.resolve() not in known]
+    # the ground truth of what the bench has is its floor, and stands there
+    groups, empty = sorted_out(
+        run for run in others if run.model != FLOOR_MODEL or _setting(run) not in shown
+    )
     return [Findings(group) for group in groups], empty
+
+
+def _setting(run: RunResult) -> tuple[str, int, int, int, str]:
+    return run.suite, run.frames, run.height, run.width, run.tracker
 
 
 def write_page(folder: Path, found: list[Findings], empty: list[RunResult]) -> None:
