@@ -17,8 +17,8 @@ HELP = """Read every case of a suite, with its pictures, paths and real clip, an
   frames=N height=H width=W   length and size at which the cases are made; by default those of the suite's protocol
   suite.OPTION=VALUE          options of the suite; listed by: python -m toraeval run suite=movebench --help
 
-docs/suites.md says how to get each public benchmark. The exit code is 0 if nothing is wrong, 1 if a case cannot be used, 2 if
-the suite cannot be read at all.
+The exit code is 0 if nothing is wrong, 1 if a case cannot be used, 2 if the suite cannot be read at all.
+docs/suites.md says how to get each public benchmark.
 """
 SIZES = ("frames", "height", "width")
 USUAL = (16, 512, 512)
