@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 # Set before anything imports torch or numpy: pytest workers share two cores.
@@ -94,6 +95,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("robust", "robustness suite (-m robust)")
     for option, share, what in AMOUNTS:
         group.addoption(f"--{option}", type=int, default=share, help=f"{what} (default: {share})")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of cycles what stays to the end: models that give memory back start it in full each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

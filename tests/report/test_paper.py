@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,30 +23,43 @@ TABLES = ("table1.csv", "metrics.csv", "error_over_time.csv", "by_case.csv")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def results(built: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def results(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder of which only the CSV files are left."""
-    folder = tmp_path / "results"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("results")
     for name in TABLES:
         shutil.copy(built / name, folder / name)
     return folder
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A folder of tables and figures, and what building it returned."""
+
+    folder: Path
+    written: list[Path]
+    missing: list[str]
+
+
+@pytest.fixture(scope="module")
+def paper(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Paper:
+    folder = tmp_path_factory.mktemp("paper")
+    return Paper(folder, *build_paper(results, folder))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_equal_tables_give_equal_bytes(results: Path, tmp_path: Path) -> None:
-    written, missing = build_paper(results, tmp_path / "one")
+def test_equal_tables_give_equal_bytes(results: Path, paper: Paper, tmp_path: Path) -> None:
     build_paper(results, tmp_path / "two")
-    assert {path.name for path in written} == {
+    assert {path.name for path in paper.written} == {
         "table1.csv", "table1.md", "table1.tex", "error_over_time.png", "error_by_family.csv", "error_by_family.png",
         "error_by_speed.csv", "error_by_speed.png",
     } - {name for name in ("error_by_family.csv", "error_by_family.png") if no_families(results)}  # fmt: skip
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    assert any("preset=resolutions" in line for line in missing)
-    assert any(line.startswith("strips need the clips") for line in missing)
+    assert contents(paper.folder) == contents(tmp_path / "two")
+    assert any("preset=resolutions" in line for line in paper.missing)
+    assert any(line.startswith("strips need the clips") for line in paper.missing)
 
 
 def no_families(results: Path) -> bool:
@@ -70,38 +84,33 @@ def test_what_is_shipped_can_be_drawn(tmp_path: Path) -> None:
     } <= names
 
 
-def test_table_1_has_a_row_per_model_and_the_numbers_of_the_report(results: Path, tmp_path: Path) -> None:
-    build_paper(results, tmp_path / "paper")
-    wide = pd.read_csv(tmp_path / "paper" / "table1.csv").set_index("model")
+def test_table_1_has_a_row_per_model_and_the_numbers_of_the_report(results: Path, paper: Paper) -> None:
+    wide = pd.read_csv(paper.folder / "table1.csv").set_index("model")
     long = pd.read_csv(results / "table1.csv").set_index(["model", "frames"])["traj_error"]
     assert list(wide.index) == ["ground_truth", "tora", "static"]
     for (model, frames), value in long.items():
         assert wide.loc[model, f"traj_error_{frames}"] == value
-    text = (tmp_path / "paper" / "table1.md").read_text()
+    text = (paper.folder / "table1.md").read_text()
     assert "**" in next(line for line in text.splitlines() if line.startswith("| tora"))
     assert "**" not in next(line for line in text.splitlines() if line.startswith("| ground_truth"))
 
 
-def test_published_figures_stand_apart_with_their_source(results: Path, tmp_path: Path) -> None:
+def test_published_figures_stand_apart_with_their_source(paper: Paper) -> None:
     stated = published()
     assert stated.arxiv == "2407.21705"
     assert all(item.source.startswith("https://") and item.read for item in (*stated.values, *stated.claims))
-    build_paper(results, tmp_path / "paper")
-    measured, _, apart = (
-        (tmp_path / "paper" / "table1.md").read_text().partition("## Published, not measured here")
-    )
+    measured, _, apart = (paper.folder / "table1.md").read_text().partition("## Published, not measured here")
     assert "438" in apart
     assert "438" not in measured
     assert "wizwand" not in measured
-    measured, _, apart = (tmp_path / "paper" / "table1.tex").read_text().partition("% published")
+    measured, _, apart = (paper.folder / "table1.tex").read_text().partition("% published")
     assert "& 438" in apart
     assert "438" not in measured
-    assert "438" not in (tmp_path / "paper" / "table1.csv").read_text()
+    assert "438" not in (paper.folder / "table1.csv").read_text()
 
 
-def test_latex_is_balanced(results: Path, tmp_path: Path) -> None:
-    build_paper(results, tmp_path / "paper")
-    text = (tmp_path / "paper" / "table1.tex").read_text()
+def test_latex_is_balanced(paper: Paper) -> None:
+    text = (paper.folder / "table1.tex").read_text()
     assert text.count("{") == text.count("}")
     rows = [line for line in text.splitlines() if line.startswith(("tora", "static", r"ground\_truth"))]
     assert {line.count(" & ") for line in rows} == {2}, "two lengths, one value each"
@@ -133,8 +142,10 @@ def test_a_hostile_label_is_text_in_every_table(make_run: Callable[..., Path], t
 
 
 def test_a_table_of_another_kind_costs_only_its_own_figure(results: Path, tmp_path: Path) -> None:
-    (results / "ablations.csv").write_text("a,b\n1,2\n")
-    written, missing = build_paper(results, tmp_path / "paper")
+    mixed = tmp_path / "results"
+    shutil.copytree(results, mixed)
+    (mixed / "ablations.csv").write_text("a,b\n1,2\n")
+    written, missing = build_paper(mixed, tmp_path / "paper")
     assert any(
         "ablations.csv has no column ablation" in line and "preset=ablations" in line for line in missing
     )

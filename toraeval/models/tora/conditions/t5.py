@@ -144,6 +144,8 @@ class T5Captions:
 
     def release(self) -> None:
         """Give the encoder's memory back; the next caption that is not cached loads it again."""
+        if self._encoder is None:
+            return
         self._encoder = None
         gc.collect()  # modules refer to each other in circles
         if self.device.type == "cuda":
