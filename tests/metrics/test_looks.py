@@ -137,6 +137,17 @@ def test_correlation_equals_numpy_on_whole_pixels(moving):
     assert np.isnan(found.correlation_NT[0, 0])
 
 
+def test_what_was_compared_last_is_used_for_the_same_clip_and_paths_only(moving):
+    case, video = moving
+    paths = scored_paths("test", case, make_tracks(case.trajectories.tracks_NT2))
+    found = likeness(case, paths, video)
+    assert likeness(case, scored_paths("test", case, make_tracks(paths.tracked_NT2)), video) is found
+    elsewhere = likeness(case, scored_paths("test", case, still_tracks(case)), video)
+    assert not np.array_equal(elsewhere.correlation_NT, found.correlation_NT, equal_nan=True)
+    other = likeness(case, paths, frozen(video))
+    assert not np.array_equal(other.correlation_NT, found.correlation_NT, equal_nan=True)
+
+
 def test_the_ground_truth_keeps_its_look_and_survives(moving):
     case, video = moving
     tracks = make_tracks(case.trajectories.tracks_NT2)

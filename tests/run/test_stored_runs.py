@@ -15,6 +15,8 @@ from toraeval.run.plan import Plan, plan_run
 from toraeval.store import slot as store
 from toraeval.store.sealed import write_json
 from toraeval.store.tables.run import load_run, table_hashes
+from toraeval.suites.shapes.suite import Shapes
+from toraeval.types import Case
 from toraeval.video import read_video, video_sha256
 
 pytestmark = pytest.mark.usefixtures("fakes")
@@ -34,6 +36,23 @@ def test_asking_for_the_lossless_files_later_makes_them_again_with_the_same_hash
     folder = second.result.run_dir / "cases" / "beta"
     assert video_sha256(read_video(folder / "video.mkv")) == table(first).loc["beta", "video_sha256"]
     assert all("track" not in outcome.computed for outcome in second.outcomes)
+
+
+def test_a_limit_makes_no_more_cases_than_it_asks_for_and_the_record_says_how_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    build = Shapes.cases
+
+    def counted(self: Shapes, *request: int | None) -> list[Case]:
+        cases = build(self, *request)  # type: ignore[arg-type]
+        made.append(len(cases))
+        return cases
+
+    monkeypatch.setattr(Shapes, "cases", counted)
+    plan = plan_run(config(tmp_path, suite={"name": "shapes"}, frames=3, height=64, width=64, limit=2))
+    assert made == [len(plan.cases)] == [2]
+    assert plan.suite_size == len(Shapes().scenes())
 
 
 def test_new_tracker_regenerates_the_same_clip(tmp_path: Path) -> None:

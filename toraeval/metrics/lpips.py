@@ -149,7 +149,7 @@ class LPIPS(ComparedMetric):
             if 2 * len(chosen_K) <= CHUNK and isinstance(distance, perceptual.FeatureDistance):
                 # both sides in one pass
                 ((both, _),) = in_chunks(torch.cat(prepared))
-                found = [distance.within(both.to(self.device), len(chosen_K))[: len(chosen_K)]]
+                found = [distance.within(both.to(self.device), len(chosen_K))]
             else:
                 found = [
                     distance(own.to(self.device), true.to(self.device)).reshape(-1)[:count]

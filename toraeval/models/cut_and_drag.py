@@ -92,6 +92,8 @@ def _paste(frame: np.ndarray, first: np.ndarray, disc: np.ndarray, move_2: Float
     if not len(rows):
         return
     where = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    moved = cv2.warpAffine(first, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    # what lies below or right of the disc is not needed; a picture that began elsewhere could differ in the last bit
+    reached = (int(columns[-1]) + 1, int(rows[-1]) + 1)
+    moved = cv2.warpAffine(first, matrix, reached, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     share = cover[where][..., None]
     frame[where] = np.rint(frame[where] * (1 - share) + moved[where] * share)

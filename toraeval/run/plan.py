@@ -222,15 +222,20 @@ def plan_run(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
     check_request(frames, height, width)
     generator: Generator = builder.take("model", config["model"])
     generator.check(frames, height, width)
-    every, suite_fingerprint, suite_notes = _suite(canonical(config["suite"]), frames, height, width)
+    samples, limit = config.get("samples"), config.get("limit")
+    # what is drawn is drawn as far as it is asked for; elsewhere, and to find names, the whole suite is needed
+    most = limit if samples is None and type(limit) is int and limit > 0 else None
+    every, size, suite_fingerprint, suite_notes = _suite(
+        canonical(config["suite"]), frames, height, width, most
+    )
     check_ids(every)
-    cases = choose(every, config.get("samples"), config.get("limit"))
+    cases = choose(every, samples, limit)
     return Plan(
         planner="toraeval.run.plan:plan_run",
         config=config,
         options=options,
         cases=cases,
-        suite_size=len(every),
+        suite_size=size,
         suite_fingerprint=suite_fingerprint,
         generator=generator,
         tracker=builder.build("tracker", config["tracker"]),
@@ -244,8 +249,13 @@ def plan_run(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
 
 @lru_cache(maxsize=8)
 def _suite(
-    config: str, frames: int, height: int, width: int
-) -> tuple[tuple[Case, ...], dict[str, Any], tuple[str, ...]]:
-    """Return cases, fingerprint and notes of a suite; a bench asks for the same ones again for every model."""
+    config: str, frames: int, height: int, width: int, most: int | None
+) -> tuple[tuple[Case, ...], int, dict[str, Any], tuple[str, ...]]:
+    """Return cases, their number in the whole suite, fingerprint and notes of a suite.
+
+    A bench asks for the same ones again for every model. `most` is how many of the cases will do, None for all.
+    """
     suite: Suite = Builder().take("suite", json.loads(config))
-    return tuple(suite.cases(frames, height, width)), suite.fingerprint(), tuple(suite.notes)
+    known = suite.count_cases()
+    cases = tuple(suite.cases(frames, height, width, None if known is None else most))
+    return cases, len(cases) if known is None else known, suite.fingerprint(), tuple(suite.notes)

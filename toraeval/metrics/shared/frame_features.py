@@ -69,8 +69,8 @@ class FrameFeatures:
             UserError: a damaged or wrong file.
         """
         sha256 = self.identity["weights_sha256"] + self._device
-        # from contiguous bytes, whatever the memory layout of the clip
-        digests = [hashlib.sha256(np.ascontiguousarray(f).data).digest() for f in frames_TCHW]
+        # channels last, as clips lie in memory, so that nothing is copied
+        digests = [hashlib.sha256(np.ascontiguousarray(f.transpose(1, 2, 0))).digest() for f in frames_TCHW]
         shape = repr(frames_TCHW.shape[1:])
         keys = [(sha256 + shape, digest) for digest in digests]
         known = {key: _remembered[key] for key in keys if key in _remembered}
@@ -87,7 +87,7 @@ class FrameFeatures:
 
     def of_frames(self, video: Video, chosen_K: Numbers) -> FloatArray:
         """Return float64 (K, 1280) features of some frames of a clip."""
-        return self(np.asarray(video.frames_TCHW[chosen_K]))
+        return self(video.thwc[chosen_K].transpose(0, 3, 1, 2))
 
     def of_reference(self, metric: str, case: Case, chosen_K: Numbers, cache: Path | None) -> FloatArray:
         """Return the same of the reference clip of a case that has one.

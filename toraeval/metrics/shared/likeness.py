@@ -5,6 +5,7 @@ Shape legend: N objects, T frames, P patch side.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,12 +75,35 @@ class Likeness:
         return np.asarray(self.colour_NT / np.maximum(self.surroundings_N, MIN_CONTRAST)[:, None])
 
 
+_latest: tuple[weakref.ref[Case], weakref.ref[Video], Paths, Likeness] | None = None
+
+
 def likeness(case: Case, paths: Paths, video: Video) -> Likeness:
     """Compare the patch at every counted tracked point with that of the object in frame 0.
 
     The look in frame 0 comes from the case's own first frame where it has one, else from the clip; the patch is cut
-    with bilinear interpolation, pixels beyond the border repeat it.
+    with bilinear interpolation, pixels beyond the border repeat it. What was compared last is remembered: two metrics
+    ask for it.
     """
+    global _latest
+    if _latest is not None:
+        of_case, of_video, known, found = _latest
+        if of_case() is case and of_video() is video and _same(known, paths):
+            return found
+    found = _compared(case, paths, video)
+    _latest = weakref.ref(case), weakref.ref(video), paths, found
+    return found
+
+
+def _same(one: Paths, other: Paths) -> bool:
+    return (
+        np.array_equal(one.tracked_NT2, other.tracked_NT2)
+        and np.array_equal(one.target_NT2, other.target_NT2)
+        and np.array_equal(one.counted_NT, other.counted_NT)
+    )
+
+
+def _compared(case: Case, paths: Paths, video: Video) -> Likeness:
     given = case.first_frame_HWC
     first = np.ascontiguousarray(video.thwc[0] if given is None else given)
     reach = max(2, round(PATCH_REACH * min(paths.size)))

@@ -5,6 +5,7 @@ Splits share no photograph.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from toraeval.suites.photos.files import CUT_OUTS, GROUNDS, files_hash
@@ -52,6 +53,9 @@ class Photos(DrawnSuite[PhotoScene]):
     def scenes(self) -> list[tuple[str, PhotoScene]]:
         return [scene_of(self.split, index) for index in range(self.count)]
 
+    def count_cases(self) -> int:
+        return self.count
+
     def renderer(self, scene: PhotoScene, frames: int, width: int, height: int) -> PhotoRenderer:
         return PhotoRenderer(scene, frames, width, height)
 
@@ -76,8 +80,12 @@ class Photos(DrawnSuite[PhotoScene]):
         }
 
 
+@cache
 def scene_of(split: str, index: int) -> tuple[str, PhotoScene]:
-    """Return id and scene of a case by its place in a split: kinds, families and counts take turns."""
+    """Return id and scene of a case by its place in a split: kinds, families and counts take turns.
+
+    Drawn once: every length and the hash of the suite need the same ones.
+    """
     camera = index % 3 == 1
     turn = index // 3 if camera else index - (index + 1) // 3
     count = COUNTS[(index + index // 6) % len(COUNTS)]

@@ -6,6 +6,7 @@ panels that hide objects where windows of 16 frames end.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from toraeval.suites.shapes import world, world2
@@ -68,14 +69,10 @@ class Shapes(DrawnSuite[Scene]):
         self.count, self.version = count, str(version)
 
     def scenes(self) -> list[tuple[str, Scene]]:
-        if self.split != "test":
-            return [
-                (f"{self.split}_{i:05d}", sample_scene(self.split, i, int(self.version)))
-                for i in range(self.count)
-            ]
-        if self.version == "1":
-            return [(_case_id(*entry), world.sample_scene("test", *entry)) for entry in TEST_SET]
-        return [(_case_id(*entry), world2.sample_scene("test", *entry)) for entry in world2.TEST_SET]
+        return list(_scenes(self.split, self.count, self.version))
+
+    def count_cases(self) -> int:
+        return len(self.scenes())
 
     def renderer(self, scene: Scene, frames: int, width: int, height: int) -> SceneRenderer:
         return SceneRenderer(scene, frames, width, height)
@@ -118,6 +115,16 @@ class Shapes(DrawnSuite[Scene]):
 def sample_scene(split: str, index: int, version: int) -> Scene:
     """Draw scene number `index` of a split (`train`, `validation`, `test`) of a version (1 or 2) of the world."""
     return (world if version == 1 else world2).sample_scene(split, index)
+
+
+@lru_cache(maxsize=8)
+def _scenes(split: str, count: int, version: str) -> tuple[tuple[str, Scene], ...]:
+    """Return id and scene of every case, drawn once: every length and the hash of the suite need the same ones."""
+    if split != "test":
+        return tuple((f"{split}_{i:05d}", sample_scene(split, i, int(version))) for i in range(count))
+    if version == "1":
+        return tuple((_case_id(*entry), world.sample_scene("test", *entry)) for entry in TEST_SET)
+    return tuple((_case_id(*entry), world2.sample_scene("test", *entry)) for entry in world2.TEST_SET)
 
 
 def _case_id(index: int, objects: int, family: str, drift: bool, panel: bool = False) -> str:

@@ -28,6 +28,10 @@ class Suite(Part):
     version: str
     notes: tuple[str, ...] = ()
 
+    def count_cases(self) -> int | None:
+        """Return the number of cases where it is known without making them, None elsewhere."""
+        return None
+
     def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
         """Return the cases at one length and size, in a fixed order; `limit` keeps the first N."""
         raise NotImplementedError(f"suite {self.name} has no cases")

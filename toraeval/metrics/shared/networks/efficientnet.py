@@ -50,6 +50,8 @@ STEM = 32
 # Blocks after which the resolution is halved next: five scales, 112 to 7 pixels a side, for perceptual distances.
 TAPS = (0, 2, 4, 10, 15)
 EPSILON = 1e-3
+# Pictures that pass at once: what lies between two layers then fits the cache of a core and is no new memory.
+TOGETHER = 2
 
 
 class SameConv(nn.Conv2d):
@@ -61,6 +63,8 @@ class SameConv(nn.Conv2d):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Map float (B, C, H, W) to (B, out, ceil(H / stride), ceil(W / stride))."""
         kernel, stride = self.kernel_size[0], self.stride[0]
+        if stride == 1:  # the same on both sides, so that no padded copy is needed
+            return F.conv2d(x_BCHW, self.weight, None, 1, kernel // 2, 1, self.groups)
         edges = []
         for size in (x_BCHW.shape[3], x_BCHW.shape[2]):
             missing = max((-(-size // stride) - 1) * stride + kernel - size, 0)
@@ -92,10 +96,10 @@ class InvertedResidual(nn.Module):
         """Map float (B, C, H, W) to (B, out, H / stride, W / stride)."""
         x = x_BCHW
         if self.expand_conv is not None and self.bn0 is not None:
-            x = F.relu6(self.bn0(self.expand_conv(x)))
-        x = F.relu6(self.bn1(self.depthwise_conv(x)))
+            x = F.relu6(self.bn0(self.expand_conv(x)), inplace=True)
+        x = F.relu6(self.bn1(self.depthwise_conv(x)), inplace=True)
         x = self.bn2(self.project_conv(x))
-        return x + x_BCHW if self.adds else x
+        return x.add_(x_BCHW) if self.adds else x
 
 
 class EfficientNetLite0(nn.Module):
@@ -119,7 +123,10 @@ class EfficientNetLite0(nn.Module):
 
     def maps(self, image_BCHW: Tensor) -> list[Tensor]:
         """Return the outputs of the five scales of normalised pictures (B, 3, 224, 224), finest first."""
-        x, found = F.relu6(self.bn0(self.conv_stem(image_BCHW))), []
+        return [torch.cat(scale) for scale in zip(*map(self._maps, image_BCHW.split(TOGETHER)), strict=True)]
+
+    def _maps(self, image_BCHW: Tensor) -> list[Tensor]:
+        x, found = F.relu6(self.bn0(self.conv_stem(image_BCHW)), inplace=True), []
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number in TAPS:
@@ -128,8 +135,12 @@ class EfficientNetLite0(nn.Module):
 
     def features(self, image_BCHW: Tensor) -> Tensor:
         """Return the means (B, 1280) over all places before the classifier."""
-        out: Tensor = F.relu6(self.bn1(self.conv_head(self.maps(image_BCHW)[-1]))).mean((2, 3))
-        return out
+        return torch.cat(
+            [
+                F.relu6(self.bn1(self.conv_head(self._maps(few)[-1])), inplace=True).mean((2, 3))
+                for few in image_BCHW.split(TOGETHER)
+            ]
+        )
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """Return the logits (B, 1000) of the ImageNet classes."""

@@ -103,9 +103,9 @@ class FeatureDistance(nn.Module):
         return self._of_maps(self.network.maps(first_BCHW), self.network.maps(second_BCHW))
 
     def within(self, both_BCHW: Tensor, apart: int) -> Tensor:
-        """Return the distance (B,) of each picture from the one `apart` places later, round the end: one pass."""
+        """Return the distance (`apart`,) of each picture from the one `apart` places later: one pass for all."""
         maps = self.network.maps(both_BCHW)
-        return self._of_maps(maps, [found.roll(-apart, 0) for found in maps])
+        return self._of_maps([m[:apart] for m in maps], [m[apart : 2 * apart] for m in maps])
 
     def _of_maps(self, firsts: list[Tensor], seconds: list[Tensor]) -> Tensor:
         total = firsts[0].new_zeros(len(firsts[0]))
