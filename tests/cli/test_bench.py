@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.fake_parts import FakeModel
+from toraeval.report import assemble
 
 pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
 
@@ -49,6 +50,45 @@ def test_bench_writes_tables_figures_and_record(cli: Cli, tmp_path: Path) -> Non
     assert cli("report").code == 0
     assert {path.name: path.read_bytes() for path in results.glob("*.csv")} == before
     assert FakeModel.calls == []
+
+
+def test_a_finished_bench_is_drawn_again_only_where_something_of_it_has_changed(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli(*BENCH, "limit=1").code == 0
+    results = tmp_path / "results"
+    times: list[list[Path]] = []
+
+    def counted(*given: Any, **options: Any) -> list[Path]:
+        times.append(build(*given, **options))
+        return times[-1]
+
+    build = assemble.build
+    monkeypatch.setattr(assemble, "build", counted)
+    first = cli(*BENCH, "limit=1")
+    assert (first.code, times) == (0, [])
+    assert "report/index.html" in first.out
+    assert "table1.md" in first.out
+
+    def redrawn() -> bool:
+        before = len(times)
+        assert cli(*BENCH, "limit=1").code == 0
+        return len(times) > before
+
+    figure = results / "error_over_time.png"
+    content = figure.read_bytes()
+    figure.unlink()
+    assert redrawn()
+    assert figure.read_bytes() == content
+    (results / "report" / "index.html").write_text("another page")
+    assert redrawn()
+    assert "another page" not in (results / "report" / "index.html").read_text()
+    tracks = next(results.glob("runs/*/static/*/cases/*/tracks.npz"))
+    tracks.write_bytes(tracks.read_bytes())  # whatever else writes it
+    assert redrawn()
+    assert not redrawn()
+    assert cli(*BENCH, "limit=2").code == 0  # more samples
+    assert len(times) == 4
 
 
 def test_bench_reports_only_what_it_was_asked_for(cli: Cli, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def execute(config: dict[str, Any], command: str) -> Done:
         reports = bench.run(planned, bar, command)
     if "score" in config["stages"]:
         run_dirs = [report.result.run_dir for report in reports]
-        draw(run_dirs, results, set(planned.samples), page=results / "report")
+        draw(run_dirs, results, set(planned.samples), page=results / "report", again=False)
     print(done_line(reports))
     for line in (*partial_lines([report.result for report in reports]), *planned.left_out):
         print(line)
@@ -89,23 +89,35 @@ def draw(
     page: Path,
     also: Sequence[Findings] = (),
     empty: Sequence[RunResult] = (),
+    again: bool = True,
 ) -> None:
     """Write the tables, figures and page of some runs and print what they are; one process at a time in a folder.
 
-    The page shows `also` and `empty`, too.
+    Args:
+        run_dirs, samples: what is shown; None for every sample.
+        out_dir, page: where.
+        also, empty: what the page shows, too.
+        again: whether to draw although nothing has changed since; else `out_dir` is a results folder.
     """
     import pandas as pd
 
     from toraeval.cli.output import joint_rows, print_table
-    from toraeval.report.assemble import build
     from toraeval.report.site.found import former_pages
     from toraeval.report.tracker_ranking import under_tables
+    from toraeval.report.unchanged import Drawn
     from toraeval.store import lock
     from toraeval.store.tables.run import WORDS
 
     out_dir.mkdir(parents=True, exist_ok=True)
     with lock.hold(out_dir, None, lambda line: print(line, file=sys.stderr)):
-        written = build(run_dirs, out_dir, only=samples, page=page, also=also, empty=empty)
+        drawn = None if again else Drawn(run_dirs, out_dir, samples, page)
+        written = drawn.files() if drawn else None
+        if written is None:
+            from toraeval.report.assemble import build
+
+            written = build(run_dirs, out_dir, only=samples, page=page, also=also, empty=empty)
+            if drawn is not None:
+                drawn.remember(written)
     for path in written:
         if path.name == "table1.csv":
             rows, values = (
