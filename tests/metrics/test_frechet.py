@@ -82,6 +82,18 @@ def test_interval_holds_the_estimate_and_narrows_with_the_set():
     assert widths[1] < widths[0]
 
 
+def test_draws_of_few_wide_vectors_have_the_distance_of_the_drawn_sets():
+    rng = np.random.default_rng(3)
+    first = [
+        rng.gamma(2.0, size=(1 + k % 3, 64)) for k in range(12)
+    ]  # as of cases with other numbers of seeds
+    second = [rng.gamma(2.2, size=(2, 64)) for _ in range(12)]
+    draws = np.random.default_rng(0).integers(12, size=(40, 12))
+    drawn = [distance_of_sets([first[k] for k in draw], [second[k] for k in draw]) for draw in draws]
+    expected = np.quantile(drawn, (0.025, 0.975)) - np.mean(drawn) + distance_of_sets(first, second)
+    np.testing.assert_allclose(set_distances.bootstrap_interval(first, second, 40), expected, rtol=1e-10)
+
+
 def test_equal_sets_have_no_interval():
     same = sets(8)
     assert set_distances.bootstrap_interval(same, same, 20) == (0.0, 0.0)

@@ -63,7 +63,7 @@ def psnr(frame_HWC: ByteArray, truth_HWC: ByteArray) -> float:
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = 0.01**2, 0.03**2
-STRIP = 64  # rows that are compared at once
+STRIP = 32  # rows that are compared at once
 
 
 class SSIM(ComparedMetric):
