@@ -70,7 +70,9 @@ class FrameFeatures:
         """
         sha256 = self.identity["weights_sha256"] + self._device
         # channels last, as clips lie in memory, so that nothing is copied
-        digests = [hashlib.sha256(np.ascontiguousarray(f.transpose(1, 2, 0))).digest() for f in frames_TCHW]
+        digests = [
+            hashlib.sha256(np.ascontiguousarray(f.transpose(1, 2, 0)).data).digest() for f in frames_TCHW
+        ]
         shape = repr(frames_TCHW.shape[1:])
         keys = [(sha256 + shape, digest) for digest in digests]
         known = {key: _remembered[key] for key in keys if key in _remembered}

@@ -123,7 +123,10 @@ class EfficientNetLite0(nn.Module):
 
     def maps(self, image_BCHW: Tensor) -> list[Tensor]:
         """Return the outputs of the five scales of normalised pictures (B, 3, 224, 224), finest first."""
-        return [torch.cat(scale) for scale in zip(*map(self._maps, image_BCHW.split(TOGETHER)), strict=True)]
+        return [
+            torch.cat(scale)
+            for scale in zip(*map(self._maps, torch.split(image_BCHW, TOGETHER)), strict=True)
+        ]
 
     def _maps(self, image_BCHW: Tensor) -> list[Tensor]:
         x, found = F.relu6(self.bn0(self.conv_stem(image_BCHW)), inplace=True), []
@@ -138,7 +141,7 @@ class EfficientNetLite0(nn.Module):
         return torch.cat(
             [
                 F.relu6(self.bn1(self.conv_head(self._maps(few)[-1])), inplace=True).mean((2, 3))
-                for few in image_BCHW.split(TOGETHER)
+                for few in torch.split(image_BCHW, TOGETHER)
             ]
         )
 
