@@ -140,16 +140,26 @@ def test_pages_are_accessible_and_fit(chromium, pages, scheme, width):
             assert accessibility_problems(page) == []
 
 
-def test_pages_of_few_runs_and_of_several_groups_are_accessible(page, make_run, tmp_path):
-    runs = [make_run(tmp_path, "tora", 6), make_run(tmp_path, "static", 6, fingerprint="other")]
-    groups = [Findings(group) for run in runs for group in collect([run])]
-    folder = write(groups, tmp_path / "page").parent
-    page.goto((folder / "index.html").as_uri())
-    assert page.locator("main h2").count() == 2
-    assert accessibility_problems(page) == []
-    page.locator("main h2 a").first.click()
-    page.wait_for_function("toraeval.player && toraeval.player.tiles.length === 1")
-    assert accessibility_problems(page) == []
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+def test_pages_of_few_runs_and_of_several_groups_are_accessible_and_lead_to_each_other(
+    chromium, make_run, tmp_path, scheme, width
+):
+    runs = [make_run(tmp_path, "tora", 6), make_run(tmp_path, "static", 6, suite="another-v1")]
+    folder = write([Findings(group) for run in runs for group in collect([run])], tmp_path / "page").parent
+    with watched_page(chromium, viewport={"width": width, "height": 844}, color_scheme=scheme) as page:
+        page.goto((folder / "index.html").as_uri())
+        assert page.locator("main h2").all_inner_texts() == ["test-v1", "another-v1"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert accessibility_problems(page) == []
+        page.locator(".suites a").first.click()
+        page.wait_for_function("toraeval.player && toraeval.player.tiles.length === 1")
+        page.get_by_text("Other suites").click()
+        assert accessibility_problems(page) == []
+        page.get_by_role("link", name="another-v1").click()
+        page.wait_for_function("toraeval.player && toraeval.player.tiles.length === 1")
+        assert "another-v1" in page.locator(".lead").inner_text()
+        page.get_by_role("link", name="All suites").click()
+        assert page.locator("h1").inner_text() == "All suites"
 
 
 def test_dark_is_remembered(page, pages):
