@@ -65,20 +65,22 @@ class LinearPatchAutoencoder(nn.Module):
         t, h, w = self.latent_size(*frames_THWC.shape[:3])
         return self.encode_blocks(to_blocks(frames_THWC)).reshape(t, h, w, -1).permute(3, 0, 1, 2)
 
+    @torch.no_grad()
     def decode(self, latents_CTHW: Tensor) -> ByteArray:
         """Decode float latents (C, t, h, w) to a uint8 clip (1 + 4 (t - 1), H, W, 3)."""
         _, t, h, w = latents_CTHW.shape
         out = np.empty((1 + STRIDE_T * (t - 1), h * BLOCK, w * BLOCK, 3), np.uint8)
+        # one latent frame at a time keeps the working set small and the result independent of t; always in the same
+        # memory, because new memory takes as long as the product
+        pixels = self.basis.new_empty(h * w, self.basis.shape[1])
+        frames = pixels.view(h, w, STRIDE_T, BLOCK, BLOCK, 3).permute(2, 0, 3, 1, 4, 5)
         for i in range(t):
-            # one latent frame at a time keeps the working set small and the result independent of t
             rows = latents_CTHW[:, i].permute(1, 2, 0).reshape(h * w, -1).float()
-            pixels = torch.addmm(self.mean, rows * self.scale, self.basis)
-            picture = pixels.round_().clamp_(0, 255).to(torch.uint8).view(h, w, STRIDE_T, BLOCK, BLOCK, 3)
-            frames = picture.permute(2, 0, 3, 1, 4, 5).reshape(STRIDE_T, h * BLOCK, w * BLOCK, 3).numpy()
-            if i == 0:
-                out[0] = frames[-1]
-            else:
-                out[1 + STRIDE_T * (i - 1) : 1 + STRIDE_T * i] = frames
+            torch.addmm(self.mean, rows * self.scale, self.basis, out=pixels)
+            pixels.round_().clamp_(0, 255)
+            stop = 1 + STRIDE_T * i
+            place = torch.from_numpy(out[max(0, stop - STRIDE_T) : stop])
+            place.view(-1, h, BLOCK, w, BLOCK, 3).copy_(frames if i else frames[-1:])
         return out
 
 
