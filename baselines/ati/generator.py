@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from toraeval.allowed import check_options
 from toraeval.types import Trajectories
 
 from ..process.native import (
@@ -19,13 +19,11 @@ from ..process.native import (
     Native,
     NativeGenerator,
     NativeOptions,
-    check_choice,
     hidden_starts,
 )
 from . import export
 
 VERSION = "1"
-STEPS, GUIDANCE = 40, 5.0
 
 
 @dataclass
@@ -60,24 +58,25 @@ class ATI(NativeGenerator):
     name = "ati"
     version = VERSION
     options_class = ATIOptions
+    steps, guidance = 40, 5.0
     native = Native(
         stride=4, least=81, most=81, multiple=16, pixels=832 * 480, fps=16, hidden="told to the model"
     )
 
     def __init__(self, **options: Any) -> None:
         config = self.options_class(**options)
-        check_choice("model ati", "size", config.size, ("upstream",))
-        check_choice("model ati", "hidden_start", config.hidden_start, HIDDEN_STARTS)
+        check_options("model ati", config, size=("upstream",), hidden_start=HIDDEN_STARTS)
         self.hidden_start = config.hidden_start
-        settings = {
-            "steps": STEPS if config.steps is None else config.steps,
-            "guidance": GUIDANCE if config.guidance is None else config.guidance,
-            "shift": config.shift,
-            "offload": config.offload,
-            "t5_cpu": config.t5_cpu,
-            "hidden_start": config.hidden_start,
-        }
-        super().__init__(config, Path(__file__).with_name("driver.py"), settings)
+        super().__init__(
+            config,
+            __file__,
+            steps=config.steps,
+            guidance=config.guidance,
+            shift=config.shift,
+            offload=config.offload,
+            t5_cpu=config.t5_cpu,
+            hidden_start=config.hidden_start,
+        )
 
     def arrays(self, paths: Trajectories) -> dict[str, np.ndarray]:
         """Return the samples that the program's track file holds."""

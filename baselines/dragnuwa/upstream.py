@@ -8,26 +8,24 @@ Shape legend: N paths, T moments.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from toraeval.allowed import Numbers, check_options
 from toraeval.geometry import dragnuwa_path, extend_points, inside_canvas, windows
 from toraeval.models.shared.base import need_first_frame
 from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.models.shared.trajectory import all_tracks
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 
-from ..process.runner import ChildGenerator, Runner, sampler_seed
+from ..process.runner import ChildGenerator, sampler_seed
 from .framing import FITS, Framing, framing
 from .generator import DragNUWAOptions
 
 VERSION = "1"
 FRAMES = 14
 SEEN = (576, 320)
-STEPS = 25
-GUIDANCE = 2.5  # of the last frame; the first has 1
 POLICIES = ("windows", "stretch")
 RESIZE = "shown: bilinear, brought back: bicubic (Pillow)"
 
@@ -45,24 +43,15 @@ class UpstreamDragNUWA(ChildGenerator):
     name = "dragnuwa"
     label = "dragnuwa (upstream)"
     version = VERSION
+    steps, guidance = 25, 2.5  # guidance of the last frame; the first has 1
 
     def __init__(self, config: DragNUWAOptions) -> None:
         self.config = config
-        for option, allowed in (("fit", FITS), ("frame_policy", POLICIES)):
-            if getattr(config, option) not in allowed:
-                raise UserError(
-                    f"model dragnuwa size=upstream: {option}={getattr(config, option)}; allowed: {', '.join(allowed)}"
-                )
-        if not 1 <= config.motion_bucket <= 255:
-            raise UserError(
-                f"model dragnuwa size=upstream: motion_bucket={config.motion_bucket}; allowed: 1 to 255"
-            )
-        settings = {
-            "steps": STEPS if config.steps is None else config.steps,
-            "guidance": GUIDANCE if config.guidance is None else config.guidance,
-            "motion_bucket": config.motion_bucket,
-        }
-        self.runner = Runner(self.name, config, Path(__file__).with_name("driver.py"), settings)
+        what = "model dragnuwa size=upstream"
+        check_options(what, config, fit=FITS, frame_policy=POLICIES, motion_bucket=Numbers(1, 255))
+        self.use(
+            config, __file__, steps=config.steps, guidance=config.guidance, motion_bucket=config.motion_bucket
+        )
 
     def check(self, frames: int, height: int, width: int) -> None:
         """Refuse lengths that the frame policy cannot reach.

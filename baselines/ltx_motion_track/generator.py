@@ -8,15 +8,15 @@ at half of the first stage's size, a quarter of the last, and the autoencoder wo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from toraeval import geometry
+from toraeval.allowed import Numbers, check_option, check_options
 from toraeval.types import Trajectories, UserError
 
-from ..process.native import Native, NativeGenerator, NativeOptions, check_choice
+from ..process.native import Native, NativeGenerator, NativeOptions
 from . import export
 
 VERSION = "1"
@@ -67,22 +67,20 @@ class LTXMotionTrack(NativeGenerator):
     def __init__(self, **options: Any) -> None:
         config = self.options_class(**options)
         what = "model ltx_motion_track"
-        check_choice(what, "size", config.size, ("upstream",))
-        check_choice(what, "offload", config.offload, OFFLOAD)
-        check_choice(what, "quantization", config.quantization, QUANTIZATION)
+        check_options(what, config, size=("upstream",), offload=OFFLOAD, quantization=QUANTIZATION)
+        check_option(what, "guide_strength", config.guide_strength, Numbers(0, 1, above=True))
         if config.steps is not None or config.guidance is not None:
             raise UserError(
                 f"{what}: steps={config.steps} guidance={config.guidance}; allowed: leave both out, the distilled "
                 "model has its own 8 and 3 steps and no guidance"
             )
-        if not 0 < config.guide_strength <= 1:
-            raise UserError(f"{what}: guide_strength={config.guide_strength}; allowed: above 0, up to 1")
-        settings = {
-            "offload": config.offload,
-            "quantization": config.quantization,
-            "guide_strength": config.guide_strength,
-        }
-        super().__init__(config, Path(__file__).with_name("driver.py"), settings)
+        super().__init__(
+            config,
+            __file__,
+            offload=config.offload,
+            quantization=config.quantization,
+            guide_strength=config.guide_strength,
+        )
 
     def arrays(self, paths: Trajectories) -> dict[str, np.ndarray]:
         """Return the guide video at the size of the first stage, the only one that sees it."""

@@ -6,9 +6,9 @@ TencentARC/MotionCtrl 6242d55, `main/evaluation/motionctrl_inference.py` and `gr
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+from toraeval.allowed import SHARE, Numbers, check_options
 from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.models.shared.trajectory import (
     all_tracks,
@@ -20,14 +20,12 @@ from toraeval.models.shared.trajectory import (
 from toraeval.types import Case, FloatArray, UserError, Video
 
 from ..process.clip_files import RESIZE, resized
-from ..process.runner import ChildGenerator, Runner, sampler_seed
+from ..process.runner import ChildGenerator, sampler_seed
 from .generator import MotionCtrlOptions
 
 VERSION = "1"
 FRAMES = 16
 SIDE = 256
-STEPS = 50
-GUIDANCE = 7.5
 
 
 class UpstreamMotionCtrl(ChildGenerator):
@@ -43,19 +41,18 @@ class UpstreamMotionCtrl(ChildGenerator):
     name = "motionctrl"
     label = "motionctrl (upstream)"
     version = VERSION
+    steps, guidance = 50, 7.5
 
     def __init__(self, config: MotionCtrlOptions) -> None:
-        if not 0 <= config.eta <= 1 or not 0 <= config.cond_t <= 1000:
-            raise UserError(
-                f"model motionctrl size=upstream: eta={config.eta} cond_t={config.cond_t}; allowed: 0 to 1, 0 to 1000"
-            )
-        settings = {
-            "steps": STEPS if config.steps is None else config.steps,
-            "guidance": GUIDANCE if config.guidance is None else config.guidance,
-            "eta": config.eta,
-            "cond_t": config.cond_t,
-        }
-        self.runner = Runner(self.name, config, Path(__file__).with_name("driver.py"), settings)
+        check_options("model motionctrl size=upstream", config, eta=SHARE, cond_t=Numbers(0, 1000))
+        self.use(
+            config,
+            __file__,
+            steps=config.steps,
+            guidance=config.guidance,
+            eta=config.eta,
+            cond_t=config.cond_t,
+        )
 
     def check(self, frames: int, height: int, width: int) -> None:
         """Refuse every length but 16.

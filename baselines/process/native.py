@@ -6,9 +6,7 @@ Shape legend: T frames, H height, W width, N paths.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from toraeval.models.shared.base import need_first_frame
 from toraeval.types import ByteArray, Case, Trajectories, UserError, Video
 
 from .clip_files import RESIZE, resized
-from .runner import ChildGenerator, Runner, UpstreamOptions, sampler_seed
+from .runner import ChildGenerator, UpstreamOptions, sampler_seed
 
 ROUNDING = 1e-6  # so that a side that fits exactly is not lost to the square root
 HIDDEN_STARTS = ("leave_out", "as_given")
@@ -77,8 +75,7 @@ class NativeGenerator(ChildGenerator):
 
     Args:
         options: places, GPU, time-outs, pixels.
-        driver: file with `load` and `make`.
-        settings: JSON-able settings of `load`.
+        module, settings: see `ChildGenerator.use`.
 
     Raises:
         UserError: an option outside its range.
@@ -88,8 +85,8 @@ class NativeGenerator(ChildGenerator):
     version: str
     native: Native
 
-    def __init__(self, options: NativeOptions, driver: Path, settings: Mapping[str, Any]) -> None:
-        self.runner = Runner(self.name, options, driver, settings)
+    def __init__(self, options: NativeOptions, module: str, **settings: Any) -> None:
+        self.use(options, module, **settings)
         self.pixels = self.native.pixels if options.pixels is None else options.pixels
         if self.pixels and not self.native.multiple**2 <= self.pixels <= 4096**2:
             raise UserError(
@@ -199,16 +196,6 @@ class NativeGenerator(ChildGenerator):
 
     def _asked(self, made_THWC: ByteArray, case: Case) -> ByteArray:
         return resized(made_THWC[: case.frames], case.width, case.height)
-
-
-def check_choice(what: str, name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a word that is not among those allowed.
-
-    Raises:
-        UserError: such a word.
-    """
-    if value not in allowed:
-        raise UserError(f"{what}: {name}={value}; allowed: {', '.join(allowed)}")
 
 
 def hidden_starts(paths: Trajectories) -> list[int]:

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from toraeval.allowed import NOT_NEGATIVE, POSITIVE, check_options
 from toraeval.assets import programs
 from toraeval.models.shared.base import Generator
+from toraeval.models.shared.sampling_options import GUIDANCE, STEPS
 from toraeval.store.keys import digest, file_sha256
 from toraeval.types import ByteArray, Case, MissingAsset, Requirement, UserError
 
 from .clip_files import read_frames
 from .session import Child, Session
-
-MAX_STEPS = 1000
 
 
 @dataclass
@@ -70,16 +70,8 @@ class Runner:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        o = self.options
-        if o.steps is not None and not 1 <= o.steps <= MAX_STEPS:
-            raise UserError(f"{self.what}: steps={o.steps}; allowed: 1 to {MAX_STEPS}")
-        if o.guidance is not None and not 1 <= o.guidance < float("inf"):
-            raise UserError(f"{self.what}: guidance={o.guidance}; allowed: 1 (off) and larger")
-        if o.gpu is not None and o.gpu < 0:
-            raise UserError(f"{self.what}: gpu={o.gpu}; allowed: 0, 1, ..., or leave it out")
-        for name in ("start_timeout_s", "case_timeout_s"):
-            if not 0 < getattr(o, name) < float("inf"):
-                raise UserError(f"{self.what}: {name}={getattr(o, name)}; allowed: seconds above 0")
+        check_options(self.what, self.options, steps=STEPS, guidance=GUIDANCE, gpu=NOT_NEGATIVE)
+        check_options(self.what, self.options, start_timeout_s=POSITIVE, case_timeout_s=POSITIVE)
 
     @property
     def what(self) -> str:
@@ -172,9 +164,28 @@ class Runner:
 
 
 class ChildGenerator(Generator):
-    """A generator whose work is done by a child process."""
+    """A generator whose work is done by a child process.
+
+    Attributes:
+        runner: see `use`.
+        steps, guidance: published ones, for options that do not give them.
+    """
 
     runner: Runner
+    steps: int
+    guidance: float
+
+    def use(self, options: UpstreamOptions, module: str, **settings: Any) -> None:
+        """Set `runner`.
+
+        Args:
+            options: places, GPU and time-outs.
+            module: file of the generator; `driver.py` beside it has `load` and `make`.
+            settings: further JSON-able settings of `load`; steps and guidance that are None are the published ones.
+        """
+        published = {"steps": self.steps, "guidance": self.guidance} if "steps" in settings else {}
+        settings |= {name: value for name, value in published.items() if settings[name] is None}
+        self.runner = Runner(self.name, options, Path(module).with_name("driver.py"), settings)
 
     def requirements(self) -> Sequence[Requirement]:
         return self.runner.requirements()

@@ -7,18 +7,17 @@ case has one. Facts: aigc-apps/VideoX-Fun 804a425, `examples/wan2.1_fun/predict_
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from toraeval.types import Trajectories, UserError
+from toraeval.allowed import SHARE, check_options
+from toraeval.types import Trajectories
 
-from ..process.native import Native, NativeGenerator, NativeOptions, check_choice
+from ..process.native import Native, NativeGenerator, NativeOptions
 from . import export
 
 VERSION = "1"
-STEPS, GUIDANCE = 50, 6.0
 MEMORY = ("model_full_load", "model_cpu_offload", "sequential_cpu_offload")
 
 
@@ -50,6 +49,7 @@ class WanFunControl(NativeGenerator):
     name = "wan_fun_control"
     version = VERSION
     options_class = WanFunControlOptions
+    steps, guidance = 50, 6.0
     native = Native(
         stride=4,
         least=5,
@@ -63,17 +63,15 @@ class WanFunControl(NativeGenerator):
 
     def __init__(self, **options: Any) -> None:
         config = self.options_class(**options)
-        check_choice("model wan_fun_control", "size", config.size, ("upstream",))
-        check_choice("model wan_fun_control", "memory", config.memory, MEMORY)
-        if not 0 <= config.teacache <= 1:
-            raise UserError(f"model wan_fun_control: teacache={config.teacache}; allowed: 0 (off) to 1")
-        settings = {
-            "steps": STEPS if config.steps is None else config.steps,
-            "guidance": GUIDANCE if config.guidance is None else config.guidance,
-            "memory": config.memory,
-            "teacache": config.teacache,
-        }
-        super().__init__(config, Path(__file__).with_name("driver.py"), settings)
+        check_options("model wan_fun_control", config, size=("upstream",), memory=MEMORY, teacache=SHARE)
+        super().__init__(
+            config,
+            __file__,
+            steps=config.steps,
+            guidance=config.guidance,
+            memory=config.memory,
+            teacache=config.teacache,
+        )
 
     def arrays(self, paths: Trajectories) -> dict[str, np.ndarray]:
         """Return the control video."""

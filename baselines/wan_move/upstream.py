@@ -6,19 +6,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
+from toraeval.allowed import check_options
 from toraeval.types import Trajectories
 
-from ..process.native import HIDDEN_STARTS, Native, NativeGenerator, check_choice
+from ..process.native import HIDDEN_STARTS, Native, NativeGenerator
 from . import export
 from .generator import WanMoveOptions
 
 VERSION = "1"
 DTYPES = ("bf16", "fp16", "fp32")
-STEPS, GUIDANCE = 40, 5.0
 
 
 class UpstreamWanMove(NativeGenerator):
@@ -34,25 +32,25 @@ class UpstreamWanMove(NativeGenerator):
     name = "wan_move"
     label = "wan_move (upstream)"
     version = VERSION
+    steps, guidance = 40, 5.0
     native = Native(
         stride=4, least=81, most=81, multiple=16, pixels=832 * 480, fps=16, hidden="told to the model"
     )
 
     def __init__(self, config: WanMoveOptions) -> None:
-        what = "model wan_move size=upstream"
-        check_choice(what, "hidden_start", config.hidden_start, HIDDEN_STARTS)
-        check_choice(what, "dtype", config.dtype, DTYPES)
+        check_options("model wan_move size=upstream", config, hidden_start=HIDDEN_STARTS, dtype=DTYPES)
         self.hidden_start = config.hidden_start
-        settings = {
-            "steps": STEPS if config.steps is None else config.steps,
-            "guidance": GUIDANCE if config.guidance is None else config.guidance,
-            "shift": config.shift,
-            "dtype": config.dtype,
-            "offload": config.offload,
-            "t5_cpu": config.t5_cpu,
-            "hidden_start": config.hidden_start,
-        }
-        super().__init__(config, Path(__file__).with_name("driver.py"), settings)
+        super().__init__(
+            config,
+            __file__,
+            steps=config.steps,
+            guidance=config.guidance,
+            shift=config.shift,
+            dtype=config.dtype,
+            offload=config.offload,
+            t5_cpu=config.t5_cpu,
+            hidden_start=config.hidden_start,
+        )
 
     def arrays(self, paths: Trajectories) -> dict[str, np.ndarray]:
         """Return tracks and visibility as the program's two files hold them."""

@@ -100,7 +100,7 @@ def test_every_group_gets_its_rows_and_the_default_stands_in_each(bench: Cli) ->
     [
         ("frames=[16,64]", "frames=[16, 64]; allowed: one length"),
         ("models=[static]", "models=['static']; allowed: [tora]"),
-        ("ablations.steps=0", "ablations.steps=0: allowed are 1 and more"),
+        ("ablations.steps=0", "ablations: steps=0; allowed: at least 1"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(bench: Cli, override: str, message: str) -> None:

@@ -229,9 +229,9 @@ def test_local_without_code(folder: str | None) -> None:
 
 
 def test_wrong_options_and_clips(repo: Path) -> None:
-    with pytest.raises(UserError, match=r"source='hub' is unknown; allowed: github, local"):
+    with pytest.raises(UserError, match=r"source=hub; allowed: github, local"):
         CoTracker3Offline(source="hub")
-    with pytest.raises(UserError, match=r"weights='none' is unknown"):
+    with pytest.raises(UserError, match=r"weights=none; allowed"):
         CoTracker3Offline(weights="none")
     with pytest.raises(UserError, match=r"chunk_frames=0 must be at least 1"):
         CoTracker3Offline(chunk_frames=0)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from toraeval.models.shared.network.config import STDiTConfig, tiny
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.training.data.batch import Batch
 from toraeval.training.engine import distributed
 from toraeval.training.engine.distributed import World
@@ -79,16 +79,16 @@ def engine(
     precision: str = "fp32",
     config: STDiTConfig = CONFIG,
     save_every: int = 2,
-    prepare: Callable[[Tora], None] = lambda model: None,
+    prepare: Callable[[ToraNetwork], None] = lambda model: None,
 ) -> Iterator[tuple[Engine, World]]:
     """A run in this process, at its last checkpoint if there is one."""
     with distributed.processes("cpu") as world:
         torch.manual_seed(0)
-        model = Tora(config)
+        model = ToraNetwork(config)
         prepare(model)
         state = {name: value.clone() for name, value in model.state_dict().items()}
         with torch.device("meta"):
-            network = GuidedNetwork(Tora(config))
+            network = GuidedNetwork(ToraNetwork(config))
         choose_trainable(network.model, recipe.trainable)
         shard(network, world, precision)
         fill(network.model, state, world)

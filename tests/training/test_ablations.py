@@ -13,7 +13,7 @@ from toraeval.config.verbs import AblationsConfig
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.config import STDiTConfig, nano
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene
 from toraeval.training.data.batches import BatchSource
@@ -51,7 +51,7 @@ class Shipped:
 
     def __init__(self, path: Path, config: STDiTConfig, vae: LinearPatchAutoencoder) -> None:
         self.path, self.config = path, config
-        checkpoint.save(path, Tora(config).state_dict(), vae, {"architecture": asdict(config)})
+        checkpoint.save(path, ToraNetwork(config).state_dict(), vae, {"architecture": asdict(config)})
 
 
 @pytest.fixture
@@ -109,7 +109,9 @@ def test_the_common_design_binds_no_entities_whatever_is_shipped(
     vae: LinearPatchAutoencoder,
 ) -> None:
     bound = replace(tiny_size, binding="entity")
-    checkpoint.save(ablations.shipped(), Tora(bound).state_dict(), vae, {"architecture": asdict(bound)})
+    checkpoint.save(
+        ablations.shipped(), ToraNetwork(bound).state_dict(), vae, {"architecture": asdict(bound)}
+    )
     monkeypatch.setattr(ablations, "variants", lambda: [ablations.DEFAULT])
     trained = list(ablations.train_all(replace(options, steps=1)))
     assert [item.card["architecture"]["binding"] for item in trained] == ["none", "none"]
@@ -150,8 +152,8 @@ def test_flow_files_have_one_row_per_clip(tmp_path: Path) -> None:
 
 
 def test_options_out_of_range_are_refused() -> None:
-    with pytest.raises(UserError, match=r"ablations.steps=0: allowed are 1 and more"):
+    with pytest.raises(UserError, match=r"ablations: steps=0; allowed: at least 1"):
         ablations.check(AblationsConfig(steps=0))
     for seeds in ([], [1, 1], [-1]):
-        with pytest.raises(UserError, match=r"ablations.seeds=.*: allowed are different numbers from 0"):
+        with pytest.raises(UserError, match=r"ablations: seeds=.*; allowed: "):
             ablations.check(AblationsConfig(seeds=seeds))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tests.training.full_size import CONFIG, RECIPE, engine, weights
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.training.engine import log
 from toraeval.training.engine.distributed import World, checkpoints, load, processes
 from toraeval.training.engine.engine import check_spread
@@ -93,7 +93,7 @@ def test_a_checkpoint_that_lacks_a_file_or_is_of_another_network_is_refused(tmp_
 def test_names_and_types_stay_those_of_the_network(tmp_path: Path) -> None:
     with engine(tmp_path, precision="bf16") as (run, world):
         found = weights(run, world)
-    plain = Tora(CONFIG).state_dict()
+    plain = ToraNetwork(CONFIG).state_dict()
     assert {n: (v.shape, v.dtype) for n, v in plain.items()} == {
         n: (v.shape, v.dtype) for n, v in found.items() if not n.startswith(("average.", "optimizer."))
     }

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.full_size import CONFIG, RECIPE, Drawn, engine, weights
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.training.data.batch import Batch
 from toraeval.training.engine import log
 from toraeval.training.engine.distributed import checkpoints
@@ -60,10 +60,10 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_log(tmp_path: Path) -> Non
     assert [row["step"] for row in told[0]] == [str(step) for step in range(1, 7)]
 
 
-def plain_loop(steps: int) -> tuple[Tora, dict[str, Tensor]]:
+def plain_loop(steps: int) -> tuple[ToraNetwork, dict[str, Tensor]]:
     """The same training written down without shards, engine or recipe's bookkeeping."""
     torch.manual_seed(0)
-    model = Tora(CONFIG)
+    model = ToraNetwork(CONFIG)
     model.rope.freqs.requires_grad_(False)
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     average = {n: p.detach().clone() for n, p in trained.items()}
@@ -107,7 +107,7 @@ def test_steps_equal_a_loop_without_shards(tmp_path: Path) -> None:
 
 def test_only_motion_parts_move_when_asked(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    before = Tora(CONFIG).state_dict()
+    before = ToraNetwork(CONFIG).state_dict()
     found = run_all(tmp_path, recipe=replace(RECIPE, stage_steps=(0, 3), trainable="motion"), save_every=9)
     moved = {name for name, value in before.items() if not torch.equal(found[name], value)}
     motion = {n for n in before if n.startswith(("traj_extractor.", "fuser."))}
@@ -116,7 +116,7 @@ def test_only_motion_parts_move_when_asked(tmp_path: Path) -> None:
     assert {"fuser.0.flow_gamma_temporal.weight", "traj_extractor.conv_in.weight"} <= moved
     assert {n for n in found if n.startswith("optimizer.")} == {
         f"optimizer.{n}.{k}"
-        for n, p in Tora(CONFIG).named_parameters()
+        for n, p in ToraNetwork(CONFIG).named_parameters()
         if n in motion
         for k in ("step", "exp_avg", "exp_avg_sq")
     }
@@ -163,7 +163,7 @@ def test_ctrl_c_ends_after_the_step_with_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
-    def spoil(model: Tora) -> None:
+    def spoil(model: ToraNetwork) -> None:
         model.final_layer.linear.bias.data[0] = float("nan")
 
     with (

@@ -17,7 +17,7 @@ from toraeval.models.tora.conditions.flow_sampling import sample_trajectories
 from toraeval.models.tora.conditions.motion import motion_input
 from toraeval.training.data.batch import Batch
 from toraeval.training.data.buckets import BucketPlan, read_buckets
-from toraeval.training.data.clips import Clip, ShapesClips
+from toraeval.training.data.clips import ShapesClips, TrainingClip
 from toraeval.training.data.feed import Encoders, Feed
 from toraeval.training.engine.distributed import World
 from toraeval.training.recipes.full_recipe import FullRecipe
@@ -112,7 +112,7 @@ def test_a_sampled_posterior_cannot_be_cached(tmp_path: Path) -> None:
 class WithoutFlow(ShapesClips):
     """Scenes whose flow is not known."""
 
-    def clip(self, *arguments: Any, **named: Any) -> Clip:
+    def clip(self, *arguments: Any, **named: Any) -> TrainingClip:
         return replace(super().clip(*arguments, **named), flow_THW2=None)
 
 

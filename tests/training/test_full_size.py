@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 
 from toraeval.models.tora.checkpoints.importers import load_stdit
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.training import start
 from toraeval.training.engine import log
 from toraeval.training.engine.distributed import checkpoints
@@ -46,9 +46,9 @@ def test_from_options_to_weights_that_load(tmp_path: Path, capsys: pytest.Captur
     assert {row["size"] for row in rows} <= {"2x5x32x48", "1x1x48x32"}
 
     model = load_stdit(folder / "weights")
-    assert isinstance(model, Tora)
+    assert isinstance(model, ToraNetwork)
     torch.manual_seed(3)
-    started = Tora(model.config).state_dict()
+    started = ToraNetwork(model.config).state_dict()
     moved = {n for n, v in model.state_dict().items() if not torch.equal(v, started[n])}
     assert moved
     assert all(name.startswith(("traj_extractor.", "fuser.")) for name in moved)

@@ -16,7 +16,7 @@ from tests.training.conftest import interrupted
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, fit
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.training.data.batches import BatchSource, StepPlan
 from toraeval.training.engine import distributed
 from toraeval.training.engine.distributed import World
@@ -210,7 +210,7 @@ def test_the_word_for_nothing_is_trained_too(config: NanoRecipe, shards: Path) -
 
 
 def test_parameters_are_split_once(tiny_size: STDiTConfig) -> None:
-    model = Tora(tiny_size)
+    model = ToraNetwork(tiny_size)
     matrices, others = split_parameters(model)
     assert {id(p) for p in matrices}.isdisjoint(id(p) for p in others)
     trainable = [p for p in model.parameters() if p.requires_grad]
@@ -234,7 +234,7 @@ def test_training_begins_from_given_weights(
     config: NanoRecipe, tmp_path: Path, tiny_size: STDiTConfig, vae: LinearPatchAutoencoder
 ) -> None:
     torch.manual_seed(5)
-    weights, path = Tora(tiny_size).state_dict(), tmp_path / "start.safetensors"
+    weights, path = ToraNetwork(tiny_size).state_dict(), tmp_path / "start.safetensors"
     checkpoint.save(path, weights, vae, {})
     begun = nano.NanoObjective(replace(config, start=str(path)))
     expected = {k: v.to(torch.bfloat16).to(v.dtype) for k, v in weights.items()}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.training.full_size import CONFIG, Drawn
 from toraeval.models.shared.network.config import tiny
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.training.engine.parts import Counters, draws
 from toraeval.training.recipes.full_recipe import FullRecipe, GuidedNetwork, choose_trainable, loss
 from toraeval.types import UserError
@@ -42,7 +42,7 @@ def test_draws_depend_on_every_part_of_the_key() -> None:
 
 @pytest.mark.parametrize(("which", "place"), [("motion", "temporal"), ("motion", "both"), ("all", "spatial")])
 def test_what_is_trained(which: str, place: str) -> None:
-    model = Tora(tiny(depth=1, fuser="extra_channel", fuser_place=place))
+    model = ToraNetwork(tiny(depth=1, fuser="extra_channel", fuser_place=place))
     chosen = choose_trainable(model, which)
     assert chosen.keys() == {name for name, p in model.named_parameters() if p.requires_grad}
     assert "rope.freqs" not in chosen
@@ -55,7 +55,7 @@ class Recording(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = Tora(CONFIG)
+        self.model = ToraNetwork(CONFIG)
         self.calls: list[dict[str, Any]] = []
 
     def forward(self, motion: Tensor, **inputs: Any) -> Tensor:
@@ -100,7 +100,7 @@ def test_dropped_captions_become_the_null_caption_under_the_same_mask() -> None:
 
 def test_motion_reaches_the_transformer_through_the_extractor() -> None:
     torch.manual_seed(1)
-    network = GuidedNetwork(Tora(CONFIG)).eval()
+    network = GuidedNetwork(ToraNetwork(CONFIG)).eval()
     for fuser in network.model.fuser or ():
         torch.nn.init.normal_(fuser.flow_beta_temporal.weight)
     batch = Drawn().batch(0, 0)

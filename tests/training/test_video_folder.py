@@ -183,9 +183,9 @@ def test_fingerprint_follows_files_captions_and_rules(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"frame_interval": 0}, "an interval from 1"),
-        ({"skip_last": -1}, "skips from 0"),
-        ({"fps": 0.0}, "fps=0.0; allowed: finite numbers above 0"),
+        ({"frame_interval": 0}, "frame_interval=0; allowed: at least 1"),
+        ({"skip_last": -1}, "skip_last=-1; allowed: at least 0"),
+        ({"fps": 0.0}, "fps=0.0; allowed: more than 0"),
         ({"resize": "nearest"}, "allowed: area, bicubic"),
         ({"short": "skip"}, "allowed: refuse, repeat"),
     ],

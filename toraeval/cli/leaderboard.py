@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
             if one.problems or one.run is None:
                 left_out[f"{names[folder]}/{one.folder.relative_to(folder)}"] = one.problems[0]
             else:
-                submitted.append(ranking.Submitted(names[folder], one.run))
+                submitted.append(ranking.SubmittedRun(names[folder], one.run))
     for where, why in left_out.items():
         print(f"left out: {printable(where, None)}: {printable(why, None)}", file=sys.stderr)
     if not submitted:

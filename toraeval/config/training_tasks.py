@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
+from toraeval.allowed import COUNT
 from toraeval.config.trainings import EMBEDDED, TrainingOptions
 
 
@@ -19,6 +21,8 @@ class TuneOptions(TrainingOptions):
         seed: seed of weights and draws, the same for every run.
         table: CSV to write, `docs/models/<model>_tuning.csv` if not given.
     """
+
+    limits: ClassVar = {"tries": COUNT, "samples": COUNT, "workers": COUNT}
 
     tries: int = 3
     samples: int = 4000
@@ -46,6 +50,8 @@ class StepsOptions(TrainingOptions):
     frames: int = 16
     table: str | None = None
 
+    limits: ClassVar = {"candidates": COUNT, "cases": COUNT, "frames": COUNT}
+
 
 @dataclass
 class ValidateOptions(TrainingOptions):
@@ -56,6 +62,8 @@ class ValidateOptions(TrainingOptions):
         clips: of each kind.
         table: CSV to write, `docs/models/<model>_validation.csv` if not given.
     """
+
+    limits: ClassVar = {"clips": COUNT}
 
     weights: str | None = None
     clips: int = 32
@@ -81,6 +89,8 @@ class EvaluateOptions(TrainingOptions):
     steps: int | None = None
     averaged: bool = False
     sheet: str | None = None
+
+    limits: ClassVar = {"cases": COUNT, "frames": COUNT}
 
 
 @dataclass

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
+
+from toraeval.allowed import COUNT, NOT_NEGATIVE, POSITIVE, Limit, Numbers, check_options
 
 TRAINING_BUCKETS: dict[str, dict[int, list[float]]] = {
     "720p": {17: [0.1, 1]},
@@ -18,7 +21,7 @@ FULL_SIZES = ("xl2", "tiny")
 
 @dataclass
 class TrainingOptions:
-    """What every training and task takes.
+    """What every training and task takes; options of a class are checked against its `limits` when it is made.
 
     Attributes:
         model: `tora`, `wan_move`, `motionctrl` or `dragnuwa`; `shapes_tracker`; `shapes_clip` or `shapes_video`.
@@ -32,6 +35,14 @@ class TrainingOptions:
     size: str = "nano"
     task: str = "train"
     folder: str = "training_state"
+
+    limits: ClassVar[Mapping[str, Limit]] = {}
+
+    def __post_init__(self) -> None:
+        what = "train" if self.task == "train" else f"train task={self.task}"
+        for kind in type(self).__mro__:
+            if issubclass(kind, TrainingOptions):
+                check_options(what, self, **kind.limits)
 
 
 @dataclass
@@ -159,6 +170,8 @@ class SmallNetOptions(TrainingOptions):
     export: str | None = None
     seed: int = 0
 
+    limits: ClassVar = {"minutes": POSITIVE, "lr": POSITIVE, "batch": COUNT, "seed": NOT_NEGATIVE}
+
 
 @dataclass
 class TrackerOptions(SmallNetOptions):
@@ -173,6 +186,8 @@ class TrackerOptions(SmallNetOptions):
     workers: int = 2
     frames: int = 12
     points: int = 6
+
+    limits: ClassVar = {"workers": COUNT, "frames": Numbers(2, 128), "points": COUNT}
 
 
 @dataclass
@@ -189,6 +204,8 @@ class PairNetOptions(SmallNetOptions):
     batch: int = 96  # a picture costs a tenth of a clip, and contrast needs many others in a batch
     scenes: int = 16000
     threads: int = 2
+
+    limits: ClassVar = {"batch": Numbers(4), "threads": COUNT}
 
 
 @dataclass

@@ -48,7 +48,7 @@ LEADERBOARD: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Submitted:
+class SubmittedRun:
     """One run and the submission that it came in."""
 
     submission: str
@@ -85,7 +85,7 @@ def named(folders: Sequence[Path]) -> dict[Path, str]:
     return dict(zip(folders, names, strict=True))
 
 
-def boards(submitted: Iterable[Submitted]) -> list[Board]:
+def boards(submitted: Iterable[SubmittedRun]) -> list[Board]:
     """Sort runs into boards; a run that came twice stands once."""
     parts: dict[str, list[tuple[str, ReportedRun]]] = {}
     seen: set[str] = set()

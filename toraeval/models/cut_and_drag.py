@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from toraeval import geometry
+from toraeval.allowed import COUNT, Numbers, check_option
 from toraeval.models.shared.base import Generator, need_first_frame
-from toraeval.types import Case, FloatArray, UserError, Video
+from toraeval.types import Case, FloatArray, Video
 
 
 class CutAndDrag(Generator):
@@ -32,12 +33,8 @@ class CutAndDrag(Generator):
     version = "1"
 
     def __init__(self, radius: float = 0.11, inpaint_radius: int = 5) -> None:
-        if not 0 < radius <= 0.5:
-            raise UserError(f"model cut_and_drag: radius={radius}; allowed: above 0, at most 0.5")
-        if inpaint_radius < 1:
-            raise UserError(
-                f"model cut_and_drag: inpaint_radius={inpaint_radius}; allowed: whole numbers >= 1"
-            )
+        check_option("model cut_and_drag", "radius", radius, Numbers(0, 0.5, above=True))
+        check_option("model cut_and_drag", "inpaint_radius", inpaint_radius, COUNT)
         self.radius, self.inpaint_radius = radius, inpaint_radius
 
     def fingerprint(self) -> dict[str, Any]:

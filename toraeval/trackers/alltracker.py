@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
+from toraeval.allowed import check_options
 from toraeval.trackers.shared.alltracker import AllTrackerConfig, AllTrackerNetwork
 from toraeval.trackers.shared.base import check_queries
 from toraeval.trackers.shared.published import PublishedWeights
@@ -42,6 +43,7 @@ class AllTracker(PublishedWeights):
 
     name = "alltracker"
     version = "1"
+    licence = "MIT"
     _network: AllTrackerNetwork | None = None
 
     def __init__(
@@ -54,7 +56,7 @@ class AllTracker(PublishedWeights):
     ) -> None:
         self.checkpoint, self.sha256, self.weights = checkpoint, sha256, weights
         self.size, self.device = size, device
-        self._check_words(weights=("checkpoint", "random"), size=("full", "tiny"))
+        check_options(f"tracker {self.name}", self, weights=("checkpoint", "random"), size=("full", "tiny"))
         self.asset = "alltracker" if size == "full" else "alltracker_tiny"
         self.config = AllTrackerConfig(tiny=size == "tiny")
         self.fault = f"does not hold weights of AllTracker ({size})"
@@ -125,9 +127,6 @@ class AllTracker(PublishedWeights):
             for frame in video.frames_TCHW
         ]
         return torch.cat(frames)
-
-    def _info(self) -> dict[str, Any]:
-        return {**self.fingerprint(), "licence": "MIT", "torch": torch.__version__, "device": self.device}
 
 
 def _read(maps_S2HW: torch.Tensor, places_N2: torch.Tensor) -> npt.NDArray[np.float64]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toraeval import geometry
+from toraeval.allowed import check_option
 from toraeval.trackers.shared.base import Tracker, check_queries
 from toraeval.types import FloatArray, Tracks, UserError, Video
 
@@ -50,8 +51,7 @@ class DISFlow(Tracker):
     tolerance_share: float = 0.15
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise UserError(f"tracker dis_flow: preset={self.preset}; allowed: {', '.join(PRESETS)}")
+        check_option("tracker dis_flow", "preset", self.preset, PRESETS)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return name, version and every option."""

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
+from toraeval.allowed import check_options
 from toraeval.trackers.shared.base import check_queries
 from toraeval.trackers.shared.published import PublishedWeights
 from toraeval.trackers.shared.tapnext import SIZE, TAPNext, TAPNextConfig, sampled_positions
-from toraeval.types import Tracks, UserError, Video
+from toraeval.types import Tracks, Video
 
 RESOLUTIONS = (256, 512)
 _PREFIX, _FIXED = "tapnext.", "query_pos_embed"
@@ -39,6 +40,7 @@ class TAPNextPP(PublishedWeights):
 
     name = "tapnextpp"
     version = "1"
+    licence = "Apache-2.0"
     fault = "does not hold weights of TAPNext"
     _network: TAPNext | None = None
 
@@ -51,10 +53,9 @@ class TAPNextPP(PublishedWeights):
         device: str = "cpu",
     ) -> None:
         self.checkpoint, self.sha256, self.weights = checkpoint, sha256, weights
-        self._check_words(weights=("checkpoint", "random"))
-        if resolution not in RESOLUTIONS:
-            raise UserError(f"tracker {self.name}: resolution={resolution}; allowed: 256, 512")
         self.resolution, self.device = resolution, device
+        what = f"tracker {self.name}"
+        check_options(what, self, weights=("checkpoint", "random"), resolution=RESOLUTIONS)
         self.config = TAPNextConfig()
 
     def fingerprint(self) -> dict[str, Any]:
@@ -113,14 +114,6 @@ class TAPNextPP(PublishedWeights):
         picture = torch.from_numpy(np.ascontiguousarray(frame_CHW)).to(self.device, torch.float32)
         side = (self.resolution, self.resolution)
         return F.interpolate(picture[None], side, mode="bilinear", align_corners=False)[0] / 127.5 - 1
-
-    def _info(self) -> dict[str, Any]:
-        return {
-            **self.fingerprint(),
-            "licence": "Apache-2.0",
-            "torch": torch.__version__,
-            "device": self.device,
-        }
 
     def _fill(self, network: TAPNext, stored: Mapping[str, Any]) -> None:
         stored = stored.get("state_dict", stored)

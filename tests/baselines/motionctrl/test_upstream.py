@@ -72,9 +72,9 @@ def test_other_lengths_are_refused_with_the_reason() -> None:
         ({"eta": 1.5}, "eta=1.5"),
         ({"cond_t": -1}, "cond_t=-1"),
         ({"steps": 0}, "steps=0; allowed: 1 to 1000"),
-        ({"guidance": 0.5}, "guidance=0.5; allowed: 1"),
+        ({"guidance": 0.5}, "guidance=0.5; allowed: at least 1"),
         ({"gpu": -1}, "gpu=-1"),
-        ({"case_timeout_s": 0.0}, "case_timeout_s=0.0; allowed: seconds above 0"),
+        ({"case_timeout_s": 0.0}, "case_timeout_s=0.0; allowed: more than 0"),
     ],
 )
 def test_options_outside_their_range(options: dict[str, Any], message: str) -> None:

@@ -118,7 +118,7 @@ def test_without_weights_the_message_names_the_training(
     [
         ({"size": "full"}, "unknown size 'full'"),
         ({"steps": 0}, "steps=0; allowed: 1 to 1000"),
-        ({"guidance": 0.5}, "guidance=0.5; allowed: 1"),
+        ({"guidance": 0.5}, "guidance=0.5; allowed: at least 1"),
         ({"precision": "fp8"}, "precision=fp8; allowed: bf16, fp32"),
     ],
 )

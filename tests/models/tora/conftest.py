@@ -10,7 +10,7 @@ import torch
 
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, fit
 from toraeval.models.shared.network.config import STDiTConfig, nano
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 
 CHANNELS = 6
 
@@ -42,13 +42,13 @@ def tiny_vae() -> LinearPatchAutoencoder:
 
 
 @pytest.fixture(scope="session")
-def make_tiny_tora() -> Callable[[], Tora]:
+def make_tiny_tora() -> Callable[[], ToraNetwork]:
     """Builds the same random network each time; no branch of it is zero."""
 
-    def build() -> Tora:
+    def build() -> ToraNetwork:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            model = Tora(tiny_nano())
+            model = ToraNetwork(tiny_nano())
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     torch.nn.init.normal_(parameter, std=0.1)
@@ -58,5 +58,5 @@ def make_tiny_tora() -> Callable[[], Tora]:
 
 
 @pytest.fixture(scope="session")
-def tiny_tora(make_tiny_tora: Callable[[], Tora]) -> Tora:
+def tiny_tora(make_tiny_tora: Callable[[], ToraNetwork]) -> ToraNetwork:
     return make_tiny_tora()

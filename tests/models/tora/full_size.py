@@ -16,7 +16,7 @@ from toraeval.models.shared.weight_files import write_safetensors
 from toraeval.models.tora.autoencoder.tiling import Tiling
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
 from toraeval.models.tora.checkpoints.importers import save_stdit
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.types import ByteArray, Case, FloatArray, Trajectories
 
 VAE_OPTIONS = {
@@ -42,7 +42,7 @@ def shake(module: nn.Module, seed: int, std: float) -> None:
 
 def network(config: STDiTConfig) -> STDiT3:
     """A transformer of random weights."""
-    model = STDiT3(config) if config.fuser == "none" else Tora(config)
+    model = STDiT3(config) if config.fuser == "none" else ToraNetwork(config)
     shake(model, 0, 0.1)
     return model.eval().requires_grad_(False)
 

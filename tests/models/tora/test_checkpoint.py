@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.config import STDiTConfig, nano
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.types import MissingAsset, UserError
 
 CARD = {"name": "tiny", "steps": 3}
@@ -23,7 +23,7 @@ CARD = {"name": "tiny", "steps": 3}
 @pytest.fixture(scope="module")
 def weights(
     tmp_path_factory: pytest.TempPathFactory,
-    make_tiny_tora: Callable[[], Tora],
+    make_tiny_tora: Callable[[], ToraNetwork],
     tiny_vae: LinearPatchAutoencoder,
 ) -> Path:
     path = tmp_path_factory.mktemp("weights") / "new" / "tiny.safetensors"
@@ -42,7 +42,7 @@ def refused(path: Path, config: STDiTConfig) -> str:
 
 
 def test_round_trip(
-    weights: Path, tiny_config: STDiTConfig, tiny_tora: Tora, tiny_vae: LinearPatchAutoencoder
+    weights: Path, tiny_config: STDiTConfig, tiny_tora: ToraNetwork, tiny_vae: LinearPatchAutoencoder
 ) -> None:
     model, vae = checkpoint.load(weights, tiny_config)
     loaded, original = model.state_dict(), tiny_tora.state_dict()

@@ -15,7 +15,7 @@ from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.conditions.nano_motion import path_input
 from toraeval.models.tora.generator import Tora as TrajectoryModel
 from toraeval.models.tora.network.entity import entity_maps
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.types import Case, Trajectories
 
 
@@ -48,11 +48,11 @@ def test_swapped_looks_are_told_apart_where_paths_meet() -> None:
     assert (entity_maps(swapped, meeting)[4] - one[4]).abs().max() > 0.1
 
 
-def small(**changes: object) -> Tora:
+def small(**changes: object) -> ToraNetwork:
     torch.manual_seed(0)
     sizes = {"depth": 1, "hidden_size": 32, "num_heads": 2, "in_channels": 8, "cond_channels": 8,
              "caption_channels": 8, "motion_channels": 8, "patch_size": (1, 1, 1)}  # fmt: skip
-    return Tora(nano(**{**sizes, **changes})).eval()
+    return ToraNetwork(nano(**{**sizes, **changes})).eval()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from benchmarks.parity_data import allowance, read_arrays
 from toraeval.models.shared.network.config import FUSER_PLACES, FUSER_SITES, FUSERS, nano, tiny
 from toraeval.models.shared.network.fuser import AdaptiveNormFuser, CrossAttentionFuser, build_fuser, conv3x3
 from toraeval.models.shared.network.stdit import STDiT3
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 
 Golden = Mapping[str, np.ndarray]
 
@@ -115,7 +115,7 @@ DESIGNS = [name for name in FUSERS if name != "none"]
 @torch.no_grad()
 def test_untrained_fusers_leave_the_backbone_bit_identical(design: str, place: str, site: str) -> None:
     config = tiny(fuser=design, fuser_place=place, fuser_site=site)
-    model, backbone = Tora(config).eval(), STDiT3(tiny()).eval()
+    model, backbone = ToraNetwork(config).eval(), STDiT3(tiny()).eval()
     state = model.state_dict()
     backbone.load_state_dict({k: state[k] for k in backbone.state_dict()})
     x, t, y = torch.randn(2, 4, 3, 4, 6), torch.tensor([500.0, 20.0]), torch.randn(2, 1, 8, 32)
@@ -126,7 +126,7 @@ def test_untrained_fusers_leave_the_backbone_bit_identical(design: str, place: s
 @pytest.mark.parametrize("place", FUSER_PLACES)
 @pytest.mark.parametrize("design", DESIGNS)
 def test_every_design_learns_at_every_place(design: str, place: str) -> None:
-    model = Tora(tiny(fuser=design, fuser_place=place))
+    model = ToraNetwork(tiny(fuser=design, fuser_place=place))
     for p in model.parameters():  # a fresh network's zero outputs would hide the features
         if p.requires_grad:
             nn.init.normal_(p, std=0.1)
@@ -157,6 +157,6 @@ def test_cross_attention_knows_where_a_feature_lies() -> None:
 
 @pytest.mark.parametrize(("compression", "channels"), [("vae", 4), ("key_frame", 128), ("average", 128)])
 def test_extractor_takes_what_the_compression_gives(compression: str, channels: int) -> None:
-    model = Tora(tiny(fuser="adaptive_norm", compression=compression))
+    model = ToraNetwork(tiny(fuser="adaptive_norm", compression=compression))
     features = model.encode_motion(torch.randn(1, channels, 2, 4, 6))
     assert [f.shape for f in features] == [(1, 2, 6, 16)] * 2

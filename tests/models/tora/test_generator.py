@@ -14,7 +14,7 @@ from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.generator import Tora
-from toraeval.models.tora.network.model import Tora as ToraNetwork
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.store import keys
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.types import Case, MissingAsset, UserError, Video
@@ -112,7 +112,7 @@ def test_fingerprint_names_everything_that_changes_the_bytes(weights: str) -> No
         ({"condition": "text"}, "condition=text; allowed at size=nano: auto, first_frame"),
         ({"steps": 0}, "steps=0; allowed: 1 to 1000"),
         ({"steps": 1001}, "steps=1001"),
-        ({"guidance": 0.5}, "guidance=0.5; allowed: 1"),
+        ({"guidance": 0.5}, "guidance=0.5; allowed: at least 1"),
         ({"guidance": float("nan")}, "guidance=nan"),
         ({"precision": "fp16"}, "precision=fp16; allowed: bf16, fp32"),
     ],

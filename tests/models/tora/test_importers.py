@@ -22,7 +22,7 @@ from toraeval.models.tora.autoencoder.spatial import SpatialVAEConfig
 from toraeval.models.tora.autoencoder.temporal import TemporalVAEConfig
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
 from toraeval.models.tora.checkpoints.importers import load_stdit, load_vae, save_stdit
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.types import MissingAsset, UserError
 
 CONFIG = tiny()
@@ -208,7 +208,7 @@ def test_motion_parts_are_new_only_on_demand(state: State, tmp_path: Path) -> No
     config = tiny(fuser="adaptive_norm")
     assert "motion=new starts them untrained" in refused(file, config=config)
     model = load_stdit(file, config, motion="new")
-    assert isinstance(model, Tora)
+    assert isinstance(model, ToraNetwork)
     assert torch.equal(model.t_block[1].weight, state["t_block.1.weight"])
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
     with pytest.raises(UserError, match="needs a configuration with a fuser"):
@@ -219,10 +219,10 @@ def test_motion_parts_are_new_only_on_demand(state: State, tmp_path: Path) -> No
 
 def test_own_export_comes_back(tmp_path: Path) -> None:
     config = tiny(fuser="adaptive_norm")
-    model = Tora(config)
+    model = ToraNetwork(config)
     save_stdit(tmp_path / "out", model.state_dict(), config, {"steps": 3}, torch.float32)
     again = load_stdit(tmp_path / "out")
-    assert isinstance(again, Tora)
+    assert isinstance(again, ToraNetwork)
     assert again.config == config
     assert all(
         torch.equal(a, b)

@@ -7,24 +7,24 @@ import torch
 from torch import Tensor
 
 from toraeval.models.shared.network.config import STDiTConfig, nano, tiny
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 
 
 def test_keys_of_the_embedded_size() -> None:
     with torch.device("meta"):
-        keys = Tora(nano()).state_dict()
+        keys = ToraNetwork(nano()).state_dict()
     parts = {key.split(".")[0] for key in keys}
     assert {"traj_extractor", "fuser", "text_encoder", "spatial_blocks", "temporal_blocks"} < parts
     assert 10e6 < sum(v.numel() for v in keys.values()) < 20e6
 
 
 def test_sizes_without_words_of_their_own_say_so() -> None:
-    model = Tora(tiny(hidden_size=64, num_heads=4, fuser="adaptive_norm"))
+    model = ToraNetwork(tiny(hidden_size=64, num_heads=4, fuser="adaptive_norm"))
     with pytest.raises(ValueError, match="takes caption features from T5"):
         model.encode_text(["a red circle"])
 
 
-def test_features_fit_the_blocks(tiny_tora: Tora, tiny_config: STDiTConfig) -> None:
+def test_features_fit_the_blocks(tiny_tora: ToraNetwork, tiny_config: STDiTConfig) -> None:
     features = tiny_tora.encode_motion(torch.randn(2, tiny_config.in_channels, 3, 4, 6))
     assert len(features) == tiny_config.depth
     assert features[0].shape == (2, 3, 6, tiny_config.motion_channels)
@@ -32,7 +32,7 @@ def test_features_fit_the_blocks(tiny_tora: Tora, tiny_config: STDiTConfig) -> N
 
 
 @pytest.fixture
-def seen(tiny_tora: Tora, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+def seen(tiny_tora: ToraNetwork, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """What the network was given; it answers with zeros."""
     inputs: list[Tensor] = []
 
@@ -44,7 +44,7 @@ def seen(tiny_tora: Tora, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     return inputs
 
 
-def test_what_does_not_change_is_copied(tiny_tora: Tora, seen: list[Tensor]) -> None:
+def test_what_does_not_change_is_copied(tiny_tora: ToraNetwork, seen: list[Tensor]) -> None:
     first = torch.randn(2, 6, 1, 4, 4)
     x, t = torch.randn(2, 6, 3, 4, 4), torch.tensor([300.0, 700.0])
     out = tiny_tora.predict_clean(x, t, None, first)
@@ -53,7 +53,7 @@ def test_what_does_not_change_is_copied(tiny_tora: Tora, seen: list[Tensor]) -> 
 
 
 def test_noisy_frames_enter_as_the_linear_estimate_of_the_clean_ones(
-    tiny_tora: Tora, seen: list[Tensor]
+    tiny_tora: ToraNetwork, seen: list[Tensor]
 ) -> None:
     clean, noise = torch.randn(2, 100_000, generator=torch.Generator().manual_seed(0))
     for u in (0.0, 0.3, 0.8, 1.0):
@@ -66,7 +66,7 @@ def test_noisy_frames_enter_as_the_linear_estimate_of_the_clean_ones(
     assert torch.equal(seen[0].flatten(), clean)
 
 
-def test_given_frames_enter_unscaled(tiny_tora: Tora, seen: list[Tensor]) -> None:
+def test_given_frames_enter_unscaled(tiny_tora: ToraNetwork, seen: list[Tensor]) -> None:
     x, mask = torch.randn(1, 6, 3, 4, 4), torch.tensor([[False, True, True]])
     tiny_tora.predict_clean(x, torch.tensor([900.0]), mask, x[:, :, :1])
     assert torch.equal(seen[0][:, :, 0], x[:, :, 0])

@@ -137,7 +137,7 @@ def test_facts_name_what_was_used() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"flow_THW2": FLOW, "stage": "dense"}, "stage='dense'; allowed: inference, training"),
+        ({"flow_THW2": FLOW, "stage": "dense"}, "stage=dense; allowed: inference, training"),
         ({}, "either points_NT2 with size, or flow_THW2"),
         ({"points_NT2": np.zeros((1, 2, 2), int)}, "either points_NT2 with size, or flow_THW2"),
         ({"flow_THW2": np.where(FLOW, np.inf, FLOW)}, "NaN"),

@@ -17,7 +17,7 @@ from toraeval.models.shared.sampling_options import SamplingOptions
 from toraeval.models.shared.trajectory import integer_points, trajectory_video
 from toraeval.models.tora.conditions.nano_motion import motion_latents
 from toraeval.models.tora.nano import NanoTora
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 
 EXACT = SamplingOptions(steps=3, precision="fp32")
 PROMPT = "a red circle with a blue disc moves over a grey background"
@@ -32,7 +32,7 @@ def picture() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
 
 
-def sample(model: Tora, vae: LinearPatchAutoencoder, **changes: object) -> Tensor:
+def sample(model: ToraNetwork, vae: LinearPatchAutoencoder, **changes: object) -> Tensor:
     arguments: dict[str, object] = {
         "key": "case",
         "seed": 0,
@@ -82,7 +82,7 @@ def test_noise_depends_on_key_and_seed_and_starts_alike_at_every_length() -> Non
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_first_latent_is_the_given_frame(tiny_tora: Tora, tiny_vae: LinearPatchAutoencoder) -> None:
+def test_first_latent_is_the_given_frame(tiny_tora: ToraNetwork, tiny_vae: LinearPatchAutoencoder) -> None:
     latents = sample(tiny_tora, tiny_vae)
     assert (latents.shape, latents.dtype) == ((6, 3, 4, 4), torch.float32)
     assert torch.equal(latents[:, 0], tiny_vae.encode(picture()[None])[:, 0])
@@ -90,7 +90,7 @@ def test_first_latent_is_the_given_frame(tiny_tora: Tora, tiny_vae: LinearPatchA
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_same_request_gives_the_same_bits(
-    tiny_tora: Tora, tiny_vae: LinearPatchAutoencoder, precision: str
+    tiny_tora: ToraNetwork, tiny_vae: LinearPatchAutoencoder, precision: str
 ) -> None:
     options = replace(EXACT, precision=precision)
     first = sample(tiny_tora, tiny_vae, options=options)
@@ -99,13 +99,15 @@ def test_the_same_request_gives_the_same_bits(
     assert torch.equal(first, sample(tiny_tora, tiny_vae, options=options))
 
 
-def test_the_number_of_threads_does_not_matter(tiny_tora: Tora, tiny_vae: LinearPatchAutoencoder) -> None:
+def test_the_number_of_threads_does_not_matter(
+    tiny_tora: ToraNetwork, tiny_vae: LinearPatchAutoencoder
+) -> None:
     one = sample(tiny_tora, tiny_vae)
     torch.set_num_threads(2)
     torch.testing.assert_close(sample(tiny_tora, tiny_vae), one, rtol=0, atol=1e-5)
 
 
-def test_every_condition_matters(tiny_tora: Tora, tiny_vae: LinearPatchAutoencoder) -> None:
+def test_every_condition_matters(tiny_tora: ToraNetwork, tiny_vae: LinearPatchAutoencoder) -> None:
     plain = sample(tiny_tora, tiny_vae)
     changes: list[dict[str, object]] = [
         {"prompt": PROMPT.replace("red", "green")},
@@ -122,13 +124,15 @@ def test_every_condition_matters(tiny_tora: Tora, tiny_vae: LinearPatchAutoencod
         assert moved > 1e-5, change
 
 
-def test_guidance_just_above_one_changes_little(tiny_tora: Tora, tiny_vae: LinearPatchAutoencoder) -> None:
+def test_guidance_just_above_one_changes_little(
+    tiny_tora: ToraNetwork, tiny_vae: LinearPatchAutoencoder
+) -> None:
     plain = sample(tiny_tora, tiny_vae)
     guided = sample(tiny_tora, tiny_vae, options=replace(EXACT, guidance=1.0 + 1e-6))
     torch.testing.assert_close(guided, plain, rtol=0, atol=1e-3)
 
 
-def test_bfloat16_is_close(tiny_tora: Tora, tiny_vae: LinearPatchAutoencoder) -> None:
+def test_bfloat16_is_close(tiny_tora: ToraNetwork, tiny_vae: LinearPatchAutoencoder) -> None:
     exact = sample(tiny_tora, tiny_vae)
     rounded = sample(tiny_tora, tiny_vae, options=replace(EXACT, precision="bf16"))
     assert not torch.equal(rounded, exact)

@@ -17,7 +17,7 @@ from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.models.shared.trajectory import integer_points, trajectory_video
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE
 from toraeval.models.tora.conditions.given_frames import frame_conditions
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.models.tora.options import ToraOptions
 from toraeval.models.tora.sampling.pipeline import Caption, VideoPipeline, VideoRequest
 from toraeval.types import ByteArray, UserError
@@ -77,7 +77,7 @@ def test_the_steps_by_hand(model: STDiT3, vae: OpenSoraVAE) -> None:
     asked, text = request(kind="first_last_frame"), caption()
     made = VideoPipeline(model, vae, ToraOptions("tiny", steps=3, guidance=2.5), CPU).generate(asked, [text])
 
-    assert isinstance(model, Tora)
+    assert isinstance(model, ToraNetwork)
     assert asked.tracks_NT2 is not None
     points = integer_points(asked.tracks_NT2, WIDTH, HEIGHT)
     motion = vae.encode(to_pixels(trajectory_video(points, WIDTH, HEIGHT, "opencv")))

@@ -20,12 +20,12 @@ FORWARD = """
 import json, time, torch
 from benchmarks.machine import peak_memory_gib
 from toraeval.models.shared.network.config import xl2
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 
 torch.set_default_dtype(torch.bfloat16)
 config = xl2(fuser="adaptive_norm")
 with torch.device("meta"):
-    model = Tora(config)
+    model = ToraNetwork(config)
 model.to_empty(device="cpu").eval()
 generator = torch.Generator().manual_seed(0)
 with torch.no_grad():

@@ -30,7 +30,7 @@ Network = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FeatureRecipe:
     """What decides the features besides the weights.
 
     Attributes:
@@ -49,37 +49,37 @@ class Recipe:
     source: str
 
 
-SHAPES = Recipe(
+SHAPES = FeatureRecipe(
     Preparation(video_net.SIDE, "squash", "bilinear", True),
     video_net.FRAMES,
     "the 64 features that its readings share",
     "",
     "toraeval, trained on the world `shapes`; toraeval.metrics.networks.video_net",
 )
-RECIPES: dict[str, Recipe] = {
+RECIPES: dict[str, FeatureRecipe] = {
     "shapes": SHAPES,
-    "random": Recipe(
+    "random": FeatureRecipe(
         SHAPES.prepare,
         SHAPES.frames,
         "as shapes",
         "",
         "the network of `shapes` with random weights, for tests",
     ),
-    "i3d": Recipe(
+    "i3d": FeatureRecipe(
         Preparation(224, "crop", "bilinear", False),
         16,
         "400 logits before softmax",
         "fvd_i3d",
         "TorchScript file of StyleGAN-V, preparation of common_metrics_on_video_quality (fvd/styleganv)",
     ),
-    "videomae": Recipe(
+    "videomae": FeatureRecipe(
         Preparation(224, "squash", "bilinear", False, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
         16,
         "mean over tokens, normalised, before the classifier (1408 features)",
         "fvd_videomae",
         "content-debiased FVD, arXiv 2404.12391: VideoMAE v2 ViT-g fine-tuned on Something-Something v2",
     ),
-    efficientnet.NAME: Recipe(
+    efficientnet.NAME: FeatureRecipe(
         efficientnet.PREPARE,
         16,
         "mean over frames of the 1280 features before the classifier; logarithms of their step and spread in groups",

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from toraeval.allowed import Numbers, check_options
 from toraeval.types import UserError
 
+STEPS, GUIDANCE = Numbers(1, 1000), Numbers(1)  # of any sampler; guidance 1 turns it off
 PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
@@ -43,12 +45,7 @@ def sampling_options(
     made = SamplingOptions(
         steps if given[0] is None else given[0], guidance if given[1] is None else given[1], given[2]
     )
-    if not 1 <= made.steps <= 1000:
-        raise UserError(f"{model}: steps={made.steps}; allowed: 1 to 1000")
-    if not 1.0 <= made.guidance < float("inf"):
-        raise UserError(f"{model}: guidance={made.guidance}; allowed: 1 (off) and larger")
-    if made.precision not in PRECISIONS:
-        raise UserError(f"{model}: precision={made.precision}; allowed: {', '.join(PRECISIONS)}")
+    check_options(model, made, steps=STEPS, guidance=GUIDANCE, precision=PRECISIONS)
     return made
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toraeval import geometry
+from toraeval.allowed import check_option
 from toraeval.models.shared.flow_colour import Float32Array as Float32Array
 from toraeval.models.shared.flow_colour import flow_colours as flow_colours
 from toraeval.models.shared.flow_colour import flow_video
@@ -154,8 +155,7 @@ def blur_flow(flow_THW2: Float32Array, border: str = "mirror", normalise: str = 
     Raises:
         UserError: an unknown word.
     """
-    if border not in BORDERS:
-        raise UserError(f"trajectory: border='{border}'; allowed: {', '.join(BORDERS)}")
+    check_option("trajectory", "border", border, BORDERS)
     out = flow_THW2.copy()
     for t in range(1, len(out)):
         out[t] = cv2.filter2D(out[t], -1, blur_kernel(normalise), borderType=BORDERS[border])

@@ -15,7 +15,7 @@ from toraeval.models.shared.network.step_cache import StepCache, joint_facts
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.conditions.nano_motion import path_input
-from toraeval.models.tora.network.model import Tora as ToraNetwork
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.models.tora.options import NANO_VERSION, SIZES, ToraOptions
 from toraeval.types import Case, UserError
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from toraeval.allowed import check_option
 from toraeval.models.shared.base import Generator
 from toraeval.models.shared.sampling_options import resolve_device
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
@@ -56,9 +57,7 @@ class OpenSoraTora(Generator):
     """
 
     def __init__(self, config: ToraOptions) -> None:
-        conditions = ("auto", *FRAME_STRATEGIES)
-        if config.condition not in conditions:
-            raise UserError(f"tora: condition={config.condition}; allowed: {', '.join(conditions)}")
+        check_option("tora", "condition", config.condition, ("auto", *FRAME_STRATEGIES))
         self.options, self.sampling = config, config.sampling()
         self.device = resolve_device("tora", config.device)
         self.parts = Parts(config, self.device)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from toraeval.allowed import COUNT, NOT_NEGATIVE, Numbers, check_option, check_options
 from toraeval.models.shared.network.config import STDiTConfig, nano, tiny, xl2
 from toraeval.models.shared.network.step_cache import THRESHOLD, StepCache, check_cache, step_cache
 from toraeval.models.shared.sampling_options import SamplingOptions, sampling_options
@@ -117,21 +117,17 @@ class ToraOptions:
         check_cache("tora", self.cache, self.cache_threshold)
         if self.cache == "pab" and self.compile:
             raise UserError("tora: cache=pab does not go together with compile=true; allowed: one of the two")
+        check_options("tora", self, aesthetic=Numbers(0, 10), motion_score=NOT_NEGATIVE, align=COUNT)
+        check_option("tora", "posterior", self.posterior, POSTERIORS)
+        if self.tiling and self.tiling < 4:
+            raise UserError(
+                f"tora: tiling={self.tiling}; allowed: 0 (whole pictures) or at least 4 latent cells"
+            )
         smallest = 2 * CHUNK_FRAMES  # the overlap of a chunk and something new
-        rules = {
-            "aesthetic": (0 <= self.aesthetic <= 10, "0 (none) to 10"),
-            "motion_score": (self.motion_score is None or 0 <= self.motion_score < math.inf, "0 and larger"),
-            "posterior": (self.posterior in POSTERIORS, ", ".join(POSTERIORS)),
-            "tiling": (self.tiling == 0 or self.tiling >= 4, "0 (whole pictures) or at least 4 latent cells"),
-            "align": (self.align is None or self.align >= 1, "1 and larger"),
-            "loop_frames": (
-                self.loop_frames >= smallest and self.loop_frames % CHUNK_FRAMES == 0,
-                f"multiples of {CHUNK_FRAMES} from {smallest}",
-            ),
-        }
-        for name, (good, allowed) in rules.items():
-            if not good:
-                raise UserError(f"tora: {name}={getattr(self, name)}; allowed: {allowed}")
+        if self.loop_frames < smallest or self.loop_frames % CHUNK_FRAMES:
+            raise UserError(
+                f"tora: loop_frames={self.loop_frames}; allowed: multiples of {CHUNK_FRAMES} from {smallest}"
+            )
 
     def caching(self) -> dict[str, Any]:
         """Return what a fingerprint says of the cache: nothing without one."""

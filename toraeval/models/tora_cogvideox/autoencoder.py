@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from toraeval.allowed import check_option
 from toraeval.models.shared.noise import Draw
 from toraeval.models.shared.weight_files import StateReader, fill
 from toraeval.models.tora_cogvideox.checkpoint import CONFIG_FILE, FETCH, WHAT, read_json
@@ -60,8 +61,7 @@ class VideoAutoencoder(nn.Module):
         Raises:
             UserError: an unknown posterior.
         """
-        if posterior not in POSTERIORS:
-            raise UserError(f"{WHAT}: posterior={posterior}; allowed: {', '.join(POSTERIORS)}")
+        check_option(WHAT, "posterior", posterior, POSTERIORS)
         found = self.vae.encode(video_BCTHW).latent_dist
         z = found.mean if posterior == "mode" else found.mean + found.std * draw(found.mean)
         return self.scale * z

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from toraeval.allowed import check_option
 from toraeval.models.shared.weight_files import StateReader, fill
 from toraeval.models.tora_cogvideox.config import TransformerConfig, published_5b, with_sat_norms
 from toraeval.models.tora_cogvideox.sat import SAT_FILE, SatReader
@@ -199,8 +200,7 @@ def load_transformer(
         MissingDependency: diffusers is not installed.
         UserError: damaged or unsafe files, or options, keys or shapes that do not fit.
     """
-    if learned_positions not in SWITCH:
-        raise UserError(f"{WHAT}: learned_positions={learned_positions}; allowed: {', '.join(SWITCH)}")
+    check_option(WHAT, "learned_positions", learned_positions, SWITCH)
     checkpoint = find_checkpoint(path, format)
     config = config or read_config(checkpoint, variant)
     with torch.device("meta"):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from toraeval.allowed import check_option
 from toraeval.types import UserError
 
 VARIANTS = ("t2v", "i2v")
@@ -141,8 +142,7 @@ def published_5b(variant: str = "t2v") -> TransformerConfig:
     Raises:
         UserError: an unknown variant.
     """
-    if variant not in VARIANTS:
-        raise UserError(f"tora_cogvideox: variant={variant}; allowed: {', '.join(VARIANTS)}")
+    check_option("tora_cogvideox", "variant", variant, VARIANTS)
     config = TransformerConfig()
     if variant == "i2v":
         config = replace(config, in_channels=32, use_learned_positional_embeddings=True)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from toraeval import assets
+from toraeval.allowed import check_options
 from toraeval.geometry import native_frames
 from toraeval.models.shared.base import Generator, need_first_frame
 from toraeval.models.shared.noise import keyed_generator, seeded_draw
@@ -79,17 +80,17 @@ class ToraCogVideoXOptions:
     tiling: bool = False
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            ("variant", VARIANTS),
-            ("format", ("auto", *FORMATS)),
-            ("dynamic_guidance", DYNAMIC_GUIDANCE),
-            ("unconditional", UNCONDITIONAL),
-            ("zero_snr", ("auto", *ZERO_SNR)),
-            ("posterior", POSTERIORS),
-            ("learned_positions", SWITCH),
-        ):
-            if getattr(self, name) not in allowed:
-                raise UserError(f"{WHAT}: {name}={getattr(self, name)}; allowed: {', '.join(allowed)}")
+        check_options(
+            WHAT,
+            self,
+            variant=VARIANTS,
+            format=("auto", *FORMATS),
+            dynamic_guidance=DYNAMIC_GUIDANCE,
+            unconditional=UNCONDITIONAL,
+            zero_snr=("auto", *ZERO_SNR),
+            posterior=POSTERIORS,
+            learned_positions=SWITCH,
+        )
         sampling_options(WHAT, (self.steps, self.guidance, self.precision))
 
     def torch_device(self) -> torch.device:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from toraeval.allowed import Numbers, check_option
 from toraeval.models.shared.noise import Draw
 from toraeval.models.tora_cogvideox.transformer import diffusers_module
 from toraeval.types import UserError
@@ -57,8 +58,7 @@ class Solver:
     def __init__(
         self, steps: int, schedule: Mapping[str, Any] = PUBLISHED_SCHEDULE, zero_snr: str = "all"
     ) -> None:
-        if zero_snr not in ZERO_SNR:
-            raise UserError(f"tora_cogvideox: zero_snr={zero_snr}; allowed: {', '.join(ZERO_SNR)}")
+        check_option("tora_cogvideox", "zero_snr", zero_snr, ZERO_SNR)
         if schedule.get("prediction_type") != "v_prediction":
             raise UserError(
                 f"tora_cogvideox: the schedule has prediction_type={schedule.get('prediction_type')}; allowed: "
@@ -68,8 +68,7 @@ class Solver:
         options = {**schedule, "timestep_spacing": "trailing"}
         self._scheduler = scheduler_class.from_config(options)
         trained = int(self._scheduler.config.num_train_timesteps)
-        if not 1 <= steps <= trained:
-            raise UserError(f"tora_cogvideox: steps={steps}; allowed: 1 to {trained}")
+        check_option("tora_cogvideox", "steps", steps, Numbers(1, trained))
         levels: Tensor = self._scheduler.alphas_cumprod
         self.timesteps: list[int]
         self.alphas: list[Tensor]
@@ -141,8 +140,7 @@ def guidance_scale(rule: str, guidance: float, steps: int, timestep: int, index:
     Raises:
         UserError: an unknown rule.
     """
-    if rule not in DYNAMIC_GUIDANCE:
-        raise UserError(f"tora_cogvideox: dynamic_guidance={rule}; allowed: {', '.join(DYNAMIC_GUIDANCE)}")
+    check_option("tora_cogvideox", "dynamic_guidance", rule, DYNAMIC_GUIDANCE)
     if rule == "off":
         return guidance
     progress = (steps - timestep) / steps if rule == "published" else index / steps

@@ -66,7 +66,7 @@ class Output(NamedTuple):
     estimates: list[Estimate]
 
 
-class Encoder(nn.Module):
+class FeatureEncoder(nn.Module):
     """Two maps of unit feature vectors; every cell is centred on the pixels it covers."""
 
     def __init__(self, config: NetConfig) -> None:
@@ -135,7 +135,7 @@ class CorrelationTracker(nn.Module):
     def __init__(self, config: NetConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
+        self.encoder = FeatureEncoder(config)
         self.sharpness = nn.Parameter(torch.tensor(8.0))
         self.heat = nn.Sequential(nn.Conv2d(9, 24, 5, padding=2), nn.ReLU(), nn.Conv2d(24, 1, 3, padding=1))
         windows = (2 * config.fine_radius + 1) ** 2 + (2 * config.coarse_radius + 1) ** 2

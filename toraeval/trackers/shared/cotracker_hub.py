@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from toraeval import assets
+from toraeval.allowed import check_options
 from toraeval.trackers.shared.published import PublishedWeights
 from toraeval.types import MissingAsset, UserError
 
@@ -66,7 +67,9 @@ class HubSource(PublishedWeights):
     revision: str = REVISION
 
     def __post_init__(self) -> None:
-        self._check_words(source=("github", "local"), weights=("checkpoint", "random"))
+        check_options(
+            f"tracker {self.name}", self, source=("github", "local"), weights=("checkpoint", "random")
+        )
 
     def _load(self) -> Any:
         """Return the predictor with its weights.

@@ -22,6 +22,7 @@ class PublishedWeights(Tracker):
         sha256: expected hash of `checkpoint`; None only records the one found.
         weights: `checkpoint`, or `random` for tests of the wiring (tracks are meaningless then).
         asset: name under which the weights are fetched; that of the tracker if empty.
+        licence: of the weights.
     """
 
     checkpoint: str | None
@@ -31,6 +32,7 @@ class PublishedWeights(Tracker):
     fault: str
     _network: Any = None
     asset = ""
+    licence: str
 
     def prepare(self) -> None:
         """Load the weights; `track` does so by itself.
@@ -49,6 +51,15 @@ class PublishedWeights(Tracker):
             self._load_weights(lambda stored: self._fill(network, stored), self.fault)
         self._network = network.to(self.device).eval()
 
+    def _info(self) -> dict[str, Any]:
+        """Return what is told beside the tracks."""
+        return {
+            **self.fingerprint(),
+            "licence": self.licence,
+            "torch": torch.__version__,
+            "device": self.device,
+        }
+
     def _build(self) -> torch.nn.Module:
         """Return the network, with random weights if those are asked for."""
         raise NotImplementedError
@@ -56,13 +67,6 @@ class PublishedWeights(Tracker):
     def _fill(self, network: Any, stored: Mapping[str, Any]) -> None:
         """Put what the file holds into the network."""
         network.load_state_dict(stored.get("model", stored))
-
-    def _check_words(self, **allowed: tuple[str, ...]) -> None:
-        for option, words in allowed.items():
-            if getattr(self, option) not in words:
-                raise UserError(
-                    f"tracker {self.name}: {option}={getattr(self, option)!r} is unknown; allowed: {', '.join(words)}"
-                )
 
     def _weights_hash(self) -> str:
         if self.weights == "random":

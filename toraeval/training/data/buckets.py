@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from toraeval.allowed import COUNT, check_option
 from toraeval.models.tora.sampling.sizes import Grid, size_table
 from toraeval.store import keys
 from toraeval.types import UserError
@@ -120,8 +121,7 @@ class BucketPlan:
         batches_per_step: int = 1,
         enlarge: bool = False,
     ) -> None:
-        if batches_per_step < 1:
-            raise UserError(f"buckets: batches_per_step={batches_per_step}; allowed: at least 1")
+        check_option("buckets", "batches_per_step", batches_per_step, COUNT)
         self.buckets, self.seed, self.batches_per_step = list(buckets), seed, batches_per_step
         self.enlarge, self.videos = enlarge, np.array(videos, np.int64).reshape(-1, 3)
         frames, height, width = self.videos.T

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from toraeval.allowed import COUNT, check_option
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import WORLD_SEED, sample_scene
 from toraeval.training.data.buckets import VideoSize
-from toraeval.types import ByteArray, UserError
+from toraeval.types import ByteArray
 
 SHAPES_FPS = 8.0
 ANY_SIZE = VideoSize(2**31, 2**15, 2**15)
@@ -23,7 +24,7 @@ FIRST_SCENE = 10_000_000  # beyond the scenes that the embedded size trains on
 
 
 @dataclass(frozen=True)
-class Clip:
+class TrainingClip:
     """One clip of the requested size.
 
     Attributes:
@@ -56,7 +57,9 @@ class ClipSource(Protocol):
         """Longest clip and picture size of each video."""
         ...
 
-    def clip(self, index: int, frames: int, height: int, width: int, generator: torch.Generator) -> Clip:
+    def clip(
+        self, index: int, frames: int, height: int, width: int, generator: torch.Generator
+    ) -> TrainingClip:
         """Return a clip of a video; where to cut it is drawn from the CPU generator."""
         ...
 
@@ -76,8 +79,7 @@ class ShapesClips:
     """
 
     def __init__(self, count: int) -> None:
-        if count < 1:
-            raise UserError(f"train: clips={count}; allowed: at least 1")
+        check_option("train", "clips", count, COUNT)
         self.count = count
 
     def __len__(self) -> int:
@@ -93,12 +95,14 @@ class ShapesClips:
         """What each scene gives; it can be rendered at any size and length."""
         return [ANY_SIZE] * self.count
 
-    def clip(self, index: int, frames: int, height: int, width: int, generator: torch.Generator) -> Clip:
+    def clip(
+        self, index: int, frames: int, height: int, width: int, generator: torch.Generator
+    ) -> TrainingClip:
         """Render a scene; it fills the clip, so nothing is drawn from the generator."""
         scene = sample_scene("train", FIRST_SCENE + index)
         renderer = SceneRenderer(scene, frames, width, height)
         video = np.ascontiguousarray(renderer.render().transpose(0, 3, 1, 2))
-        return Clip(video, np.stack(list(renderer.dense_flow())), scene.caption, SHAPES_FPS)
+        return TrainingClip(video, np.stack(list(renderer.dense_flow())), scene.caption, SHAPES_FPS)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the world's seed and the range of scenes."""

@@ -25,7 +25,7 @@ from toraeval.models.tora.conditions.t5 import Captioner
 from toraeval.store import keys
 from toraeval.training.data.batch import Batch
 from toraeval.training.data.buckets import BucketPlan
-from toraeval.training.data.clips import Clip, ClipSource
+from toraeval.training.data.clips import ClipSource, TrainingClip
 from toraeval.training.data.read_ahead import ReadAhead
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.parts import Source, draws
@@ -123,7 +123,7 @@ class Feed(Source):
     def close(self) -> None:
         self._ahead.close()
 
-    def _clips(self, step: int, number: int) -> list[Clip]:
+    def _clips(self, step: int, number: int) -> list[TrainingClip]:
         size, indices = self.plan.batch(step, number)
         moment = ("cut",) if self.cache is not None else (step, number, "clip")
         return [
@@ -133,7 +133,7 @@ class Feed(Source):
             for index in indices
         ]
 
-    def _latents(self, clip: Clip, index: int, generator: torch.Generator) -> Tensor:
+    def _latents(self, clip: TrainingClip, index: int, generator: torch.Generator) -> Tensor:
         if self.cache is None:
             return self._encode(clip, generator)
         # the pixels themselves are the key, so that no change of videos, sizes or cuts can go unnoticed
@@ -144,11 +144,11 @@ class Feed(Source):
             write_safetensors(file, {"latents": self._encode(clip, generator)}, {"video": index})
         return read_safetensors(file, "cached latents", f"rm '{file}'")["latents"]
 
-    def _encode(self, clip: Clip, generator: torch.Generator) -> Tensor:
+    def _encode(self, clip: TrainingClip, generator: torch.Generator) -> Tensor:
         video = torch.from_numpy(clip.video_TCHW).to(self.world.device).transpose(0, 1)[None]
         return self.encoders.vae.encode(video.float() / 127.5 - 1, generator, self.encoders.sample)[0].float()
 
-    def _motion(self, clip: Clip, index: int, stage: str, generator: torch.Generator) -> Tensor:
+    def _motion(self, clip: TrainingClip, index: int, stage: str, generator: torch.Generator) -> Tensor:
         flow = clip.flow_THW2
         if flow is None:
             raise UserError(

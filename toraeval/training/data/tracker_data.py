@@ -21,7 +21,7 @@ LENGTHS = (16, 16, 24, 32, 48, 64, 96, 128)  # moments over which a path is spre
 
 
 @dataclass(frozen=True)
-class Sample:
+class TrackedClip:
     """One clip and the exact tracks of some points of its first frame.
 
     Attributes:
@@ -35,7 +35,7 @@ class Sample:
     visible_NT: BoolArray
 
 
-def draw_sample(split: str, index: int, *, frames: int, points: int, raster: int) -> Sample:
+def draw_sample(split: str, index: int, *, frames: int, points: int, raster: int) -> TrackedClip:
     """Draw training sample number `index`; the same arguments give the same bytes.
 
     Args:
@@ -62,7 +62,7 @@ def draw_sample(split: str, index: int, *, frames: int, points: int, raster: int
     tracks, visible = _points(renderer, moments, owners, points, rng)
     clip = _damage(clip, renderer, moments, owners, rng)
     clip, hidden = _cover(clip, tracks, rng)
-    return Sample(clip, tracks, visible & ~hidden)
+    return TrackedClip(clip, tracks, visible & ~hidden)
 
 
 def _owners(renderer: SceneRenderer, moments: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ Legend of the shape suffixes: T frames, C channels, H height, W width.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,13 +18,14 @@ import cv2
 import numpy as np
 import torch
 
+from toraeval.allowed import COUNT, NOT_NEGATIVE, POSITIVE, check_options
 from toraeval.geometry import CoverCrop, cover_crop
 from toraeval.inputs.text_files import csv_rows, exists, is_folder, jsonl_rows, read_text, shown, split_lines
 from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.models.tora.conditions.flow_sampling import with_zero_frame
 from toraeval.store import keys
 from toraeval.training.data.buckets import VideoSize
-from toraeval.training.data.clips import Clip
+from toraeval.training.data.clips import TrainingClip
 from toraeval.training.data.flow_estimation import FlowCache, build_estimator, given_flow
 from toraeval.types import ByteArray, UserError, Video
 from toraeval.video import has_video_suffix, probe_video, read_video
@@ -37,7 +37,7 @@ GIVEN = "given"
 
 
 @dataclass(frozen=True)
-class Entry:
+class FolderVideo:
     """One video that can be read.
 
     Attributes:
@@ -79,16 +79,8 @@ class CutRules:
     short: str = "refuse"
 
     def __post_init__(self) -> None:
-        if self.frame_interval < 1 or self.skip_first < 0 or self.skip_last < 0:
-            raise UserError(
-                f"videos: frame_interval={self.frame_interval} skip_first={self.skip_first} "
-                f"skip_last={self.skip_last}; allowed: an interval from 1, skips from 0"
-            )
-        if self.fps is not None and not 0 < self.fps < math.inf:
-            raise UserError(f"videos: fps={self.fps}; allowed: finite numbers above 0")
-        for name, allowed in (("resize", tuple(RESIZE)), ("short", SHORT)):
-            if getattr(self, name) not in allowed:
-                raise UserError(f"videos: {name}={getattr(self, name)}; allowed: {', '.join(allowed)}")
+        check_options("videos", self, frame_interval=COUNT, skip_first=NOT_NEGATIVE, skip_last=NOT_NEGATIVE)
+        check_options("videos", self, fps=POSITIVE, resize=RESIZE, short=SHORT)
 
     def interval(self, fps: float) -> int:
         """Return the frame interval for a video of this rate."""
@@ -120,7 +112,7 @@ class VideoFolder:
         **flow_options: Any,
     ) -> None:
         self.path, self.rules = Path(path), rules or CutRules()
-        self.entries: list[Entry] = []
+        self.entries: list[FolderVideo] = []
         self.skipped: list[tuple[Path, str]] = []
         self.flow_estimator = flow_estimator
         if flow_estimator == GIVEN and (self.rules.frame_interval != 1 or self.rules.fps is not None):
@@ -157,7 +149,9 @@ class VideoFolder:
             VideoSize(self._longest(entry, entry.frames), entry.height, entry.width) for entry in self.entries
         ]
 
-    def clip(self, index: int, frames: int, height: int, width: int, generator: torch.Generator) -> Clip:
+    def clip(
+        self, index: int, frames: int, height: int, width: int, generator: torch.Generator
+    ) -> TrainingClip:
         """Cut a clip out of a video.
 
         Args:
@@ -189,7 +183,7 @@ class VideoFolder:
         thwc = np.stack([self._resized(video.thwc[t], crop) for t in picks])
         fps = video.fps / interval
         flow = self._flow_of(entry, Video.from_thwc(thwc, fps), picks, video, crop)
-        return Clip(np.ascontiguousarray(thwc.transpose(0, 3, 1, 2)), flow, entry.caption, fps)
+        return TrainingClip(np.ascontiguousarray(thwc.transpose(0, 3, 1, 2)), flow, entry.caption, fps)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what decides the clips; files count by name, size in bytes, length and caption."""
@@ -203,7 +197,7 @@ class VideoFolder:
             **flow,
         }
 
-    def _longest(self, entry: Entry, frames: int) -> int:
+    def _longest(self, entry: FolderVideo, frames: int) -> int:
         usable = frames - self.rules.skip_first - self.rules.skip_last
         return max(0, (usable - 1) // self.rules.interval(entry.fps) + 1)
 
@@ -215,7 +209,7 @@ class VideoFolder:
         return scaled[top:bottom, left:right]
 
     def _flow_of(
-        self, entry: Entry, clip: Video, picks: np.ndarray, source: Video, crop: CoverCrop
+        self, entry: FolderVideo, clip: Video, picks: np.ndarray, source: Video, crop: CoverCrop
     ) -> Float32Array | None:
         if self.flow_estimator is None:
             return None
@@ -241,7 +235,7 @@ class VideoFolder:
         return with_zero_frame(pairs)
 
 
-def _probed(file: Path, caption: str) -> Entry:
+def _probed(file: Path, caption: str) -> FolderVideo:
     if not exists(file):
         raise UserError(f"{shown(file)}: no such video")
     if not caption:
@@ -252,7 +246,7 @@ def _probed(file: Path, caption: str) -> Entry:
     else:
         video = read_video(file)
         frames, fps = video.num_frames, video.fps
-    return Entry(file, caption, frames, header.height, header.width, fps, file.stat().st_size)
+    return FolderVideo(file, caption, frames, header.height, header.width, fps, file.stat().st_size)
 
 
 def _listed(folder: Path) -> Iterator[tuple[Path, str]]:

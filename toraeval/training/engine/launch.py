@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
+from toraeval.allowed import check_option
 from toraeval.store import lock
 from toraeval.training.engine.distributed import Local, processes
 from toraeval.training.engine.interruption import INTERRUPTED, interruption
@@ -102,7 +103,6 @@ def held(folder: Path) -> Iterator[None]:
 
 def require_device(device: str) -> None:
     """Raise UserError for a device that is unknown or not there."""
-    if device not in ("cpu", "cuda"):
-        raise UserError(f"train: device={device}; allowed: cpu, cuda")
+    check_option("train", "device", device, ("cpu", "cuda"))
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("train: device=cuda, but this PyTorch sees no GPU; use device=cpu")

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from toraeval.allowed import COUNT, NOT_NEGATIVE, Numbers, check_option, check_options
 from toraeval.config.verbs import AblationsConfig
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.store.keys import current_sha256, digest, short
@@ -129,13 +130,10 @@ def check(options: AblationsConfig) -> None:
     Raises:
         UserError: a number out of range.
     """
-    for name, low in (("steps", 1), ("backbone_steps", 1), ("clips", 64), ("workers", 1)):
-        if getattr(options, name) < low:
-            raise UserError(f"ablations.{name}={getattr(options, name)}: allowed are {low} and more")
-    if not options.seeds or min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
-        raise UserError(
-            f"ablations.seeds={options.seeds}: allowed are different numbers from 0, e.g. [0,1,2]"
-        )
+    check_options("ablations", options, steps=COUNT, backbone_steps=COUNT, clips=Numbers(64), workers=COUNT)
+    check_option("ablations", "seeds", options.seeds, NOT_NEGATIVE)
+    if len(set(options.seeds)) < len(options.seeds):
+        raise UserError(f"ablations: seeds={options.seeds}; allowed: different numbers, e.g. [0,1,2]")
     require_device(options.device)
 
 

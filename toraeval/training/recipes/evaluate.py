@@ -18,7 +18,6 @@ import torch
 
 from toraeval import registry
 from toraeval.config.training_tasks import EvaluateOptions, StepsOptions
-from toraeval.config.trainings import TrainingOptions
 from toraeval.metrics.traj_error import TrajError
 from toraeval.models.shared.base import Generator
 from toraeval.suites.shapes.suite import Shapes
@@ -28,7 +27,7 @@ from toraeval.training.engine.distributed import processes
 from toraeval.training.engine.log import write_rows
 from toraeval.training.recipes import nano
 from toraeval.training.recipes.train import state_folder
-from toraeval.types import Case, UserError, Video
+from toraeval.types import Case, Video
 
 
 def errors(case: Case, video: Video) -> float:
@@ -62,9 +61,8 @@ def follow(options: EvaluateOptions) -> int:
     """Print static error, model error and seconds per clip of a run; write a sheet of frames.
 
     Raises:
-        UserError: no run in the folder, or no cases.
+        UserError: no run in the folder.
     """
-    _require_numbers(options, "cases", "frames")
     given = {} if options.steps is None else {"steps": options.steps}
     generator, clips = load_state(state_folder(Path(options.folder), options.model), options.averaged, given)
     rows, results = [], []
@@ -118,11 +116,8 @@ def choose_steps(options: StepsOptions) -> int:
     """Compare the candidates and write the table.
 
     Raises:
-        UserError: no cases, a candidate below 1, or weights that do not load.
+        UserError: weights that do not load.
     """
-    _require_numbers(options, "cases", "frames")
-    if not options.candidates or min(options.candidates) < 1:
-        raise UserError(f"train task=steps: candidates={options.candidates}; allowed: numbers from 1")
     torch.set_num_threads(1)
     weights = {} if options.weights is None else {"weights": options.weights}
 
@@ -133,11 +128,3 @@ def choose_steps(options: StepsOptions) -> int:
     rows = compare(build, options.candidates, cases)
     write_rows(Path(options.table or f"docs/models/{options.model}_steps.csv"), rows)
     return 0
-
-
-def _require_numbers(options: TrainingOptions, *names: str) -> None:
-    for name in names:
-        if getattr(options, name) < 1:
-            raise UserError(
-                f"train task={options.task}: {name}={getattr(options, name)}; allowed: numbers from 1"
-            )

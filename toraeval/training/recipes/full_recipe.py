@@ -9,7 +9,6 @@ Legend of the shape suffixes: B batch, C channels, T latent frames, H rows, W co
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+from toraeval.allowed import COUNT, NOT_NEGATIVE, SHARE, check_options
 from toraeval.config.trainings import FullSizeOptions
 from toraeval.models.shared.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.tora.conditions.given_frames import MASKS_STAGE_1_2, mask_mix, training_mask
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.training.data.batch import Batch
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.parts import Counters, Objective, Recipe, Row, draws
@@ -36,22 +36,14 @@ MOTION_PARTS = ("traj_extractor.", "fuser.", "fuser_spatial.")
 
 @dataclass(frozen=True)
 class FullRecipe(Recipe):
-    """Options that decide the weights that come out; the defaults are those of the module's sources.
+    """Those of `FullSizeOptions` that decide the weights; the defaults are those of the module's sources.
+
+    Rotary frequencies and null caption are never trained.
 
     Attributes:
-        stage_steps: steps on dense flow, then on sparse trajectories; either may be 0.
-        batches_per_step: batches whose gradients are averaged; spread over the processes.
-        trainable: `motion` (extractor and fusers) or `all`; rotary frequencies and null caption are never trained.
-        lr: peak learning rate; reached after `warmup_steps` in each stage, then constant.
-        weight_decay: of AdamW; 0 makes it Adam.
-        betas, eps: of AdamW.
-        clip: largest norm of the gradient.
-        average: decay of the moving average of the weights, in [0, 1).
-        text_dropout: share of the clips whose caption is replaced by the null caption.
         frame_masks: share of the clips under each mask of given frames; see
             `toraeval.models.tora.conditions.given_frames.training_mask`. The rest has no given frame.
         flow: noise schedule and loss.
-        seed: of every draw.
 
     Raises:
         UserError: an option outside its range.
@@ -78,20 +70,9 @@ class FullRecipe(Recipe):
                 f"train: stage_steps={list(self.stage_steps)}; allowed: steps on dense flow and on sparse "
                 "trajectories, at least one step in all, e.g. stage_steps=[15000,15000]"
             )
-        if self.trainable not in TRAINABLE:
-            raise UserError(f"train: trainable={self.trainable}; allowed: {', '.join(TRAINABLE)}")
-        for name, low, high in (
-            ("batches_per_step", 1, math.inf),
-            ("lr", 0.0, 1.0),
-            ("weight_decay", 0.0, 1.0),
-            ("eps", 0.0, 1.0),
-            ("warmup_steps", 0, math.inf),
-            ("average", 0.0, 1.0),
-            ("text_dropout", 0.0, 1.0),
-            ("seed", 0, math.inf),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise UserError(f"train: {name}={getattr(self, name)}; allowed: {low:g} to {high:g}")
+        check_options("train", self, trainable=TRAINABLE, batches_per_step=COUNT, warmup_steps=NOT_NEGATIVE)
+        check_options("train", self, lr=SHARE, weight_decay=SHARE, eps=SHARE, average=SHARE)
+        check_options("train", self, text_dropout=SHARE, seed=NOT_NEGATIVE)
         if not self.clip > 0:
             raise UserError(f"train: clip={self.clip}; allowed: more than 0")
         mask_mix(self.frame_masks)
@@ -142,7 +123,7 @@ class GuidedNetwork(nn.Module):
         model: the network that is trained.
     """
 
-    def __init__(self, model: Tora) -> None:
+    def __init__(self, model: ToraNetwork) -> None:
         super().__init__()
         self.model = model
 
@@ -186,7 +167,7 @@ class FullObjective(Objective):
         return value, {"size": f"{len(batch)}x{batch.frames}x{batch.height}x{batch.width}"}
 
 
-def choose_trainable(model: Tora, which: str) -> dict[str, nn.Parameter]:
+def choose_trainable(model: ToraNetwork, which: str) -> dict[str, nn.Parameter]:
     """Freeze what is not trained and return the rest by name.
 
     Raises:
@@ -265,7 +246,7 @@ def shard(network: GuidedNetwork, world: World, precision: str) -> None:
     fully_shard(network, mesh=world.mesh, mp_policy=policy, ignored_params={model.rope.freqs})
 
 
-def fill(model: Tora, state: Mapping[str, Tensor] | None, world: World) -> None:
+def fill(model: ToraNetwork, state: Mapping[str, Tensor] | None, world: World) -> None:
     """Give a sharded network on the meta device its tensors.
 
     Args:

@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from toraeval.allowed import COUNT, check_options
 from toraeval.config import TRAINING_BUCKETS, FullSizeOptions
 from toraeval.models.shared.network import config as sizes
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.weight_files import StateReader
 from toraeval.models.tora.checkpoints import importers
 from toraeval.models.tora.conditions.motion import motion_facts
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.models.tora.options import SIZES as SIZES_OF_TORA
 from toraeval.store import keys
 from toraeval.training.data.buckets import BucketPlan, read_buckets
@@ -106,19 +107,10 @@ def check(options: FullSizeOptions) -> None:
     Raises:
         UserError: names the option, its value and what is allowed.
     """
-    for name, allowed in (
-        ("precision", PRECISIONS),
-        ("posterior", POSTERIORS),
-        ("fuser", sizes.FUSERS[1:]),
-        ("fuser_place", sizes.FUSER_PLACES),
-        ("compression", sizes.COMPRESSIONS),
-    ):
-        if getattr(options, name) not in allowed:
-            raise UserError(f"train: {name}={getattr(options, name)}; allowed: {', '.join(allowed)}")
+    check_options("train", options, precision=PRECISIONS, posterior=POSTERIORS, fuser=sizes.FUSERS[1:])
+    check_options("train", options, fuser_place=sizes.FUSER_PLACES, compression=sizes.COMPRESSIONS)
+    check_options("train", options, save_every=COUNT, keep=COUNT)
     require_device(options.device)
-    for name in ("save_every", "keep"):
-        if getattr(options, name) < 1:
-            raise UserError(f"train: {name}={getattr(options, name)}; allowed: at least 1")
     for name in ("start", "vae", "text_encoder"):
         if getattr(options, name) is None:
             raise MissingAsset(
@@ -151,7 +143,7 @@ def _network(
 ) -> GuidedNetwork:
     """Build the sharded network; its values are those to start from if `fresh`, otherwise left to a checkpoint."""
     with torch.device("meta"):
-        network = GuidedNetwork(Tora(config))
+        network = GuidedNetwork(ToraNetwork(config))
     network.model.checkpointing = options.checkpointing
     choose_trainable(network.model, recipe.trainable)
     shard(network, world, options.precision)
@@ -166,7 +158,7 @@ def _start(options: FullSizeOptions, config: STDiTConfig) -> Mapping[str, Tensor
     assert options.start is not None
     torch.manual_seed(options.seed)
     if options.start == RANDOM:
-        return Tora(config).state_dict()
+        return ToraNetwork(config).state_dict()
     return importers.load_stdit(options.start, config, motion=motion_start(options.start)).state_dict()
 
 

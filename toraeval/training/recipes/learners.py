@@ -20,7 +20,7 @@ from toraeval.models.shared.network.captioned import CaptionedSTDiT
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.rectified_flow import Denoiser
 from toraeval.models.tora.conditions.nano_motion import path_input
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.registry import unknown
 from toraeval.training.data.batch import Batch
 from toraeval.training.data.batches import TOKEN, MotionReader, Shard, bound_motion, stored_motion
@@ -154,7 +154,7 @@ class ToraLearner(Learner):
 
     def path_arguments(self, model: CaptionedSTDiT, motion: Tensor | None) -> dict[str, Any]:
         """Return what `predict_clean` is given of the paths; `motion` is (B, C, t, h, w) or None for no path."""
-        assert isinstance(model, Tora)
+        assert isinstance(model, ToraNetwork)
         return {"motion": None if motion is None else model.encode_motion(motion)}
 
 
@@ -222,7 +222,7 @@ def _rival(name: str, network: str, preset: str) -> RivalLearner:
 LEARNERS: dict[str, Learner] = {
     "tora": ToraLearner(
         "tora",
-        "toraeval.models.tora.network.model:Tora",
+        "toraeval.models.tora.network.model:ToraNetwork",
         "toraeval.models.shared.network.config:nano",
         "toraeval.models.tora.checkpoints.nano",
         motion_keys=("traj_extractor.", "fuser.", "fuser_spatial."),

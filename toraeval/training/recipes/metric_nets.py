@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from toraeval.allowed import Numbers, check_option
 from toraeval.config.trainings import ClipNetOptions, PairNetOptions
 from toraeval.metrics.shared.networks import dual_encoder, shipped, video_net
 from toraeval.metrics.shared.networks.video_net import VideoNet
@@ -27,7 +28,6 @@ from toraeval.training.engine.parts import Counters, Source
 from toraeval.training.recipes import small_nets
 from toraeval.training.recipes.metric_net_losses import Heads, clip_loss, pair_loss
 from toraeval.training.recipes.small_nets import CosineRecipe, SmallNet
-from toraeval.types import UserError
 
 HELD_OUT = 10_000_000  # scenes further on in the training split that no network is trained on
 CHECKED = 256  # of them
@@ -55,11 +55,7 @@ class MetricNet(SmallNet):
     source: PoolBatches
 
     def __init__(self, options: PairNetOptions) -> None:
-        if not (options.batch > 3 and options.scenes >= options.batch and options.threads > 0):
-            raise UserError(
-                f"train: scenes={options.scenes} batch={options.batch} threads={options.threads}; allowed: batch from "
-                "4, scenes from batch, threads from 1"
-            )
+        check_option("train", "scenes", options.scenes, Numbers(options.batch))
         torch.set_num_threads(options.threads)
         self.options, self.name = options, options.model.removeprefix("shapes_")
         name, folder = self.name, Path(options.folder) / options.model

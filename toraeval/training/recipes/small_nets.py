@@ -20,7 +20,6 @@ from toraeval.training.engine.interruption import say
 from toraeval.training.engine.launch import launch
 from toraeval.training.engine.parts import Counters, Objective, Recipe, Row, Schedule, Source
 from toraeval.training.engine.record import agree, effort, write_half
-from toraeval.types import UserError
 
 WARMUP_STEPS = 100
 SAVE_MINUTES = 1.0
@@ -94,13 +93,8 @@ def train(kind: type[SmallNet], options: SmallNetOptions, workers: int = 1) -> i
     """Train and export, or resume where training stopped; returns the exit code.
 
     Raises:
-        UserError: an option out of range, or other ones than the run in this folder began with.
+        UserError: other options than the run in this folder began with.
     """
-    for name in ("minutes", "lr"):
-        if not 0 < getattr(options, name) < math.inf:
-            raise UserError(f"train: {name}={getattr(options, name)}; allowed: more than 0")
-    if workers < 1 or options.seed < 0:
-        raise UserError(f"train: workers={workers} seed={options.seed}; allowed: workers >= 1, seed >= 0")
     return launch(Path(options.folder) / options.model, _work, kind, options, workers=workers)
 
 

@@ -14,13 +14,12 @@ from torch import Tensor
 from toraeval.config.trainings import TrackerOptions
 from toraeval.trackers.shapes_tracker import WEIGHTS, to_input
 from toraeval.trackers.shared.correlation_net import CorrelationTracker, NetConfig
-from toraeval.training.data.tracker_data import FIRST_SCENE, Sample, draw_sample
+from toraeval.training.data.tracker_data import FIRST_SCENE, TrackedClip, draw_sample
 from toraeval.training.engine.engine import Engine
 from toraeval.training.engine.parts import Source
 from toraeval.training.recipes import small_nets
 from toraeval.training.recipes.small_nets import CosineRecipe, SmallNet
 from toraeval.training.recipes.tracker_loss import measure_loss
-from toraeval.types import UserError
 
 CHECKED = 24  # validation clips at the end
 
@@ -34,7 +33,7 @@ class Marked:
     visible: Tensor
 
     @classmethod
-    def stack(cls, samples: list[Sample]) -> Marked:
+    def stack(cls, samples: list[TrackedClip]) -> Marked:
         """Return a batch of samples."""
         frames = torch.from_numpy(np.stack([s.frames_THW3 for s in samples]))
         points = torch.from_numpy(np.stack([s.points_NT2 for s in samples])).float()
@@ -64,11 +63,6 @@ class TrackerNet(SmallNet):
     net: CorrelationTracker
 
     def __init__(self, options: TrackerOptions) -> None:
-        if min(options.batch, options.points) < 1 or not 2 <= options.frames <= 128:
-            raise UserError(
-                f"train: batch={options.batch} points={options.points} frames={options.frames}; allowed: batch and "
-                "points from 1, frames 2 to 128"
-            )
         self.options, self.target = options, Path(options.export or WEIGHTS)
         self.net = self.model = CorrelationTracker(NetConfig())
         self.recipe = CosineRecipe(

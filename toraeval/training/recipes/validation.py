@@ -180,10 +180,8 @@ def main(options: ValidateOptions) -> int:
     """Measure weights and write the table.
 
     Raises:
-        UserError: an unknown model, no clips, or weights that do not load.
+        UserError: an unknown model, or weights that do not load.
     """
-    if options.clips < 1:
-        raise UserError(f"train task=validate: clips={options.clips}; allowed: 1 and more")
     torch.set_num_threads(1)
     kind = learner(options.model)
     model, vae = kind.load(Path(options.weights) if options.weights else kind.shipped())

@@ -109,7 +109,7 @@ class ImageEncoder(nn.Module):
         return F.normalize(self.project(torch.cat([seen, last.mean((2, 3))], 1)).float(), dim=-1)
 
 
-class CaptionEncoder(nn.Module):
+class CaptionTower(nn.Module):
     """Word vectors, two convolutions that bind neighbouring words, and a mean over the words.
 
     Args:
@@ -145,7 +145,7 @@ class DualEncoder(nn.Module):
     def __init__(self, words: Sequence[str]) -> None:
         super().__init__()
         self.image = ImageEncoder()
-        self.caption = CaptionEncoder(words)
+        self.caption = CaptionTower(words)
         self.log_scale = nn.Parameter(torch.tensor(2.7))
 
     def numbers(self, caption: str) -> Tensor:

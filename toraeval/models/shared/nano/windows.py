@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from toraeval.allowed import check_option
 from toraeval.geometry import extend_points, native_frames, windows
-from toraeval.types import ByteArray, FloatArray, UserError
+from toraeval.types import ByteArray, FloatArray
 
 WINDOW = 17  # the first frame, given, and 16 new ones
 MODES = ("autoregressive", "direct")
@@ -50,10 +51,8 @@ def plan_windows(frames: int, mode: str = "autoregressive", overlap: int = 1) ->
     Raises:
         UserError: an unknown mode or an overlap that is not 1, 5 or 9.
     """
-    if mode not in MODES:
-        raise UserError(f"long_video={mode}; allowed: {', '.join(MODES)}")
-    if overlap not in OVERLAPS:
-        raise UserError(f"overlap={overlap}; allowed: {', '.join(map(str, OVERLAPS))} (whole latent frames)")
+    check_option("model", "long_video", mode, MODES)
+    check_option("model", "overlap", overlap, OVERLAPS)
     if mode == "direct":
         return [Window(0, 0, max(WINDOW, native_frames(frames)), 1)]
     return [

@@ -19,7 +19,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from toraeval.types import UserError
+from toraeval.allowed import POSITIVE, check_option
 
 METHODS = ("none", "teacache", "pab")
 THRESHOLD = 0.1  # summed relative change up to which a step is skipped
@@ -34,10 +34,8 @@ def check_cache(model: str, method: str, threshold: float) -> None:
     Raises:
         UserError: names what is allowed.
     """
-    if method not in METHODS:
-        raise UserError(f"{model}: cache={method}; allowed: {', '.join(METHODS)}")
-    if not 0 < threshold < float("inf"):
-        raise UserError(f"{model}: cache_threshold={threshold}; allowed: more than 0, e.g. {THRESHOLD}")
+    check_option(model, "cache", method, METHODS)
+    check_option(model, "cache_threshold", threshold, POSITIVE)
 
 
 @dataclass

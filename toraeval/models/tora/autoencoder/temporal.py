@@ -126,7 +126,7 @@ def _blocks(before: int, after: int, config: TemporalVAEConfig) -> nn.Sequential
     return nn.Sequential(*(ResBlock(a, b, config.num_groups) for a, b in pairwise(widths)))
 
 
-class Encoder(nn.Module):
+class TemporalEncoder(nn.Module):
     """2-D latents [B,C,T,H,W] to moments [B,2C,T/4,H,W] before `quant_conv`."""
 
     def __init__(self, config: TemporalVAEConfig) -> None:
@@ -153,7 +153,7 @@ class Encoder(nn.Module):
         return self.conv2(F.silu(self.norm1(self.res_blocks(x)), inplace=True))
 
 
-class Decoder(nn.Module):
+class TemporalDecoder(nn.Module):
     """Latents [B,C,t,H,W] after `post_quant_conv` to 2-D latents [B,C,4t,H,W]."""
 
     def __init__(self, config: TemporalVAEConfig) -> None:
@@ -195,10 +195,10 @@ class TemporalVAE(nn.Module):
     def __init__(self, config: TemporalVAEConfig | None = None) -> None:
         super().__init__()
         self.config = config or TemporalVAEConfig()
-        self.encoder = Encoder(self.config)
+        self.encoder = TemporalEncoder(self.config)
         self.quant_conv = CausalConv3d(2 * self.config.latent_embed_dim, 2 * self.config.embed_dim, 1)
         self.post_quant_conv = CausalConv3d(self.config.embed_dim, self.config.latent_embed_dim, 1)
-        self.decoder = Decoder(self.config)
+        self.decoder = TemporalDecoder(self.config)
 
     def latent_frames(self, frames: int) -> int:
         """Return the number of latent frames of `frames` frames: ceil(frames / 4)."""

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from toraeval.allowed import check_option
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.weight_files import StateReader, fill, write_safetensors
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.types import UserError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def load_stdit(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     motion: str = "stored",
-) -> STDiT3 | Tora:
+) -> STDiT3 | ToraNetwork:
     """Load a diffusion transformer.
 
     Args:
@@ -62,16 +63,15 @@ def load_stdit(
         UserError: damaged or unsafe files, or a configuration, keys or shapes that do not fit.
     """
     path = Path(path).expanduser()
-    if motion not in MOTION:
-        raise UserError(f"tora: motion={motion}; allowed: {', '.join(MOTION)}")
+    check_option("tora", "motion", motion, MOTION)
     reader = StateReader(path, "tora", FETCH)
     config = _agreed(config, read_config(path) if path.is_dir() else None, path)
     _check_motion(reader, config, motion)
     if motion == "new":
-        model: STDiT3 | Tora = Tora(config)
+        model: STDiT3 | ToraNetwork = ToraNetwork(config)
     else:
         with torch.device("meta"):
-            model = STDiT3(config) if config.fuser == "none" else Tora(config)
+            model = STDiT3(config) if config.fuser == "none" else ToraNetwork(config)
     stored = reader.shapes.get(NULL_CAPTION)
     if stored is not None and len(stored) == 2 and stored[0] != config.model_max_length:
         raise UserError(

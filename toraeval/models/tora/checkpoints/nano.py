@@ -9,7 +9,7 @@ from toraeval.models.shared.nano import checkpoint
 from toraeval.models.shared.nano.checkpoint import save as save
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.config import STDiTConfig, nano
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 
 NAME = "tora"
 TRAIN_COMMAND = checkpoint.train_command(NAME)
@@ -20,12 +20,12 @@ def weights_path() -> Path:
     return checkpoint.weights_path(str(Path(__file__).parents[1]), NAME)
 
 
-def load(path: Path, config: STDiTConfig | None = None) -> tuple[Tora, LinearPatchAutoencoder]:
+def load(path: Path, config: STDiTConfig | None = None) -> tuple[ToraNetwork, LinearPatchAutoencoder]:
     """Load weights strictly, see `checkpoint.load`; `config` replaces the `architecture` of the file's card."""
 
-    def build(card: dict[str, Any]) -> Tora:
+    def build(card: dict[str, Any]) -> ToraNetwork:
         if config is None and "architecture" in card:
-            return Tora(checkpoint.architecture(card, path, NAME, STDiTConfig))
-        return Tora(config or nano())
+            return ToraNetwork(checkpoint.architecture(card, path, NAME, STDiTConfig))
+        return ToraNetwork(config or nano())
 
     return checkpoint.load(path, NAME, build)

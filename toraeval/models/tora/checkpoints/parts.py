@@ -26,7 +26,7 @@ from toraeval.models.tora.checkpoints.importers import (
     read_config,
 )
 from toraeval.models.tora.conditions.t5 import Captioner, T5Captions
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.models.tora.options import SIZES, ToraOptions
 from toraeval.store import keys
 from toraeval.types import MissingAsset, UserError
@@ -35,7 +35,7 @@ RANDOM = "random"
 RANDOM_SEED = 0
 
 
-class RandomCaptions:
+class NoiseCaptions:
     """Noise in place of caption features, keyed by the caption: for timings without T5.
 
     Args:
@@ -98,13 +98,15 @@ class Parts:
             return RANDOM
         return "stored" if self.motion_trained else "untrained"
 
-    def networks(self, device: torch.device) -> tuple[STDiT3 | Tora, OpenSoraVAE]:
+    def networks(self, device: torch.device) -> tuple[STDiT3 | ToraNetwork, OpenSoraVAE]:
         """Load transformer and autoencoder to a device; random ones always have the same numbers."""
         dtype = PRECISIONS[self.precision]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(RANDOM_SEED)
             if self.weights == RANDOM:
-                model: STDiT3 | Tora = Tora(self.config).to(device, dtype).eval().requires_grad_(False)
+                model: STDiT3 | ToraNetwork = (
+                    ToraNetwork(self.config).to(device, dtype).eval().requires_grad_(False)
+                )
             else:
                 model = load_stdit(self.weights, self.config, device, dtype)
             if self.vae == RANDOM:
@@ -118,7 +120,7 @@ class Parts:
         """Return the text encoder; its weights are loaded with the first caption that is not cached."""
         if self._text_encoder is None:
             if self.text == RANDOM:
-                self._text_encoder = RandomCaptions(self.config)
+                self._text_encoder = NoiseCaptions(self.config)
             else:
                 self._text_encoder = T5Captions(
                     self.text,

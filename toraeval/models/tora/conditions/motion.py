@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toraeval.allowed import check_option
 from toraeval.models.shared.flow_colour import (
     Float32Array,
     flow_colours,
@@ -84,8 +85,7 @@ def motion_input(
     Raises:
         UserError: an unknown stage, points outside, flow that is not finite, or a clip the autoencoder cannot take.
     """
-    if stage not in STAGES:
-        raise UserError(f"motion: stage='{stage}'; allowed: {', '.join(STAGES)}")
+    check_option("motion", "stage", stage, STAGES)
     if flow_THW2 is not None and points_NT2 is None and size is None:
         check_flow(flow_THW2)
         frames, height, width = flow_THW2.shape[:3]

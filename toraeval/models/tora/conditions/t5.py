@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from toraeval import assets
+from toraeval.allowed import Numbers, check_option
 from toraeval.models.shared.sampling_options import PRECISIONS
 from toraeval.models.shared.weight_files import StateReader, read_safetensors, write_safetensors
 from toraeval.optional import require
@@ -83,10 +84,8 @@ class T5Captions:
         mask_padding: bool = True,
         width: int | None = None,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise UserError(f"{WHAT}: precision={precision}; allowed: {', '.join(PRECISIONS)}")
-        if not 1 <= max_length <= 512:
-            raise UserError(f"{WHAT}: max_length={max_length}; allowed: 1 to 512")
+        check_option(WHAT, "precision", precision, PRECISIONS)
+        check_option(WHAT, "max_length", max_length, Numbers(1, 512))
         self.path = Path(path).expanduser()
         self.max_length, self.device, self.precision = max_length, torch.device(device), precision
         self.cache, self.mask_padding = cache, mask_padding

@@ -10,7 +10,7 @@ from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.network.extractor import TrajectoryExtractor
 
 
-class Tora(CaptionedSTDiT):
+class ToraNetwork(CaptionedSTDiT):
     """STDiT3 plus `traj_extractor`, `fuser` and, for the embedded size, `text_encoder`.
 
     Args:

@@ -32,7 +32,7 @@ from toraeval.models.tora.conditions.given_frames import (
     overlap_frames,
 )
 from toraeval.models.tora.conditions.motion import motion_input
-from toraeval.models.tora.network.model import Tora
+from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.models.tora.options import ToraOptions
 from toraeval.types import ByteArray, FloatArray, UserError
 
@@ -85,7 +85,7 @@ class VideoPipeline:
     """
 
     def __init__(
-        self, model: STDiT3 | Tora, vae: OpenSoraVAE, options: ToraOptions, device: torch.device
+        self, model: STDiT3 | ToraNetwork, vae: OpenSoraVAE, options: ToraOptions, device: torch.device
     ) -> None:
         self.model, self.vae, self.options, self.device = model, vae, options, device
         self.sampling = options.sampling()
@@ -183,7 +183,7 @@ class VideoPipeline:
         # the null caption is cut to the prompt's own tokens, see `precompute_text`
         text = model.precompute_text(y, caption.mask.to(self.device))
         features = None
-        if motion is not None and isinstance(model, Tora):
+        if motion is not None and isinstance(model, ToraNetwork):
             features = [f.expand(copies, -1, -1, -1) for f in model.encode_motion(motion.to(self.device))]
         height, width = (float(side) for side in request.told_size)
         rate = torch.tensor([request.fps], device=self.device)
