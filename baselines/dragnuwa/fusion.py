@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from toraeval.models.shared.network.fuser import AdaptiveNormFuser, time_columns
 
-from ..unet.blocks import Conv3x3, GroupNorm, group_norm
+from ..unet.blocks import GroupNorm, group_norm, stride_convs
 from ..unet.config import UNetConfig
 
 PYRAMID_GROUPS = 8
@@ -28,10 +28,7 @@ class FlowPyramid(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         channels = config.motion_channels
-        inputs = (config.motion_in, *channels)
-        self.convs = nn.ModuleList(
-            Conv3x3(inputs[i], channels[i], stride=2 if i else 1) for i in range(len(channels))
-        )
+        self.convs = stride_convs(config)
         self.times = nn.ModuleList(nn.Linear(3 * c, c) for c in channels)
         self.norms = nn.ModuleList(GroupNorm(PYRAMID_GROUPS, c) for c in channels)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from toraeval.models.shared.network.extractor import ResidualBlock
 from toraeval.models.shared.network.fuser import zero_
 
-from ..unet.blocks import Conv3x3
+from ..unet.blocks import stride_convs
 from ..unet.config import UNetConfig
 
 BLOCKS = 2
@@ -28,10 +28,7 @@ class ObjectMotionControl(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         channels = config.motion_channels
-        inputs = (config.motion_in, *channels)
-        self.convs = nn.ModuleList(
-            Conv3x3(inputs[i], channels[i], stride=2 if i else 1) for i in range(len(channels))
-        )
+        self.convs = stride_convs(config)
         self.body = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(c, batch_norm=False) for _ in range(BLOCKS))) for c in channels
         )

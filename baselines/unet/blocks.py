@@ -21,6 +21,8 @@ from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.network.embeddings import Mlp
 from toraeval.models.shared.network.fuser import time_columns, zero_
 
+from .config import UNetConfig
+
 NORM_EPS = 1e-5
 Fuse = Callable[[Tensor], Tensor]
 
@@ -85,6 +87,15 @@ class Conv3x3(nn.Module):
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
         return self
+
+
+def stride_convs(config: UNetConfig) -> nn.ModuleList:
+    """Return one convolution per level for displacement maps; each but the first halves the resolution."""
+    inputs = (config.motion_in, *config.motion_channels)
+    return nn.ModuleList(
+        Conv3x3(before, channels, stride=2 if level else 1)
+        for level, (before, channels) in enumerate(zip(inputs, config.motion_channels, strict=False))
+    )
 
 
 def per_frame(layer: Callable[[Tensor], Tensor], x_BTHWC: Tensor) -> Tensor:

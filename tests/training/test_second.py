@@ -28,7 +28,7 @@ from toraeval.training.recipes import long_run, nano, second, trials
 from toraeval.training.recipes.clean_loss import CleanLoss
 from toraeval.training.recipes.learners import learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
-from toraeval.training.recipes.validation import ValidationClips, near_paths, sampled_errors
+from toraeval.training.recipes.validation import HeldOut, ValidationClips, near_paths
 from toraeval.types import UserError
 
 SMALL = {"depth": 1, "hidden_size": 32, "num_heads": 2, "in_channels": 8, "caption_channels": 8,
@@ -145,11 +145,11 @@ def test_errors_are_zero_for_the_truth(folder: Path, vae: LinearPatchAutoencoder
     config = tiny("wan_move", folder)
     loss = CleanLoss(kind, vae, config.flow, config.channel_power)
     model = kind.build(config.network)
-    errors = sampled_errors(model, loss, vae, clips)
+    errors = HeldOut(model, loss, clips).sampled_errors()
     assert max(errors["object_one"], errors["object_several"]) > 0
     assert errors["rest"] > 0
     loss.one_step = lambda model, batch: batch.latents_BCTHW.float()  # type: ignore[method-assign]
-    assert set(sampled_errors(model, loss, vae, clips).values()) == {0.0}
+    assert set(HeldOut(model, loss, clips).sampled_errors().values()) == {0.0}
 
 
 def test_networks_keep_to_their_sizes() -> None:

@@ -22,7 +22,7 @@ from toraeval.training.recipes import nano, validation
 from toraeval.training.recipes.clean_loss import CleanLoss
 from toraeval.training.recipes.learners import learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
-from toraeval.training.recipes.validation import FIRST_SCENE, ValidationClips, validation_loss
+from toraeval.training.recipes.validation import FIRST_SCENE, HeldOut, ValidationClips
 from toraeval.types import UserError
 
 
@@ -62,7 +62,7 @@ def test_an_untrained_network_has_the_loss_of_standing_still(
 ) -> None:
     torch.manual_seed(0)
     errors = CleanLoss(learner(model), vae, NanoRecipe().flow, 0.5)
-    found = validation_loss(learner(model).build(tiny(model)), errors, vae, clips)
+    found = HeldOut(learner(model).build(tiny(model)), errors, clips).loss()
     generator = torch.Generator().manual_seed(0)
     times = RectifiedFlow(NanoRecipe().flow).sample_times(4, ClipSize(512.0, 512.0, 17.0), generator)
     video = clips.video.double()
@@ -96,7 +96,7 @@ def test_training_measures_it_on_the_way(
     assert rows[-1]["clips"] == "40"
     objective = engine.objective
     assert isinstance(objective, nano.NanoObjective)
-    last = validation_loss(objective.model, objective.errors, vae, clips)
+    last = HeldOut(objective.model, objective.errors, clips).loss()
     assert float(rows[-1]["all"]) == pytest.approx(last["all"], abs=1e-5)
     stored = nano.build(config, world).validation
     assert {name: float(stored[name]) for name in last} == last

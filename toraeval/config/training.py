@@ -36,12 +36,12 @@ KINDS: dict[str, type[TrainingOptions]] = {
 }
 """What can be trained, and its options."""
 TASKS: dict[str, type[TrainingOptions]] = {
-    "tune": TuneOptions,
-    "steps": StepsOptions,
-    "validate": ValidateOptions,
-    "evaluate": EvaluateOptions,
-    "trials": TrialsOptions,
-    "long_run": LongRunOptions,
+    "task=tune": TuneOptions,
+    "task=steps": StepsOptions,
+    "task=validate": ValidateOptions,
+    "task=evaluate": EvaluateOptions,
+    "task=trials": TrialsOptions,
+    "task=long_run": LongRunOptions,
 }
 """What belongs to the training of embedded models, and its options."""
 
@@ -72,29 +72,26 @@ def training_options(given: Mapping[str, Any]) -> TrainingOptions:
     """
     task, size = given.get("task") or "train", given.get("size") or "nano"
     model = given.get("model") or "tora"
-    wanted = f"model={model}" if size == "nano" else f"model={model} size={size}"
-    table = KINDS
+    wanted, table = f"model={model}" if size == "nano" else f"model={model} size={size}", KINDS
     if task != "train":
-        wanted, table = f"task={task}", {f"task={name}": options for name, options in TASKS.items()}
-        if task in TASKS and (model not in EMBEDDED or size != "nano"):
+        wanted, table = f"task={task}", TASKS
+        if wanted in table and (model not in EMBEDDED or size != "nano"):
             raise UserError(
                 f"train: {wanted} with model={model} size={size}; allowed: model={', '.join(EMBEDDED)}"
             )
     if wanted not in table:
         raise UserError(unknown("training", wanted, table))
-    kind = table[wanted]
-    own = {f.name for f in fields(kind)}
+    own = {f.name for f in fields(table[wanted])}
     values = {name: value for name, value in given.items() if value is not None}
     for name in values.keys() - own:
-        others = [place for place, other in (KINDS | {f"task={t}": o for t, o in TASKS.items()}).items()
-                  if name in {f.name for f in fields(other)}]  # fmt: skip
+        others = [title for title, kind in (KINDS | TASKS).items() if name in kind.__dataclass_fields__]
         raise UserError(f"train: {name}={values[name]} belongs to {', '.join(others)}; got {wanted}")
-    return kind(**values)
+    return table[wanted](**values)
 
 
 def sections() -> dict[str, type[TrainingOptions]]:
     """Return the class of options of each training and task, under all that share it."""
     names: dict[type[TrainingOptions], list[str]] = {}
-    for title, kind in {**KINDS, **{f"task={task}": options for task, options in TASKS.items()}}.items():
+    for title, kind in (KINDS | TASKS).items():
         names.setdefault(kind, []).append(title)
     return {", ".join(titles): kind for kind, titles in names.items()}

@@ -22,6 +22,7 @@ class TuneOptions(TrainingOptions):
         table: CSV to write, `docs/models/<model>_tuning.csv` if not given.
     """
 
+    made_by: ClassVar = "tune:main"
     limits: ClassVar = {"tries": COUNT, "samples": COUNT, "workers": COUNT}
 
     tries: int = 3
@@ -44,13 +45,14 @@ class StepsOptions(TrainingOptions):
         table: CSV to write, `docs/models/<model>_steps.csv` if not given.
     """
 
+    made_by: ClassVar = "evaluate:choose_steps"
+    limits: ClassVar = {"candidates": COUNT, "cases": COUNT, "frames": COUNT}
+
     weights: str | None = None
     candidates: list[int] = field(default_factory=lambda: [1, 2, 4, 8])
     cases: int = 16
     frames: int = 16
     table: str | None = None
-
-    limits: ClassVar = {"candidates": COUNT, "cases": COUNT, "frames": COUNT}
 
 
 @dataclass
@@ -63,6 +65,7 @@ class ValidateOptions(TrainingOptions):
         table: CSV to write, `docs/models/<model>_validation.csv` if not given.
     """
 
+    made_by: ClassVar = "validation:main"
     limits: ClassVar = {"clips": COUNT}
 
     weights: str | None = None
@@ -83,14 +86,15 @@ class EvaluateOptions(TrainingOptions):
         sheet: PNG of frames to write.
     """
 
+    made_by: ClassVar = "evaluate:follow"
+    limits: ClassVar = {"cases": COUNT, "frames": COUNT}
+
     cases: int = 8
     frames: int = 16
     split: str = "validation"
     steps: int | None = None
     averaged: bool = False
     sheet: str | None = None
-
-    limits: ClassVar = {"cases": COUNT, "frames": COUNT}
 
 
 @dataclass
@@ -110,6 +114,8 @@ class TrialsOptions(TrainingOptions):
         names: only these trials, separated by commas.
         table: CSV to write.
     """
+
+    made_by: ClassVar = "trials:main"
 
     data: str = "training_state/gen2"
     minutes: float = 6.0
@@ -139,6 +145,8 @@ class LongRunOptions(TrainingOptions):
         models: which, separated by commas, in this order.
         status: only say how far they are.
     """
+
+    made_by: ClassVar = "long_run:main"
 
     samples: int = 100_000
     clips: int = 12_032

@@ -36,6 +36,8 @@ class TrainingOptions:
     task: str = "train"
     folder: str = "training_state"
 
+    made_by: ClassVar[str]
+    """`module:function` below `toraeval.training.recipes`."""
     limits: ClassVar[Mapping[str, Limit]] = {}
 
     def __post_init__(self) -> None:
@@ -60,6 +62,8 @@ class NanoOptions(TrainingOptions):
         export: where the trained weights go; inside `folder` if not given.
         seed: seed of weights and draws.
     """
+
+    made_by: ClassVar = "train:main"
 
     minutes: float = 110.0
     samples: int | None = None
@@ -114,6 +118,8 @@ class FullSizeOptions(TrainingOptions):
         export: where the trained weights go; inside `folder` if not given.
         seed: seed of weights and draws.
     """
+
+    made_by: ClassVar = "full_size:main"
 
     data: str = "shapes"
     flow_estimator: str = "dis"
@@ -183,11 +189,12 @@ class TrackerOptions(SmallNetOptions):
         points: that are followed in it.
     """
 
+    made_by: ClassVar = "tracker:main"
+    limits: ClassVar = {"workers": COUNT, "frames": Numbers(2, 128), "points": COUNT}
+
     workers: int = 2
     frames: int = 12
     points: int = 6
-
-    limits: ClassVar = {"workers": COUNT, "frames": Numbers(2, 128), "points": COUNT}
 
 
 @dataclass
@@ -199,13 +206,14 @@ class PairNetOptions(SmallNetOptions):
         threads: of torch.
     """
 
+    made_by: ClassVar = "metric_nets:main"
+    limits: ClassVar = {"batch": Numbers(4), "threads": COUNT}
+
     minutes: float = 12.0
     lr: float = 2e-3
     batch: int = 96  # a picture costs a tenth of a clip, and contrast needs many others in a batch
     scenes: int = 16000
     threads: int = 2
-
-    limits: ClassVar = {"batch": Numbers(4), "threads": COUNT}
 
 
 @dataclass

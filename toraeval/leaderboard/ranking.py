@@ -16,11 +16,10 @@ import pandas as pd
 from toraeval.report import measures
 from toraeval.report.collect import Group, ReportedRun
 from toraeval.report.texts import csv_text, markdown_text
-from toraeval.stats import Sensitivity, bootstrap_mean, holm, paired_difference, without_interval
+from toraeval.stats import ALPHA, Sensitivity, bootstrap_mean, holm, paired_difference, without_interval
 from toraeval.store.keys import digest
 from toraeval.store.tables.run import RECORD, RunResult
 
-ALPHA = 0.05
 LEADERBOARD: dict[str, str] = {
     "board": "rows of one board measured the same thing on the same cases; never compare across boards",
     "suite": "suite and version",

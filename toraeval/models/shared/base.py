@@ -9,6 +9,8 @@ from typing import Any
 from toraeval.store.keys import current_sha256
 from toraeval.types import Case, MissingAsset, Part, UserError, Video
 
+MAX_FRAMES = 1024  # of a clip; what lies beyond is more likely a slip than a wish
+
 
 class Generator(Part):
     """Turns a case into a video; `fingerprint` and `generate` are all that it must have.

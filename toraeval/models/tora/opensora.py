@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from toraeval.allowed import check_option
-from toraeval.models.shared.base import Generator
+from toraeval.models.shared.base import MAX_FRAMES, Generator
 from toraeval.models.shared.sampling_options import resolve_device
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints.parts import Parts
@@ -39,7 +39,6 @@ from toraeval.models.tora.sampling.sizes import CHUNK_FRAMES, SPACE_STRIDE
 from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
 
 VERSION = "1"
-MAX_FRAMES = 1024
 MIN_SIDE, MAX_SIDE = 16, 4096
 MAX_TRACKS = 16
 RESIZE = "pillow bicubic"

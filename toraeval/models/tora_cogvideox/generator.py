@@ -13,7 +13,7 @@ from torch import Tensor
 from toraeval import assets
 from toraeval.allowed import check_options
 from toraeval.geometry import native_frames
-from toraeval.models.shared.base import Generator, need_first_frame
+from toraeval.models.shared.base import MAX_FRAMES, Generator, need_first_frame
 from toraeval.models.shared.noise import keyed_generator, seeded_draw
 from toraeval.models.shared.sampling_options import PRECISIONS, resolve_device, sampling_options
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
@@ -27,7 +27,6 @@ from toraeval.models.tora_cogvideox.solver import DYNAMIC_GUIDANCE, PUBLISHED_SC
 from toraeval.types import Case, MissingAsset, UserError, Video
 
 VERSION = "2"
-MAX_FRAMES = 1024
 FRAME_GROUP = 8  # the autoencoder decodes 1 + 8k frames
 SIDE = 16  # pixels per token
 NOT_NUMERIC = ("weights", "vae", "text_encoder", "offload")

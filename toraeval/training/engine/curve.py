@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
+
+from toraeval.training.engine.log import read_rows
 
 
 def draw(log: Path, target: Path) -> None:
@@ -16,8 +17,7 @@ def draw(log: Path, target: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with log.open() as handle:
-        rows = list(csv.DictReader(handle))
+    rows = read_rows(log)
     clips = [int(r["clips"]) for r in rows]
     losses = [float(r["loss"]) for r in rows]
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")

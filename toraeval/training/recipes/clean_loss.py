@@ -30,7 +30,7 @@ class CleanLoss:
         channel_power: float,
         device: str = "cpu",
     ) -> None:
-        self.learner, self.device = learner, torch.device(device)
+        self.learner, self.vae, self.device = learner, vae, torch.device(device)
         self.flow = RectifiedFlow(flow)
         weights = vae.scale.square() ** channel_power
         self.channel_weights = (weights / weights.mean()).to(self.device)

@@ -12,14 +12,14 @@ from toraeval.config import FullSizeOptions
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.weight_files import StateReader
 from toraeval.models.tora.checkpoints import importers
-from toraeval.models.tora.checkpoints.parts import need_channels
+from toraeval.models.tora.checkpoints.parts import RANDOM, need_channels
 from toraeval.models.tora.conditions.t5 import Captioner, T5Captions, encode_ahead
 from toraeval.registry import unknown
 from toraeval.training.data.clips import ClipSource, ShapesClips
 from toraeval.training.data.feed import Encoders
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.interruption import say
-from toraeval.training.recipes.stand_ins import RANDOM, RandomCaptions, random_vae
+from toraeval.training.recipes.stand_ins import RandomCaptions, random_vae
 from toraeval.types import UserError
 
 

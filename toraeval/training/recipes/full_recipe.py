@@ -21,6 +21,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from toraeval.allowed import COUNT, NOT_NEGATIVE, SHARE, check_options
 from toraeval.config.trainings import FullSizeOptions
 from toraeval.models.shared.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
+from toraeval.models.tora.checkpoints.importers import MOTION_PARTS
 from toraeval.models.tora.conditions.given_frames import MASKS_STAGE_1_2, mask_mix, training_mask
 from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.training.data.batch import Batch
@@ -31,7 +32,6 @@ from toraeval.types import UserError
 STAGES = ("dense", "sparse")
 TRAINABLE = ("motion", "all")
 PRECISIONS = ("bf16", "fp32")
-MOTION_PARTS = ("traj_extractor.", "fuser.", "fuser_spatial.")
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,10 @@ from toraeval.models.shared.network import config as sizes
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.weight_files import StateReader
 from toraeval.models.tora.checkpoints import importers
+from toraeval.models.tora.checkpoints.parts import RANDOM
 from toraeval.models.tora.conditions.motion import motion_facts
 from toraeval.models.tora.network.model import ToraNetwork
+from toraeval.models.tora.options import POSTERIORS
 from toraeval.models.tora.options import SIZES as SIZES_OF_TORA
 from toraeval.store import keys
 from toraeval.training.data.buckets import BucketPlan, read_buckets
@@ -36,7 +38,6 @@ from toraeval.training.engine.parts import Schedule
 from toraeval.training.engine.record import agree, effort, stage_losses
 from toraeval.training.recipes.full_data import captions_ahead, encoders_of, source_of, weights_hash
 from toraeval.training.recipes.full_recipe import (
-    MOTION_PARTS,
     PRECISIONS,
     FullObjective,
     FullRecipe,
@@ -45,10 +46,8 @@ from toraeval.training.recipes.full_recipe import (
     fill,
     shard,
 )
-from toraeval.training.recipes.stand_ins import RANDOM
 from toraeval.types import MissingAsset, UserError
 
-POSTERIORS = ("mode", "sample")
 REPORT_STEPS = 10
 
 
@@ -167,7 +166,7 @@ def motion_start(start: str) -> str:
     if start == RANDOM:
         return "new"
     shapes = StateReader(start, "tora", importers.FETCH).shapes
-    return "stored" if any(name.startswith(MOTION_PARTS) for name in shapes) else "new"
+    return "stored" if any(name.startswith(importers.MOTION_PARTS) for name in shapes) else "new"
 
 
 def run_record(

@@ -30,13 +30,7 @@ from toraeval.training.engine.record import RECORD, agree, effort, stage_losses
 from toraeval.training.recipes.clean_loss import CleanLoss
 from toraeval.training.recipes.learners import learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
-from toraeval.training.recipes.validation import (
-    MEASURES,
-    ValidationClips,
-    held_out_batches,
-    sampled_errors,
-    validation_loss,
-)
+from toraeval.training.recipes.validation import MEASURES, HeldOut, ValidationClips
 from toraeval.types import UserError
 
 PATHS = ("data", "out", "vae", "start", "validation")
@@ -66,10 +60,10 @@ class NanoObjective(Objective):
         self.errors = CleanLoss(self.learner, self.vae, recipe.flow, recipe.channel_power, recipe.device)
         if fresh and recipe.start is not None:
             self._start(Path(recipe.start))
-        self.held_out: ValidationClips | None = None
-        self._held_batches: list[Batch] | None = None
+        self.held_out: HeldOut | None = None
         if measured and recipe.validation is not None:
-            self.held_out = ValidationClips.load(Path(recipe.validation))
+            clips = ValidationClips.load(Path(recipe.validation))
+            self.held_out = HeldOut(self.model, self.errors, clips)
 
     def _start(self, path: Path) -> None:
         network, vae = self.learner.load(path)
@@ -99,10 +93,7 @@ class NanoObjective(Objective):
     def validate(self) -> Mapping[str, float]:
         if self.held_out is None:
             return {}
-        measured = (self.model, self.errors, self.vae, self.held_out)
-        if self._held_batches is None:
-            self._held_batches = held_out_batches(*measured)
-        return validation_loss(*measured, self._held_batches) | sampled_errors(*measured, self._held_batches)
+        return self.held_out.loss() | self.held_out.sampled_errors()
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

@@ -14,9 +14,8 @@ from torch import Tensor
 from toraeval.models.tora.autoencoder.spatial import SpatialVAEConfig
 from toraeval.models.tora.autoencoder.temporal import TemporalVAEConfig
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
+from toraeval.models.tora.checkpoints.parts import RANDOM
 from toraeval.training.engine.parts import draws
-
-RANDOM = "random"
 
 
 def random_vae(seed: int) -> OpenSoraVAE:

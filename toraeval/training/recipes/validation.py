@@ -6,8 +6,8 @@ of 65 and 129. All are whole pictures, all come from scenes of the validation sp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,8 @@ FIRST_SCENE = 10_000  # the first scenes of the split choose steps and follow a 
 CLIPS = 32  # of each kind
 BATCH = 8
 KINDS = ("fast", "slow")
-MEASURES = (*KINDS, "all", "object_one", "object_several", "rest")
+SAMPLED = ("object_one", "object_several", "rest")
+MEASURES = (*KINDS, "all", *SAMPLED)
 SLOW_LENGTHS = (65, 129)
 
 
@@ -92,15 +93,8 @@ class ValidationClips:
             ) from error
 
 
-@torch.no_grad()
-def validation_loss(
-    model: nn.Module,
-    errors: CleanLoss,
-    vae: LinearPatchAutoencoder,
-    clips: ValidationClips,
-    batches: Sequence[Batch] | None = None,
-) -> dict[str, float]:
-    """Return the mean loss of the fast clips, of the slow ones, and of all.
+class HeldOut:
+    """Measures a network on held-out clips.
 
     Noise and times depend on nothing but the place of a clip, so that every model and every state of it meets the
     same ones. No caption is dropped.
@@ -108,63 +102,60 @@ def validation_loss(
     Args:
         model: a network that `errors.learner` built.
         errors: the loss of training.
-        vae: the autoencoder of the latents.
         clips: what to measure on.
-        batches: of these clips, if they are there already, see `held_out_batches`.
     """
-    losses = []
-    for k, batch in enumerate(batches or held_out_batches(model, errors, vae, clips)):
-        generator = torch.Generator().manual_seed(k * BATCH)
-        losses.append(errors.losses(model, batch, generator, text_dropout=0.0).cpu())
-    each = torch.cat(losses).double()
-    found = {name: float(each[[k == name for k in clips.kinds]].mean()) for name in KINDS}
-    return {**found, "all": float(each.mean())}
 
+    def __init__(self, model: nn.Module, errors: CleanLoss, clips: ValidationClips) -> None:
+        self.model, self.errors, self.clips = model, errors, clips
 
-def held_out_batches(
-    model: nn.Module, errors: CleanLoss, vae: LinearPatchAutoencoder, clips: ValidationClips
-) -> list[Batch]:
-    """Return the clips in batches with the motion input of a network, which does not depend on its weights."""
-    made, kind = [], errors.learner
-    for begin in range(0, len(clips.video), BATCH):
-        part = slice(begin, begin + BATCH)
-        motion = None
-        if kind.motion_reader(model.config) is not None:
-            pairs = zip(clips.tracks[part], clips.video[part, 0], strict=True)
-            motion = torch.stack([kind.motion(model.config, vae, paths, first) for paths, first in pairs])
-        made.append(
-            stored_batch(clips.video[part], motion, clips.words[part], FRAMES, None, clips.video.shape[2:4])
-        )
-    return made
+    @cached_property
+    def batches(self) -> list[Batch]:
+        """The clips in batches with the motion input of the network, which does not depend on its weights."""
+        made, kind, clips, network = [], self.errors.learner, self.clips, self.model.config
+        for begin in range(0, len(clips.video), BATCH):
+            part = slice(begin, begin + BATCH)
+            motion = None
+            if kind.motion_reader(network) is not None:
+                pairs = zip(clips.tracks[part], clips.video[part, 0], strict=True)
+                motion = torch.stack([kind.motion(network, self.errors.vae, *pair) for pair in pairs])
+            video, words = clips.video[part], clips.words[part]
+            made.append(stored_batch(video, motion, words, FRAMES, None, clips.video.shape[2:4]))
+        return made
 
+    @torch.no_grad()
+    def loss(self) -> dict[str, float]:
+        """Return the mean loss of the fast clips, of the slow ones, and of all."""
+        losses = []
+        for k, batch in enumerate(self.batches):
+            generator = torch.Generator().manual_seed(k * BATCH)
+            losses.append(self.errors.losses(self.model, batch, generator, text_dropout=0.0).cpu())
+        each = torch.cat(losses).double()
+        found = {name: float(each[[k == name for k in self.clips.kinds]].mean()) for name in KINDS}
+        return {**found, "all": float(each.mean())}
 
-@torch.no_grad()
-def sampled_errors(
-    model: nn.Module,
-    errors: CleanLoss,
-    vae: LinearPatchAutoencoder,
-    clips: ValidationClips,
-    batches: Sequence[Batch] | None = None,
-) -> dict[str, float]:
-    """Return how far clips sampled in one step are from the true ones, grey levels against what decoding can give.
+    @torch.no_grad()
+    def sampled_errors(self) -> dict[str, float]:
+        """Return how far clips sampled in one step are from the true ones, grey levels against what decoding can give.
 
-    The rows of the autoencoder's basis are orthonormal, so the error of the pixels is that of the scaled latents.
+        The rows of the autoencoder's basis are orthonormal, so the error of the pixels is that of the scaled latents.
 
-    Returns:
-        `object_one`, `object_several`: root mean square over the cells within 48 px of a path, of clips with one and
-        with several objects; `rest`: over all other cells of all clips. The first latent frame, given, is left out.
-    """
-    sums = {name: torch.zeros(2, dtype=torch.float64) for name in ("object_one", "object_several", "rest")}
-    for k, batch in enumerate(batches or held_out_batches(model, errors, vae, clips)):
-        made = errors.one_step(model, batch)[:, :, 1:].cpu()
-        truth = batch.latents_BCTHW[:, :, 1:].float()
-        square = ((made - truth) * vae.scale.view(-1, 1, 1, 1)).square().sum(1) / vae.mean.numel()
-        for paths, error in zip(clips.tracks[k * BATCH : (k + 1) * BATCH], square, strict=True):
-            near = near_paths(paths, *error.shape[1:])
-            name = "object_one" if len(paths) == 1 else "object_several"
-            sums[name] += torch.tensor([float(error[near].sum()), float(near.sum())])
-            sums["rest"] += torch.tensor([float(error[~near].sum()), float((~near).sum())])
-    return {name: float((total / count.clamp_min(1)).sqrt()) for name, (total, count) in sums.items()}
+        Returns:
+            `object_one`, `object_several`: root mean square over the cells within 48 px of a path, of clips with one
+            and with several objects; `rest`: over all other cells of all clips. The first latent frame, given, is left
+            out.
+        """
+        sums = {name: torch.zeros(2, dtype=torch.float64) for name in SAMPLED}
+        vae = self.errors.vae
+        for k, batch in enumerate(self.batches):
+            made = self.errors.one_step(self.model, batch)[:, :, 1:].cpu()
+            truth = batch.latents_BCTHW[:, :, 1:].float()
+            square = ((made - truth) * vae.scale.view(-1, 1, 1, 1)).square().sum(1) / vae.mean.numel()
+            for paths, error in zip(self.clips.tracks[k * BATCH : (k + 1) * BATCH], square, strict=True):
+                near = near_paths(paths, *error.shape[1:])
+                name = "object_one" if len(paths) == 1 else "object_several"
+                sums[name] += torch.tensor([float(error[near].sum()), float(near.sum())])
+                sums["rest"] += torch.tensor([float(error[~near].sum()), float((~near).sum())])
+        return {name: float((total / count.clamp_min(1)).sqrt()) for name, (total, count) in sums.items()}
 
 
 def near_paths(tracks_NT2: FloatArray, rows: int, columns: int, reach: float = 48.0) -> Tensor:
@@ -187,7 +178,7 @@ def main(options: ValidateOptions) -> int:
     model, vae = kind.load(Path(options.weights) if options.weights else kind.shipped())
     plain = NanoRecipe(model=options.model)
     errors = CleanLoss(kind, vae, plain.flow, plain.channel_power)
-    losses = validation_loss(model, errors, vae, ValidationClips.render(vae, options.clips))
+    losses = HeldOut(model, errors, ValidationClips.render(vae, options.clips)).loss()
     counts = {name: options.clips for name in KINDS} | {"all": len(KINDS) * options.clips}
     rows = [{"kind": name, "clips": counts[name], "loss": f"{loss:.5f}"} for name, loss in losses.items()]
     write_rows(Path(options.table or f"docs/models/{options.model}_validation.csv"), rows)
