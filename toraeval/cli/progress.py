@@ -16,7 +16,7 @@ from toraeval.run.sample import Outcome
 EVERY_S = 30.0
 
 
-class ProgressBar(Progress):
+class Bar(Progress):
     """Progress over frames, because a long clip takes longer than a short one.
 
     A terminal gets a bar; a file or a pipe gets a line when the work starts, every `EVERY_S` seconds, and at the end.
@@ -25,7 +25,7 @@ class ProgressBar(Progress):
     def __init__(self) -> None:
         self._bar: tqdm[Any] | _Lines | None = None
 
-    def __enter__(self) -> ProgressBar:
+    def __enter__(self) -> Bar:
         return self
 
     def __exit__(

@@ -63,7 +63,7 @@ class Ended:
     died: str = ""
 
 
-class WorkEngine(Protocol):
+class Engine(Protocol):
     """Processes that do tasks."""
 
     def idle(self) -> list[str]:
@@ -125,7 +125,7 @@ class Queue:
         self._finished = 0
         self._looked = 0.0
 
-    def work_off(self, engine: WorkEngine) -> Iterator[tuple[Task, Outcome]]:
+    def work_off(self, engine: Engine) -> Iterator[tuple[Task, Outcome]]:
         """Yield the outcome of every task as it ends, here or in another process that works on the same folder.
 
         Raises:

@@ -24,7 +24,7 @@ from toraeval.run.costs import model_of
 from toraeval.run.ending import plan_places
 from toraeval.run.parts import Builder
 from toraeval.run.plan import Plan
-from toraeval.run.queue import Ended, Task, WorkEngine
+from toraeval.run.queue import Ended, Engine, Task
 from toraeval.run.sample import Outcome, process
 from toraeval.store import record
 from toraeval.types import UserError
@@ -33,7 +33,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 @contextmanager
-def engine_for(plans: Sequence[Plan], tasks: Sequence[Task]) -> Iterator[WorkEngine]:
+def engine_for(plans: Sequence[Plan], tasks: Sequence[Task]) -> Iterator[Engine]:
     """Give the engine that the options ask for: this process, or several."""
     number = count(plans, tasks)
     with Workers(plans, number) if number > 1 else Here(plans) as engine:
