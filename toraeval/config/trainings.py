@@ -120,6 +120,7 @@ class FullSizeOptions(TrainingOptions):
     """
 
     made_by: ClassVar = "full_size:main"
+    limits: ClassVar = {"save_every": COUNT, "keep": COUNT}
 
     data: str = "shapes"
     flow_estimator: str = "dis"

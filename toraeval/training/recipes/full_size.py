@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toraeval.allowed import COUNT, check_options
+from toraeval.allowed import check_options
 from toraeval.config import TRAINING_BUCKETS, FullSizeOptions
 from toraeval.models.shared.network import config as sizes
 from toraeval.models.shared.network.config import STDiTConfig
@@ -108,7 +108,6 @@ def check(options: FullSizeOptions) -> None:
     """
     check_options("train", options, precision=PRECISIONS, posterior=POSTERIORS, fuser=sizes.FUSERS[1:])
     check_options("train", options, fuser_place=sizes.FUSER_PLACES, compression=sizes.COMPRESSIONS)
-    check_options("train", options, save_every=COUNT, keep=COUNT)
     require_device(options.device)
     for name in ("start", "vae", "text_encoder"):
         if getattr(options, name) is None:
