@@ -14,8 +14,7 @@ import numpy as np
 
 from toraeval.allowed import NOT_NEGATIVE, POSITIVE, check_options
 from toraeval.assets import programs
-from toraeval.models.shared.base import Generator
-from toraeval.models.shared.sampling_options import GUIDANCE, STEPS
+from toraeval.models.shared.base import GUIDANCE, STEPS, Generator
 from toraeval.store.keys import digest, file_sha256
 from toraeval.types import ByteArray, Case, MissingAsset, Requirement, UserError
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from toraeval.allowed import Numbers
 from toraeval.store.keys import current_sha256
 from toraeval.types import Case, MissingAsset, Part, UserError, Video
 
+STEPS, GUIDANCE = Numbers(1, 1000), Numbers(1)  # of a sampler; guidance 1 turns it off
 MAX_FRAMES = 1024  # of a clip; what lies beyond is more likely a slip than a wish
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from toraeval.allowed import Numbers, check_options
+from toraeval.allowed import check_options
+from toraeval.models.shared.base import GUIDANCE, STEPS
 from toraeval.types import UserError
 
-STEPS, GUIDANCE = Numbers(1, 1000), Numbers(1)  # of any sampler; guidance 1 turns it off
 PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
