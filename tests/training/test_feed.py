@@ -20,8 +20,8 @@ from toraeval.training.data.buckets import BucketPlan, read_buckets
 from toraeval.training.data.clips import ShapesClips, TrainingClip
 from toraeval.training.data.feed import Encoders, Feed
 from toraeval.training.engine.distributed import World
+from toraeval.training.recipes.full_data import RandomCaptions, random_vae
 from toraeval.training.recipes.full_recipe import FullRecipe
-from toraeval.training.recipes.stand_ins import RandomCaptions, random_vae
 from toraeval.types import UserError
 
 CPU = torch.device("cpu")

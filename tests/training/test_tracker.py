@@ -17,7 +17,7 @@ from toraeval.training.data.tracker_data import draw_sample
 from toraeval.training.engine.distributed import checkpoints
 from toraeval.training.engine.log import read_rows
 from toraeval.training.recipes import tracker
-from toraeval.training.recipes.tracker_loss import measure_loss
+from toraeval.training.recipes.tracker import measure_loss
 from toraeval.types import UserError
 
 SMALL = NetConfig(raster=32, fine=8, coarse=8, blocks=1, width=16, layers=1, heads=2, band=2, rounds=2)

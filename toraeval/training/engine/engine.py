@@ -18,11 +18,10 @@ import torch
 from torch import Tensor
 
 from toraeval.training.engine import distributed
+from toraeval.training.engine.averages import MovingAverage, RunningStatistics
 from toraeval.training.engine.distributed import World
-from toraeval.training.engine.ema import MovingAverage
 from toraeval.training.engine.interruption import INTERRUPTED, interruption, say
 from toraeval.training.engine.log import Log
-from toraeval.training.engine.norms import RunningStatistics
 from toraeval.training.engine.parts import CLOCKS, Counters, Objective, Recipe, Row, Schedule, Source
 from toraeval.types import UserError
 

@@ -1,4 +1,4 @@
-"""The learned tracker `shapes_tracker`: its network, the clips it is shown, and what its card tells."""
+"""The learned tracker `shapes_tracker`: its network, the clips it is shown, its loss, and what its card tells."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from toraeval.config.trainings import TrackerOptions
 from toraeval.trackers.shapes_tracker import WEIGHTS, to_input
-from toraeval.trackers.shared.correlation_net import CorrelationTracker, NetConfig
+from toraeval.trackers.shared.correlation_net import CorrelationTracker, NetConfig, Output
 from toraeval.training.data.tracker_data import FIRST_SCENE, TrackedClip, draw_sample
 from toraeval.training.engine.engine import Engine
 from toraeval.training.engine.parts import Source
 from toraeval.training.recipes import small_nets
 from toraeval.training.recipes.small_nets import CosineRecipe, SmallNet
-from toraeval.training.recipes.tracker_loss import measure_loss
 
 CHECKED = 24  # validation clips at the end
+REACH = 16.0  # loss from which on a place teaches less and less
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,39 @@ class TrackerNet(SmallNet):
             "within_4_px": round(float((distances < 4).float().mean()), 4),
             "visibility_accuracy": round(float(torch.cat(told).mean()), 4),
         }
+
+
+def measure_loss(output: Output, points: Tensor, visible: Tensor, raster: int) -> Tensor:
+    """Return the training loss: places, visibility and the heat map's cell.
+
+    Args:
+        output: of the network.
+        points: (B, N, T, 2) raster pixels.
+        visible: bool (B, N, T).
+        raster: side of the picture, pixels.
+    """
+    counted = torch.where(visible, 1.0, 0.25)
+    counted[:, :, 0] = 0.0  # the query itself
+    asked = torch.zeros_like(counted)
+    asked[:, :, 1:] = 1.0
+    total = torch.zeros(())
+    rounds = output.estimates[1:]
+    for number, estimate in enumerate(rounds):
+        share = 0.7 ** (len(rounds) - 1 - number)
+        distance = F.huber_loss(estimate.points, points, reduction="none", delta=2.0).sum(-1)
+        # what lies beyond the windows cannot be seen from there: finding it is the heat map's task
+        far = REACH * (1.0 + (distance / REACH).clamp(min=1.0).log())
+        distance = torch.where(distance < REACH, distance, far)
+        told = F.binary_cross_entropy_with_logits(estimate.seen, visible.float(), reduction="none")
+        total = total + share * (0.25 * (distance * counted).sum() / counted.sum())
+        total = total + share * (told * asked).sum() / asked.sum()
+    height, width = output.heat.shape[-2:]
+    cells = ((points + 0.5) * (width / raster) - 0.5).round().long()
+    inside = ((cells >= 0) & (cells < torch.tensor([width, height]))).all(-1) & visible
+    index = (cells[..., 1] * width + cells[..., 0]).clamp(0, height * width - 1)
+    missed = F.cross_entropy(output.heat.flatten(0, 2).flatten(-2), index.flatten(), reduction="none")
+    looked = (inside & (asked > 0)).flatten().float()
+    return total + 0.5 * (missed * looked).sum() / looked.sum().clamp(min=1.0)
 
 
 def main(options: TrackerOptions) -> int:

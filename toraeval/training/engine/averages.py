@@ -1,13 +1,36 @@
-"""Running statistics of batch norms that depend neither on the order of batches nor on who computed them."""
+"""What moves with the weights without being trained: their average, and the running statistics of batch norms.
+
+Both depend neither on the order of the batches of a step nor on which process computed them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from toraeval.training.engine.distributed import local
+
+
+class MovingAverage:
+    """average <- decay * average + (1 - decay) * weights, after each step.
+
+    Args:
+        weights: float tensors by name; the average starts as their copy.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        self.values = {name: weight.detach().clone() for name, weight in weights.items()}
+
+    @torch.no_grad()
+    def update(self, weights: Mapping[str, Tensor], decay: float) -> None:
+        """Take in the weights after a step, keeping a share `decay` in [0, 1]; no process talks to another."""
+        mine = [local(value) for value in self.values.values()]
+        theirs = [local(weights[name].detach()) for name in self.values]
+        torch._foreach_lerp_(mine, theirs, 1 - decay)
 
 
 class RunningStatistics:
