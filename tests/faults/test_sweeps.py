@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from toraeval import optional
 from toraeval.cli import jobs, launchers, overrides
-from toraeval.cli.jobs import Done, Job
+from toraeval.cli.jobs import Done, HydraJob
 from toraeval.types import MissingAsset, UserError
 
 Cli = Callable[..., Any]
@@ -36,7 +36,7 @@ def execute(values: dict[str, Any], command: str) -> Done:
 def swept(launcher: str, seeds: str) -> tuple[list[Done], list[list[str]]]:
     texts = [f"seed={seeds}", f"hydra/launcher={launcher}", "folder=out"]
     checked = overrides.check("train", texts, multirun=True)
-    return jobs.sweep("train", checked.overrides, Job(execute, "the command"))
+    return jobs.sweep("train", checked.overrides, HydraJob(execute, "the command"))
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
@@ -86,11 +86,11 @@ def test_exit_codes_reach_the_caller_through_submitit(tmp_path: Path) -> None:
 
 
 def test_a_job_in_another_process_hands_back_what_it_printed() -> None:
-    elsewhere = Job(execute, "the command", caller=os.getpid() + 1)(
+    elsewhere = HydraJob(execute, "the command", caller=os.getpid() + 1)(
         OmegaConf.create({"model": "tora", "seed": 0})
     )
     assert (elsewhere.exit_code, elsewhere.printed) == (0, "printed by job 0\n")
-    failed = Job(execute, "the command", caller=os.getpid() + 1)(
+    failed = HydraJob(execute, "the command", caller=os.getpid() + 1)(
         OmegaConf.create({"model": "tora", "seed": 3})
     )
     assert (failed.exit_code, failed.error) == (3, "error: weights are missing")
@@ -98,7 +98,7 @@ def test_a_job_in_another_process_hands_back_what_it_printed() -> None:
 
 def test_what_a_job_needs_and_tells_can_be_sent_to_another_process() -> None:
     sender, receiver = multiprocessing.Pipe()
-    for value in (Job(execute, "the command"), Done(3, [{"model": "tora"}], "error: x", "printed")):
+    for value in (HydraJob(execute, "the command"), Done(3, [{"model": "tora"}], "error: x", "printed")):
         sender.send(value)
         assert receiver.recv() == value
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toraeval.cli.jobs import Execute, Job
+from toraeval.cli.jobs import Execute, HydraJob
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -57,7 +57,7 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
         require_writable(folder, option)
         require_no_link(folder, folder / "runs" / ".hydra")
         require_no_link(folder, folder / ".hydra")
-    job = Job(execute, command)
+    job = HydraJob(execute, command)
     place = _hydra_folder(checked.configs, option)
     if not arguments.multirun:
         return jobs.run(checked.configs[0], checked.hydra, checked.overrides, job, place).exit_code

@@ -50,7 +50,7 @@ Execute = Callable[[dict[str, Any], str], Done]
 
 
 @dataclass(frozen=True)
-class Job:
+class HydraJob:
     """Run one configuration; a launcher may carry this object into another process.
 
     Attributes:
@@ -108,7 +108,7 @@ def _unmarked(value: Any) -> Any:
 
 
 def run(
-    cfg: DictConfig, hydra: DictConfig, overrides: list[str], job: Job, folder: str | None = None
+    cfg: DictConfig, hydra: DictConfig, overrides: list[str], job: HydraJob, folder: str | None = None
 ) -> Done:
     """Run the one job of a configuration; Hydra keeps a copy of it in the folder that its settings name.
 
@@ -130,7 +130,7 @@ def run(
     return returned
 
 
-def sweep(verb: str, overrides: list[str], job: Job) -> tuple[list[Done], list[list[str]]]:
+def sweep(verb: str, overrides: list[str], job: HydraJob) -> tuple[list[Done], list[list[str]]]:
     """Run every combination through the chosen launcher; return how each job ended and its overrides.
 
     Raises:

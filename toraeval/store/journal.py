@@ -52,7 +52,7 @@ class Journal:
 
 
 @dataclass(frozen=True)
-class JournalEntry:
+class Job:
     """A journal as it is read.
 
     Attributes:
@@ -74,18 +74,18 @@ class JournalEntry:
     ended: list[dict[str, Any]]
 
 
-def read(results: Path) -> list[JournalEntry]:
+def read(results: Path) -> list[Job]:
     """Return the journals of a results folder, oldest first."""
     return [job for path in sorted((results / FOLDER).glob("*.json")) if (job := _job(path)) is not None]
 
 
-def _job(path: Path) -> JournalEntry | None:
+def _job(path: Path) -> Job | None:
     facts = read_json(path)
     if facts is None:
         return None
     ended = [line for line in _lines(path.with_suffix(".log")) if line["run"] in facts["runs"]]
     here = facts["machine"] == machine_id()
-    return JournalEntry(
+    return Job(
         facts["command"],
         f"process {facts['pid']} on {facts['host']}",
         is_alive(facts["pid"]) if here else None,
