@@ -23,6 +23,8 @@ CALLED_FROM_OUTSIDE = {
     ".ci/docs_site.py:function on_*": "mkdocs, as a hook",
     "toraeval/__init__.py:function __getattr__": "Python, for names that the module lacks",
     "toraeval/__init__.py:function __dir__": "Python, for `dir(toraeval)`",
+    "toraeval/models/tora/generator.py:function __new__": "Python, to make an instance",
+    "baselines/unet/rival.py:function __new__": "Python, to make an instance",
     "toraeval/api/evaluation.py:variable error_T": "a field of a result that callers of the package read",
     "toraeval/api/torch_metrics.py:variable *": "torchmetrics reads what a metric says of itself",
     "toraeval/report/collect.py:method licences": "the templates of the page",

@@ -115,7 +115,7 @@ def values(folder: Path) -> str:
             case = run.load_case(sample)
             texts.append(f"{sample} {case.tracks_NT2.tobytes().hex()} {case.preview is None}")
     groups = collect([run.run_dir for run in runs.loaded])
-    texts += [repr(group.definitions()) for group in groups]
+    texts += [repr(group.definitions) for group in groups]
     return "\n".join(texts)
 
 

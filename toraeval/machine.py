@@ -1,9 +1,13 @@
-"""What this machine lets the process use: cores and memory, also inside a container; portable to macOS."""
+"""What this machine lets the process use: cores and memory, also inside a container, and threads; portable to macOS.
+
+What decides results computes on one thread, so that a number of threads or workers changes no bit.
+"""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -32,3 +36,29 @@ def free_memory(cgroup: Path = CGROUP) -> int:
         limit = int((cgroup / "memory.max").read_text())
         free = min(free, max(0, limit - int((cgroup / "memory.current").read_text())))
     return free
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread meanwhile: sums over several threads may differ in the last bit."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Let OpenCV compute on one thread meanwhile: on small pictures its threads cost more than they bring."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

@@ -49,159 +49,101 @@ class Entry:
 _TABLES: dict[str, dict[str, Entry]] = {
     "model": {
         "tora": Entry(
-            "toraeval.models.tora.generator:Tora",
-            "trajectory-guided diffusion transformer",
-            option_assets={"size=xl2": ("opensora_stdit_v3", "opensora_vae_v1_2", "t5_v1_1_xxl")},
-        ),
+            "toraeval.models.tora.generator:Tora", "trajectory-guided diffusion transformer",
+            option_assets={"size=xl2": ("opensora_stdit_v3", "opensora_vae_v1_2", "t5_v1_1_xxl")}),
         "tora_cogvideox": Entry(
-            "toraeval.models.tora_cogvideox.generator:ToraCogVideoX",
-            "the published Tora weights, on CogVideoX-5B",
-            licence="Apache-2.0 code, CogVideoX License weights",
-            modules=("diffusers", "transformers"),
+            "toraeval.models.tora_cogvideox.generator:ToraCogVideoX", "the published Tora weights, on CogVideoX-5B",
+            licence="Apache-2.0 code, CogVideoX License weights", modules=("diffusers", "transformers"),
             extra="cogvideox",
             option_assets={
                 "variant=t2v": ("tora_cogvideox_t2v",),
                 "variant=i2v": ("tora_cogvideox_i2v", "cogvideox_5b_i2v"),
-            },
-        ),
+            }),
         "motionctrl": Entry(
-            "toraeval.baselines.motionctrl.generator:MotionCtrl",
-            "MotionCtrl: trajectory features in a video U-Net",
-            option_assets={"size=upstream": ("motionctrl_upstream",)},
-        ),
+            "toraeval.baselines.motionctrl.generator:MotionCtrl", "MotionCtrl: trajectory features in a video U-Net",
+            option_assets={"size=upstream": ("motionctrl_upstream",)}),
         "dragnuwa": Entry(
-            "toraeval.baselines.dragnuwa.generator:DragNUWA",
-            "DragNUWA: multi-scale flow in a video U-Net",
-            option_assets={"size=upstream": ("dragnuwa_upstream",)},
-        ),
+            "toraeval.baselines.dragnuwa.generator:DragNUWA", "DragNUWA: multi-scale flow in a video U-Net",
+            option_assets={"size=upstream": ("dragnuwa_upstream",)}),
         "wan_move": Entry(
-            "toraeval.baselines.wan_move.generator:WanMove",
-            "Wan-Move: first-frame latents copied along the path",
-            option_assets={"size=upstream": ("wan_move_upstream",)},
-        ),
+            "toraeval.baselines.wan_move.generator:WanMove", "Wan-Move: first-frame latents copied along the path",
+            option_assets={"size=upstream": ("wan_move_upstream",)}),
         "ati": Entry(
-            "toraeval.baselines.ati.generator:ATI",
-            "ATI on Wan2.1 14B: first-frame features blended along the path",
-            option_assets={"size=upstream": ("ati_upstream", "ati_wan_parts")},
-        ),
+            "toraeval.baselines.ati.generator:ATI", "ATI on Wan2.1 14B: first-frame features blended along the path",
+            option_assets={"size=upstream": ("ati_upstream", "ati_wan_parts")}),
         "ltx_motion_track": Entry(
             "toraeval.baselines.ltx_motion_track.generator:LTXMotionTrack",
             "LTX-2.3 22B: a guide video of coloured trails",
             licence="LTX-2 Community License; text encoder: Gemma Terms of Use",
             option_assets={
-                "size=upstream": (
-                    "ltx_motion_track_upstream",
-                    "ltx_motion_track_lora",
-                    "ltx_motion_track_gemma",
-                )
-            },
-        ),
+                "size=upstream": ("ltx_motion_track_upstream", "ltx_motion_track_lora", "ltx_motion_track_gemma"),
+            }),
         "wan_fun_control": Entry(
             "toraeval.baselines.wan_fun_control.generator:WanFunControl",
             "Wan2.1-Fun 1.3B: a control video of white spots",
-            option_assets={"size=upstream": ("wan_fun_control_upstream",)},
-        ),
-        "ground_truth": Entry(
-            "toraeval.models.ground_truth:GroundTruth", "the suite's own render: the floor"
-        ),
+            option_assets={"size=upstream": ("wan_fun_control_upstream",)}),
+        "ground_truth": Entry("toraeval.models.ground_truth:GroundTruth", "the suite's own render: the floor"),
         "second_take": Entry(
-            "toraeval.models.second_take:SecondTake", "another real take of the scene: what reality repeats"
-        ),
+            "toraeval.models.second_take:SecondTake", "another real take of the scene: what reality repeats"),
         "static": Entry("toraeval.models.static:Static", "the first frame repeated: no control at all"),
         "cut_and_drag": Entry(
-            "toraeval.models.cut_and_drag:CutAndDrag",
-            "the object's patch moved along its path: copied pixels",
-        ),
+            "toraeval.models.cut_and_drag:CutAndDrag", "the object's patch moved along its path: copied pixels"),
         "precomputed": Entry("toraeval.models.precomputed:Precomputed", "a folder of your own videos"),
     },
     "suite": {
         "shapes": Entry("toraeval.suites.shapes.suite:Shapes", "procedural clips with exact tracks"),
         "photos": Entry(
-            "toraeval.suites.photos.suite:Photos",
-            "photographs and photo cut-outs in motion, with exact tracks",
-            licence="Apache-2.0; photographs: CC0, public domain, CC BY",
-        ),
-        "folder": Entry(
-            "toraeval.suites.folder.suite:Folder", "your own prompts, trajectories and first frames"
-        ),
+            "toraeval.suites.photos.suite:Photos", "photographs and photo cut-outs in motion, with exact tracks",
+            licence="Apache-2.0; photographs: CC0, public domain, CC BY"),
+        "folder": Entry("toraeval.suites.folder.suite:Folder", "your own prompts, trajectories and first frames"),
         "movebench": Entry(
-            "toraeval.suites.movebench:MoveBench",
-            "Wan-Move's benchmark: real clips, captions, tracked points",
-            licence="MIT; clips: Pexels",
-        ),
+            "toraeval.suites.movebench:MoveBench", "Wan-Move's benchmark: real clips, captions, tracked points",
+            licence="MIT; clips: Pexels"),
         "mc_bench": Entry(
-            "toraeval.suites.mc_bench:MCBench", "MotionPro's benchmark: drawn paths on real first frames"
-        ),
+            "toraeval.suites.mc_bench:MCBench", "MotionPro's benchmark: drawn paths on real first frames"),
         "magicdata": Entry(
-            "toraeval.suites.magicdata:MagicData", "MagicMotion's data: real clips with masks and boxes"
-        ),
+            "toraeval.suites.magicdata:MagicData", "MagicMotion's data: real clips with masks and boxes"),
         "davis": Entry(
-            "toraeval.suites.davis:Davis",
-            "DAVIS: real clips, paths from object masks",
-            licence="CC BY 4.0 for the authors' own clips",
-        ),
+            "toraeval.suites.davis:Davis", "DAVIS: real clips, paths from object masks",
+            licence="CC BY 4.0 for the authors' own clips"),
         "tapvid": Entry(
-            "toraeval.suites.tapvid:TAPVid",
-            "TAP-Vid and RoboTAP: real clips with points tracked by people",
-            licence="CC BY 4.0",
-        ),
-        "kubric": Entry(
-            "toraeval.suites.kubric:Kubric", "rendered clips with exact tracks (CoTracker's export)"
-        ),
+            "toraeval.suites.tapvid:TAPVid", "TAP-Vid and RoboTAP: real clips with points tracked by people",
+            licence="CC BY 4.0"),
+        "kubric": Entry("toraeval.suites.kubric:Kubric", "rendered clips with exact tracks (CoTracker's export)"),
         "flexbench": Entry(
-            "toraeval.suites.flexbench:FlexBench",
-            "FlexTraj's benchmark: dense tracks and segments",
-            licence="not stated",
-        ),
+            "toraeval.suites.flexbench:FlexBench", "FlexTraj's benchmark: dense tracks and segments",
+            licence="not stated"),
     },
     "tracker": {
         "lucas_kanade": Entry(
-            "toraeval.trackers.lucas_kanade:LucasKanade",
-            "pyramidal Lucas-Kanade, re-anchored to the first frame",
-        ),
+            "toraeval.trackers.lucas_kanade:LucasKanade", "pyramidal Lucas-Kanade, re-anchored to the first frame"),
         "shapes_tracker": Entry(
             "toraeval.trackers.shapes_tracker:ShapesTracker",
-            "learned on the world `shapes`: blurred, noisy or faded objects",
-        ),
+            "learned on the world `shapes`: blurred, noisy or faded objects"),
         "dis_flow": Entry("toraeval.trackers.dis_flow:DISFlow", "dense optical flow, chained"),
         "tapnextpp": Entry(
-            "toraeval.trackers.tapnextpp:TAPNextPP",
-            "TAPNext++: causal, tuned on clips of 1024 frames",
-            licence="Apache-2.0",
-            assets=("tapnextpp",),
-        ),
+            "toraeval.trackers.tapnextpp:TAPNextPP", "TAPNext++: causal, tuned on clips of 1024 frames",
+            licence="Apache-2.0", assets=("tapnextpp",)),
         "alltracker": Entry(
-            "toraeval.trackers.alltracker:AllTracker",
-            "AllTracker: dense flow from frame 0, in windows",
-            licence="MIT",
-            option_assets={"size=full": ("alltracker",), "size=tiny": ("alltracker_tiny",)},
-        ),
+            "toraeval.trackers.alltracker:AllTracker", "AllTracker: dense flow from frame 0, in windows",
+            licence="MIT", option_assets={"size=full": ("alltracker",), "size=tiny": ("alltracker_tiny",)}),
         "cotracker3_offline": Entry(
-            "toraeval.trackers.cotracker:CoTracker3Offline",
-            "CoTracker3, whole clip at once",
-            licence="CC BY-NC 4.0",
-            assets=("cotracker3_offline",),
-        ),
+            "toraeval.trackers.cotracker:CoTracker3Offline", "CoTracker3, whole clip at once", licence="CC BY-NC 4.0",
+            assets=("cotracker3_offline",)),
         "cotracker3_online": Entry(
-            "toraeval.trackers.cotracker:CoTracker3Online",
-            "CoTracker3, sliding window",
-            licence="CC BY-NC 4.0",
-            assets=("cotracker3_online",),
-        ),
+            "toraeval.trackers.cotracker:CoTracker3Online", "CoTracker3, sliding window", licence="CC BY-NC 4.0",
+            assets=("cotracker3_online",)),
     },
     "metric": {
         "traj_error": Entry("toraeval.metrics.traj_error:TrajError", "mean L1 distance from the given path"),
-        "lost_error": Entry(
-            "toraeval.metrics.traj_error:LostError", "the same, and losing the object never pays"
-        ),
+        "lost_error": Entry("toraeval.metrics.traj_error:LostError", "the same, and losing the object never pays"),
         "objmc": Entry("toraeval.metrics.distances:ObjMC", "mean Euclidean distance from the given path"),
         "epe": Entry("toraeval.metrics.distances:EPE", "the same over all points, as MoveBench"),
         "tapvid": Entry("toraeval.metrics.tapvid:TapVid", "Average Jaccard of the tracked path"),
         "aj_rd": Entry("toraeval.metrics.aj_rd:AJRD", "Average Jaccard after re-appearance"),
         "mc_bench_dm": Entry("toraeval.metrics.mc_bench_dm:MCBenchDM", "Co-tracker_DM of MC-Bench"),
         "mc_bench_dm_published": Entry(
-            "toraeval.metrics.mc_bench_dm:MCBenchDMPublished", "the same where its published script is right"
-        ),
+            "toraeval.metrics.mc_bench_dm:MCBenchDMPublished", "the same where its published script is right"),
         "final_error": Entry("toraeval.metrics.distances:FinalError", "distance in the last frame"),
         "direction_error": Entry("toraeval.metrics.movement:DirectionError", "angle of movement"),
         "speed_error": Entry("toraeval.metrics.movement:SpeedError", "difference of speeds"),
@@ -212,36 +154,25 @@ _TABLES: dict[str, dict[str, Entry]] = {
         "motion_amount": Entry("toraeval.metrics.movement:MotionAmount", "share of the way travelled"),
         "flicker": Entry("toraeval.metrics.looks:Flicker", "restlessness of the quiet parts"),
         "appearance_drift": Entry("toraeval.metrics.looks:AppearanceDrift", "change of the object's look"),
-        "object_survival": Entry(
-            "toraeval.metrics.looks:ObjectSurvival", "objects still themselves at the end"
-        ),
+        "object_survival": Entry("toraeval.metrics.looks:ObjectSurvival", "objects still themselves at the end"),
         "fvd": Entry(
-            "toraeval.metrics.fvd:FVD",
-            "Frechet and kernel distance of video features",
+            "toraeval.metrics.fvd:FVD", "Frechet and kernel distance of video features",
             licence="Apache-2.0; i3d, videomae: see their assets",
-            option_assets={"backbone=i3d": ("fvd_i3d",), "backbone=videomae": ("fvd_videomae",)},
-        ),
+            option_assets={"backbone=i3d": ("fvd_i3d",), "backbone=videomae": ("fvd_videomae",)}),
         "jedi": Entry("toraeval.metrics.jedi:JEDi", "quadratic MMD of video features, as JEDi"),
         "clipsim": Entry(
-            "toraeval.metrics.clipsim:ClipSim",
-            "do the frames show what the prompt says",
-            licence="Apache-2.0; clip_vit_b32: MIT",
-            option_assets={"backbone=clip_vit_b32": ("clip_vit_b32",)},
-        ),
+            "toraeval.metrics.clipsim:ClipSim", "do the frames show what the prompt says",
+            licence="Apache-2.0; clip_vit_b32: MIT", option_assets={"backbone=clip_vit_b32": ("clip_vit_b32",)}),
         "lpips": Entry(
-            "toraeval.metrics.lpips:LPIPS",
-            "perceptual distance from the reference clip",
+            "toraeval.metrics.lpips:LPIPS", "perceptual distance from the reference clip",
             licence="Apache-2.0; alex, vgg: BSD-3-Clause",
-            option_assets={"backbone=alex": ("lpips_alex",), "backbone=vgg": ("lpips_vgg",)},
-        ),
+            option_assets={"backbone=alex": ("lpips_alex",), "backbone=vgg": ("lpips_vgg",)}),
         "fid": Entry("toraeval.metrics.fid:FID", "Frechet distance of the features of single frames"),
-        "class_kept": Entry(
-            "toraeval.metrics.class_kept:ClassKept", "do frames show what the first one showed"
-        ),
+        "class_kept": Entry("toraeval.metrics.class_kept:ClassKept", "do frames show what the first one showed"),
         "ssim": Entry("toraeval.metrics.pictures:SSIM", "structural similarity to the reference clip"),
         "psnr": Entry("toraeval.metrics.pictures:PSNR", "signal-to-noise ratio against the reference clip"),
     },
-}
+}  # fmt: skip
 
 
 UNAVAILABLE: dict[str, dict[str, str]] = {

@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any
 
 from toraeval.models.shared.base import Generator
-from toraeval.models.shared.sized import SizedGenerator
 from toraeval.registry import unknown
 from toraeval.types import UserError
 
@@ -18,11 +17,14 @@ EMBEDDED = {"long_video", "overlap", "precision", "weights"}
 SHARED = {"size", "steps", "guidance"}
 
 
-class Rival(SizedGenerator):
+class Rival(Generator):
     """A generator with an embedded size and the authors' own code.
 
     Args:
         options: fields of `options_class`; `size` is `nano` (embedded) or `upstream` (the authors' repository).
+
+    Returns:
+        The generator of the size.
 
     Raises:
         UserError: an unknown size, an option outside its range, or one that the size does not have.
@@ -34,24 +36,24 @@ class Rival(SizedGenerator):
     upstream: str  # `module:Class`, relative to this package
     default_steps: int
 
-    def __init__(self, **options: Any) -> None:
-        config = self.options_class(**options)
+    def __new__(cls, **options: Any) -> Generator:  # type: ignore[misc]
+        config = cls.options_class(**options)
         if config.size not in SIZES:
-            raise UserError(f"{self.name}: {unknown('size', config.size, SIZES)}")
-        self._refuse_others(config)
-        make = self._upstream if config.size == "upstream" else self._embedded
-        super().__init__(config.size, make(config))
-
-    def _embedded(self, config: Any) -> Generator:
-        return EmbeddedRival(self.name, config, self.default_steps)
-
-    def _upstream(self, config: Any) -> Generator:
-        module, _, attribute = self.upstream.partition(":")
+            raise UserError(f"{cls.name}: {unknown('size', config.size, SIZES)}")
+        cls._refuse_others(config)
+        if config.size == "nano":
+            return cls._embedded(config)
+        module, _, attribute = cls.upstream.partition(":")
         package = __package__.rpartition(".")[0]
         made: Generator = getattr(importlib.import_module(f"{package}.{module}"), attribute)(config)
         return made
 
-    def _refuse_others(self, config: Any) -> None:
+    @classmethod
+    def _embedded(cls, config: Any) -> Generator:
+        return EmbeddedRival(cls.name, config, cls.default_steps)
+
+    @classmethod
+    def _refuse_others(cls, config: Any) -> None:
         """Refuse options that belong to the other size and were changed."""
         for field in fields(config):
             value, embedded = getattr(config, field.name), field.name in EMBEDDED
@@ -59,6 +61,6 @@ class Rival(SizedGenerator):
                 continue
             other = "nano" if embedded else "upstream"
             raise UserError(
-                f"{self.name}: size={config.size} has no option {field.name} (got {value}); "
+                f"{cls.name}: size={config.size} has no option {field.name} (got {value}); "
                 f"allowed: leave it out, or size={other}"
             )

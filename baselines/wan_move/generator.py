@@ -58,7 +58,8 @@ class WanMove(Rival):
     options_class = WanMoveOptions
     upstream = "wan_move.upstream:UpstreamWanMove"
 
-    def _embedded(self, config: Any) -> EmbeddedWanMove:
+    @classmethod
+    def _embedded(cls, config: Any) -> EmbeddedWanMove:
         return EmbeddedWanMove(config)
 
 

@@ -118,7 +118,7 @@ def shown(folder: Path) -> list[str]:
     paths = [found.load_case(str(sample)).tracks_NT2.tolist() for sample in found.cases["sample"]]
     kept = {name: value.tolist() for stored in arrays.values() for name, value in stored.items()}
     texts = [tables.to_csv(make(group)) for make in (tables.table, measures.table, error_over_time)]
-    return [*texts, repr(paths), repr(kept), repr(found.set_scores), str(group.definitions())]
+    return [*texts, repr(paths), repr(kept), repr(found.set_scores), str(group.definitions)]
 
 
 def check_read(folder: Path, right: list[str], what: str) -> None:

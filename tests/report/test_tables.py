@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toraeval.report import curves, measures, tables
+from toraeval.report import claims, curves, measures, tables
 from toraeval.report.collect import collect
 from toraeval.stats import bootstrap_mean
 from toraeval.store.sealed import read_json, write_json
@@ -66,7 +66,7 @@ def test_failed_and_unscored_samples_are_counted_and_never_zero(make_run, tmp_pa
     assert row["traj_error"] > 0
     assert np.isnan(row["traj_error_low"])
     assert row["interval"] == "none: n = 1, an interval needs 8 cases"
-    remarks = "\n".join(tables.notes(group, rows))
+    remarks = "\n".join(claims.notes(group, rows))
     assert "6 frames: the rows cover different cases (1 are shared by all)" in remarks
     assert "tora at 6 frames: 1 failed and 1 unscored samples are left out." in remarks
 
@@ -136,4 +136,4 @@ def test_partial_runs_are_marked(make_run, tmp_path):
     group = only_group([run])
     rows = tables.table(group)
     assert rows.iloc[0][["partial", "weights"]].tolist() == ["yes", digest[:12]]
-    assert "1 of 1 rows cover a part of their suite only" in tables.notes(group, rows)[0]
+    assert "1 of 1 rows cover a part of their suite only" in claims.notes(group, rows)[0]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from toraeval.trackers.shared.alignment import cut, exposure, refine, search
-from toraeval.trackers.shared.template import FrameView, LabPicture, Support, Template, build_template
+from toraeval.trackers.shared.frame_view import FrameView, LabPicture
+from toraeval.trackers.shared.template import Support, Template, build_template
 
 REFINE = {"sigma": 24.0, "iterations": 8, "max_move": 4.0}
 

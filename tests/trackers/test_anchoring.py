@@ -10,7 +10,7 @@ import pytest
 
 from toraeval.trackers.lucas_kanade import LucasKanade
 from toraeval.trackers.shared.anchoring import Anchoring, FollowedPoint
-from toraeval.trackers.shared.template import FrameView
+from toraeval.trackers.shared.frame_view import FrameView
 
 QUERY = np.array([90.0, 80.0])
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from toraeval.trackers.shared.template import FrameView, Support, build_template, find_support, to_scale
+from toraeval.trackers.shared.frame_view import FrameView
+from toraeval.trackers.shared.template import Support, build_template, find_support, to_scale
 
 OPTIONS = {"step": 5, "share": 0.6, "max_radius": 84, "min_solidity": 0.85, "patch_radius": 10}
 

@@ -12,7 +12,8 @@ from toraeval.suites.photos.render import PhotoRenderer
 from toraeval.suites.photos.suite import scene_of
 from toraeval.trackers.lucas_kanade import LucasKanade
 from toraeval.trackers.shared.alignment import refine
-from toraeval.trackers.shared.template import FrameView, Support, build_template
+from toraeval.trackers.shared.frame_view import FrameView
+from toraeval.trackers.shared.template import Support, build_template
 from toraeval.trackers.shared.turning import drawn, similarity_step
 from toraeval.types import Video
 

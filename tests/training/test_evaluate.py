@@ -10,7 +10,7 @@ import torch
 
 from tests.training.conftest import interrupted
 from toraeval.models.shared.network.config import STDiTConfig
-from toraeval.models.tora.generator import Tora
+from toraeval.models.tora.nano import NanoTora
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.training.engine.distributed import processes
 from toraeval.training.recipes import evaluate, nano
@@ -28,10 +28,11 @@ def test_a_run_is_loaded_and_generates(
     assert interrupted(lambda: nano.train(recipe), 2) == 130
     generator, clips = evaluate.load_state(tmp_path, averaged, {"steps": 1})
     assert clips > 0
-    assert isinstance(generator, Tora)
+    assert isinstance(generator, NanoTora)
     one = Shapes("validation", 1).cases(6, 64, 64)[0]
     assert generator.generate(one, 0).frames_TCHW.shape == (6, 3, 64, 64)
-    loaded, _ = generator._made._loaded  # type: ignore[union-attr,misc]
+    assert generator._loaded is not None
+    loaded, _ = generator._loaded
     with processes("cpu") as world:
         engine = nano.build(recipe, world)
     saved = dict(engine.model.state_dict()) | (engine.average.values if averaged else {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -239,7 +240,7 @@ def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any, 
         if left[0] < 0:
             sink.failure = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             raise sink.failure
-        return int(sink._file.write(data))
+        return io.BufferedWriter.write(sink, data)
 
     monkeypatch.setattr(writing._Sink, "write", limited)
     with pytest.raises(

@@ -102,7 +102,7 @@ def draw(
     import pandas as pd
 
     from toraeval.cli.output import joint_rows, print_table
-    from toraeval.report.site.found import former_pages
+    from toraeval.report.collect import former_pages
     from toraeval.report.tracker_ranking import under_tables
     from toraeval.report.unchanged import Drawn
     from toraeval.store import lock

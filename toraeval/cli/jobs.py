@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from toraeval.cli import error_text
-from toraeval.cli.overrides import explain
+from toraeval.cli.hydra_errors import explain
 from toraeval.config.source import hydra_of
 from toraeval.types import UserError
 
@@ -64,25 +64,20 @@ class HydraJob:
     caller: int = field(default_factory=os.getpid)
 
     def __call__(self, cfg: Any) -> Done:
-        if os.getpid() == self.caller:
-            ended = self._run(cfg)
-            if ended.error:
-                print(ended.error, file=sys.stderr)
-            return ended
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            ended = self._run(cfg)
-        ended.printed = printed.getvalue()
+        here, printed, config = os.getpid() == self.caller, io.StringIO(), resolved(cfg)
+        with contextlib.nullcontext() if here else contextlib.redirect_stdout(printed):
+            try:
+                ended = self.execute(config, self.command)
+            except UserError as error:
+                ended = Done(error.exit_code, error=error_text(error))
+                if config.get("dry_run") and (missing := getattr(error, "report", "")):
+                    print(f"{missing}\ncommand: {self.command}")  # the answer to a dry run, not its failure
+                    ended.error = ""
+        if not here:
+            ended.printed = printed.getvalue()
+        elif ended.error:
+            print(ended.error, file=sys.stderr)
         return ended
-
-    def _run(self, cfg: Any) -> Done:
-        config = resolved(cfg)
-        try:
-            return self.execute(config, self.command)
-        except UserError as error:
-            if config.get("dry_run") and (missing := getattr(error, "report", "")):
-                print(f"{missing}\ncommand: {self.command}")  # the answer to a dry run, not its failure
-                return Done(error.exit_code)
-            return Done(error.exit_code, error=error_text(error))
 
 
 def resolved(cfg: Any) -> dict[str, Any]:
@@ -92,7 +87,9 @@ def resolved(cfg: Any) -> dict[str, Any]:
     """
     if "${" in str(cfg.get("results")):
         cfg = OmegaConf.merge(cfg, {"results": str(cfg.results).replace("$", MARK)})
-    plain: dict[str, Any] = _unmarked(OmegaConf.to_container(cfg, resolve=True))
+        plain: dict[str, Any] = _unmarked(OmegaConf.to_container(cfg, resolve=True))
+    else:
+        plain = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     if "metrics" in plain:
         # a preset may hold options of a metric that is not asked for, and that therefore has no name
         plain["metrics"] = {key: given for key, given in plain["metrics"].items() if "name" in given}

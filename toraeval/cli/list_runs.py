@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def print_runs(results: Path) -> None:
     """Print every run below a results folder and, on stderr, those that cannot be read."""
-    from toraeval.report.site.found import runs_below
+    from toraeval.report.collect import runs_below
     from toraeval.report.texts import printable
     from toraeval.store.tables.run import CASES
 

@@ -19,6 +19,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from toraeval import config, registry
 from toraeval.cli import quoting
+from toraeval.cli.hydra_errors import ambiguous, explain, reason
 from toraeval.cli.launchers import require_launcher
 from toraeval.config.source import hydra_of, search_path
 from toraeval.inputs.text_files import read_text, shown
@@ -35,13 +36,6 @@ GROUPS = {
 PRESETS = {"photos": "photos"}
 # Parts of a config whose keys are free; Hydra wants them marked as additions.
 OPEN = ("model_options",)
-
-NOISE = (
-    "full_key:", "object_type=", "reference_type=", "To append to your config", "See https://", "Config search path",
-    "provider=",
-)  # fmt: skip
-HEADING = "raised while composing config:"
-"""What Hydra's messages hold beside the reason: starts and ends of lines."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +84,15 @@ def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = 
         notes.append(
             "hydra/launcher acts on the jobs of a sweep only, with -m; this is one run, and runs here"
         )
-    plain = added + [_checked(verb, text, list(bases.values()), multirun, notes) for text in overrides]
+    plain = list(added)
+    for text in overrides:
+        key = _key(text)
+        if not _is_choice(verb, text) and "=" in text and not text.startswith("~"):
+            for base in bases.values():
+                _check_key(verb, base, key)
+            if any(_is_text(base, key) for base in bases.values()):
+                text = quoting.literal(text, multirun, notes)
+        plain.append(_normal(_parse(verb, text)))
     configs = []
     for combination in _combinations(plain, multirun):
         base = bases[tuple(text for text in combination if _is_choice(verb, text))]
@@ -101,17 +103,6 @@ def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = 
 def keys(verb: str) -> list[str]:
     """Return the groups and the uppermost options of a verb."""
     return [*GROUPS[verb], *(item.name for item in dataclasses.fields(config.VERBS[verb]))]
-
-
-def _checked(verb: str, text: str, bases: list[DictConfig], multirun: bool, notes: list[str]) -> str:
-    """Return an override as Hydra shall see it."""
-    key = _key(text)
-    if not key.startswith("hydra") and key not in GROUPS[verb] and "=" in text and not text.startswith("~"):
-        for base in bases:
-            _check_key(verb, base, key)
-        if any(_is_text(base, key) for base in bases):
-            text = quoting.literal(text, multirun, notes)
-    return _normal(_parse(verb, text))
 
 
 def _is_choice(verb: str, text: str) -> bool:
@@ -172,7 +163,7 @@ def _parse(verb: str, text: str) -> Override:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:
         raise UserError(
-            f"'{text}' is not an option ({_reason(error)}); write key=value, and quote lists: 'seeds=[0,1]'; "
+            f"'{text}' is not an option ({reason(error)}); write key=value, and quote lists: 'seeds=[0,1]'; "
             f"see: python -m toraeval {verb} --help"
         ) from error
     if override.is_delete():
@@ -213,7 +204,7 @@ def _require_settings(file: Path) -> None:
     try:
         found = OmegaConf.load(file)  # as Hydra does
     except (YAMLError, OmegaConfBaseException, OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{file}: not readable as YAML ({shown(_reason(error))})") from error
+        raise UserError(f"{file}: not readable as YAML ({shown(reason(error))})") from error
     if not (isinstance(found, DictConfig) and all(isinstance(key, str) for key in found)):
         raise UserError(f"{file}: holds no settings; allowed: lines of the form 'key: value'")
 
@@ -299,31 +290,10 @@ def _with_values(base: DictConfig, overrides: list[str]) -> DictConfig:
     made = copy.deepcopy(base)
     for override in OverridesParser.create().parse_overrides(overrides):
         if override.is_sweep_override():
-            raise UserError(_ambiguous(f"Ambiguous value for argument '{override.input_line}'"))
+            raise UserError(ambiguous(f"Ambiguous value for argument '{override.input_line}'"))
         added = override.key_or_group.split(".")[0] in OPEN
         try:
             OmegaConf.update(made, override.key_or_group, override.value(), merge=True, force_add=added)
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(explain(error)) from error
     return made
-
-
-def explain(error: Exception) -> str:
-    """Return one line for what Hydra or OmegaConf says in several."""
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    key = getattr(cause, "full_key", None)
-    reason = _reason(cause)
-    if "Ambiguous value" in reason or reason.startswith("Sweep parameters"):
-        return _ambiguous(str(cause).splitlines()[0])
-    return f"{key}: {reason}" if key and key not in reason else reason
-
-
-def _ambiguous(what: str) -> str:
-    return f"{what}: several values, one run after the other, need -m; a list needs brackets: 'key=[a,b]'"
-
-
-def _reason(error: BaseException) -> str:
-    """Return the lines of a message that say something to the user, as one."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith(NOISE) and not line.endswith(HEADING)]
-    return " ".join(told) or (_reason(error.__cause__) if error.__cause__ else type(error).__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
@@ -16,17 +17,13 @@ from toraeval.run.sample import Outcome
 EVERY_S = 30.0
 
 
-class Bar(Progress):
+class Bar(Progress, AbstractContextManager["Bar"]):
     """Progress over frames, because a long clip takes longer than a short one.
 
     A terminal gets a bar; a file or a pipe gets a line when the work starts, every `EVERY_S` seconds, and at the end.
     """
 
-    def __init__(self) -> None:
-        self._bar: tqdm[Any] | _Lines | None = None
-
-    def __enter__(self) -> Bar:
-        return self
+    _bar: tqdm[Any] | _Lines | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

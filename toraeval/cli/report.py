@@ -53,9 +53,8 @@ def found_beside(results: Path, benched: list[Path]) -> tuple[list[Findings], li
     Raises:
         UserError: there is neither a bench nor a run.
     """
-    from toraeval.report.collect import FLOOR_MODEL
+    from toraeval.report.collect import FLOOR_MODEL, runs_below, sorted_out
     from toraeval.report.findings import Findings
-    from toraeval.report.site.found import runs_below, sorted_out
     from toraeval.store import record
 
     known = {folder.resolve() for folder in benched}
@@ -73,7 +72,7 @@ def found_beside(results: Path, benched: list[Path]) -> tuple[list[Findings], li
     groups, empty = sorted_out(
         run for run in others if run.model != FLOOR_MODEL or _setting(run) not in shown
     )
-    return [Findings(group) for group in groups], empty
+    return [Findings.of(group) for group in groups], empty
 
 
 def _setting(run: RunResult) -> tuple[str, int, int, int, str]:
@@ -82,7 +81,7 @@ def _setting(run: RunResult) -> tuple[str, int, int, int, str]:
 
 def write_page(folder: Path, found: list[Findings], empty: list[RunResult]) -> None:
     """Write the page of some groups of runs and print where it is; one process at a time in a folder."""
-    from toraeval.report.site.found import former_pages
+    from toraeval.report.collect import former_pages
     from toraeval.report.site.write import write
     from toraeval.store import lock
 

@@ -71,10 +71,10 @@ def page_of(report: Report, results: str) -> str:
     """
     from pathlib import Path
 
+    from toraeval.report.collect import sorted_out
     from toraeval.report.findings import Findings
-    from toraeval.report.site.found import sorted_out
-    from toraeval.report.site.names import slug
     from toraeval.report.site.write import write
+    from toraeval.report.texts import slug
     from toraeval.store import lock
     from toraeval.types import UserError
 
@@ -84,7 +84,7 @@ def page_of(report: Report, results: str) -> str:
         groups, empty = sorted_out([result, *([report.floor.result] if report.floor else [])])
         folder.mkdir(parents=True, exist_ok=True)
         with lock.hold(folder, None, lambda line: print(line, file=sys.stderr)):
-            return str(write([Findings(group) for group in groups], folder, empty))
+            return str(write([Findings.of(group) for group in groups], folder, empty))
     except (UserError, OSError) as error:
         print(f"the report was not written: {error}", file=sys.stderr)
         return ""

@@ -44,7 +44,8 @@ def fitted(
     """
     room = columns or width()
     rows = [[printable(cell, None) for cell in row] for row in cells]
-    sizes = [_size(head, [row[i] for row in rows]) for i, head in enumerate(headers)]
+    # tabulate sets headers two wider than they are; three are `| ` and ` `
+    sizes = [max([len(head) + 2, *(len(row[i]) for row in rows)]) + 3 for i, head in enumerate(headers)]
     shown, used = [], 1
     for i, size in enumerate(sizes):
         if i < kept or used + size <= room:
@@ -74,8 +75,3 @@ def wrapped(headers: Sequence[str], cells: Iterable[Sequence[str]], columns: int
         disable_numparse=True,
         maxcolwidths=[None] * (len(headers) - 1) + [room],
     )
-
-
-def _size(head: str, cells: list[str]) -> int:
-    """Return what a column takes: tabulate sets headers two wider than they are; three are `| ` and ` `."""
-    return max([len(head) + 2, *map(len, cells)]) + 3

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -109,17 +110,12 @@ def described(doc: str | None) -> dict[str, str]:
     return found
 
 
-def _offered(name: str) -> bool:
-    """Return True for what a user may set; `name` picks the class, and what begins with `_` is for tests."""
-    return name != "name" and not name.startswith("_")
-
-
 class _Source:
     """The top level of a module as it is written."""
 
     def __init__(self, name: str) -> None:
-        origin, self.is_package = _place(name)
-        self.name = name
+        origin, is_package = _place(name)
+        self.name, package = name, name if is_package else name.rpartition(".")[0]
         try:
             tree = ast.parse(Path(origin).read_bytes())
         except (OSError, SyntaxError, ValueError) as error:
@@ -130,15 +126,10 @@ class _Source:
             if isinstance(node, ast.ClassDef):
                 self.defined[node.name] = node
             elif isinstance(node, ast.ImportFrom):
-                origin = self._absolute(node)
+                origin = resolve_name("." * node.level + (node.module or ""), package)
                 self.imported |= {a.asname or a.name: (origin, a.name) for a in node.names}
             elif isinstance(node, ast.Import):
                 self.imported |= {a.asname: (a.name, "") for a in node.names if a.asname}
-
-    def _absolute(self, node: ast.ImportFrom) -> str:
-        parts = self.name.split(".")
-        base = parts[: len(parts) - node.level + self.is_package] if node.level else []
-        return ".".join([*base, *([node.module] if node.module else [])])
 
     def find(self, name: str) -> tuple[_Source, ast.expr | ast.ClassDef]:
         """Return the definition of a name, and the module that it stands in."""
@@ -248,20 +239,24 @@ def _read(module: str, name: str) -> Declared:
     texts: dict[str, str] = {}
     for _, item in reversed(lineage):
         texts |= described(ast.get_docstring(item))
-    read = _fields if any(_is_dataclass(item) for _, item in lineage) else _signature
-    found = ((name, TYPES.get(kind, Any), value) for name, kind, value in read(lineage) if _offered(name))
-    return Declared(tuple(Option(*option, texts.get(option[0], "")) for option in found), facts)
-
-
-def _is_dataclass(item: ast.ClassDef) -> bool:
-    return any(ast.unparse(word).split("(")[0].endswith("dataclass") for word in item.decorator_list)
+    dataclasses = [
+        (owner, item)
+        for owner, item in lineage
+        if any(ast.unparse(word).split("(")[0].endswith("dataclass") for word in item.decorator_list)
+    ]
+    options = (
+        Option(name, TYPES.get(kind, Any), value, texts.get(name, ""))
+        for name, kind, value in (_fields(dataclasses) if dataclasses else _signature(lineage))
+        if name != "name" and not name.startswith("_")  # the one picks the class, the others are for tests
+    )
+    return Declared(tuple(options), facts)
 
 
 def _fields(lineage: list[tuple[_Source, ast.ClassDef]]) -> list[tuple[str, str, Any]]:
-    """Return name, type and default of the fields of a dataclass; annotations of other bases are not fields."""
+    """Return name, type and default of the fields of dataclasses, given nearest first."""
     found: dict[str, tuple[str, str, Any]] = {}
     for source, item in reversed(lineage):
-        for node in item.body if _is_dataclass(item) else ():
+        for node in item.body:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 name, kind = node.target.id, ast.unparse(node.annotation)
                 if not kind.startswith("ClassVar"):

@@ -58,7 +58,11 @@ class DeclaredSource(ConfigSource):
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
         kind, package = group.removeprefix("schema/"), None
         if group == "preset":
-            config, package = self._preset(config_path), "_global_"
+            loaded = OmegaConf.load(self._file(config_path))
+            assert isinstance(loaded, DictConfig)
+            own = loaded.pop("bench", None) or {}
+            config = OmegaConf.merge(loaded, own if self.path.startswith("bench:") else {})
+            package = "_global_"
         elif group == "schema":
             config = OmegaConf.structured(VERBS[name])
         else:
@@ -73,12 +77,6 @@ class DeclaredSource(ConfigSource):
     def _file(self, config_path: str) -> Path:
         folder = self.path.partition(":")[2]
         return Path(folder, config_path if config_path.endswith(".yaml") else f"{config_path}.yaml")
-
-    def _preset(self, config_path: str) -> DictConfig:
-        loaded = OmegaConf.load(self._file(config_path))
-        assert isinstance(loaded, DictConfig)
-        own = loaded.pop("bench", None)
-        return OmegaConf.merge(loaded, own or {}) if self.path.startswith("bench:") else loaded  # type: ignore[return-value]
 
 
 class _SearchPath(SearchPathPlugin):

@@ -69,9 +69,7 @@ class Board:
     @property
     def group(self) -> Group:
         """The runs as one group of the report."""
-        first = self.entries[0][1].run
-        runs = tuple(entry for _, entry in self.entries)
-        return Group(first.suite, first.tracker or "", int(first.height), int(first.width), runs)
+        return Group.of(entry for _, entry in self.entries)
 
 
 def named(folders: Sequence[Path]) -> dict[Path, str]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toraeval import assets
+from toraeval.machine import one_thread
 from toraeval.metrics.shared.base import BACKBONE, Found
 from toraeval.metrics.shared.expectations import below
 from toraeval.metrics.shared.frames import Preparation, in_chunks
@@ -23,7 +24,6 @@ from toraeval.metrics.shared.networks import dual_encoder, shipped
 from toraeval.metrics.shared.networks.weight_sources import own_or_fetched, readable
 from toraeval.metrics.shared.reference import FrameMetric, over_clip, spread_frames
 from toraeval.optional import require
-from toraeval.threads import one_thread
 from toraeval.types import Case, FloatArray, Video
 
 # OpenAI CLIP, `clip/clip.py`: mean and standard deviation of the pictures it was trained on.

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from toraeval import assets
+from toraeval.machine import one_thread
 from toraeval.metrics.shared.base import BACKBONE
 from toraeval.metrics.shared.expectations import APART
 from toraeval.metrics.shared.frames import CHUNK, Preparation, in_chunks
@@ -20,7 +21,6 @@ from toraeval.metrics.shared.networks import dual_encoder, efficientnet, percept
 from toraeval.metrics.shared.networks.weight_sources import own_or_fetched
 from toraeval.metrics.shared.reference import ComparedMetric, Numbers
 from toraeval.optional import require
-from toraeval.threads import one_thread
 from toraeval.types import ByteArray, FloatArray, UserError, Video
 
 IMPLEMENTATIONS = ("own", "lpips", "torchmetrics")

@@ -59,7 +59,7 @@ def build(
             require_no_link(root, place)
             sweep(place)
     written: list[Path] = []
-    found = [Findings(group) for group in groups]
+    found = [Findings.of(group) for group in groups]
     for one in found:
         folder = root if len(groups) == 1 else root / one.group.name
         written += _write(one, folder, sheets_per_length)
@@ -122,7 +122,7 @@ def _definition(group: Group) -> str:
         "columns": tables.columns_of(group),
         "metrics.csv": measures.VALUES,
         "ratios.csv": claims.RATIOS,
-        "metrics": group.definitions(),
+        "metrics": group.definitions,
         "interval": {
             "method": "BCa bootstrap over cases; seeds of a case are averaged first",
             "level": LEVEL,

@@ -1,4 +1,4 @@
-"""What the table says in words: ratios to Tora beside the paper's claim, differences that the tracker cannot show."""
+"""What the table says in words: ratios to Tora and the paper's claim, differences that say nothing, what to mind."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun
+from toraeval.report.measures import main_measure
 from toraeval.stats import bootstrap_ratio, case_means, ratio_sensitivity, without_interval
 from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.store.tables.run import length_words
@@ -115,3 +116,35 @@ def floor_lines(rows: pd.DataFrame, unit: str = "px") -> list[str]:
             for a, b in sorted(pairs)
         ]
     return said
+
+
+def notes(group: Group, rows: pd.DataFrame) -> list[str]:
+    """Return what a reader must know before comparing the rows, one sentence each."""
+    found = []
+    for frames in group.lengths:
+        sets = {entry.label: set(case_means(entry.by_case(group.main_column))) for entry in group.at(frames)}
+        if len({frozenset(cases) for cases in sets.values()}) > 1:
+            shared = set.intersection(*sets.values())
+            found.append(
+                f"{length_words(frames)}: the rows cover different cases ({len(shared)} are shared by all); "
+                "compare models with paired differences on the shared ones."
+            )
+    partial = int((rows["partial"] == "yes").sum())
+    if partial:
+        found.append(
+            f"{partial} of {len(rows)} rows cover a part of their suite only or were stopped: for trying, not for "
+            "quoting."
+        )
+    found += floor_lines(rows, main_measure(group).unit)
+    for row in rows.itertuples():
+        where = f"{row.model} at {length_words(row.frames)}"
+        if row.failures or row.unscored:
+            found.append(f"{where}: {row.failures} failed and {row.unscored} unscored samples are left out.")
+        if row.cases and ":" in str(row.interval):
+            found.append(f"{where}: {str(row.interval).replace('none:', 'no interval:')}.")
+        if getattr(row, "tracked_visible", 1.0) < 0.5:
+            found.append(
+                f"{where}: the tracker lost its point in {1 - row.tracked_visible:.0%} of the scored frames, "
+                "so that the error tells how far the lost point lies off."
+            )
+    return found

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pandas as pd
 from toraeval import registry
 from toraeval.metrics.shared.readings import mean_over
 from toraeval.store.main_metric import MAIN_METRIC, main_of
-from toraeval.store.tables.run import RunResult, length_words, load_run
+from toraeval.store.tables.run import CASES, RECORD, RunResult, length_words, load_run
 from toraeval.types import FloatArray, UserError
 
 FLOOR_MODEL = "ground_truth"
@@ -77,59 +76,56 @@ class ReportedRun:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that may share a table: one suite, one tracker, one size, one fingerprint per length."""
+    """Runs that may share a table: one suite, one tracker, one size, one fingerprint per length.
 
+    Attributes:
+        entries: the runs, in the order of the tables.
+        suite, tracker, height, width: what they share.
+        name: of files about them.
+        size: width x height in words; cases may each have their own.
+        lengths: numbers of frames, from short to long.
+        labels: every label once, in the order of the tables, whatever the length.
+        definitions: metric -> its definition, as the runs recorded it.
+        main_metric, main_column: what the tables show first, rank by and give the floor for, and its value.
+    """
+
+    entries: tuple[ReportedRun, ...]
     suite: str
     tracker: str
     height: int
     width: int
-    entries: tuple[ReportedRun, ...]
+    name: str
+    size: str
+    lengths: list[int]
+    labels: list[str]
+    definitions: Mapping[str, Any]
+    main_metric: str
+    main_column: str
 
-    @property
-    def name(self) -> str:
-        return f"{self.suite}-{self.tracker or 'untracked'}-{self.width}x{self.height}"
-
-    @property
-    def size(self) -> str:
-        """Width x height in words; cases may each have their own."""
-        return f"{self.width}x{self.height}" if self.width else "each clip's own size"
-
-    @property
-    def lengths(self) -> list[int]:
-        return sorted({entry.frames for entry in self.entries})
-
-    @property
-    def labels(self) -> list[str]:
-        """Every label once, in the order of the tables."""
-        return list(dict.fromkeys(entry.label for entry in sorted(self.entries, key=_model_order)))
+    @classmethod
+    def of(cls, entries: Iterable[ReportedRun]) -> Group:
+        """Return what runs of one suite, tracker and size are together."""
+        entries = tuple(entries)
+        runs = [entry.run for entry in entries]
+        suite, tracker, height, width = runs[0].suite, runs[0].tracker or "", runs[0].height, runs[0].width
+        main = main_of(dict.fromkeys(run.main_metric for run in runs))
+        return cls(
+            entries,
+            suite,
+            tracker,
+            int(height),
+            int(width),
+            name=f"{suite}-{tracker or 'untracked'}-{width}x{height}",
+            size=f"{width}x{height}" if width else "each clip's own size",
+            lengths=sorted({entry.frames for entry in entries}),
+            labels=list(dict.fromkeys(entry.label for entry in sorted(entries, key=_model_order))),
+            definitions={name: stated for run in runs for name, stated in run.definitions.items()},
+            main_metric=main,
+            main_column=next(run.main_column for run in runs if run.main_metric == main),
+        )
 
     def at(self, frames: int) -> list[ReportedRun]:
         return [entry for entry in self.entries if entry.frames == frames]
-
-    def definitions(self) -> dict[str, Any]:
-        """Return the metric definitions that the runs recorded, by metric name."""
-        merged: dict[str, Any] = {}
-        for entry in self.entries:
-            merged |= entry.run.definitions
-        return merged
-
-    @cached_property
-    def main_metric(self) -> str:
-        """The metric that the tables show first, rank by and give the floor for."""
-        return main_of(dict.fromkeys(entry.run.main_metric for entry in self.entries))
-
-    @cached_property
-    def main_column(self) -> str:
-        """Its value."""
-        runs = (entry.run for entry in self.entries)
-        return next(run.main_column for run in runs if run.main_metric == self.main_metric)
-
-    def records(self) -> dict[str, dict[str, Any]]:
-        """Return the reproducibility record of every run, by model, length and folder name."""
-        return {
-            f"{entry.run.model} / {Path(entry.run.run_dir).name}": dict(entry.run.record)
-            for entry in self.entries
-        }
 
     def licences(self) -> dict[str, str]:
         """Return the licence of every part that took part, as the registry states it."""
@@ -168,17 +164,72 @@ def grouped(loaded: Iterable[RunResult], only: Collection[str] | None = None) ->
         key = (run.suite, run.tracker or "", int(run.height), int(run.width))
         parts.setdefault(key, []).append(run)
     groups = []
-    for (suite, tracker, height, width), runs in sorted(parts.items()):
-        entries = sorted(
-            (ReportedRun(run, _label(run, runs), _restricted(run, only)) for run in runs),
-            key=lambda entry: (entry.frames, *_model_order(entry)),
-        )
-        group = Group(suite, tracker, height, width, tuple(entries))
+    for _, runs in sorted(parts.items()):
+        entries = []
+        for run in runs:
+            wanted = run.cases["sample"].astype(str).isin(set(only)) if only is not None else slice(None)
+            cases = run.cases[wanted].sort_values("sample", kind="stable").reset_index(drop=True)
+            if cases.empty:
+                raise UserError(f"report: {run.run_dir} has no sample to report; finish the run first")
+            entries.append(ReportedRun(run, _label(run, runs), cases))
+        entries.sort(key=lambda entry: (entry.frames, *_model_order(entry)))
+        group = Group.of(entries)
         for frames in group.lengths:
-            fingerprint_of(group.at(frames))
-            _require_equal_clips(group.at(frames))
+            first, *others = group.at(frames)
+            fingerprint_of([first, *others])
+            for other in others:
+                if found := differing_clips(first.run, other.run):
+                    raise UserError(
+                        f"report: {first.label} and {other.label} cannot share a table: {found}; score clips of one "
+                        "length and size, or report the runs separately"
+                    )
         groups.append(group)
     return groups
+
+
+def runs_below(results: Path) -> tuple[list[RunResult], list[str]]:
+    """Return every run of a results folder, and a line for each that cannot be read."""
+    runs, problems = [], []
+    for record in sorted(results.glob(f"runs/*/*/*/{RECORD}")):
+        try:
+            if (record.parent / CASES).is_file():
+                runs.append(load_run(record.parent))
+        except UserError as error:
+            problems.append(f"left out: {error}")
+    return runs, problems
+
+
+def sorted_out(runs: Iterable[RunResult]) -> tuple[list[Group], list[RunResult]]:
+    """Return groups that hold every run with a sample, and the runs without.
+
+    Runs that must not share a table, e.g. those of an earlier version of a metric, stand in groups of their own.
+    """
+    empty: list[RunResult] = []
+    layers: list[list[RunResult]] = []
+    for run in runs:
+        if run.cases.empty:
+            empty.append(run)
+            continue
+        for layer in layers:
+            try:
+                grouped([*layer, run])
+            except UserError:
+                continue
+            layer.append(run)
+            break
+        else:
+            layers.append([run])
+    return [group for layer in layers for group in grouped(layer)], empty
+
+
+def former_pages(page: Path) -> list[str]:
+    """Return a line for each page that an earlier version left beside this one or in it."""
+    places = (page.parent / "report.html", page / "other-runs" / "index.html")
+    return [
+        f"note: {place} was left by an earlier version and may be deleted"
+        for place in places
+        if place.is_file()
+    ]
 
 
 def fingerprint_of(entries: Iterable[ReportedRun]) -> str:
@@ -220,25 +271,6 @@ def differing_clips(a: RunResult, b: RunResult) -> str:
     first, second = ("{} frames of {}x{}".format(*shape[differ[0]]) for shape in shapes)
     more = f" (and {len(differ) - 1} more clips)" if len(differ) > 1 else ""
     return f"{differ[0]} has {first} against {second}{more}"
-
-
-def _require_equal_clips(entries: list[ReportedRun]) -> None:
-    for entry in entries[1:]:
-        found = differing_clips(entries[0].run, entry.run)
-        if found:
-            raise UserError(
-                f"report: {entries[0].label} and {entry.label} cannot share a table: {found}; score clips of one "
-                "length and size, or report the runs separately"
-            )
-
-
-def _restricted(run: RunResult, only: Collection[str] | None) -> pd.DataFrame:
-    cases = run.cases
-    if only is not None:
-        cases = cases[cases["sample"].astype(str).isin(set(only))]
-    if cases.empty:
-        raise UserError(f"report: {run.run_dir} has no sample to report; finish the run first")
-    return cases.sort_values("sample", kind="stable").reset_index(drop=True)
 
 
 def _label(run: RunResult, runs: list[RunResult]) -> str:

@@ -173,9 +173,8 @@ def compare(pairs: list[Pair]) -> pd.DataFrame:
         entries = tuple(
             ReportedRun(run, label, run.cases) for run, label in zip((pair.a, pair.b), "ab", strict=True)
         )
-        group = Group(pair.a.suite, pair.a.tracker, pair.a.height, pair.a.width, entries)
         both = [set(run.record.get("fingerprints", {}).get("metrics", {})) for run in (pair.a, pair.b)]
-        for measure in measures.measures(group):
+        for measure in measures.measures(Group.of(entries)):
             if all(measure.name in names for names in both):
                 rows += _compared(pair, entries, measure)
     for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):

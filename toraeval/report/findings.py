@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import pandas as pd
 
@@ -17,45 +16,36 @@ from toraeval.report.people import people_lines
 
 @dataclass(frozen=True)
 class Findings:
-    """One group of runs and what follows from it; every part is computed when it is first asked for."""
+    """One group of runs and what follows from it.
+
+    Attributes:
+        group: the runs.
+        rows: the result table, with the columns of `tables.columns_of`.
+        further: every value of every metric, with the columns of `measures.VALUES`.
+        curves: mean error over time, with the columns of `curves.ERROR_OVER_TIME`.
+        ratios: TrajError of each model over that of Tora, with the columns of `claims.RATIOS`.
+        said: heading -> sentences below the tables.
+        main: the metric that the tables show first.
+        floors: length -> mean tracker floor, NaN where it was not measured.
+    """
 
     group: Group
+    rows: pd.DataFrame
+    further: pd.DataFrame
+    curves: pd.DataFrame
+    ratios: pd.DataFrame
+    said: Mapping[str, list[str]]
+    main: Measure
+    floors: Mapping[int, float]
 
-    @cached_property
-    def rows(self) -> pd.DataFrame:
-        """The result table, with the columns of `tables.columns_of`."""
-        return tables.table(self.group)
-
-    @cached_property
-    def further(self) -> pd.DataFrame:
-        """Every value of every metric, with the columns of `measures.VALUES`."""
-        return measures.table(self.group)
-
-    @cached_property
-    def curves(self) -> pd.DataFrame:
-        """Mean error over time, with the columns of `curves.ERROR_OVER_TIME`."""
-        return error_over_time(self.group)
-
-    @cached_property
-    def ratios(self) -> pd.DataFrame:
-        """TrajError of each model over that of Tora, with the columns of `claims.RATIOS`."""
-        return claims.ratios(self.group)
-
-    @cached_property
-    def said(self) -> Mapping[str, list[str]]:
-        """Heading -> sentences below the tables."""
-        return {
-            "Compared with Tora": claims.ratio_lines(self.ratios),
-            "What people say": people_lines(self.group),
-            "Mind this": [*tables.notes(self.group, self.rows), *measures.remarks(self.further)],
+    @classmethod
+    def of(cls, group: Group) -> Findings:
+        """Return what follows from a group."""
+        rows, further, ratios = tables.table(group), measures.table(group), claims.ratios(group)
+        said = {
+            "Compared with Tora": claims.ratio_lines(ratios),
+            "What people say": people_lines(group),
+            "Mind this": [*claims.notes(group, rows), *measures.remarks(further)],
         }
-
-    @cached_property
-    def main(self) -> Measure:
-        """The metric that the tables show first."""
-        return main_measure(self.group)
-
-    @property
-    def floors(self) -> dict[int, float]:
-        """Length -> mean tracker floor, NaN where it was not measured."""
-        return {int(str(n)): float(part.mean()) for n, part in self.rows.groupby("frames")["tracker_floor"]}
+        floors = {int(str(n)): float(part.mean()) for n, part in rows.groupby("frames")["tracker_floor"]}
+        return cls(group, rows, further, error_over_time(group), ratios, said, main_measure(group), floors)

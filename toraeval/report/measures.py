@@ -60,6 +60,7 @@ class Measure:
         of_set: whether values belong to the whole set of samples.
         columns: its values: name -> meaning, the main ones first.
         main: the values that tables show.
+        has_floor: whether its value on a perfect video is an error of the tracker; smaller differences say nothing.
     """
 
     name: str
@@ -69,16 +70,12 @@ class Measure:
     of_set: bool
     columns: Mapping[str, str]
     main: tuple[str, ...]
-
-    @property
-    def has_floor(self) -> bool:
-        """Whether its value on a perfect video is an error of the tracker, below which a difference says nothing."""
-        return self.group == CONTROL and self.direction == "lower"
+    has_floor: bool
 
 
 def measures(group: Group) -> list[Measure]:
     """Return every metric that the runs of a group recorded, in the order of `GROUPS`."""
-    found = [_measure(name, stated, _seen(group, name)) for name, stated in group.definitions().items()]
+    found = [_measure(name, stated, _seen(group, name)) for name, stated in group.definitions.items()]
     places = {name: i for i, name in enumerate(name for names in GROUPS.values() for name in names)}
     order = list(GROUPS)
     return sorted(found, key=lambda m: (order.index(m.group), places.get(m.name, len(places)), m.name))
@@ -109,15 +106,16 @@ def _measure(name: str, stated: Mapping[str, Any], seen: set[str]) -> Measure:
     called = str(stated.get("metric", name))
     own = {column for column in seen if column == called or column.startswith(f"{called}_")}
     columns = [*explained, *sorted(own - set(explained))] or [called]
-    main = main_columns(name, {**stated, "columns": columns})
+    group, direction = group_of(name, str(stated.get("looks_at", "tracks"))), str(stated.get("direction", ""))
     return Measure(
         name,
-        group_of(name, str(stated.get("looks_at", "tracks"))),
-        str(stated.get("direction", "")),
+        group,
+        direction,
         str(stated.get("unit", "")),
         bool(stated.get("of_whole_set")),
         {column: explained.get(column, "") for column in columns},
-        main,
+        main_columns(name, {**stated, "columns": columns}),
+        has_floor=group == CONTROL and direction == "lower",
     )
 
 
@@ -133,19 +131,11 @@ def table(group: Group) -> pd.DataFrame:
                 floors = values_of(floor, measure) if floor is not None else {}
                 for column, row in values_of(entry, measure).items():
                     row["floor"] = floors.get(column, {}).get("value", np.nan)
-                    rows.append({"model": entry.label, "frames": frames, **_about(measure, column), **row})
+                    row |= {"model": entry.label, "frames": frames, "column": column}
+                    row |= {"group": measure.group, "metric": measure.name, "unit": measure.unit}
+                    row |= {"main": "yes" if column in measure.main else "no", "direction": measure.direction}
+                    rows.append(row)
     return pd.DataFrame(rows, columns=list(VALUES))
-
-
-def _about(measure: Measure, column: str) -> dict[str, Any]:
-    return {
-        "group": measure.group,
-        "metric": measure.name,
-        "column": column,
-        "main": "yes" if column in measure.main else "no",
-        "direction": measure.direction,
-        "unit": measure.unit,
-    }
 
 
 def values_of(entry: ReportedRun, measure: Measure) -> dict[str, dict[str, Any]]:
@@ -154,7 +144,10 @@ def values_of(entry: ReportedRun, measure: Measure) -> dict[str, dict[str, Any]]
 
 
 def _of_cases(entry: ReportedRun, measure: Measure) -> dict[str, dict[str, Any]]:
-    skipped = _skipped(entry, measure.name)
+    known = entry.run.skips
+    mine = known[(known["metric"] == measure.name) & known["sample"].isin(set(entry.cases["sample"]))]
+    # on how many samples it did not run, with the first reason
+    skipped = f"{len(mine)} of {len(entry.cases)} samples: {mine['reason'].iloc[0]}" if len(mine) else ""
     rows = {}
     for column in measure.columns:
         if column not in measure.main and column not in entry.cases:
@@ -168,15 +161,6 @@ def _of_cases(entry: ReportedRun, measure: Measure) -> dict[str, dict[str, Any]]
             "skipped": skipped,
         }
     return rows
-
-
-def _skipped(entry: ReportedRun, metric: str) -> str:
-    """Return on how many samples a metric did not run, with the first reason."""
-    known = entry.run.skips
-    mine = known[(known["metric"] == metric) & known["sample"].isin(set(entry.cases["sample"]))]
-    if mine.empty:
-        return ""
-    return f"{len(mine)} of {len(entry.cases)} samples: {mine['reason'].iloc[0]}"
 
 
 def _of_set(entry: ReportedRun, measure: Measure) -> dict[str, dict[str, Any]]:

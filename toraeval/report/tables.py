@@ -11,18 +11,12 @@ import pandas as pd
 
 from toraeval.metrics.traj_error import TrajError
 from toraeval.report import measures
-from toraeval.report.claims import below_floor, floor_lines
+from toraeval.report.claims import below_floor
 from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun, fingerprint_of
 from toraeval.report.measures import Measure
 from toraeval.report.texts import csv_text, markdown_sentence, markdown_text
-from toraeval.stats import (
-    LEVEL,
-    bootstrap_mean,
-    case_means,
-    without_interval,
-)
+from toraeval.stats import LEVEL, bootstrap_mean, case_means, without_interval
 from toraeval.store.main_metric import MAIN_METRIC
-from toraeval.store.tables.run import length_words
 
 TABLE1: dict[str, str] = {
     "model": "registry name; `ground_truth` and `static` are references, not models",
@@ -121,7 +115,7 @@ def _row(entry: ReportedRun, group: Group, main: Measure) -> dict[str, Any]:
     row["ratio_to_static"] = interval.mean / static if static > 0 else np.nan
     row["n_objects"] = int(sum(case_means(entry.by_case("n_objects")).values()))
     row["seeds"] = int(entry.cases.groupby("case").size().max())
-    row["seconds_per_clip"] = _median(entry.cases, "seconds")
+    row["seconds_per_clip"] = float(entry.column("seconds").median())
     row["length_mode"] = _values(entry.cases, "length_mode")
     row["frames_generated"] = _values(entry.cases, "frames_generated")
     row |= {"tracker": group.tracker, "suite": group.suite, "height": group.height, "width": group.width}
@@ -132,12 +126,6 @@ def _row(entry: ReportedRun, group: Group, main: Measure) -> dict[str, Any]:
 def _mean(entry: ReportedRun, name: str, cases: set[str]) -> float:
     means = [value for case, value in case_means(entry.by_case(name)).items() if case in cases]
     return float(np.mean(means)) if means else np.nan
-
-
-def _median(cases: pd.DataFrame, column: str) -> float:
-    if column not in cases:
-        return np.nan
-    return float(pd.to_numeric(cases[column], errors="coerce").median())
 
 
 def _values(cases: pd.DataFrame, column: str) -> str:
@@ -170,51 +158,9 @@ def _weights(entry: ReportedRun) -> str:
     return ""
 
 
-def notes(group: Group, rows: pd.DataFrame) -> list[str]:
-    """Return what a reader must know before comparing the rows, one sentence each."""
-    found = []
-    for frames in group.lengths:
-        sets = {entry.label: set(case_means(entry.by_case(group.main_column))) for entry in group.at(frames)}
-        if len({frozenset(cases) for cases in sets.values()}) > 1:
-            shared = set.intersection(*sets.values())
-            found.append(
-                f"{length_words(frames)}: the rows cover different cases ({len(shared)} are shared by all); "
-                "compare models with paired differences on the shared ones."
-            )
-    partial = int((rows["partial"] == "yes").sum())
-    if partial:
-        found.append(
-            f"{partial} of {len(rows)} rows cover a part of their suite only or were stopped: for trying, not for "
-            "quoting."
-        )
-    found += floor_lines(rows, measures.main_measure(group).unit)
-    for row in rows.itertuples():
-        where = f"{row.model} at {length_words(row.frames)}"
-        if row.failures or row.unscored:
-            found.append(f"{where}: {row.failures} failed and {row.unscored} unscored samples are left out.")
-        if row.cases and ":" in str(row.interval):
-            found.append(f"{where}: {str(row.interval).replace('none:', 'no interval:')}.")
-        if getattr(row, "tracked_visible", 1.0) < 0.5:
-            found.append(
-                f"{where}: the tracker lost its point in {1 - row.tracked_visible:.0%} of the scored frames, "
-                "so that the error tells how far the lost point lies off."
-            )
-    return found
-
-
 NAMES = (
-    "model",
-    "reference",
-    "case",
-    "family",
-    "below_floor",
-    "tracker",
-    "name_a",
-    "name_b",
-    "a",
-    "b",
-    "variant",
-)
+    "model", "reference", "case", "family", "below_floor", "tracker", "name_a", "name_b", "a", "b", "variant",
+)  # fmt: skip
 """Columns whose text others chose."""
 
 

@@ -1,19 +1,25 @@
-"""Text that others wrote (ids, labels, reasons) made harmless in a terminal, in CSV, in Markdown and in LaTeX."""
+"""Text that others wrote (ids, labels, reasons) made harmless in a terminal, CSV, Markdown, LaTeX and file names."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 
 LONGEST = 80
 """Characters of a text that tables show; the files of a run hold all of it."""
+LONGEST_NAME = 50
+"""Characters of a file name, besides what tells it from others."""
 NOT_DRAWN = 0x2E80
+ACTING = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+"""Categories of characters that would act instead of being seen; their codes are shown."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MARKDOWN = re.compile(r"([\\`*\[\]|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|https?(?=:)|www(?=\.))")
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "…": r"\ldots{}", "–": "--", "—": "---",
+    "’": "'",
 }  # fmt: skip
 
 
@@ -24,18 +30,14 @@ def printable(text: str, longest: int | None = LONGEST) -> str:
         text: anything.
         longest: characters that are kept at most, None for all.
     """
-    line = "".join(_visible(character) for character in " ".join(text.split()))
+    line = "".join(
+        f"\\u{ord(character):04x}" if unicodedata.category(character) in ACTING else character
+        for character in " ".join(text.split())
+    )
     if longest is not None and len(line) > longest:
         half = (longest - 1) // 2
         line = f"{line[: longest - 1 - half]}…{line[-half:]}"
     return line
-
-
-def _visible(character: str) -> str:
-    """Return a character, or its code where it would act instead of being seen."""
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
-        return f"\\u{ord(character):04x}"
-    return character
 
 
 def figure_text(text: str, longest: int | None = LONGEST) -> str:
@@ -75,11 +77,18 @@ def _escaped(mark: str) -> str:
 
 def latex_text(text: str) -> str:
     """Return a cell of a LaTeX table: no command, and nothing that pdfLaTeX does not know."""
-    known = "".join(_LATEX.get(character, character) for character in printable(text))
-    return "".join(character if ord(character) < 0x180 else _latex_of(character) for character in known)
-
-
-def _latex_of(character: str) -> str:
-    return {"…": r"\ldots{}", "–": "--", "—": "---", "’": "'"}.get(
-        character, rf"\texttt{{U+{ord(character):04X}}}"
+    return "".join(
+        _LATEX.get(character, character if ord(character) < 0x180 else rf"\texttt{{U+{ord(character):04X}}}")
+        for character in printable(text)
     )
+
+
+def slug(text: str) -> str:
+    """Return a name of ASCII letters, digits, `-`, `_`, `.` that leads nowhere and stays apart from others' names."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", text)[:LONGEST_NAME].strip("._-")
+    return safe if safe == text and safe else f"{safe or 'x'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def case_slug(case: str, frames: int) -> str:
+    """Return the name of a case at one length; 0 is each clip's own."""
+    return slug(case) if frames == 0 else f"{slug(case)}_{frames:03d}f"

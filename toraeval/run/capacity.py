@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from toraeval.machine import cpu_count, free_memory
 from toraeval.run.costs import memory_of
@@ -35,17 +34,17 @@ def count(plans: Sequence[Plan], tasks: Sequence[Task]) -> int:
 
 def gpu_count(plans: Sequence[Plan]) -> int:
     """Return how many GPUs the parts of these plans may be spread over; 0 where none is used, 1 where one is named."""
-    devices = {device for plan in plans for device in _devices(plan.config)}
+    parts = [
+        part
+        for config in (plan.config for plan in plans)
+        for part in (config.get("model"), config.get("tracker"), *config.get("metrics", {}).values())
+    ]
+    # the embedded models compute on the CPU whatever their option says
+    used = [part for part in parts if part and part.get("size") != "nano"]
+    devices = {str(part["device"]) for part in used if part.get("device")}
     if not any(device == "auto" or device.startswith("cuda") for device in devices):
         return 0
     import torch
 
     named = any(device.startswith("cuda:") for device in devices)
     return min(torch.cuda.device_count(), 1) if named else torch.cuda.device_count()
-
-
-def _devices(config: Mapping[str, Any]) -> list[str]:
-    parts = [config.get("model"), config.get("tracker"), *config.get("metrics", {}).values()]
-    # the embedded models compute on the CPU whatever their option says
-    used = [part for part in parts if part and part.get("size") != "nano"]
-    return [str(part["device"]) for part in used if part.get("device")]

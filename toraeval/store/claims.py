@@ -111,7 +111,8 @@ class Claims:
         with self._lock:
             mine = self._held.pop((run_dir, sample))
         with suppress(OSError, ValueError):
-            if _is_own(json.loads(mine.read_text())):  # not of somebody who found this process too slow
+            own = {"pid": os.getpid(), "machine": machine_id()}
+            if json.loads(mine.read_text()) == own:  # not of somebody who found this process too slow
                 mine.unlink()
 
     def _is_free(self, path: Path) -> bool:
@@ -172,7 +173,3 @@ def running(run_dir: Path) -> set[str]:
 
 def _claims(folder: Path, sample: str) -> dict[int, Path]:
     return {int(path.name.rpartition("@")[2]): path for path in folder.glob(f"{sample}@*")}
-
-
-def _is_own(facts: dict[str, object]) -> bool:
-    return facts == {"pid": os.getpid(), "machine": machine_id()}

@@ -28,7 +28,8 @@ import numpy.typing as npt
 from toraeval.trackers.shared.anchoring import FollowedPoint
 from toraeval.trackers.shared.base import Tracker, check_queries
 from toraeval.trackers.shared.flow import checked_flow, median_motion
-from toraeval.trackers.shared.template import Floats, FrameView, build_template, find_support
+from toraeval.trackers.shared.frame_view import FrameView
+from toraeval.trackers.shared.template import build_template, find_support
 from toraeval.trackers.shared.turning import Turning
 from toraeval.types import BoolArray, FloatArray, Tracks, Video
 
@@ -183,24 +184,28 @@ class LucasKanade(Turning, Tracker):
             point.velocity = self.velocity_memory * point.velocity + (1 - self.velocity_memory) * moved
         point.shift, point.weights_HW, point.lost_frames = shift, fit.weights_HW, 0
         # the object may be found by its uncovered part while the point itself is covered
-        point.visible = self._sees_centre(point)
-        point.confidence = float(np.clip(fit.quality, 0.0, 1.0)) * (1.0 if point.visible else 0.5)
-
-    def _sees_centre(self, point: FollowedPoint) -> bool:
-        """Return whether the pixels right around the point itself still look like in frame 0."""
-        rows, columns = point.cells(point.query_2[None])
-        row, column = int(rows[0]), int(columns[0])
+        row, column = (int(cells[0]) for cells in point.cells(point.query_2[None]))
         reach = max(1, self.centre_px // point.template.scale)
-        near = point.weights_HW[
-            max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1
-        ]
-        return bool(np.median(near) >= self.centre_agreement)
+        rows, columns = (slice(max(0, place - reach), place + reach + 1) for place in (row, column))
+        point.visible = bool(np.median(point.weights_HW[rows, columns]) >= self.centre_agreement)
+        point.confidence = float(np.clip(fit.quality, 0.0, 1.0)) * (1.0 if point.visible else 0.5)
 
     def _flows(
         self, points: list[FollowedPoint], before: FrameView, view: FrameView
     ) -> list[FloatArray | None]:
-        """Return each point's median displacement, None where it was lost or too few corners return."""
-        starts = [self._flow_points(p) for p in points]
+        """Return each point's median displacement since the frame before, None where it cannot be told.
+
+        Followed are the corners of the object that were seen in that frame, from where they were then; None stands
+        for a point that was lost, or of whose corners too few return.
+        """
+        starts = []
+        for point in points:
+            corners = point.template.points_K2
+            if point.lost_frames or not point.trackable:
+                corners = corners[:0]
+            # corners that are covered by something else would follow that
+            seen = point.weights_HW[point.cells(corners)] > 0.5
+            starts.append(np.asarray(corners[seen] + point.shift, np.float32))
         # a pyramid level smaller than the window has nothing to offer
         levels = int(np.log2(max(1.0, min(view.height, view.width) / (self.flow_window + 2))))
         moves, good = checked_flow(
@@ -216,15 +221,6 @@ class LucasKanade(Turning, Tracker):
             median_motion(m, g, min_points=self.flow_min_points, min_share=self.flow_min_share)
             for m, g in zip(np.split(moves, cuts), np.split(good, cuts), strict=True)
         ]
-
-    def _flow_points(self, point: FollowedPoint) -> Floats:
-        """Return the corners of the object that were seen in the frame before, where they were then."""
-        corners = point.template.points_K2
-        if point.lost_frames or not point.trackable or len(corners) == 0:
-            return np.zeros((0, 2), np.float32)
-        # corners that are covered by something else would follow that
-        seen = point.weights_HW[point.cells(corners)] > 0.5
-        return np.asarray(corners[seen] + point.shift, np.float32)
 
 
 def _fill_gaps(shifts_NT2: FloatArray, found_NT: BoolArray) -> None:

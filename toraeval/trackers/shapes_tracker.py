@@ -21,10 +21,11 @@ import numpy.typing as npt
 
 from toraeval import geometry
 from toraeval.assets import remembered_sha256, require_numbers
-from toraeval.threads import one_thread
+from toraeval.machine import one_thread
 from toraeval.trackers.shared.alignment import refine, search
 from toraeval.trackers.shared.base import Tracker, check_queries
-from toraeval.trackers.shared.template import FrameView, Support, Template, build_template
+from toraeval.trackers.shared.frame_view import FrameView
+from toraeval.trackers.shared.template import Support, Template, build_template
 from toraeval.types import BoolArray, ByteArray, FloatArray, MissingAsset, Tracks, UserError, Video
 
 if TYPE_CHECKING:

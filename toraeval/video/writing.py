@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import av
 import cv2
@@ -100,25 +101,17 @@ def _picture(frame_HWC: ByteArray, pixel_format: str) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(frame_HWC, format="rgb24")
 
 
-class _Sink:
+class _Sink(io.BufferedWriter):
     """File object for FFmpeg that remembers its first error, which PyAV may replace by a vague one."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.failure: OSError | None = None
+    failure: OSError | None = None
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any) -> int:
         try:
-            return self._file.write(data)
+            return super().write(data)
         except OSError as error:
             self.failure = self.failure or error
             raise
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
 
 
 @contextlib.contextmanager
@@ -127,14 +120,13 @@ def _atomic(path: Path, expected_bytes: int) -> Iterator[_Sink]:
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            sink = _Sink(file)
+        with _Sink(io.FileIO(temporary, "wb")) as sink:
             try:
                 yield sink
             except av.error.FFmpegError as error:
                 raise sink.failure or error from error
-            file.flush()
-            os.fsync(file.fileno())
+            sink.flush()
+            os.fsync(sink.fileno())
         temporary.replace(path)
     except OSError as error:
         raise UserError(_write_failure(path, error, expected_bytes)) from error

@@ -9,7 +9,7 @@ from torch import Tensor
 from toraeval.models.shared.network import blocks
 from toraeval.models.shared.network.config import tiny
 from toraeval.models.shared.network.stdit import STDiT3
-from toraeval.models.shared.network.step_cache import PAB_STEPS, StepCache, joint_facts, step_cache
+from toraeval.models.shared.network.step_cache import PAB_STEPS, StepCache, joint_facts
 from toraeval.models.tora.options import ToraOptions
 from toraeval.types import UserError
 
@@ -80,7 +80,6 @@ def test_slices_keep_their_own_attention(model: STDiT3, monkeypatch: pytest.Monk
 def test_options_are_off_by_default_and_named_where_they_are_used() -> None:
     assert ToraOptions().caching() == {}
     assert ToraOptions().new_cache() is None
-    assert step_cache("none", 8, 0.1) is None
     assert ToraOptions(cache="teacache", cache_threshold=0.2).caching() == {
         "cache": "teacache",
         "cache_threshold": 0.2,

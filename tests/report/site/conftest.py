@@ -17,7 +17,7 @@ TAGS = {case: {"family": "line" if i % 2 else "curve"} for i, case in enumerate(
 
 def written(runs: Sequence[Path], folder: Path) -> Path:
     """Write the page of some runs and return its first file."""
-    return write([Findings(group) for group in collect(runs)], folder)
+    return write([Findings.of(group) for group in collect(runs)], folder)
 
 
 @pytest.fixture(scope="session")

@@ -145,7 +145,7 @@ def test_pages_of_few_runs_and_of_several_groups_are_accessible_and_lead_to_each
     chromium, make_run, tmp_path, scheme, width
 ):
     runs = [make_run(tmp_path, "tora", 6), make_run(tmp_path, "static", 6, suite="another-v1")]
-    folder = write([Findings(group) for run in runs for group in collect([run])], tmp_path / "page").parent
+    folder = write([Findings.of(group) for run in runs for group in collect([run])], tmp_path / "page").parent
     with watched_page(chromium, viewport={"width": width, "height": 844}, color_scheme=scheme) as page:
         page.goto((folder / "index.html").as_uri())
         assert page.locator("main h2").all_inner_texts() == ["test-v1", "another-v1"]

@@ -8,13 +8,12 @@ import pandas as pd
 import pytest
 
 from tests.report.site.conftest import CASES, written
-from toraeval.report.collect import ReportedRun, collect
+from toraeval.report.collect import ReportedRun, collect, former_pages, runs_below, sorted_out
 from toraeval.report.findings import Findings
-from toraeval.report.site.found import former_pages, runs_below, sorted_out
 from toraeval.report.site.headline import NEAR, marks
-from toraeval.report.site.names import case_slug, slug
 from toraeval.report.site.overview import ALL_SUITES
 from toraeval.report.site.write import write
+from toraeval.report.texts import case_slug, slug
 from toraeval.stats import paired_difference
 from toraeval.store.sealed import write_json
 from toraeval.store.slot import RunStore
@@ -142,7 +141,7 @@ def test_a_run_without_samples_is_named_with_the_command_that_resumes_it(make_ru
     write_tables(store, read_rows(store, {}, None))
     groups, empty = sorted_out(runs_below(tmp_path)[0])
     assert (len(groups), len(empty)) == (0, 1)
-    page = write([Findings(group) for group in groups], tmp_path / "page", empty)
+    page = write([Findings.of(group) for group in groups], tmp_path / "page", empty)
     assert "run &lt;x&gt;" in page.read_text(encoding="utf-8")
 
 
@@ -155,7 +154,7 @@ def test_runs_that_must_not_share_a_table_get_pages_of_their_own(make_run, tmp_p
         collect([run.run_dir for run in runs])
     groups, _ = sorted_out(runs)
     assert sorted(len(group.entries) for group in groups) == [1, 2]
-    page = write([Findings(group) for group in groups], tmp_path / "page")
+    page = write([Findings.of(group) for group in groups], tmp_path / "page")
     links = re.findall(r'href="([^"#]+/index\.html)"', page.read_text(encoding="utf-8"))
     assert len(set(links)) == 2
     assert all((page.parent / link).is_file() for link in links)
@@ -182,9 +181,9 @@ def test_what_cannot_be_told_from_the_best_says_what_could_have_been_seen(make_r
 
     monkeypatch.setattr(ReportedRun, "by_case", by_case)
     seen = paired_difference(*values.values()).sensitivity
-    whys = {label: why for (label, _), (mark, why) in marks(Findings(group)).items() if mark == NEAR}
+    whys = {label: why for (label, _), (mark, why) in marks(Findings.of(group)).items() if mark == NEAR}
     assert len(whys) == 1
-    assert next(iter(whys.values())).endswith(f"9 shared cases; {seen.words(Findings(group).main.unit)}")
+    assert next(iter(whys.values())).endswith(f"9 shared cases; {seen.words(Findings.of(group).main.unit)}")
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +194,7 @@ def several(make_run, tmp_path_factory):
         for model in models:
             make_run(root, model, 6, CASES, suite=suite, video=False)
     groups, _ = sorted_out(runs_below(root)[0])
-    return write([Findings(group) for group in groups], root / "page").parent
+    return write([Findings.of(group) for group in groups], root / "page").parent
 
 
 def test_the_first_page_of_several_suites_shows_every_model_on_all_of_them(several):

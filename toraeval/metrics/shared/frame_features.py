@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from toraeval.machine import one_thread
 from toraeval.metrics.shared.frames import CHUNK, in_chunks
 from toraeval.metrics.shared.networks import efficientnet
 from toraeval.metrics.shared.reference import Numbers, reference_features, reference_frames, spread_frames
-from toraeval.threads import one_thread
 from toraeval.types import ByteArray, Case, FloatArray, Video
 
 BACKBONES = (efficientnet.NAME,)

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from toraeval import assets
+from toraeval.machine import one_thread
 from toraeval.metrics.shared.frame_features import FrameFeatures, changes
 from toraeval.metrics.shared.frames import Preparation
 from toraeval.metrics.shared.networks import efficientnet, shipped, video_net, videomae
 from toraeval.metrics.shared.networks.weight_sources import own_or_fetched, readable
 from toraeval.metrics.shared.reference import Numbers, reference_frames
-from toraeval.threads import one_thread
 from toraeval.types import Case, FloatArray, Video
 
 # Of a clip, float (B, T, C, H, W), to features (B, D).

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from toraeval.allowed import Numbers
-from toraeval.store.keys import current_sha256
-from toraeval.types import Case, MissingAsset, Part, UserError, Video
+from toraeval.types import Case, Part, UserError, Video
 
 STEPS, GUIDANCE = Numbers(1, 1000), Numbers(1)  # of a sampler; guidance 1 turns it off
 MAX_FRAMES = 1024  # of a clip; what lies beyond is more likely a slip than a wish
@@ -76,14 +74,3 @@ def need_first_frame(model: str, case: Case) -> None:
     """
     if case.first_frame_HWC is None:
         raise UserError(f"case {case.id}: model {model} needs a first frame, and the suite gives none")
-
-
-def shipped_sha256(model: str, weights: Path, train_command: str) -> str:
-    """Return the SHA-256 of the weights file of an embedded model.
-
-    Raises:
-        MissingAsset: the file does not exist, with the command that makes it.
-    """
-    if not weights.exists():
-        raise MissingAsset(f"{model}: no weights at {weights}; train them with: {train_command}")
-    return current_sha256(weights)

@@ -216,7 +216,11 @@ def flow_patches(
             for mx in _mirrors(x, width)
             for my in _mirrors(y, height)
         ]
-        for x0, y0, x1, y1 in _merge_boxes([_box(x, y, width, height) for x, y in moving]):
+        boxes = [
+            (max(0, x - _REACH), max(0, y - _REACH), min(width, x + _REACH + 1), min(height, y + _REACH + 1))
+            for x, y in moving
+        ]
+        for x0, y0, x1, y1 in _merge_boxes(boxes):
             flow = np.zeros((y1 - y0, x1 - x0, 2), np.float32)
             for x, y, d in mirrored:
                 _add_gaussian(flow, x - x0, y - y0, d)
@@ -231,10 +235,6 @@ def _mirrors(x: int, size: int) -> list[int]:
     turns = range(-(_REACH // period) - 1, _REACH // period + 2)
     images = {s * x + period * k for k in turns for s in (1, -1)}
     return [x, *sorted(m for m in images if m != x and -_REACH <= m < size + _REACH)]
-
-
-def _box(x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:
-    return max(0, x - _REACH), max(0, y - _REACH), min(width, x + _REACH + 1), min(height, y + _REACH + 1)
 
 
 def _merge_boxes(boxes: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:

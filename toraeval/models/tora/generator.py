@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from toraeval.models.shared.base import Generator
-from toraeval.models.shared.sized import SizedGenerator
 from toraeval.models.tora.options import NANO_VERSION, SIZES, ToraOptions
 
 
-class Tora(SizedGenerator):
+class Tora(Generator):
     """Trajectory-guided diffusion transformer (arXiv 2407.21705).
 
     Args:
         options: fields of `ToraOptions`.
+
+    Returns:
+        The generator of the size, whose code alone is imported.
 
     Raises:
         UserError: an unknown size, an option outside its range, or one that the size does not have.
@@ -24,17 +26,12 @@ class Tora(SizedGenerator):
     version = NANO_VERSION
     options_class = ToraOptions
 
-    def __init__(self, **options: Any) -> None:
+    def __new__(cls, **options: Any) -> Generator:  # type: ignore[misc]
         config = ToraOptions(**options)
-        super().__init__(config.size, _generator(config))
+        if SIZES[config.size].embedded:
+            from toraeval.models.tora.nano import NanoTora
 
+            return NanoTora(config)
+        from toraeval.models.tora.opensora import OpenSoraTora
 
-def _generator(options: ToraOptions) -> Generator:
-    """Return what makes the clips of a size; the other sizes' code is not imported."""
-    if SIZES[options.size].embedded:
-        from toraeval.models.tora.nano import NanoTora
-
-        return NanoTora(options)
-    from toraeval.models.tora.opensora import OpenSoraTora
-
-    return OpenSoraTora(options)
+        return OpenSoraTora(config)

@@ -8,7 +8,7 @@ from typing import Any
 
 from toraeval.allowed import COUNT, NOT_NEGATIVE, Numbers, check_option, check_options
 from toraeval.models.shared.network.config import STDiTConfig, nano, tiny, xl2
-from toraeval.models.shared.network.step_cache import THRESHOLD, StepCache, check_cache, step_cache
+from toraeval.models.shared.network.step_cache import THRESHOLD, StepCache, check_cache
 from toraeval.models.shared.sampling_options import SamplingOptions, sampling_options
 from toraeval.models.tora.sampling.sizes import CHUNK_FRAMES
 from toraeval.registry import unknown
@@ -137,8 +137,12 @@ class ToraOptions:
         return {"cache": self.cache, **limit}
 
     def new_cache(self) -> StepCache | None:
-        """Return the memory for one sampling run."""
-        return step_cache(self.cache, self.sampling().steps, self.cache_threshold)
+        """Return the memory for one sampling run, None without one."""
+        return (
+            None
+            if self.cache == "none"
+            else StepCache(self.cache, self.sampling().steps, self.cache_threshold)
+        )
 
     def sampling(self) -> SamplingOptions:
         """Return steps, guidance and precision, the size's own where none are given."""

@@ -17,7 +17,7 @@ from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL, Group, ReportedRu
 from toraeval.report.figures import COLOURS, DASHES
 from toraeval.report.findings import Findings
 from toraeval.report.sheets import worst_first
-from toraeval.report.site.names import case_slug, slug
+from toraeval.report.texts import case_slug, slug
 from toraeval.stats import case_means
 from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.store.sealed import read_json
@@ -55,8 +55,9 @@ class Clip:
 
 @dataclass(frozen=True)
 class ShownCase:
-    """One case at one length; `value` is the mean of its models, `rank` 1 the worst of `of`."""
+    """One case at one length; `value` is the mean of its models, `rank` 1 the worst of `of`, `slug` its file name."""
 
+    slug: str
     case: str
     frames: int
     value: float
@@ -65,17 +66,6 @@ class ShownCase:
     family: str = ""
     prompt: str = ""
     clips: list[Clip] = field(default_factory=list)
-
-    @property
-    def slug(self) -> str:
-        return case_slug(self.case, self.frames)
-
-    def player(self) -> dict[str, Any]:
-        """Return what the player needs, of JSON types."""
-        return {
-            "case": self.case,
-            "clips": [clip.content for clip in self.clips],
-        }
 
 
 def style_classes(group: Group) -> dict[str, str]:
@@ -99,14 +89,14 @@ def cases(findings: Findings) -> Iterator[ShownCase]:
         values = {entry.label: case_means(entry.by_case(group.main_column)) for entry in entries}
         rows = {entry.label: entry.cases.sort_values("seed").groupby("case", sort=False) for entry in entries}
         for rank, (case, value) in enumerate(ranked.items(), start=1):
-            clips, families, prompts = [], [], []
+            clips, families, prompts, place = [], [], [], case_slug(case, frames)
             for entry in entries:
                 if case not in rows[entry.label].groups:
                     continue
                 mine = rows[entry.label].get_group(case).to_dict("records")
                 clip, prompt = _clip(
                     entry,
-                    case_slug(case, frames),
+                    place,
                     mine,
                     values[entry.label].get(case, np.nan),
                     styles[entry.label],
@@ -117,7 +107,7 @@ def cases(findings: Findings) -> Iterator[ShownCase]:
                 families.append(mine[0].get("tag_family"))
             family = next((str(name) for name in families if isinstance(name, str)), "")
             prompt = next((text for text in prompts if text), "")
-            yield ShownCase(case, frames, value, rank, len(ranked), family, prompt, clips)
+            yield ShownCase(place, case, frames, value, rank, len(ranked), family, prompt, clips)
 
 
 def _clip(
@@ -139,7 +129,7 @@ def _clip(
         "status": str(row["status"]),
         "error": error[:400],
         "video": file,
-        "value": _number(value),
+        "value": figures(value, 6),
         "unit": f" {unit}" if unit else "",
         "fps": float(meta.get("fps") or row.get("fps") or 8.0),
         "size": [int(meta.get("width") or row["width"]), int(meta.get("height") or row["height"])],
@@ -160,9 +150,9 @@ def _paths(entry: ReportedRun, sample: str) -> dict[str, Any]:
     found = {
         "frames": int(stored.target_NT2.shape[1]),
         "asked": numbers(stored.target_NT2, 1),
-        "inside": _bits(stored.target_visible_NT),
+        "inside": ["".join(row) for row in stored.target_visible_NT.astype(int).astype(str)],
         "tracked": numbers(stored.tracks_NT2, 1),
-        "seen": _bits(stored.visible_NT),
+        "seen": ["".join(row) for row in stored.visible_NT.astype(int).astype(str)],
     }
     if errors is not None:
         found["errors"] = numbers(mean_over(np.atleast_2d(np.asarray(errors, dtype=np.float64)), axis=0), 2)
@@ -178,9 +168,6 @@ def numbers(values: FloatArray | BoolArray, digits: int) -> list[Any]:
     return listed
 
 
-def _bits(values_NT: FloatArray | BoolArray) -> list[str]:
-    return ["".join("1" if value else "0" for value in row) for row in np.asarray(values_NT)]
-
-
-def _number(value: float) -> float | None:
-    return float(f"{value:.6g}") if np.isfinite(value) else None
+def figures(value: float, digits: int) -> float | None:
+    """Return a number rounded to significant digits, None for what is not finite."""
+    return float(f"{value:.{digits}g}") if np.isfinite(value) else None

@@ -87,7 +87,7 @@ def columns(findings: Findings) -> list[Column]:
         )
     )
     if "ratio_to_static" in rows:
-        shown.append(_plain(rows, "ratio_to_static", "", explained, headline=True, decimals=3))
+        shown.append(_plain(rows, "ratio_to_static", "", explained, headline=True, places=3))
     rest = []
     for name, limit in SHOWN_PER_GROUP.items():
         mine = further[
@@ -116,10 +116,12 @@ def _plain(
     unit: str,
     explained: Any,
     headline: bool = False,
-    decimals: int | None = None,
+    places: int | None = None,
 ) -> Column:
-    number = pd.api.types.is_numeric_dtype(rows[name])
-    places = (decimals if decimals is not None else _decimals(rows[name])) if number else None
+    if not pd.api.types.is_numeric_dtype(rows[name]):
+        places = None
+    elif places is None:
+        places = decimals(rows[name])
     return Column(name, name, unit, RUN, explained[name], places, headline)
 
 
@@ -133,7 +135,7 @@ def _metric(part: pd.DataFrame, group: str, headline: bool) -> Column:
         str(row["unit"]) if own else "",
         group,
         f"{row['metric']}: {row['column']}",
-        _decimals(part["value"]),
+        decimals(part["value"]),
         headline,
     )
 
@@ -149,9 +151,6 @@ def decimals(values: pd.Series[Any]) -> int:
         return 0
     middle, smallest = (int(np.floor(np.log10(value))) for value in (np.median(numbers), numbers.min()))
     return int(np.clip(max(FIGURES - 1 - middle, min(1 - smallest, 2)), 0, 4))
-
-
-_decimals = decimals
 
 
 def lines(findings: Findings, shown: Sequence[Column]) -> list[Line]:

@@ -56,11 +56,6 @@ class Standing:
     bars: list[Bar]
 
 
-def standings(findings: Findings) -> list[Standing]:
-    """Return who stands where, by length."""
-    return [_standing(findings, frames) for frames in findings.group.lengths]
-
-
 def marks(findings: Findings) -> dict[tuple[str, int], tuple[str, str]]:
     """Return (label, frames) -> `BEST` or `NEAR`, and why; other rows are absent."""
     found: dict[tuple[str, int], tuple[str, str]] = {}
@@ -102,10 +97,15 @@ def _marks(findings: Findings, models: list[ReportedRun]) -> dict[str, tuple[str
     return found
 
 
-def _standing(findings: Findings, frames: int) -> Standing:
+def standings(findings: Findings) -> list[Standing]:
+    """Return who stands where, by length."""
+    marked = marks(findings)
+    return [_standing(findings, frames, marked) for frames in findings.group.lengths]
+
+
+def _standing(findings: Findings, frames: int, marked: dict[tuple[str, int], tuple[str, str]]) -> Standing:
     column, unit = findings.group.main_column, findings.main.unit
     table = findings.rows[findings.rows["frames"] == frames]
-    marked = marks(findings) if len(table) else {}
     floor = findings.floors.get(frames, np.nan) if findings.main.has_floor else np.nan
     numbers = table[[column, f"{column}_low", f"{column}_high"]].to_numpy(dtype=float)
     place = _axis(np.append(numbers.ravel(), floor))

@@ -14,8 +14,8 @@ from toraeval.report.measures import arrow
 from toraeval.report.site import headline
 from toraeval.report.site.cases import style_classes
 from toraeval.report.site.headline import Bar, Standing
-from toraeval.report.site.names import slug
 from toraeval.report.site.view import Link, provenance
+from toraeval.report.texts import slug
 from toraeval.store.tables.run import RunResult, length_words
 
 ALL_SUITES: dict[str, str] = {

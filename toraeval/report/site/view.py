@@ -15,11 +15,10 @@ from toraeval.report.figures import LOG_FROM_RATIO, STATIC_REFERENCE
 from toraeval.report.findings import Findings
 from toraeval.report.html import flat
 from toraeval.report.site import headline
-from toraeval.report.site.cases import ShownCase, style_classes
+from toraeval.report.site.cases import ShownCase, figures, style_classes
 from toraeval.report.site.columns import SETS, Column, Line, columns, families, lines
-from toraeval.report.site.headline import Standing
 from toraeval.report.tables import caption
-from toraeval.report.texts import printable
+from toraeval.report.texts import printable, slug
 from toraeval.store.tables.run import RunResult, length_words
 
 PROMPT = 160
@@ -42,137 +41,73 @@ def _verdict(low: float, high: float) -> str:
     return "as claimed" if low >= CLAIMED[0] and high <= CLAIMED[1] else "reaches into the claimed range"
 
 
-@dataclass(frozen=True)
-class Index:
-    """The first page of one group."""
-
-    findings: Findings
-    standings: list[Standing]
-    columns: list[Column]
-    lines: list[Line]
-    marks: dict[tuple[str, int], tuple[str, str]]
-    families: list[str]
-    cases: list[ShownCase]
-    provenance: list[dict[str, str]]
-    empty: list[dict[str, str]]
-    siblings: list[Link]
-
-    @property
-    def title(self) -> str:
-        return f"{self.findings.group.suite}, {self.findings.group.size}"
-
-    @property
-    def models(self) -> set[str]:
-        """Registry names of what took part."""
-        return {entry.run.model for entry in self.findings.group.entries}
-
-    @property
-    def caption(self) -> str:
-        return caption(self.findings.group)
-
-    @property
-    def sets(self) -> list[str]:
-        """Groups of columns of which some are hidden at first."""
-        return [name for name in SETS if any(c.group == name and not c.headline for c in self.columns)]
-
-    @property
-    def styles(self) -> dict[str, str]:
-        return style_classes(self.findings.group)
-
-    @property
-    def claims(self) -> dict[int, list[dict[str, str]]]:
-        """Length -> how many times the error of Tora each model has, for the check of the paper's claim."""
-        found: dict[int, list[dict[str, str]]] = {}
-        for row in self.findings.ratios.itertuples():
-            known = np.isfinite(row.low)
-            one = {
-                "model": str(row.model),
-                "ratio": f"{row.ratio:.2f}" if np.isfinite(row.ratio) else "–",
-                "interval": f"{row.low:.2f} to {row.high:.2f}" if known else f"n = {row.cases}",
-                "verdict": _verdict(row.low, row.high) if row.frames == CLAIMED_AT and known else "",
-            }
-            found.setdefault(int(row.frames), []).append(one)
-        return found
-
-    @property
-    def reference(self) -> str:
-        """The label of the model that the others are compared with."""
-        return str(self.findings.ratios["reference"].iloc[0])
-
-    @property
-    def claim(self) -> str:
-        return CLAIM
-
-    @property
-    def people(self) -> list[str]:
-        """What people said of these runs in blind comparisons."""
-        return self.findings.said["What people say"]
-
-    @property
-    def sentences(self) -> list[str]:
-        """What a reader must mind."""
-        return self.findings.said["Mind this"]
-
-    @property
-    def definitions(self) -> dict[str, dict[str, str]]:
-        return {name: flat(value) for name, value in self.findings.group.definitions().items()}
-
-    @property
-    def kept(self) -> int:
-        """Clips that can be played."""
-        return sum(clip.source is not None for case in self.cases for clip in case.clips)
-
-    @property
-    def intervals(self) -> bool:
-        """Whether any bar has one."""
-        return any(bar.interval for standing in self.standings for bar in standing.bars)
-
-    @property
-    def scored(self) -> bool:
-        """Whether any row has a value."""
-        return any(bar.at is not None for standing in self.standings for bar in standing.bars)
-
-    @property
-    def failures(self) -> list[tuple[str, int, ShownCase]]:
-        """The most frequent reasons of failures, each with its samples and a case to look at."""
-        found: dict[str, tuple[int, ShownCase]] = {}
-        for case in self.cases:
-            for row in (row for clip in case.clips for row in clip.rows if row["status"] == "failed"):
-                reason = printable(str(row["error"]), PROMPT)
-                known = found.get(reason, (0, case))
-                found[reason] = (known[0] + 1, known[1])
-        ranked = sorted(found.items(), key=lambda item: -item[1][0])
-        return [(reason, number, case) for reason, (number, case) in ranked[:MOST_REASONS]]
-
-    @property
-    def failed(self) -> int:
-        return int(self.findings.rows["failures"].sum())
-
-
 def index_view(
     findings: Findings, shown: list[ShownCase], empty: Sequence[RunResult], siblings: list[Link]
-) -> Index:
-    """Return the first page of one group; `siblings` are the pages of all groups, this one included."""
-    kinds = columns(findings)
-    names = sorted({name for entry in findings.group.entries for name in families(entry)})
-    return Index(
-        findings,
-        headline.standings(findings),
-        kinds,
-        lines(findings, kinds),
-        headline.marks(findings),
-        names if len(names) > 1 else [],
-        shown,
-        [provenance(entry.run) for entry in findings.group.entries],
-        [provenance(run) for run in empty],
-        siblings,
-    )
+) -> dict[str, Any]:
+    """Return what the template of a group's page shows, by name; `siblings` are the pages of all groups."""
+    group, kinds, standings = findings.group, columns(findings), headline.standings(findings)
+    bars = [bar for standing in standings for bar in standing.bars]
+    names = sorted({name for entry in group.entries for name in families(entry)})
+    return {
+        "findings": findings,
+        "title": f"{group.suite}, {group.size}",
+        "caption": caption(group),
+        "models": {entry.run.model for entry in group.entries},
+        "styles": style_classes(group),
+        "standings": standings,
+        "intervals": any(bar.interval for bar in bars),
+        "scored": any(bar.at is not None for bar in bars),
+        "columns": kinds,
+        # groups of columns of which some are hidden at first
+        "sets": [name for name in SETS if any(c.group == name and not c.headline for c in kinds)],
+        "lines": lines(findings, kinds),
+        "marks": headline.marks(findings),
+        "families": names if len(names) > 1 else [],
+        "cases": shown,
+        "kept": sum(clip.source is not None for case in shown for clip in case.clips),
+        "failures": _failures(shown),
+        "failed": int(findings.rows["failures"].sum()),
+        "claim": CLAIM,
+        "claims": _claims(findings.ratios),
+        "reference": str(next(iter(findings.ratios["reference"]), "")),
+        "people": findings.said["What people say"],
+        "sentences": findings.said["Mind this"],
+        "definitions": {name: flat(value) for name, value in group.definitions.items()},
+        "provenance": [provenance(entry.run) for entry in group.entries],
+        "empty": [provenance(run) for run in empty],
+        "siblings": siblings,
+    }
+
+
+def _claims(ratios: pd.DataFrame) -> dict[int, list[dict[str, str]]]:
+    """Return length -> how many times the error of Tora each model has, for the check of the paper's claim."""
+    found: dict[int, list[dict[str, str]]] = {}
+    for row in ratios.itertuples():
+        known = np.isfinite(row.low)
+        one = {
+            "model": str(row.model),
+            "ratio": f"{row.ratio:.2f}" if np.isfinite(row.ratio) else "–",
+            "interval": f"{row.low:.2f} to {row.high:.2f}" if known else f"n = {row.cases}",
+            "verdict": _verdict(row.low, row.high) if row.frames == CLAIMED_AT and known else "",
+        }
+        found.setdefault(int(row.frames), []).append(one)
+    return found
+
+
+def _failures(shown: list[ShownCase]) -> list[tuple[str, int, ShownCase]]:
+    """Return the most frequent reasons of failures, each with its samples and a case to look at."""
+    found: dict[str, tuple[int, ShownCase]] = {}
+    for case in shown:
+        for row in (row for clip in case.clips for row in clip.rows if row["status"] == "failed"):
+            reason = printable(str(row["error"]), PROMPT)
+            known = found.get(reason, (0, case))
+            found[reason] = (known[0] + 1, known[1])
+    ranked = sorted(found.items(), key=lambda item: -item[1][0])
+    return [(reason, number, case) for reason, (number, case) in ranked[:MOST_REASONS]]
 
 
 def record_name(run: RunResult) -> str:
     """Return the name of a run's record in the page's folder."""
-    from toraeval.report.site.names import slug
-
     return f"records/{slug(run.model)}-{slug(run.run_dir.name)}.json"
 
 
@@ -195,18 +130,12 @@ def player_index(findings: Findings, shown: list[ShownCase], table: list[Line]) 
     group, main = findings.group, findings.main
     return {
         "main": {"column": group.main_column, "unit": main.unit, "direction": main.direction},
-        "models": [
-            {
-                "label": label,
-                "style": style,
-            }
-            for label, style in style_classes(group).items()
-        ],
+        "models": [{"label": label, "style": style} for label, style in style_classes(group).items()],
         "families": [line.of_families for line in table],
         "lengths": group.lengths,
         "curves": _curves(findings.curves),
         "log_from": LOG_FROM_RATIO,
-        "floors": {frames: _figures(value) for frames, value in findings.floors.items()},
+        "floors": {frames: figures(value, 4) for frames, value in findings.floors.items()},
         "cases": [
             {
                 "slug": case.slug,
@@ -214,7 +143,7 @@ def player_index(findings: Findings, shown: list[ShownCase], table: list[Line]) 
                 "frames": case.frames,
                 "family": case.family,
                 "prompt": case.prompt[:PROMPT],
-                "value": _figures(case.value),
+                "value": figures(case.value, 4),
                 "values": {clip.label: clip.content["value"] for clip in case.clips},
                 "failed": sum(clip.status == "failed" for clip in case.clips),
             }
@@ -234,14 +163,10 @@ def _curves(rows: pd.DataFrame) -> list[dict[str, Any]]:
                 "model": model,
                 "frames": int(frames),
                 "x": [round(float(value), 4) for value in x],
-                **{name: [_figures(value) for value in part[name]] for name in ("error", "low", "high")},
+                **{name: [figures(value, 4) for value in part[name]] for name in ("error", "low", "high")},
             }
         )
     return found
-
-
-def _figures(value: float) -> float | None:
-    return float(f"{value:.4g}") if np.isfinite(value) else None
 
 
 @dataclass(frozen=True)

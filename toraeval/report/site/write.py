@@ -37,21 +37,17 @@ class Folder:
     path: Path
     files: list[str] = field(default_factory=list)
 
-    def text(self, name: str, text: str) -> Path:
-        """Write a text file where its content is another."""
-        return self._write(name, text.encode())
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file where its content is another.
 
-    def copy(self, name: str, source: Path) -> Path:
-        """Copy a file where it is another."""
-        return self._write(name, source.read_bytes())
-
-    def _write(self, name: str, content: bytes) -> Path:
-        """Write through a temporary file, without waiting for the disk: hundreds of files that can be drawn again."""
+        Through a temporary file, but without waiting for the disk: these are hundreds that can be drawn again.
+        """
+        content = content.encode() if isinstance(content, str) else content
         place = self.path / name
         require_no_link(self.path, place.parent)
         self.files.append(name)
         if place.is_file() and place.stat().st_size == len(content) and place.read_bytes() == content:
-            return place
+            return
         temporary = place.with_name(f"{TEMPORARY}{os.getpid()}-{place.name}")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +61,6 @@ class Folder:
                 f"{place}: cannot be written ({error.strerror or error}); free space or name another folder, then "
                 "run `python -m toraeval report` again"
             ) from error
-        return place
 
     def finish(self) -> None:
         """Remove what a former page has left and this one does not have; files of others stay."""
@@ -85,7 +80,7 @@ class Folder:
                     if parent == root or any(parent.iterdir()):
                         break
                     parent.rmdir()
-        self.text(WRITTEN, json.dumps(sorted({*self.files, WRITTEN}), indent=0) + "\n")
+        self.write(WRITTEN, json.dumps(sorted({*self.files, WRITTEN}), indent=0) + "\n")
 
 
 def write(found: Sequence[Findings], path: Path, empty: Sequence[RunResult] = ()) -> Path:
@@ -112,21 +107,29 @@ def write(found: Sequence[Findings], path: Path, empty: Sequence[RunResult] = ()
         _page(page.findings, part, (), overview.links(page.folder))
         folder.files += [f"{page.folder}/{name}" for name in part.files]
     _assets(folder)
-    folder.text("all_suites.csv", tables.to_csv(overview.table()))
-    folder.text(INDEX, filled("overview.html.j2", autoescape=True, view=overview))
+    folder.write("all_suites.csv", tables.to_csv(overview.table()))
+    folder.write(INDEX, filled("overview.html.j2", autoescape=True, view=overview))
     folder.finish()
     return path / INDEX
 
 
 def _page(findings: Findings, folder: Folder, empty: Sequence[RunResult], siblings: list[Link]) -> None:
     _assets(folder)
-    _downloads(findings, folder)
+    folder.write("table1.csv", tables.to_csv(findings.rows))
+    folder.write("table1.tex", to_latex(findings))
+    folder.write("metrics.csv", tables.to_csv(findings.further))
+    folder.write("error_over_time.csv", tables.to_csv(findings.curves))
+    for entry in findings.group.entries:
+        record = entry.run.run_dir / RECORD
+        if record.is_file():
+            folder.write(record_name(entry.run), record.read_bytes())
     shown: list[ShownCase] = []
     for case in cases(findings):
         for clip in case.clips:
             if clip.source is not None:
-                folder.copy(clip.file, clip.source)
-        folder.text(f"data/{case.slug}.js", script("receive", [case.slug, case.player()]))
+                folder.write(clip.file, clip.source.read_bytes())
+        player = {"case": case.case, "clips": [clip.content for clip in case.clips]}
+        folder.write(f"data/{case.slug}.js", script("receive", [case.slug, player]))
         shown.append(case)
     view = index_view(findings, shown, empty, siblings)
     for number, case in enumerate(shown):
@@ -134,24 +137,13 @@ def _page(findings: Findings, folder: Folder, empty: Sequence[RunResult], siblin
             shown[number - 1] if number else None,
             shown[number + 1] if number + 1 < len(shown) else None,
         )
-        one = case_view(findings, view.columns, case, around)
-        folder.text(f"cases/{case.slug}.html", filled("case.html.j2", autoescape=True, view=one))
-    folder.text("data/index.js", script("index", player_index(findings, shown, view.lines)))
-    folder.text(INDEX, filled("index.html.j2", autoescape=True, view=view))
+        one = case_view(findings, view["columns"], case, around)
+        folder.write(f"cases/{case.slug}.html", filled("case.html.j2", autoescape=True, view=one))
+    folder.write("data/index.js", script("index", player_index(findings, shown, view["lines"])))
+    folder.write(INDEX, filled("index.html.j2", autoescape=True, view=view))
     folder.finish()
 
 
 def _assets(folder: Folder) -> None:
     for file in sorted(STATIC.iterdir()):
-        folder.copy(f"assets/{file.name}", file)
-
-
-def _downloads(findings: Findings, folder: Folder) -> None:
-    folder.text("table1.csv", tables.to_csv(findings.rows))
-    folder.text("table1.tex", to_latex(findings))
-    folder.text("metrics.csv", tables.to_csv(findings.further))
-    folder.text("error_over_time.csv", tables.to_csv(findings.curves))
-    for entry in findings.group.entries:
-        record = entry.run.run_dir / RECORD
-        if record.is_file():
-            folder.copy(record_name(entry.run), record)
+        folder.write(f"assets/{file.name}", file.read_bytes())

@@ -64,6 +64,8 @@ class RunResult:
         run_dir: folder of the run.
         cases: one row per sample: `cases.csv` plus `seconds`, the time of generating it.
         record: the reproducibility record.
+        definitions: what the metric columns mean, by metric.
+        main_metric, main_column: the metric that tables show first, and its value.
     """
 
     model: str
@@ -75,18 +77,31 @@ class RunResult:
     run_dir: Path
     cases: pd.DataFrame
     record: Mapping[str, Any]
+    definitions: Mapping[str, Any]
+    main_metric: str
+    main_column: str
 
     @classmethod
     def of(cls, run_dir: Path, cases: pd.DataFrame, record: Mapping[str, Any]) -> RunResult:
-        """Return a run whose record says what it is."""
+        """Return a run whose record says what it is.
+
+        Raises:
+            Damaged: the definitions are not what was written.
+        """
         names = ("model", "suite", "frames", "height", "width", "tracker")
         facts = {name: record["run"][name] for name in names}
-        return cls(**facts, run_dir=run_dir, cases=cases, record=record)
-
-    @cached_property
-    def definitions(self) -> dict[str, Any]:
-        """What the metric columns mean, by metric."""
-        return require_json(self.run_dir / DEFINITIONS) or {}
+        definitions = require_json(run_dir / DEFINITIONS) or {}
+        main = main_of(record.get("fingerprints", {}).get("metrics") or definitions)
+        column = main_columns(main, definitions.get(main, {}))[0]
+        return cls(
+            **facts,
+            run_dir=run_dir,
+            cases=cases,
+            record=record,
+            definitions=definitions,
+            main_metric=main,
+            main_column=column,
+        )
 
     @property
     def partial(self) -> str:
@@ -98,16 +113,6 @@ class RunResult:
         return (
             f"{cases} of {whole} cases{stopped}" if whole else f"{cases} cases, a part of the suite{stopped}"
         )
-
-    @cached_property
-    def main_metric(self) -> str:
-        """The metric that tables show first."""
-        return main_of(self.record.get("fingerprints", {}).get("metrics") or self.definitions)
-
-    @cached_property
-    def main_column(self) -> str:
-        """Its value."""
-        return main_columns(self.main_metric, self.definitions.get(self.main_metric, {}))[0]
 
     @cached_property
     def set_scores(self) -> dict[str, dict[str, Any]]:
@@ -133,7 +138,7 @@ class RunResult:
             UserError: the sample was never tracked, or a file of it is damaged.
         """
         with self._again():
-            tracks = self._slot(sample).require_tracks(self._row(sample).get("video_sha256"))
+            tracks = self._slot(sample).require_tracks(self._rows.get(sample, {}).get("video_sha256"))
         names = ("target_NT2", "target_visible_NT", "tracks_NT2", "visible_NT")
         kept = {name: tracks[name] for name in names}
         return CaseResult(**kept, arrays=self.load_arrays(sample), preview=self.video_file(sample))
@@ -154,7 +159,7 @@ class RunResult:
             UserError: they are damaged, or gone although the sample was scored.
         """
         with self._again():
-            return self._slot(sample).require_score_arrays(self._row(sample).get("status") == "ok")
+            return self._slot(sample).require_score_arrays(self._rows.get(sample, {}).get("status") == "ok")
 
     def _slot(self, sample: str) -> Slot:
         return Slot(self.run_dir / "cases" / sample)
@@ -163,9 +168,6 @@ class RunResult:
     def _rows(self) -> dict[str, dict[str, Any]]:
         rows = self.cases.to_dict("records")
         return {str(row["sample"]): {str(name): value for name, value in row.items()} for row in rows}
-
-    def _row(self, sample: str) -> dict[str, Any]:
-        return self._rows.get(sample, {})
 
     @property
     def cure(self) -> str:

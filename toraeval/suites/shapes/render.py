@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from toraeval.suites.shapes.world import COLOURS, DISC, DRIFT_PX, PANELS, Scene
+from toraeval.suites.shapes.world import COLOURS, DISC, DRIFT_PX, DRIFTS, PANELS, Scene
 from toraeval.suites.shared.drawing import CANVAS, Box, Renderer
-from toraeval.types import BoolArray, ByteArray, FloatArray
+from toraeval.types import BoolArray, ByteArray
 
 _PAD = int(DRIFT_PX) + 2  # canvas pixels of background kept beyond each border for drifting
 
@@ -37,15 +37,15 @@ class SceneRenderer(Renderer[Scene]):
     def __init__(self, scene: Scene, frames: int, width: int = CANVAS, height: int = CANVAS) -> None:
         super().__init__(scene, frames, width, height)
         self.still = scene.drift is None
-        self.offsets_T2 = scene.background_offsets(frames) * self._stretch
-        self._backdrop = self._draw_backdrop()
-        self._panel = self._draw_panel()
-
-    def _draw_backdrop(self) -> np.ndarray:
+        moved_T2 = np.zeros((frames, 2))  # of the background, canvas pixels
+        if scene.drift is not None:
+            moved_T2 = np.linspace(0.0, 1.0, frames)[:, None] * np.array(DRIFTS[scene.drift]) * DRIFT_PX
+        self.offsets_T2 = moved_T2 * self._stretch
         pad_x, pad_y = (int(np.ceil(_PAD * s)) for s in self._stretch)
         size = (self.width + 2 * pad_x, self.height + 2 * pad_y)
-        grid = self.scene.grid_GG3.astype(np.float32)
-        return np.clip(cv2.resize(grid, size, interpolation=cv2.INTER_CUBIC), 0, 255)
+        drawn = cv2.resize(scene.grid_GG3.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+        self._backdrop: np.ndarray = np.clip(drawn, 0, 255)
+        self._panel = self._draw_panel()
 
     def _draw_panel(self) -> tuple[Box, np.ndarray] | None:
         """Return the box (x0, y0, x1, y1) of the panel and its float32 coverage in [0, 1]."""
@@ -70,15 +70,6 @@ class SceneRenderer(Renderer[Scene]):
             patch += cover[..., None] * (np.array(PANELS[self.scene.panel.colour], np.float32) - patch)
             picture[y0:y1, x0:x1] = np.rint(patch)
         return picture
-
-    def panel_hides(self, points_M2: FloatArray) -> BoolArray:
-        """Return bool (...): which points, in pixels of this size, lie behind the panel."""
-        if self._panel is None:
-            return np.zeros(points_M2.shape[:-1], bool)
-        assert self.scene.panel is not None
-        centre = self._pixels(np.array(self.scene.panel.centre))
-        half = np.array(self.scene.panel.half_sides) * self._stretch
-        return np.asarray((np.abs(points_M2 - centre) < half).all(-1))
 
     def clear_panel(self, array: np.ndarray, value: float | bool = 0, top: int = 0, left: int = 0) -> None:
         """Set what the panel covers at least half to a value.
@@ -157,7 +148,11 @@ class SceneRenderer(Renderer[Scene]):
                 obj = self.scene.objects[m]
                 delta = (tracks[n] - tracks[m]).astype(np.float32)
                 out[n] &= _signed_distance(obj.shape, delta[:, 0], delta[:, 1], obj.radius * self.scale) > 0
-        return np.asarray(out & ~self.panel_hides(tracks))
+        if self.scene.panel is not None:
+            centre = self._pixels(np.array(self.scene.panel.centre))
+            half = np.array(self.scene.panel.half_sides) * self._stretch
+            out &= ~(np.abs(tracks - centre) < half).all(-1)
+        return out
 
     def dense_flow(self) -> Iterator[np.ndarray]:
         """Yield float32 (H, W, 2) displacement from the frame before, at its source position; zero for frame 0."""

@@ -95,12 +95,6 @@ class Scene(DrawnScene):
             head.append([self.panel.colour, *sides])
         return json.dumps(head).encode() + rounded(self.tracks(129)) + rounded(self.grid_GG3)
 
-    def background_offsets(self, frames: int) -> FloatArray:
-        """Return float64 (frames, 2): how far the background has moved, canvas pixels."""
-        if self.drift is None:
-            return np.zeros((frames, 2))
-        return np.linspace(0.0, 1.0, frames)[:, None] * np.array(DRIFTS[self.drift]) * DRIFT_PX
-
 
 def describe(objects: tuple[SceneObject, ...], background: str, drift: str | None) -> str:
     """Return the caption: what moves and over what; a panel is given by the first frame alone."""
@@ -118,17 +112,6 @@ def _look(colours: list[str], rng: np.random.Generator) -> tuple[str, str, str]:
     colour = colours.pop(int(rng.integers(len(colours))))
     disc = str(rng.choice([c for c in COLOURS if c != colour]))
     return str(rng.choice(SHAPES)), colour, disc
-
-
-def _sample_object(
-    family: str, colours: list[str], others: list[SceneObject], rng: np.random.Generator
-) -> SceneObject:
-    lengths = (120.0, 205.0 if family != "stop_and_go" else 140.0)
-    while True:
-        found = lone_path(family, RADII, lengths, others, 1.25, rng)
-        if found is not None:
-            radius, path = found
-            return SceneObject(*_look(colours, rng), radius, family, path)
 
 
 def _sample_crossing(colours: list[str], rng: np.random.Generator) -> list[SceneObject]:
@@ -184,5 +167,9 @@ def sample_scene(
     objects = _sample_crossing(colours, rng) if family == "crossing" else []
     while len(objects) < count:
         own = family if not objects else str(rng.choice(FAMILIES[:-1]))
-        objects.append(_sample_object(own, colours, objects, rng))
+        lengths = (120.0, 205.0 if own != "stop_and_go" else 140.0)
+        while (found := lone_path(own, RADII, lengths, objects, 1.25, rng)) is None:
+            pass
+        radius, path = found
+        objects.append(SceneObject(*_look(colours, rng), radius, own, path))
     return finished(objects, drift, rng)

@@ -92,13 +92,12 @@ class ImportedSuite(Suite, ABC):
         self.path, self.options = Path(path), options
         self.allow_missing = allow_missing
         self.problems: dict[str, str] = {}
+        cure = f"give its folder with suite.path=DIR; expected there: {self.layout}; docs/suites.md says how to get it"
         if not path or not (is_folder(self.path) or is_file(self.path)):
-            raise UserError(
-                f"suite {self.name}: {shown(path or 'nothing')} does not exist; {self._expected()}"
-            )
+            raise UserError(f"suite {self.name}: {shown(path or 'nothing')} does not exist; {cure}")
         self.clips = self._once(self.scan())
         if not self.clips and not self.problems:
-            raise UserError(f"suite {self.name}: no clip in {self.path}; {self._expected()}")
+            raise UserError(f"suite {self.name}: no clip in {self.path}; {cure}")
         if self.problems and not allow_missing:
             raise UserError(
                 f"suite {self.name}: {self._first_problem()}; list them all with: python -m toraeval validate "
@@ -129,9 +128,6 @@ class ImportedSuite(Suite, ABC):
         more = f", and {len(self.problems) - 1} more" if len(self.problems) > 1 else ""
         return f"{name}: {text}{more}"
 
-    def _expected(self) -> str:
-        return f"give its folder with suite.path=DIR; expected there: {self.layout}; docs/suites.md says how to get it"
-
     def problem(self, name: str, text: str) -> None:
         """Record why a case cannot be used."""
         self.problems.setdefault(name, text)
@@ -140,7 +136,9 @@ class ImportedSuite(Suite, ABC):
         """Return True if all files exist; otherwise record the first one that does not."""
         missing = [file for file in files if not is_file(file)]
         if missing:
-            self.problem(name, f"{_below(missing[0], self.path)} is missing")
+            known = missing[0].is_relative_to(self.path)
+            shown_path = missing[0].relative_to(self.path).as_posix() if known else missing[0]
+            self.problem(name, f"{shown_path} is missing")
         return not missing
 
     def cases(self, frames: int, height: int, width: int, limit: int | None = None) -> list[Case]:
@@ -283,17 +281,8 @@ def _moving(clip: ClipOnDisk) -> Trajectories:
     return paths
 
 
-def _below(file: Path, folder: Path) -> str:
-    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)
-
-
 def _reference(
-    clip: ClipOnDisk,
-    native: int,
-    frames: int,
-    plan: geometry.CoverCrop,
-    kept: BoolArray,
-    squeeze: bool = False,
+    clip: ClipOnDisk, native: int, frames: int, plan: geometry.CoverCrop, kept: BoolArray, squeeze: bool
 ) -> Callable[[], Reference] | None:
     """Return what reads the real clip at the case's length and size; None where the frames of the two do not meet."""
     if clip.video is None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from toraeval.trackers.shared.template import Floats, LabPicture, Template
+from toraeval.trackers.shared.frame_view import LabPicture
+from toraeval.trackers.shared.template import Floats, Template
 from toraeval.types import FloatArray
 
 _WIDE, _NARROWING = 4.0, 0.6  # tolerance of the first step in units of the last, and its shrinking

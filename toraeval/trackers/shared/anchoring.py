@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from toraeval.trackers.shared.alignment import Fit, exposure, refine, search
-from toraeval.trackers.shared.template import Floats, FrameView, LabPicture, Template, to_scale
+from toraeval.trackers.shared.frame_view import FrameView, LabPicture
+from toraeval.trackers.shared.template import Floats, Template, to_scale
 from toraeval.types import FloatArray
 
 
@@ -140,7 +141,8 @@ class Anchoring:
         template = point.template.recoloured(point.gain_3, point.bias_3)
         expected = point.expected / template.scale
         fits = [self._fit(point, template, view, expected)]
-        if self._is_sure(point, fits[0]):
+        good = fits[0].quality >= self.sure_quality and self._accepts(point, fits[0])
+        if good and not point.lost_frames:
             return fits[0]
         reach = self.search_px
         blind = not has_flow and point.coarse is None and not point.velocity.any()
@@ -175,11 +177,6 @@ class Anchoring:
         speed = float(np.linalg.norm(point.velocity))
         jump = float(np.linalg.norm(shift_2 - point.shift - point.velocity))
         return speed == 0 or jump <= max(self.jump_px, self.jump_share * speed)
-
-    def _is_sure(self, point: FollowedPoint, fit: Fit) -> bool:
-        """Return whether the place that was expected is so good that no other one is looked for."""
-        good = fit.quality >= self.sure_quality and self._accepts(point, fit)
-        return good and not point.lost_frames
 
     def expose(self, point: FollowedPoint, fit: Fit) -> None:
         """Let the expected colours follow an object that is surely the right one."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toraeval import geometry
-from toraeval.threads import one_opencv_thread
+from toraeval.machine import one_opencv_thread
 from toraeval.types import Case, FloatArray, Part, Tracks, UserError, Video
 
 

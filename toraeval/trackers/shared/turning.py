@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from toraeval.trackers.shared.alignment import Fit
 from toraeval.trackers.shared.anchoring import Anchoring, FollowedPoint
-from toraeval.trackers.shared.template import Floats, FrameView, Template, gradients, to_scale
+from toraeval.trackers.shared.frame_view import FrameView
+from toraeval.trackers.shared.template import Floats, Template, gradients, to_scale
 from toraeval.types import ByteArray, FloatArray
 
 _EYE = np.eye(2)

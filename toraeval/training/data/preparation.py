@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from toraeval.machine import one_thread
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, fit
 from toraeval.store.sealed import atomic
-from toraeval.threads import one_thread
 from toraeval.training.data.excerpts import complete, is_complete
 from toraeval.training.data.shards import fit_blocks, is_written, load_vae, set_world, write_shard
 from toraeval.types import UserError

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from toraeval.geometry import native_frames
-from toraeval.models.shared.base import Generator, need_first_frame, shipped_sha256
+from toraeval.models.shared.base import Generator, need_first_frame
 from toraeval.models.shared.nano.caption_encoder import prompt_facts
 from toraeval.models.shared.nano.checkpoint import train_command
 from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
@@ -20,7 +20,8 @@ from toraeval.models.shared.nano.pipeline import ClipRequest, sample_latents
 from toraeval.models.shared.nano.windows import Window, make_windows
 from toraeval.models.shared.sampling_options import sampling_options
 from toraeval.models.shared.trajectory import all_tracks
-from toraeval.types import ByteArray, Case, FloatArray, UserError, Video
+from toraeval.store.keys import current_sha256
+from toraeval.types import ByteArray, Case, FloatArray, MissingAsset, UserError, Video
 
 MAX_FRAMES = 1024
 
@@ -108,7 +109,10 @@ class NanoGenerator(Generator):
     @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 of the weights file, read once, so that it stays that of the loaded weights."""
-        return shipped_sha256(self.name, self.path, train_command(self.name))
+        if not self.path.exists():
+            command = train_command(self.name)
+            raise MissingAsset(f"{self.name}: no weights at {self.path}; train them with: {command}")
+        return current_sha256(self.path)
 
     def fingerprint(self) -> dict[str, Any]:
         return {

@@ -59,26 +59,19 @@ class STDiT3(nn.Module):
         self.temporal_blocks = nn.ModuleList(STDiTBlock(config, temporal=True) for _ in range(config.depth))
         self.final_layer = FinalLayer(config)
         self._position_cache: dict[tuple[object, ...], Tensor] = {}
-        self._initialise()
-        self.fuser = build_fusers(config, "temporal")
-        self.fuser_spatial = build_fusers(config, "spatial")
-
-    @torch.no_grad()
-    def _initialise(self) -> None:
-        """Initialise for training from scratch as upstream does.
-
-        Linear weights are Xavier-uniform with zero biases; the frame-rate network adds nothing at first; temporal
-        blocks start as the identity because their output projections are zero (their gradients are not).
-        """
+        # from scratch as upstream: Xavier-uniform, zero biases, and a frame-rate network that adds nothing at first
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
         nn.init.normal_(self.fps_embedder.mlp[0].get_parameter("weight"), std=0.02)
         nn.init.zeros_(self.fps_embedder.mlp[2].get_parameter("weight"))
+        # temporal blocks start as the identity: their output projections are zero, the gradients of these are not
         for name, parameter in self.temporal_blocks.named_parameters():
             if name.endswith(("attn.proj.weight", "mlp.fc2.weight")):  # self- and cross-attention, MLP
                 nn.init.zeros_(parameter)
+        self.fuser = build_fusers(config, "temporal")
+        self.fuser_spatial = build_fusers(config, "spatial")
 
     @property
     def compute_dtype(self) -> torch.dtype:
@@ -197,7 +190,10 @@ class STDiT3(nn.Module):
         run = partial(self._run_blocks, t6=t6, text=text, motion=motion, grid=grid, places=places)
         tokens = run(tokens) if self.step_cache is None else self._from_cache(tokens, timestep, t6, run)
         out = self.final_layer(tokens, t, t0, x_mask)
-        return self._unpatchify(out, grid)[:, :, :frames, : x.shape[3], : x.shape[4]].float()
+        patch = self.config.patch_size
+        out = out.view(batch, *grid, *patch, self.config.out_channels).permute(0, 7, 1, 4, 2, 5, 3, 6)
+        out = out.reshape(batch, -1, *(count * side for count, side in zip(grid, patch, strict=True)))
+        return out[:, :, :frames, : x.shape[3], : x.shape[4]].float()
 
     def _embed_patches(
         self, x: Tensor, cond: Tensor | None, dtype: torch.dtype
@@ -294,8 +290,3 @@ class STDiT3(nn.Module):
         if self.checkpointing and torch.is_grad_enabled():
             return checkpoint(block, *args, use_reentrant=False)
         return block(*args)
-
-    def _unpatchify(self, x: Tensor, grid: tuple[int, int, int]) -> Tensor:
-        (t, h, w), (pt, ph, pw) = grid, self.config.patch_size
-        x = x.view(x.shape[0], t, h, w, pt, ph, pw, self.config.out_channels)
-        return x.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(x.shape[0], -1, t * pt, h * ph, w * pw)

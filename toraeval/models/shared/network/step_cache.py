@@ -128,8 +128,3 @@ def joint_facts(caches: Sequence[StepCache]) -> dict[str, object]:
         f"{what}_computed": sum(cache.computed for cache in caches),
         f"{what}_reused": sum(cache.reused for cache in caches),
     }
-
-
-def step_cache(method: str, steps: int, threshold: float) -> StepCache | None:
-    """Return the memory for one sampling run, None for `none`."""
-    return None if method == "none" else StepCache(method, steps, threshold)
