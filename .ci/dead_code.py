@@ -25,6 +25,7 @@ CALLED_FROM_OUTSIDE = {
     "toraeval/__init__.py:function __dir__": "Python, for `dir(toraeval)`",
     "toraeval/models/tora/generator.py:function __new__": "Python, to make an instance",
     "baselines/unet/rival.py:function __new__": "Python, to make an instance",
+    "toraeval/video/decoding.py:function __call__": "whoever takes pictures",
     "toraeval/api/evaluation.py:variable error_T": "a field of a result that callers of the package read",
     "toraeval/api/torch_metrics.py:variable *": "torchmetrics reads what a metric says of itself",
     "toraeval/report/collect.py:method licences": "the templates of the page",
