@@ -243,6 +243,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_four_steps_are_all_that_a_new_part_needs(tree: Path, tmp_path: Path) -> None:
     before = contents(tree)

@@ -61,6 +61,7 @@ def test_the_cells_of_the_notebook_run(tmp_path: Path, monkeypatch: pytest.Monke
     assert names["mean"]["traj_error"] == pytest.approx(sum(errors) / 3)
 
 
+@pytest.mark.long
 def test_own_clips_in_five_minutes(tmp_path: Path) -> None:
     """Save the page's files under the names it gives, then type its commands, as a reader would."""
     page = (DOCS / "own_clips.md").read_text()

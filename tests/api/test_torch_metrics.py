@@ -82,6 +82,7 @@ def test_the_numbers_are_those_of_the_bench(tmp_path: Path) -> None:
     assert found["FVDMetric"] > 0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # starts processes, which import torch
 def test_two_processes_find_what_one_does(tmp_path: Path) -> None:
     expected = numbers(list(range(two_processes.CLIPS)))

@@ -41,7 +41,7 @@ def metrics() -> dict[str, dict[str, Any]]:
     return chosen
 
 
-pytestmark = pytest.mark.timeout(300)  # whole runs on a busy machine
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]  # whole runs on a busy machine
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -115,7 +115,7 @@ def test_four_processes_share_one_folder_twenty_times(tmp_path: Path) -> None:
     shared(tmp_path, processes=4, rounds=20)
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_sigterm_keeps_what_is_finished_and_the_same_command_resumes(
     number: int, cli: Callable[..., Ran], tmp_path: Path
 ) -> None:
@@ -143,7 +143,7 @@ def test_sigterm_keeps_what_is_finished_and_the_same_command_resumes(
     assert made == {"alpha": 1, "beta": 1, "gamma": 2}
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_kill_leaves_nobody_behind_and_the_same_command_resumes(
     number: int, cli: Callable[..., Ran], tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ def losses(folder: Path) -> Tensor:
     return torch.tensor([[float(row["loss"]), float(row["grad_norm"])] for row in rows])
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # starts processes, which import torch
 def test_two_processes_train_what_one_does_and_their_checkpoint_goes_on_in_one(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"

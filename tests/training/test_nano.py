@@ -266,6 +266,7 @@ def test_an_interrupt_ends_the_run_after_its_step_and_saves(
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # starts two processes, which import torch
 def test_two_workers_share_the_budget_and_average_their_gradients(
     config: NanoRecipe, world: World, tmp_path: Path
