@@ -87,3 +87,14 @@ def test_a_damaged_run_is_left_out_of_the_list_and_named(
     ran = cli("list", "runs")
     assert (ran.code, ran.err.count("left out")) == (0, 1)
     assert "| fake_model" not in ran.out
+
+
+def test_a_suite_that_reads_a_folder_says_so_and_where_to_read_on(cli: Cli) -> None:
+    ran = cli("list", "suites")
+    rows = {
+        cells[1].strip(): cells[2].strip()
+        for line in ran.out.splitlines()
+        if len(cells := line.split("|")) > 2
+    }
+    assert (rows["shapes"], rows["movebench"], rows["folder"]) == ("ready", "needs path", "needs path")
+    assert "docs/suites.md" in ran.out

@@ -18,7 +18,7 @@ VERBS: dict[str, Verb] = {
     "run": Verb("run", "generate, track and score one model at one length", "run model=tora frames=128"),
     "bench": Verb("bench", "every model and length of a preset, then tables and figures", "bench"),
     "score": Verb("score", "score your own videos; no model code", "score videos=DIR trajectories=FILE"),
-    "report": Verb("report", "redraw tables and figures from stored runs", "report"),
+    "report": Verb("report", "redraw tables, figures and the page of all suites from stored runs", "report"),
     "figures": Verb("figures", "tables and figures of the paper from stored CSV files", "figures"),
     "compare": Verb(
         "compare",

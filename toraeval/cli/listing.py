@@ -10,6 +10,7 @@ from toraeval import config, optional, registry
 from toraeval.cli.arguments import split
 from toraeval.cli.list_runs import print_runs
 from toraeval.cli.terminal import wrapped
+from toraeval.config.declared import REQUIRED
 from toraeval.run import requirements
 from toraeval.types import UserError
 
@@ -24,6 +25,8 @@ HELP = """List what exists.
 """
 PLURALS = {f"{kind}s": kind for kind in registry.KINDS}
 RUNS = "runs"
+NEEDS_PATH = "needs path"
+"""Status of a suite that reads a folder of the user's."""
 
 
 def main(argv: list[str]) -> int:
@@ -60,6 +63,10 @@ def print_parts(kind: str, names: list[str]) -> None:
         rows.append(row)
         needs += missing
     print(wrapped(list(rows[0]), [list(row.values()) for row in rows]))
+    if any(row["status"] == NEEDS_PATH for row in rows):
+        print(
+            f"{NEEDS_PATH}: name the folder with suite.path=DIR; docs/suites.md says how to get each of them"
+        )
     for line in needs:
         print(line)
     for key in requirements.COSTS:
@@ -74,7 +81,8 @@ def describe(kind: str, name: str) -> tuple[dict[str, str], list[str]]:
     try:
         if entry.origin:  # whether a part from elsewhere imports is not known before it is tried
             registry.load(kind, name)
-        facts = dict(config.declared_by(kind, name).facts)
+        declared = config.declared_by(kind, name)
+        facts = dict(declared.facts)
     except (UserError, ImportError, RuntimeError, OSError) as error:
         problem = " ".join(str(error).split())
     missing = [problem] if problem else missing_of(kind, name, look=optional.found)
@@ -84,6 +92,8 @@ def describe(kind: str, name: str) -> tuple[dict[str, str], list[str]]:
         row |= {"direction": str(facts.get("direction", "")), "units": str(facts.get("units", ""))}
     if kind == "suite":
         row |= _suite_facts(name)
+        if not problem and any(o.name == "path" and o.default == REQUIRED for o in declared.options):
+            row["status"] = NEEDS_PATH
     return row | {"licence": entry.licence, "what": entry.summary}, missing
 
 
