@@ -6,7 +6,7 @@ import pytest
 
 from toraeval.cli import progress
 from toraeval.cli.progress import Bar
-from toraeval.run.sample import Outcome
+from toraeval.run.outcome import Outcome
 
 
 def test_a_log_gets_lines_and_failures(

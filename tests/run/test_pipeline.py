@@ -13,8 +13,8 @@ import pytest
 from tests.fake_parts import FakeModel, FakeTracker, config
 from toraeval.run import closing, pipeline
 from toraeval.run.ending import Progress, Report
+from toraeval.run.outcome import Outcome
 from toraeval.run.plan import plan_run
-from toraeval.run.sample import Outcome
 from toraeval.store import disk, lock
 from toraeval.types import MissingAsset, UserError
 

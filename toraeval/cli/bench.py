@@ -31,7 +31,7 @@ HELP = """Run every model of a preset at every length, then write tables, figure
 def execute(config: dict[str, Any], command: str) -> Done:
     """Plan everything, run it, draw, print."""
     from toraeval.cli import dry_run
-    from toraeval.cli.output import done_line, partial_lines
+    from toraeval.cli.output import done_lines, partial_lines
     from toraeval.cli.progress import Bar
     from toraeval.run import bench
     from toraeval.store.disk import megabytes
@@ -52,7 +52,7 @@ def execute(config: dict[str, Any], command: str) -> Done:
     if "score" in config["stages"]:
         run_dirs = [report.result.run_dir for report in reports]
         draw(run_dirs, results, set(planned.samples), page=results / "report", again=False)
-    print(done_line(reports))
+    print(*done_lines(reports), sep="\n")
     for line in (*partial_lines([report.result for report in reports]), *planned.left_out):
         print(line)
     print(f"disk use: {megabytes(sum(report.disk_bytes for report in reports))} in {results / 'runs'}")
@@ -63,7 +63,7 @@ def execute(config: dict[str, Any], command: str) -> Done:
 
 def execute_ablations(config: dict[str, Any], command: str) -> Done:
     """Train and compare the variants of Tora nano; print the table and where it is."""
-    from toraeval.cli.output import done_line
+    from toraeval.cli.output import done_lines
     from toraeval.cli.progress import Bar
     from toraeval.run import ablations
 
@@ -76,7 +76,7 @@ def execute_ablations(config: dict[str, Any], command: str) -> Done:
     print(written[1].read_text())
     for path in written:
         print(path)
-    print(done_line(reports))
+    print(*done_lines(reports), sep="\n")
     print(f"time: {time.perf_counter() - start:.0f} s")
     print(f"command: {command}")
     return Done(max(report.exit_code for report in reports))

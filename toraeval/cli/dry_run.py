@@ -16,7 +16,7 @@ from toraeval.run.pipeline import estimate_bytes
 from toraeval.run.plan import Plan
 from toraeval.run.queue import tasks_of
 from toraeval.run.request import LOCAL, Sample
-from toraeval.run.sample import open_samples, without_video
+from toraeval.run.stored import open_samples, without_video
 from toraeval.store.disk import megabytes
 from toraeval.types import UserError
 

@@ -12,6 +12,7 @@ import pandas as pd
 from toraeval.cli.terminal import fitted, width, wrapped
 from toraeval.report.measures import BOUNDS
 from toraeval.report.texts import printable
+from toraeval.run import utilisation
 from toraeval.run.ending import Report
 from toraeval.stats import without_interval
 from toraeval.store.disk import megabytes
@@ -22,8 +23,7 @@ def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, comm
     """Print the tables of one run (see `run_tables`), what was done, where it and its page are, and the command."""
     print_table(rows, f"all: python -m toraeval show {shlex.quote(str(report.result.run_dir))} columns=all")
     print_metrics(further, report.result.main_metric)
-    print(done_line([report]))
-    for line in (*partial_lines([report.result]), *unscored_lines(report)):
+    for line in (*done_lines([report]), *partial_lines([report.result]), *unscored_lines(report)):
         print(line)
     run_dir = report.result.run_dir
     print(f"{run_dir}/: cases.csv, record.json, cases/ ({megabytes(report.disk_bytes)} on disk)")
@@ -192,19 +192,19 @@ def _table_cell(row: dict[Any, Any], name: str) -> str:
     return f"{_short(value)} ({few})" if few else _short(value)
 
 
-def done_line(reports: Sequence[Report]) -> str:
-    """Return what was computed and what was found done."""
+def done_lines(reports: Sequence[Report]) -> list[str]:
+    """Return what was computed and what was found done, and how busy the stages were."""
     asked = sum(len(report.result.cases) for report in reports)
     cached = sum(report.cached for report in reports)
     failed = sum(report.result.num_failed for report in reports)
     if not any(report.computed for report in reports):
-        return f"nothing to do: {cached} of {asked} cases cached"
+        return [f"nothing to do: {cached} of {asked} cases cached"]
     line = f"{asked} cases: {asked - cached} computed, {cached} cached"
-    return (
-        f"{line}, {failed} failed (cases.csv says why, traceback.txt in each case's folder where)"
-        if failed
-        else line
-    )
+    if failed:
+        line += f", {failed} failed (cases.csv says why, traceback.txt in each case's folder where)"
+    outcomes = [outcome for report in reports for outcome in report.outcomes]
+    busy = utilisation.line(utilisation.of_outcomes(outcomes))
+    return [line, busy] if busy else [line]
 
 
 def _short(value: object) -> str:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from toraeval.report.texts import printable
 from toraeval.run.ending import Progress
-from toraeval.run.sample import Outcome
+from toraeval.run.outcome import Outcome
 
 EVERY_S = 30.0
 

@@ -60,6 +60,8 @@ class CommonConfig:
         keep: what stays of each video after scoring: preview, lossless or none.
         workers: processes over cases; `auto` is one per core or GPU, as far as memory and work suffice. Results do not
             depend on it.
+        overlap: clips that each process writes, tracks and scores while it generates another one: a number, `off`, or
+            `auto`, which is 2 on a GPU as far as memory suffices and off on the CPU. Results do not depend on it.
         executor: where the samples are worked on: local (this machine), slurm (through submitit) or ray.
         cluster: options of `executor=slurm` and `executor=ray`.
         fail_fast: stop at the first case that fails, further models included.
@@ -72,6 +74,7 @@ class CommonConfig:
     stages: list[str] = field(default_factory=lambda: list(STAGES))
     keep: str = "preview"
     workers: Any = "auto"
+    overlap: Any = "auto"
     executor: str = "local"
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     fail_fast: bool = False

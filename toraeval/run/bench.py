@@ -213,6 +213,7 @@ def write_record(bench: Bench, reports: list[Report], command: str | None, wall_
         str(report.result.run_dir.relative_to(results)): {
             "run": report.result.record["run"],
             "counts": report.result.record["counts"],
+            "utilisation": report.result.record["utilisation"],
             "fingerprints": report.result.record["fingerprints"],
             "failed": report.result.record["failed"],
         }

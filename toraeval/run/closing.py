@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from toraeval.metrics.shared.base import Metric
+from toraeval.run import utilisation
+from toraeval.run.outcome import Outcome
 from toraeval.run.plan import FLOOR, Plan
-from toraeval.run.sample import Outcome
 from toraeval.run.set_scores import pool_sets
 from toraeval.store import record
-from toraeval.store.sealed import write_json
+from toraeval.store.sealed import read_json, write_json
 from toraeval.store.tables.rows import SECONDS, read_rows, write_definitions, write_tables
 from toraeval.store.tables.run import RECORD, RunResult, table_hashes
 
@@ -36,12 +37,14 @@ def write(
     if finished and "score" in plan.options.stages:
         pool_sets(plan)
     asked = {sample.id for sample in plan.samples}
+    use = utilisation.of_outcomes(outcomes) or (read_json(plan.run_dir / RECORD) or {}).get("utilisation")
     content = {
         "command": command or record.command_line(),
         "finished": finished,
         "partial": not finished or len(plan.cases) < plan.suite_size,
         "suite_size": plan.suite_size,
         **_facts(plan, [row for row in rows if row["sample"] in asked], outcomes),
+        "utilisation": use,  # of the last command that computed something
         "fingerprints": plan.fingerprints,
         "config": plan.config,
         **record.environment(time.perf_counter() - start),

@@ -15,12 +15,13 @@ from typing import Any, Protocol
 from toraeval import optional, registry
 from toraeval.config.verbs import ClusterConfig
 from toraeval.run.ending import plan_places
+from toraeval.run.outcome import Outcome
 from toraeval.run.plan import Plan
 from toraeval.run.queue import ATTEMPTS, Queue, Task, settled_elsewhere
 from toraeval.run.request import LOCAL, RAY, SLURM
-from toraeval.run.sample import Outcome
 from toraeval.run.stopping import Terminated, stop_signals
-from toraeval.run.workers import engine_for, portable
+from toraeval.run.worker import portable
+from toraeval.run.workers import engine_for
 from toraeval.store.claims import Claims
 from toraeval.types import UserError
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from toraeval.run import closing
+from toraeval.run.outcome import Outcome
 from toraeval.run.plan import Plan
 from toraeval.run.request import Sample
-from toraeval.run.sample import Outcome
 from toraeval.store import claims, lock, record
 from toraeval.store.disk import disk_use
 from toraeval.store.tables.run import RunResult

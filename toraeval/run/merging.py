@@ -11,7 +11,7 @@ from typing import Any
 from toraeval.run import closing
 from toraeval.run.bench import RECORD as BENCH_RECORD
 from toraeval.run.plan import Plan
-from toraeval.run.sample import open_samples
+from toraeval.run.stored import open_samples
 from toraeval.store import merge, record
 from toraeval.store.sealed import read_json, write_json
 from toraeval.store.tables.run import RECORD

@@ -11,11 +11,12 @@ from typing import Any
 from toraeval.run import cluster
 from toraeval.run.costs import Costs
 from toraeval.run.ending import Closer, Progress, Report, RunAtWork
+from toraeval.run.outcome import Outcome
 from toraeval.run.plan import Plan
 from toraeval.run.queue import Queue, Task, tasks_of
 from toraeval.run.request import LOCAL, Sample
-from toraeval.run.sample import Outcome, open_samples, without_video
 from toraeval.run.stopping import stop_signals
+from toraeval.run.stored import open_samples, without_video
 from toraeval.run.workers import engine_for
 from toraeval.store import lock
 from toraeval.store.claims import Claims
@@ -153,7 +154,9 @@ def _work(
             one.outcomes[outcome.sample] = outcome
             progress.advance(outcome)
             if journal is not None:
-                journal.add(_folder(one.plan), outcome.sample, outcome.failed)
+                journal.add(
+                    _folder(one.plan), outcome.sample, outcome.failed, outcome.process, outcome.busy_s
+                )
             closer.reopen(one)
             if outcome.failed and task.plan.options.fail_fast:
                 return

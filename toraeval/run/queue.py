@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from toraeval.run.costs import Costs, model_of
+from toraeval.run.outcome import Outcome
 from toraeval.run.plan import FLOOR, Plan
 from toraeval.run.request import Sample
-from toraeval.run.sample import Outcome, is_current
+from toraeval.run.stored import is_current
 from toraeval.store.claims import Claims
 from toraeval.store.sealed import sweep
 from toraeval.store.slot import FAILURE
@@ -134,15 +135,20 @@ class Queue:
         """
         running = 0
         while True:
+            given = 0
             for model in engine.idle():
                 task = self._next(model, engine.busy())
                 if task is not None:
                     engine.give(task)
-                    running += 1
+                    given += 1
+            running += given
             yield from self._found
             self._found.clear()
             if running:
-                for ended in engine.ended(POLL_S if self._others and engine.idle() else None):
+                idle = bool(engine.idle())  # a process may take the next one before the last one has ended
+                for ended in engine.ended(
+                    0.0 if given and idle else POLL_S if self._others and idle else None
+                ):
                     running -= 1
                     outcome = self._died(ended) if ended.died else ended.outcome
                     if outcome is not None:

@@ -16,7 +16,8 @@ from toraeval.types import Case, UserError
 MAX_FRAMES = 1024
 MAX_SIDE = 4096
 MAX_WORKERS = 64
-AUTO = "auto"
+MAX_OVERLAP = 8
+AUTO, OFF = "auto", "off"
 LOCAL, SLURM, RAY = EXECUTORS = ("local", "slurm", "ray")
 
 
@@ -52,6 +53,7 @@ class RunOptions:
     results: Path
     executor: str = LOCAL
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    overlap: int | str = AUTO
 
 
 def options_of(config: Mapping[str, Any]) -> RunOptions:
@@ -77,13 +79,17 @@ def options_of(config: Mapping[str, Any]) -> RunOptions:
         raise UserError(registry.unknown("value of keep", str(keep), KEEP))
     if workers != AUTO and (type(workers) is not int or not 1 <= workers <= MAX_WORKERS):
         raise UserError(f"workers={workers}: allowed are {AUTO} and 1 to {MAX_WORKERS}")
+    overlap = config.get("overlap", AUTO)
+    overlap = OFF if overlap is False else overlap  # as YAML reads it
+    if overlap not in (AUTO, OFF) and (type(overlap) is not int or not 1 <= overlap <= MAX_OVERLAP):
+        raise UserError(f"overlap={overlap}: allowed are {AUTO}, {OFF} and 1 to {MAX_OVERLAP}")
     floor, results = config.get("floor", False), Path(config["results"])
     executor, cluster = config.get("executor", LOCAL), ClusterConfig(**(config.get("cluster") or {}))
     if executor not in EXECUTORS:
         raise UserError(registry.unknown("executor", str(executor), EXECUTORS))
     fail_fast = config["fail_fast"]
     return RunOptions(
-        tuple(seeds), tuple(stages), keep, workers, fail_fast, floor, results, executor, cluster
+        tuple(seeds), tuple(stages), keep, workers, fail_fast, floor, results, executor, cluster, overlap
     )
 
 

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any
 
 from toraeval import registry
 from toraeval.machine import cpu_count
-from toraeval.run.capacity import count, gpu_count
-from toraeval.run.costs import model_of
+from toraeval.run.capacity import count, gpu_count, overlap
 from toraeval.run.ending import plan_places
-from toraeval.run.parts import Builder
+from toraeval.run.line import DRAIN_S, Line
+from toraeval.run.outcome import Outcome
 from toraeval.run.plan import Plan
 from toraeval.run.queue import Ended, Engine, Task
-from toraeval.run.sample import Outcome, process
-from toraeval.store import record
-from toraeval.types import UserError
+from toraeval.run.worker import work_for
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -36,7 +33,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 def engine_for(plans: Sequence[Plan], tasks: Sequence[Task]) -> Iterator[Engine]:
     """Give the engine that the options ask for: this process, or several."""
     number = count(plans, tasks)
-    with Workers(plans, number) if number > 1 else Here(plans) as engine:
+    depth = overlap(plans, number)
+    with Workers(plans, number, depth) if number > 1 else Here(plans, depth) as engine:
         yield engine
 
 
@@ -45,12 +43,14 @@ class Here:
 
     Args:
         plans: that tasks belong to.
+        depth: of its line.
     """
 
-    def __init__(self, plans: Sequence[Plan]) -> None:
-        self._ended: list[Ended] = []
+    def __init__(self, plans: Sequence[Plan], depth: int = 0) -> None:
+        self._said: SimpleQueue[tuple[Any, Outcome | BaseException]] = SimpleQueue()
+        self._line = Line(depth, lambda task, said: self._said.put((task, said)))
         self._model = ""
-        self._other = Workers(plans, 1)
+        self._other = Workers(plans, 1, depth)
         self._broken = False
 
     def __enter__(self) -> Here:
@@ -59,12 +59,17 @@ class Here:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._other.__exit__(kind, error, trace)
+        try:
+            self._line.stop()
+        finally:
+            self._other.__exit__(kind, error, trace)
 
     def idle(self) -> list[str]:
-        if self._broken and not self._ended:
+        if not self._said.empty() or (self._broken and self._line.left):
+            return []
+        if self._broken:
             return self._other.idle()
-        return [] if self._ended else [self._model]
+        return [] if self._line.full else [self._model]
 
     def busy(self) -> set[str]:
         return self._other.busy()
@@ -74,13 +79,24 @@ class Here:
             self._other.give(task)
             return
         self._model = task.model
-        outcome = process(task.plan, task.sample)
-        self._broken = outcome.broken
-        self._ended.append(Ended(task, outcome, outcome.error if outcome.broken else ""))
+        self._line.add(task, task.plan, task.sample)
 
     def ended(self, timeout_s: float | None) -> list[Ended]:
-        done, self._ended = self._ended, []
-        return done or self._other.ended(timeout_s)
+        if self._said.empty() and not self._line.left:
+            return self._other.ended(timeout_s)
+        try:
+            task, said = self._said.get(timeout=timeout_s)
+        except Empty:
+            return []
+        if isinstance(said, BaseException):
+            raise said
+        if said.broken:
+            self._broken = True
+            self._other.retry_alone(task)
+        return [Ended(task, said, said.error if said.broken else "")]
+
+
+Key = tuple[int, str, int]  # place of the plan, case, seed
 
 
 @dataclass
@@ -89,7 +105,8 @@ class _Worker:
     pipe: Connection
     gpu: int | None
     model: str = ""
-    task: Task | None = None
+    tasks: dict[Key, Task] = field(default_factory=dict)
+    making: Key | None = None  # what it has not made yet; the others are behind
 
 
 class Workers:
@@ -98,14 +115,16 @@ class Workers:
     Args:
         plans: that tasks belong to.
         number: of processes; they start when there is something to do.
+        depth: of the line of each.
     """
 
-    def __init__(self, plans: Sequence[Plan], number: int) -> None:
-        self._number = number
+    def __init__(self, plans: Sequence[Plan], number: int, depth: int = 0) -> None:
+        self._number, self._depth = number, depth
         self._places = plan_places(plans)
         self._recipes = [(plan.planner, dict(plan.config)) for plan in plans]
         self._gpus = gpu_count(plans)
         self._workers: list[_Worker] = []
+        self._alone: set[Task] = set()
         # a fork of a process whose libraries run threads can hang; macOS may not fork after its frameworks are loaded
         self._context = multiprocessing.get_context("spawn" if sys.platform == "darwin" else "forkserver")
 
@@ -116,50 +135,73 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for worker in self._workers:
-            worker.pipe.close()  # one that waits for a task ends by itself
-            if worker.task is not None:
+            worker.pipe.close()  # one that waits for a task ends by itself, and so does one with clips behind
+        end = time.monotonic() + DRAIN_S + 1
+        for worker in self._workers:
+            if worker.tasks and self._depth:
+                worker.process.join(max(0.0, end - time.monotonic()))
+            if worker.tasks:
                 worker.process.kill()
         for worker in self._workers:
             worker.process.join()
         self._workers.clear()
 
     def idle(self) -> list[str]:
-        loaded = [worker.model for worker in self._workers if worker.task is None]
-        return loaded + [""] * (self._number - len(self._workers))
+        return [worker.model for worker in self._free()] + [""] * (self._number - len(self._workers))
+
+    def _free(self) -> list[_Worker]:
+        """Return the processes that can make a clip now, those with nothing behind first."""
+        free = [w for w in self._workers if w.making is None and len(w.tasks) <= self._depth]
+        return sorted(free, key=lambda worker: len(worker.tasks))
 
     def busy(self) -> set[str]:
-        return {worker.model for worker in self._workers if worker.task is not None}
+        return {worker.model for worker in self._workers if worker.tasks}
+
+    def retry_alone(self, task: Task) -> None:
+        """Note that a process died with this task; others that were beside it may be to blame."""
+        self._alone.add(task)
 
     def give(self, task: Task) -> None:
-        free = [worker for worker in self._workers if worker.task is None]
-        worker = next((worker for worker in free if worker.model == task.model), None)
-        if worker is None:
-            starts = len(self._workers) < self._number
-            worker = self._start() if starts else free[0]
-        worker.task, worker.model = task, task.model
+        free = self._free()
+        same = next((worker for worker in free if worker.model == task.model), None)
+        starts = len(self._workers) < self._number and (same is None or bool(same.tasks))
+        worker = self._start() if starts else same or free[0]
+        key = (self._places[id(task.plan)], task.sample.case.id, task.sample.seed)
+        worker.tasks[key], worker.model, worker.making = task, task.model, key
         with suppress(OSError):  # it died; its end of the pipe says so when it is waited for
-            worker.pipe.send((self._places[id(task.plan)], task.sample.case.id, task.sample.seed))
+            worker.pipe.send((*key, task in self._alone))
 
     def ended(self, timeout_s: float | None) -> list[Ended]:
-        at_work = {worker.pipe: worker for worker in self._workers if worker.task is not None}
+        at_work = {worker.pipe: worker for worker in self._workers if worker.tasks}
         done = []
         for pipe in wait(list(at_work), timeout_s):
             worker = at_work[pipe]  # type: ignore[index]
-            task, worker.task = worker.task, None
-            assert task is not None
             try:
-                said = worker.pipe.recv()
+                key, said = worker.pipe.recv()
             except (EOFError, OSError):
-                done.append(Ended(task, None, self._buried(worker)))
+                how = self._buried(worker)
+                done += [Ended(task, None, how) for task in self._lost(worker)]
+                continue
+            if worker.making == key:
+                worker.making = None
+            if said is None:  # made; the rest is done behind the next one
                 continue
             if isinstance(said, BaseException):
                 raise said
+            task = worker.tasks.pop(key)
             if said.broken:
-                self._buried(worker)
-                done.append(Ended(task, said, said.error))
+                how = self._buried(worker)
+                self.retry_alone(task)
+                done += [Ended(task, said, said.error)]
+                done += [Ended(other, None, how) for other in self._lost(worker)]
             else:
                 done.append(Ended(task, said))
         return done
+
+    def _lost(self, worker: _Worker) -> list[Task]:
+        """Return the tasks that a dead process leaves."""
+        self._alone.update(worker.tasks.values())
+        return list(worker.tasks.values())
 
     def _start(self) -> _Worker:
         taken = [worker.gpu for worker in self._workers]
@@ -174,9 +216,8 @@ class Workers:
             # what is loaded here is loaded once for all of them
             loaded = sorted(name for name in sys.modules if name.partition(".")[0] == "toraeval")
             multiprocessing.set_forkserver_preload([name for name in loaded if name != "toraeval.__main__"])
-        child = self._context.Process(  # type: ignore[attr-defined]
-            target=_work, args=(theirs, registry.snapshot(), self._recipes, environment, threads), daemon=True
-        )
+        given = (theirs, registry.snapshot(), self._recipes, environment, threads, self._depth)
+        child = self._context.Process(target=work_for, args=given, daemon=True)  # type: ignore[attr-defined]
         child.start()
         theirs.close()
         worker = _Worker(child, ours, gpu)
@@ -196,92 +237,3 @@ class Workers:
             return f"exit code {code}"
         name = signal.Signals(-code).name
         return f"{name}, out of memory?" if name == "SIGKILL" else name
-
-
-Recipe = tuple[str, Mapping[str, Any]]
-
-
-def _work(
-    pipe: Connection,
-    tables: Mapping[str, Mapping[str, registry.Entry]],
-    recipes: Sequence[Recipe],
-    environment: Mapping[str, str],
-    threads: int,
-) -> None:
-    """Do the tasks that come through a pipe until it is closed."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # both are the parent's to handle
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    os.environ.clear()
-    os.environ.update(environment)
-    _use_threads(threads)
-    registry.restore(tables)
-    parts = _Parts(recipes)
-    while True:
-        try:
-            place, case, seed = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            outcome = parts.process(place, case, seed)
-            said: Outcome | BaseException = replace(outcome, peak_mb=record.peak_memory_mb())
-        except Exception as error:
-            said = portable(error)
-        pipe.send(said)
-
-
-class _Parts:
-    """The parts of one process, each built once: every length of a model shares its weights."""
-
-    def __init__(self, recipes: Sequence[Recipe]) -> None:
-        self._recipes = recipes
-        self._builder = Builder()
-        self._model: tuple[str, Plan] | None = None
-        self._plan: tuple[int, Plan] | None = None
-
-    def process(self, place: int, case: str, seed: int) -> Outcome:
-        """Bring one sample of one plan up to date."""
-        if self._plan is None or self._plan[0] != place:
-            self._plan = place, self._made(place)
-        plan = self._plan[1]
-        return process(plan, next(s for s in plan.samples if (s.case.id, s.seed) == (case, seed)))
-
-    def _made(self, place: int) -> Plan:
-        planner, config = self._recipes[place]
-        module, _, function = planner.partition(":")
-        plan: Plan = getattr(importlib.import_module(module), function)(config, self._builder)
-        if "model" not in config:
-            return plan
-        options = model_of(plan)
-        if self._model is not None and self._model[0] == options:
-            former = self._model[1]
-            plan = replace(plan, generator=former.generator)
-            vars(plan).update({key: value for key, value in vars(former).items() if key == "ready_generator"})
-        self._model = options, plan  # another model's memory is free again
-        return plan
-
-
-def _use_threads(number: int) -> None:
-    import cv2
-    import torch
-
-    torch.set_num_threads(number)
-    cv2.setNumThreads(number)
-
-
-def portable(error: Exception) -> Exception:
-    """Return an error that another process can read."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        plain = UserError(str(error))
-        plain.exit_code = getattr(error, "exit_code", 1)
-        return plain
-    return error
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

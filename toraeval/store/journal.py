@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import socket
@@ -22,6 +23,8 @@ KEPT = 20
 
 LINE = {"run": str, "sample": str, "failed": bool, "at": float}
 """What a line of a log holds; damaged ones are passed over."""
+BUSY = {"process": int, "busy_s": dict}
+"""What the line of a sample holds besides, if it was worked on by this command: where, and seconds of each stage."""
 
 
 class Journal:
@@ -44,11 +47,15 @@ class Journal:
         write_json(path, {"command": command, **process, "start": start, "runs": runs})
         self._log = path.with_suffix(".log")
 
-    def add(self, run: str, sample: str, failed: bool) -> None:
-        """Note that a sample ended; a full disk only costs the line."""
-        line = json.dumps({"run": run, "sample": sample, "failed": failed, "at": time.time()})
+    def add(
+        self, run: str, sample: str, failed: bool, process: int = 0, busy_s: Mapping[str, float] | None = None
+    ) -> None:
+        """Note that a sample ended, and how long each stage took in which process; a full disk only costs the line."""
+        line = {"run": run, "sample": sample, "failed": failed, "at": time.time()}
+        if process:
+            line |= {"process": process, "busy_s": {name: round(s, 3) for name, s in (busy_s or {}).items()}}
         with suppress(OSError), self._log.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(json.dumps(line) + "\n")
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,8 @@ class Job:
         start: when it began, seconds of the epoch.
         last: when it wrote last, seconds of the epoch.
         runs: as of `Journal`.
-        ended: one mapping per sample that ended, with `run`, `sample`, `failed` and `at`.
+        ended: one mapping per sample that ended, with `run`, `sample`, `failed` and `at`; with `process` and `busy_s`
+            if the command worked on it.
     """
 
     command: str
@@ -104,5 +112,12 @@ def _lines(log: Path) -> Iterator[dict[str, Any]]:
     for line in text.splitlines():
         with suppress(ValueError):  # the last line of a process that was killed
             said = json.loads(line)
-            if isinstance(said, dict) and {name: type(value) for name, value in said.items()} == LINE:
+            if isinstance(said, dict) and _is_line(said):
                 yield said
+
+
+def _is_line(said: Mapping[str, Any]) -> bool:
+    types = {name: type(value) for name, value in said.items()}
+    spent = said.get("busy_s")
+    seconds = spent.values() if isinstance(spent, dict) else ()
+    return types in (LINE, LINE | BUSY) and all(type(s) is float and 0 <= s < math.inf for s in seconds)
