@@ -20,7 +20,7 @@ from toraeval.models.shared.network.attention import NORM_EPS, CrossAttention, S
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.network.embeddings import Mlp
 from toraeval.models.shared.network.linear import Linear
-from toraeval.models.shared.network.step_cache import StepCache
+from toraeval.models.shared.network.step_cache import Kind, StepCache
 
 # Bytes of the widest intermediate (the hidden layer of the MLP) that a block works on at a time without gradients.
 # On the CPU memory up to 32 MiB is handed out again without page faults; a GPU needs more to be busy.
@@ -88,7 +88,7 @@ class STDiTBlock(nn.Module):
             keys_values = self.cross_attn.keys_values(text.tokens_BLC)
         update = self._update if self._compiled is None else self._compiled_update
         if cache is not None:
-            update = partial(self._update_from, cache)
+            update = partial(self._update, cache=cache)
         if torch.is_grad_enabled() or fuse is not None:
             return update(x, modulation, rope, keys_values, text.key_mask_BL, fuse)
         out = None
@@ -119,37 +119,31 @@ class STDiTBlock(nn.Module):
         keys_values: tuple[Tensor, Tensor],
         key_mask_BL: Tensor | None,
         fuse: Callable[[Tensor], Tensor] | None = None,
+        cache: StepCache | None = None,
     ) -> Tensor:
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation.unbind(1)
-        attended = modulate(x, shift1, scale1)
-        if fuse is not None:
-            attended = fuse(attended)
-        x = torch.addcmul(x, gate1, self.attn(attended, rope))
-        x = x + self.cross_attn(x, keys_values, key_mask_BL)
+        place = None if cache is None else (id(self), x.storage_offset(), tuple(x.shape))
+
+        def taken(kind: Kind, compute: Callable[..., Tensor], *inputs: object) -> Tensor:
+            if cache is None or place is None:
+                return compute(*inputs)
+            return cache.attention(kind, place, partial(compute, *inputs))
+
+        own: Kind = "temporal" if self.temporal else "spatial"
+        x = torch.addcmul(x, gate1, taken(own, self._attended, x, shift1, scale1, rope, fuse))
+        x = x + taken("caption", self.cross_attn, x, keys_values, key_mask_BL)
         return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))
 
-    def _update_from(
+    def _attended(
         self,
-        cache: StepCache,
         x: Tensor,
-        modulation: Tensor,
+        shift: Tensor,
+        scale: Tensor,
         rope: tuple[Tensor, Tensor],
-        keys_values: tuple[Tensor, Tensor],
-        key_mask_BL: Tensor | None,
-        fuse: Callable[[Tensor], Tensor] | None = None,
+        fuse: Callable[[Tensor], Tensor] | None,
     ) -> Tensor:
-        """`_update`, asking a cache for the attention outputs."""
-        shift1, scale1, gate1, shift2, scale2, gate2 = modulation.unbind(1)
-
-        def attended() -> Tensor:
-            told = modulate(x, shift1, scale1)
-            return self.attn(told if fuse is None else fuse(told), rope)  # type: ignore[no-any-return]
-
-        place = (id(self), x.storage_offset(), tuple(x.shape))
-        own = cache.attention("temporal" if self.temporal else "spatial", place, attended)
-        x = torch.addcmul(x, gate1, own)
-        x = x + cache.attention("caption", place, lambda: self.cross_attn(x, keys_values, key_mask_BL))
-        return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))
+        told = modulate(x, shift, scale)
+        return self.attn(told if fuse is None else fuse(told), rope)  # type: ignore[no-any-return]
 
     def _slices(self, x: Tensor) -> Iterator[tuple[slice, slice, slice]]:
         """Cut [B,T,S,C] into whole samples, or one sample into frames (spatial) or places (temporal)."""
