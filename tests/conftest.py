@@ -44,7 +44,7 @@ if (
 LOCAL_HOSTS = {"127.0.0.1", "::1", "localhost"}
 
 AMOUNTS = (
-    ("kills", 3, "how often a bench is killed, with 1 and with 2 workers; 50 in full"),
+    ("kills", 3, "how often a bench is killed, with each number of workers; 50 in full"),
     ("stops", 1, "how often it gets SIGTERM, Ctrl-C, or loses a worker; 5 in full"),
     ("malformed", 15, "damaged copies of each kind of input; 60 in full"),
     ("damages", 1, "single-bit flips of each kind of stored file; 20 in full"),
@@ -95,6 +95,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("robust", "robustness suite (-m robust)")
     for option, share, what in AMOUNTS:
         group.addoption(f"--{option}", type=int, default=share, help=f"{what} (default: {share})")
+    group.addoption(
+        "--bench-workers", default="1,2", help="workers of a bench that is killed or stopped (1,2)"
+    )
 
 
 def pytest_collection_finish() -> None:

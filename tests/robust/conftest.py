@@ -14,6 +14,13 @@ from tests.robust import small_bench  # noqa: E402
 Whole = Callable[[int], dict[str, object]]
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try each number of workers that `--bench-workers` names."""
+    if "workers" in metafunc.fixturenames:
+        numbers = str(metafunc.config.getoption("--bench-workers")).split(",")
+        metafunc.parametrize("workers", [int(number) for number in numbers])
+
+
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """What an undisturbed bench with so many workers leaves, by file."""

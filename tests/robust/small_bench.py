@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import re
+import resource
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -51,9 +52,14 @@ class Running:
 
 
 def start(
-    results: Path, workers: int = 1, tweak: str = "", words: Sequence[str] = (), log: Path | None = None
+    results: Path,
+    workers: int = 1,
+    tweak: str = "",
+    words: Sequence[str] = (),
+    log: Path | None = None,
+    largest: int | None = None,
 ) -> Running:
-    """Start a bench; `tweak` names one of `TWEAKS`."""
+    """Start a bench; `tweak` names one of `TWEAKS`, `largest` is the size in bytes that no file of it may exceed."""
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     results.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
@@ -62,7 +68,7 @@ def start(
     log.touch()
     # a relative folder, so that records of equal work name the same place
     argv = ["bench", *WORDS, *words, f"results={results.name}", f"workers={workers}"]
-    process = context.Process(target=_bench, args=(argv, results.parent, log, tweak))
+    process = context.Process(target=_bench, args=(argv, results.parent, log, tweak, largest))
     process.start()
     return Running(process, log)
 
@@ -75,11 +81,13 @@ def finish(results: Path, workers: int = 1, tweak: str = "") -> str:
     return words
 
 
-def _bench(argv: list[str], folder: Path, log: Path, tweak: str) -> None:
+def _bench(argv: list[str], folder: Path, log: Path, tweak: str, largest: int | None) -> None:
     from tests.robust import frozen  # noqa: F401
     from toraeval.__main__ import main
 
     os.chdir(folder)
+    if largest is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
     with log.open("w", encoding="utf-8", buffering=1) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -133,6 +141,13 @@ def _roomy() -> Iterator[None]:
 
 
 @contextmanager
+def _cramped() -> Iterator[None]:
+    """Let the disk claim to have 64 KiB left."""
+    with mock.patch("shutil.disk_usage", return_value=shutil._ntuple_diskusage(1 << 50, 1 << 50, 1 << 16)):
+        yield
+
+
+@contextmanager
 def _jumping() -> Iterator[None]:
     """Set the clock of the day an hour or a year forward or back at every look."""
     true, draw = time.time, random.Random(os.getpid())
@@ -144,4 +159,4 @@ def _jumping() -> Iterator[None]:
         yield
 
 
-TWEAKS = {"": _plain, "roomy": _roomy, "jumping": _jumping}
+TWEAKS = {"": _plain, "roomy": _roomy, "cramped": _cramped, "jumping": _jumping}

@@ -25,7 +25,14 @@ PLACES = (
 )  # fmt: skip
 """Folders of every stage: planning, the samples, tables, features, figures and the page."""
 
-REASONS = ("No space left", "is full", "Read-only file system", "Permission denied")
+REASONS = (
+    "No space left",
+    "is full",
+    "takes no larger file",
+    "File too large",
+    "Read-only file system",
+    "Permission denied",
+)
 
 
 def mount(*arguments: str) -> bool:
@@ -101,9 +108,26 @@ def test_a_disk_that_fills_up(
     record_property("full disks survived", full)
 
 
+def test_files_that_may_not_grow(
+    tmp_path: Path, whole: Whole, damages: int, record_property: Callable[[str, object], None]
+) -> None:
+    """As a full disk, for everybody: no file may exceed a share of the largest one."""
+    small_bench.finish(tmp_path / "sized" / "results")
+    sizes = sorted(path.stat().st_size for path in (tmp_path / "sized").rglob("*") if path.is_file())
+    full = 0
+    for number, share in enumerate(SHARES if damages > 1 else SHARES[1::3]):
+        results = tmp_path / f"{number}" / "results"
+        largest = max(4 * PAGE, int(share * sizes[-1]))  # what it says must find room
+        code, words = small_bench.start(results, largest=largest).ended()
+        full += 1
+        require_one_line(code, words)
+        small_bench.finish(results)
+        small_bench.require_equal(results, whole(1))
+    record_property("limits on files survived", full)
+
+
 def test_too_little_room_is_said_before_the_start(tmp_path: Path) -> None:
-    with mounted(tmp_path / "disk", 16 * PAGE) as disk:
-        code, words = small_bench.start(disk / "results", log=tmp_path / "log").ended()
+    code, words = small_bench.start(tmp_path / "results", tweak="cramped", log=tmp_path / "log").ended()
     assert code == 2
     assert "are needed" in words, words
 

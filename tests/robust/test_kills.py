@@ -57,7 +57,6 @@ def descendants(pid: int) -> list[int]:
     return children + [further for child in children for further in descendants(child)]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_killed_at_random_moments(
     workers: int, results: Path, whole: Whole, kills: int, record_property: Callable[[str, object], None]
 ) -> None:
@@ -81,7 +80,6 @@ def test_killed_at_random_moments(
     record_property(f"kills survived with workers={workers}", done)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_asked_to_stop(
     workers: int, number: int, expected: int, results: Path, whole: Whole, stops: int,

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import engines
 from tests.fake_parts import config
+from tests.run.conftest import COMMAND
 from toraeval.config.verbs import ClusterConfig
 from toraeval.run import cluster, pipeline
 from toraeval.run.ending import Report
@@ -21,13 +22,6 @@ from toraeval.types import MissingAsset, UserError
 pytestmark = [pytest.mark.usefixtures("fakes"), pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
-FAKE = """
-import sys
-from tests.fake_parts import registered
-from toraeval.__main__ import main
-with registered():
-    sys.exit(main(sys.argv[1:]))
-"""
 
 
 @pytest.fixture
@@ -50,13 +44,10 @@ def begun(results: Path) -> Counter[str]:
 @pytest.mark.usefixtures("importable")
 @pytest.mark.parametrize("engine", ["slurm", "ray"])
 def test_jobs_give_the_tables_of_one_process(
-    engine: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    engine: str, fake_run: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("submitit" if engine == "slurm" else "ray")
-    command = [
-        sys.executable, "-c", FAKE, "run", "model=fake_model", "frames=8", "suite=fake_suite",
-        "tracker=fake_tracker", "height=64", "width=64", "metric=[traj_error]", "seeds=[0,1]",
-    ]  # fmt: skip
+    command = [sys.executable, "-c", COMMAND, *fake_run, "seeds=[0,1]"]
     assert engines.compare(command, ["one", engine], tmp_path), capfd.readouterr()
     assert "6 tables equal" in capfd.readouterr().out
 

@@ -10,20 +10,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from tests.cli.conftest import Ran, cli
+from tests.cli.conftest import Ran, cli  # noqa: F401
 from tests.fake_parts import config
+from tests.run.conftest import COMMAND, Child
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
 from toraeval.store.claims import is_alive
 
-__all__ = ["cli"]  # the fixture
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(300)
 
 SHARER = """
@@ -38,24 +38,6 @@ with registered():
         reports = pipeline.run_all([plan_run(each) for each in json.loads(line)], command="test")
         print([report.exit_code for report in reports], flush=True)
 """
-STOPPED = """
-import sys
-from tests.fake_parts import registered
-from toraeval.__main__ import main
-with registered():
-    sys.exit(main(sys.argv[1:]))
-"""
-
-
-@contextmanager
-def child(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run Python in another process, which ends with the block."""
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=ROOT, **pipes) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def bench(results: Path) -> list[dict[str, Any]]:
@@ -77,7 +59,7 @@ def tables(results: Path) -> dict[str, bytes]:
     }
 
 
-def shared(folder: Path, processes: int, rounds: int) -> None:
+def shared(child: Child, folder: Path, processes: int, rounds: int) -> None:
     """Let processes work on empty folders, one after the other; everything is made once and equals a run alone."""
     pipeline.run_all([plan_run(each) for each in bench(folder / "alone")], command="test")
     alone = tables(folder / "alone")
@@ -105,29 +87,65 @@ def shared(folder: Path, processes: int, rounds: int) -> None:
 
 
 @pytest.mark.usefixtures("fakes")
-def test_two_processes_share_one_folder(tmp_path: Path) -> None:
-    shared(tmp_path, processes=2, rounds=2)
+def test_two_processes_share_one_folder(child: Child, tmp_path: Path) -> None:
+    shared(child, tmp_path, processes=2, rounds=2)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("fakes")
-def test_four_processes_share_one_folder_twenty_times(tmp_path: Path) -> None:
-    shared(tmp_path, processes=4, rounds=20)
+def test_four_processes_share_one_folder_twenty_times(child: Child, tmp_path: Path) -> None:
+    shared(child, tmp_path, processes=4, rounds=20)
 
 
-@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_sigterm_keeps_what_is_finished_and_the_same_command_resumes(
-    number: int, cli: Callable[..., Ran], tmp_path: Path
-) -> None:
+@dataclass
+class Stopped:
+    """A run of the fake model that hangs at one case and is stopped there.
+
+    Attributes:
+        child, cli, command: how it is started, and run again in this process.
+        results, log: folder and log of the clips that were begun.
+    """
+
+    child: Child
+    cli: Callable[..., Ran]
+    command: list[str]
+    results: Path
+    log: Path
+
+    @contextmanager
+    def hanging(self, case: str) -> Iterator[subprocess.Popen[str]]:
+        """Start it and wait until it hangs."""
+        with self.child(COMMAND, *self.command, f"model.bad={case}", "model.how=slow") as process:
+            while not self.log.is_file() or case not in self.log.read_text():
+                assert process.poll() is None
+                time.sleep(0.02)
+            yield process
+
+    def finish(self) -> Path:
+        """Run it again, to its end, and return its table."""
+        assert self.cli(*self.command, "model.how=well").code == 0
+        (table,) = self.results.glob("runs/*/fake_model/*/cases.csv")
+        assert pd.read_csv(table)["status"].tolist() == ["ok"] * 3
+        return table
+
+
+@pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.long)])
+def stopped(
+    request: pytest.FixtureRequest,
+    child: Child,
+    cli: Callable[..., Ran],
+    fake_run: list[str],
+    tmp_path: Path,
+) -> Stopped:
+    """With one worker and with two."""
     results, log = tmp_path / "results", tmp_path / "log"
-    command = [
-        "run", "model=fake_model", f"model.log={log}", "model.bad=gamma", "suite=fake_suite", "tracker=fake_tracker",
-        "height=64", "width=64", "frames=8", "metric=[traj_error]", f"workers={number}", f"results={results}",
-    ]  # fmt: skip
-    with child(STOPPED, *command, "model.how=slow") as process:
-        while not log.is_file() or "gamma" not in log.read_text():
-            assert process.poll() is None
-            time.sleep(0.02)
+    command = [*fake_run, f"model.log={log}", f"workers={request.param}", f"results={results}"]
+    return Stopped(child, cli, command, results, log)
+
+
+def test_sigterm_keeps_what_is_finished_and_the_same_command_resumes(stopped: Stopped) -> None:
+    results = stopped.results
+    with stopped.hanging("gamma") as process:
         while sum(path.is_file() for path in results.glob("runs/*/fake_model/*/cases/*/score.json")) < 2:
             time.sleep(0.02)
         start = time.monotonic()
@@ -137,34 +155,20 @@ def test_sigterm_keeps_what_is_finished_and_the_same_command_resumes(
     (table,) = results.glob("runs/*/fake_model/*/cases.csv")
     assert pd.read_csv(table)["status"].tolist() == ["ok", "ok"]
     assert not json.loads((table.parent / "record.json").read_text())["finished"]
-    assert cli(*command, "model.how=well").code == 0
-    assert pd.read_csv(table)["status"].tolist() == ["ok"] * 3
-    made = Counter(line.split("/")[0] for line in log.read_text().splitlines())
+    assert stopped.finish() == table
+    made = Counter(line.split("/")[0] for line in stopped.log.read_text().splitlines())
     assert made == {"alpha": 1, "beta": 1, "gamma": 2}
 
 
-@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_kill_leaves_nobody_behind_and_the_same_command_resumes(
-    number: int, cli: Callable[..., Ran], tmp_path: Path
-) -> None:
-    results, log = tmp_path / "results", tmp_path / "log"
-    command = [
-        "run", "model=fake_model", f"model.log={log}", "model.bad=beta", "suite=fake_suite", "tracker=fake_tracker",
-        "height=64", "width=64", "frames=8", "metric=[traj_error]", f"workers={number}", f"results={results}",
-    ]  # fmt: skip
-    with child(STOPPED, *command, "model.how=slow") as process:
-        while not log.is_file() or "beta" not in log.read_text():
-            assert process.poll() is None
-            time.sleep(0.02)
+def test_kill_leaves_nobody_behind_and_the_same_command_resumes(stopped: Stopped) -> None:
+    with stopped.hanging("beta") as process:
         process.kill()
         process.wait(60)
-    workers = {int(line.rpartition("/")[2]) for line in log.read_text().splitlines()}
+    workers = {int(line.rpartition("/")[2]) for line in stopped.log.read_text().splitlines()}
     deadline = time.monotonic() + 30
     while any(is_alive(worker) for worker in workers):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert cli(*command, "model.how=well").code == 0
-    (table,) = results.glob("runs/*/fake_model/*/cases.csv")
-    assert pd.read_csv(table)["status"].tolist() == ["ok"] * 3
-    assert not list(results.glob("runs/*/*/*/.claims"))
-    assert not list(results.glob("runs/**/.tmp-*"))
+    stopped.finish()
+    assert not list(stopped.results.glob("runs/*/*/*/.claims"))
+    assert not list(stopped.results.glob("runs/**/.tmp-*"))

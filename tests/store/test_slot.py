@@ -53,8 +53,9 @@ def test_damaged_json_counts_as_absent(tmp_path: Path, text: str) -> None:
 def test_full_disk_is_recognised_through_other_errors() -> None:
     error = UserError("video: cannot write")
     error.__cause__ = OSError(errno.ENOSPC, "full")
-    assert disk.is_disk_full(error)
-    assert not disk.is_disk_full(OSError(errno.EACCES, "no"))
+    assert disk.full(error) == "is full"
+    assert "ulimit -f" in disk.full(OSError(errno.EFBIG, "large"))
+    assert not disk.full(OSError(errno.EACCES, "no"))
 
 
 def test_too_little_space_and_unwritable_folders_are_one_line_each(tmp_path: Path) -> None:

@@ -34,33 +34,68 @@ class TuneOptions(TrainingOptions):
 
 
 @dataclass
-class StepsOptions(TrainingOptions):
-    """Choose the sampling steps: those with the lowest TrajError on validation cases.
+class OfWeights(TrainingOptions):
+    """A task about weights.
 
     Attributes:
         weights: weights file, the shipped one if not given.
-        candidates: numbers of steps.
+    """
+
+    weights: str | None = None
+
+
+@dataclass
+class OnCases(TrainingOptions):
+    """A task that generates validation cases.
+
+    Attributes:
         cases: validation cases.
         frames: of each case.
+    """
+
+    limits: ClassVar = {"cases": COUNT, "frames": COUNT}
+
+    cases: int = 8
+    frames: int = 16
+
+
+@dataclass
+class SeveralTrainings(TrainingOptions):
+    """A task of several trainings.
+
+    Attributes:
+        workers: trainings that run at a time.
+        device: `cpu` or `cuda`.
+        batch: factor on the clips of a step.
+    """
+
+    workers: int = 1
+    device: str = "cpu"
+    batch: int = 1
+
+
+@dataclass
+class StepsOptions(OfWeights, OnCases):
+    """Choose the sampling steps: those with the lowest TrajError on validation cases.
+
+    Attributes:
+        candidates: numbers of steps.
         table: CSV to write, `docs/models/<model>_steps.csv` if not given.
     """
 
     made_by: ClassVar = "evaluate:choose_steps"
-    limits: ClassVar = {"candidates": COUNT, "cases": COUNT, "frames": COUNT}
+    limits: ClassVar = {"candidates": COUNT}
 
-    weights: str | None = None
     candidates: list[int] = field(default_factory=lambda: [1, 2, 4, 8])
     cases: int = 16
-    frames: int = 16
     table: str | None = None
 
 
 @dataclass
-class ValidateOptions(TrainingOptions):
+class ValidateOptions(OfWeights):
     """Measure the validation loss of weights.
 
     Attributes:
-        weights: weights file, the shipped one if not given.
         clips: of each kind.
         table: CSV to write, `docs/models/<model>_validation.csv` if not given.
     """
@@ -68,18 +103,15 @@ class ValidateOptions(TrainingOptions):
     made_by: ClassVar = "validation:main"
     limits: ClassVar = {"clips": COUNT}
 
-    weights: str | None = None
     clips: int = 32
     table: str | None = None
 
 
 @dataclass
-class EvaluateOptions(TrainingOptions):
+class EvaluateOptions(OnCases):
     """Follow a run: TrajError and pictures of validation cases from its last checkpoint.
 
     Attributes:
-        cases: validation cases.
-        frames: of each case.
         split: of the world.
         steps: of the sampler, the model's own number if not given.
         averaged: take the moving average of the weights.
@@ -87,10 +119,7 @@ class EvaluateOptions(TrainingOptions):
     """
 
     made_by: ClassVar = "evaluate:follow"
-    limits: ClassVar = {"cases": COUNT, "frames": COUNT}
 
-    cases: int = 8
-    frames: int = 16
     split: str = "validation"
     steps: int | None = None
     averaged: bool = False
@@ -98,7 +127,7 @@ class EvaluateOptions(TrainingOptions):
 
 
 @dataclass
-class TrialsOptions(TrainingOptions):
+class TrialsOptions(SeveralTrainings):
     """Short runs of equal processor time, in `folder`/trials, that choose the recipe of the embedded models.
 
     Attributes:
@@ -106,9 +135,6 @@ class TrialsOptions(TrainingOptions):
         minutes: processor minutes of each trial.
         samples: clips that each trial is trained on, instead of `minutes`.
         clips: of 17 frames that every trial may see.
-        workers: trials that run at a time.
-        device: `cpu` or `cuda`.
-        batch: factor on the clips of a step.
         part: number of the first trial that is made.
         parts: machines that share the trials; this one makes every `parts`-th from `part` on.
         names: only these trials, separated by commas.
@@ -121,9 +147,6 @@ class TrialsOptions(TrainingOptions):
     minutes: float = 6.0
     samples: int | None = None
     clips: int = 4032
-    workers: int = 1
-    device: str = "cpu"
-    batch: int = 1
     part: int = 0
     parts: int = 1
     names: str = ""
@@ -131,16 +154,13 @@ class TrialsOptions(TrainingOptions):
 
 
 @dataclass
-class LongRunOptions(TrainingOptions):
+class LongRunOptions(SeveralTrainings):
     """Train all embedded models of the second generation with one recipe and equal clips.
 
     Attributes:
         samples: clips that every model sees.
         clips: of 17 frames to render; changing it later changes what is drawn.
-        workers: models that are trained at a time.
         renderers: processes that render clips, as many as `workers` if not given.
-        device: `cpu` or `cuda`.
-        batch: factor on the clips of a step.
         trials: folder of `task=trials`, read once; without finished trials the defaults stand.
         models: which, separated by commas, in this order.
         status: only say how far they are.
@@ -152,8 +172,6 @@ class LongRunOptions(TrainingOptions):
     clips: int = 12_032
     workers: int = 2
     renderers: int | None = None
-    device: str = "cpu"
-    batch: int = 1
     trials: str = "training_state/trials"
     models: str = ",".join(EMBEDDED)
     status: bool = False

@@ -14,7 +14,7 @@ from toraeval.run.plan import Plan
 from toraeval.run.request import Sample
 from toraeval.run.stored import missing_metrics, tracks_key
 from toraeval.run.work import Stopped, Work
-from toraeval.store.disk import is_disk_full
+from toraeval.store.disk import full
 from toraeval.store.slot import KEPT, PREVIEW, VIDEO
 from toraeval.trackers.shared.base import follow
 from toraeval.types import MissingAsset, Score, Tracks, UserError, Video
@@ -53,10 +53,10 @@ def settle(work: Work) -> Outcome:
         return done
     if isinstance(error, MissingAsset) or not isinstance(error, Exception):
         raise error
-    if is_disk_full(error):
+    if reason := full(error):
         raise UserError(
-            f"the disk of {plan.options.results} is full; everything finished so far is kept: "
-            "free some space and run the same command again"
+            f"the disk of {plan.options.results} {reason}; everything finished so far is kept: "
+            "make room and run the same command again"
         ) from error
     line = error_line(error)
     work.slot.save_failure(plan.facts(sample), line, "".join(traceback.format_exception(error)))

@@ -11,14 +11,21 @@ from pathlib import Path
 
 from toraeval.types import UserError
 
+FULL = {
+    errno.ENOSPC: "is full",
+    errno.EDQUOT: "is full",
+    errno.EFBIG: "takes no larger file (ulimit -f, or a limit of the file system)",
+}
+"""What a disk is that takes nothing more, by the number of the error."""
 
-def is_disk_full(error: BaseException | None) -> bool:
-    """Return True if the error, or one it came from, says that the disk (or the quota) is full."""
+
+def full(error: BaseException | None) -> str:
+    """Return in words why the disk takes nothing more, if the error or one it came from says so; else nothing."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
+        if isinstance(error, OSError) and error.errno in FULL:
+            return FULL[error.errno]
         error = error.__cause__ or error.__context__
-    return False
+    return ""
 
 
 def require_writable(folder: Path, option: str = "results") -> None:
