@@ -95,6 +95,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("robust", "robustness suite (-m robust)")
     for option, share, what in AMOUNTS:
         group.addoption(f"--{option}", type=int, default=share, help=f"{what} (default: {share})")
+    group.addoption("--bench-overlap", default="auto", help="overlap of every bench (auto)")
     group.addoption(
         "--bench-workers", default="1,2", help="workers of a bench that is killed or stopped (1,2)"
     )

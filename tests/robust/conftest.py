@@ -21,6 +21,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("workers", [int(number) for number in numbers])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _overlap(request: pytest.FixtureRequest) -> None:
+    small_bench.OVERLAP = str(request.config.getoption("--bench-overlap"))
+
+
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """What an undisturbed bench with so many workers leaves, by file."""

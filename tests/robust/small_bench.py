@@ -24,6 +24,8 @@ WORDS = (
     "preset=smoke", "models=[static,cut_and_drag]", "frames=[16]", "height=64", "width=64", "keep=lossless",
     "metric=[fvd,traj_error]", "metrics.fvd.min_videos=2",
 )  # fmt: skip
+OVERLAP = "auto"
+"""Set by `--bench-overlap`."""
 OF_ONE_COMMAND = re.compile(r"(^|/)(\.lock|\.jobs|\.hydra|\.claims)(/|$)")
 """What says how a command was run, not what came out of it."""
 DATES = re.compile(rb"20\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?")
@@ -67,7 +69,7 @@ def start(
     log = log or results.parent / f"{results.name}.{time.monotonic_ns()}.log"
     log.touch()
     # a relative folder, so that records of equal work name the same place
-    argv = ["bench", *WORDS, *words, f"results={results.name}", f"workers={workers}"]
+    argv = ["bench", *WORDS, *words, f"results={results.name}", f"workers={workers}", f"overlap={OVERLAP}"]
     process = context.Process(target=_bench, args=(argv, results.parent, log, tweak, largest))
     process.start()
     return Running(process, log)
