@@ -20,6 +20,14 @@ from toraeval.types import Case, MissingAsset, Reference, Tracks, Trajectories, 
 
 SIDE = 64
 CASES = ("alpha", "beta", "gamma")
+COMMAND = """
+import sys
+from tests.fake_parts import registered
+from toraeval.__main__ import main
+with registered():
+    sys.exit(main(sys.argv[1:]))
+"""
+"""A program that is the command line with the fake parts."""
 
 
 def draw(track_T2: np.ndarray, side: int = SIDE) -> np.ndarray:

@@ -21,7 +21,7 @@ def test_run_prints_table_paths_and_command(cli: Cli, tmp_path: Path) -> None:
     ran = cli(*words)
     assert ran.code == 0
     assert "| fake_model | 8        | 3       | 2 (n = 3)    |" in ran.out
-    assert "3 cases: 3 computed, 0 cached" in ran.out
+    assert "3 cases: 3 computed, 0 cached\nbusy: generate " in ran.out
     assert "cases.csv" in ran.out
     page = re.search(r"^report: (.*)$", ran.out, re.MULTILINE)
     assert page

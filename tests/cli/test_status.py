@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -12,16 +13,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.fake_parts import COMMAND
+
 pytestmark = pytest.mark.timeout(300)
 
 Cli = Callable[..., Any]
-RUNNER = """
-import sys
-from tests.fake_parts import registered
-from toraeval.__main__ import main
-with registered():
-    sys.exit(main(sys.argv[1:]))
-"""
 
 
 def test_status_follows_a_command_and_requeue_hands_it_a_failed_sample(
@@ -33,7 +29,7 @@ def test_status_follows_a_command_and_requeue_hands_it_a_failed_sample(
     command = ["run", "model=fake_model", *model, *fake, "floor=false"]
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen(
-        [sys.executable, "-c", RUNNER, *command, f"results={tmp_path / 'results'}"], cwd=root
+        [sys.executable, "-c", COMMAND, *command, f"results={tmp_path / 'results'}"], cwd=root
     ) as process:
         try:
             while "gamma" not in log.read_text():  # alpha has failed, gamma waits at the gate
@@ -62,6 +58,9 @@ def test_status_follows_a_command_and_requeue_hands_it_a_failed_sample(
     ran = cli("status", "results")
     assert (ran.code, "3 of 3 done, 0 running, 0 failed, 0 left\n" in ran.out) == (0, True)
     assert ", ended, last sample" in ran.out
+    assert re.search(
+        r"^busy: generate \d+ %, encode \d+ %, track \d+ %, score \d+ % of \d+ s$", ran.out, re.MULTILINE
+    )
 
 
 def test_one_failed_sample_can_be_named(cli: Cli, fake: tuple[str, ...], tmp_path: Path) -> None:

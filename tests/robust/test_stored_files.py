@@ -45,7 +45,7 @@ def test_damaged_journals_and_claims(
         tmp_path, "c", {run: {"label": "l", "asked": ["a", "b"], "to_do": {"a": 1.0, "b": 2.0}}}
     )
     for sample in ("a", "b"):
-        journal.add(run, sample, False)
+        journal.add(run, sample, False, 7, {"generate": 0.5})
     claims = Claims()
     assert claims.take(tmp_path / run, "b")
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -11,13 +11,6 @@ from typing import Any
 
 import pytest
 
-COMMAND = """
-import sys
-from tests.fake_parts import registered
-from toraeval.__main__ import main
-with registered():
-    sys.exit(main(sys.argv[1:]))
-"""
 ROOT = Path(__file__).resolve().parents[2]
 Child = Callable[..., AbstractContextManager[subprocess.Popen[str]]]
 

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks import engines
-from tests.fake_parts import config
-from tests.run.conftest import COMMAND
+from tests.fake_parts import COMMAND, config
 from toraeval.config.verbs import ClusterConfig
 from toraeval.run import cluster, pipeline
 from toraeval.run.ending import Report

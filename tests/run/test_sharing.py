@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,9 +16,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.cli.conftest import Ran, cli  # noqa: F401
-from tests.fake_parts import config
-from tests.run.conftest import COMMAND, Child
+from tests.cli.conftest import Ran
+from tests.fake_parts import COMMAND, config
+from tests.run.conftest import Child
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
 from toraeval.store.claims import is_alive
