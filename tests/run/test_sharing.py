@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -25,6 +26,8 @@ from toraeval.store.claims import is_alive
 
 pytestmark = pytest.mark.timeout(300)
 
+STOP_S = 10.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+"""Ten seconds of a machine that has nothing else to do."""
 SHARER = """
 import json, os, sys
 from tests.fake_parts import registered
@@ -150,7 +153,7 @@ def test_sigterm_keeps_what_is_finished_and_the_same_command_resumes(stopped: St
         start = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 143
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < STOP_S
     (table,) = results.glob("runs/*/fake_model/*/cases.csv")
     assert pd.read_csv(table)["status"].tolist() == ["ok", "ok"]
     assert not json.loads((table.parent / "record.json").read_text())["finished"]
