@@ -17,13 +17,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.cli.conftest import Ran
+from tests.cli.conftest import Ran, cli
 from tests.fake_parts import COMMAND, config
 from tests.run.conftest import Child
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
 from toraeval.store.claims import is_alive
 
+__all__ = ["cli"]  # the fixture
 pytestmark = pytest.mark.timeout(300)
 
 STOP_S = 10.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
