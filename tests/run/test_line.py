@@ -176,6 +176,7 @@ def test_a_model_that_draws_from_the_global_generators_stays_alone(tmp_path: Pat
     assert events.seen == order
 
 
+@pytest.mark.long
 def test_who_was_beside_a_death_is_not_to_blame(tmp_path: Path) -> None:
     model = {"name": "fake_model", "bad": "gamma", "how": "killed", "log": str(tmp_path / "log")}
     plan = plan_run(config(tmp_path, model=model, floor=False))
