@@ -8,11 +8,11 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
-from torchmetrics import MetricCollection
 
 import toraeval
 from tests.api import two_processes
@@ -23,8 +23,18 @@ from toraeval.run.plan import plan_run
 from toraeval.types import UserError
 from toraeval.video import read_video
 
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
+
 SCRIPT = Path(two_processes.__file__)
 CHOSEN = ("traj_error", "fvd", "clipsim", "lpips")
+
+
+def collected(metrics: Any) -> MetricCollection:
+    """Return a collection; torchmetrics takes seconds to import, which only whoever runs these tests should wait."""
+    from torchmetrics import MetricCollection
+
+    return MetricCollection(metrics)
 
 
 @pytest.mark.timeout(300)  # a whole run on a busy machine
@@ -46,7 +56,7 @@ def test_the_numbers_are_those_of_the_bench(tmp_path: Path) -> None:
     pipeline.run(plan, command="test")
     stored = toraeval.load_results(tmp_path)
     (run,) = stored.loaded
-    metrics = MetricCollection(
+    metrics = collected(
         [
             toraeval.TrajErrorMetric(),
             toraeval.FVDMetric(min_videos=4),
@@ -98,7 +108,7 @@ def test_two_processes_find_what_one_does(tmp_path: Path) -> None:
 
 
 def test_a_collection_does_not_join_metrics_that_agree_at_first() -> None:
-    metrics = MetricCollection(
+    metrics = collected(
         {"l1": toraeval.TrajErrorMetric(), "mean": toraeval.TrajErrorMetric(reading="l1_mean_xy__all_frames")}
     )
     target = np.full((1, 4, 2), 8.0)

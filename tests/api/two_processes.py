@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import distributed
-from torchmetrics import MetricCollection
 
 import toraeval
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 CLIPS = 5
 SIZE = (32, 32)
@@ -35,6 +37,8 @@ def clip(number: int) -> dict[str, Any]:
 
 
 def collection() -> MetricCollection:
+    from torchmetrics import MetricCollection  # takes seconds, which only whoever runs this should wait
+
     return MetricCollection(
         {
             "traj_error": toraeval.TrajErrorMetric(),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
 from toraeval.__main__ import main
+from toraeval.cli import overrides
 
 
 @dataclass
@@ -54,3 +57,23 @@ FAKE = (*PARTS, "metric=[traj_error]", "frames=8")
 def fake() -> tuple[str, ...]:
     """Overrides that choose the fake parts, their size and one metric, the fastest; a model comes on top."""
     return FAKE
+
+
+@pytest.fixture(scope="module")
+def compositions() -> dict[tuple[str, ...], Any]:
+    """What `composed_once` has composed for the tests of one module."""
+    return {}
+
+
+@pytest.fixture
+def composed_once(compositions: dict[tuple[str, ...], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose each choice of parts once: commands differ mostly in values, which are put in on top."""
+    compose = overrides.compose
+
+    def remembered(verb: str, overrides: list[str], **options: Any) -> Any:
+        key = (verb, *overrides)
+        if key not in compositions:
+            compositions[key] = compose(verb, overrides=overrides, **options)
+        return copy.deepcopy(compositions[key])
+
+    monkeypatch.setattr(overrides, "compose", remembered)

@@ -13,6 +13,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 Cli = Callable[..., Any]
 
 
+@pytest.mark.usefixtures("composed_once")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -78,6 +79,7 @@ def test_wrong_arguments_of_run(cli: Cli, tmp_path: Path, arguments: tuple[str, 
     assert not list(tmp_path.glob("results/runs/[!.]*")), "nothing was started"
 
 
+@pytest.mark.usefixtures("composed_once")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

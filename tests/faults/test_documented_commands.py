@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import importlib
 import re
 import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -69,22 +67,6 @@ def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     yield
     for name in OWN:
         sys.modules.pop(name, None)
-
-
-@pytest.fixture(scope="module")
-def composed_once() -> Iterator[None]:
-    """Compose each choice of parts once: most commands differ in values alone, which are put in on top."""
-    compose, known = overrides.compose, {}
-
-    def remembered(verb: str, overrides: list[str], **options: Any) -> Any:
-        key = (verb, *overrides)
-        if key not in known:
-            known[key] = compose(verb, overrides=overrides, **options)
-        return copy.deepcopy(known[key])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(overrides, "compose", remembered)
-        yield
 
 
 @pytest.mark.usefixtures("own_modules", "composed_once")

@@ -62,6 +62,7 @@ def text_options(verb: str, *chosen: str) -> Iterator[str]:
 TEXTS = ("a cat, running! (v2) {x}=y", "${x}", 'it\'s [a] "~#&;$HOME"', "日本\n\\")
 
 
+@pytest.mark.usefixtures("composed_once")
 @pytest.mark.parametrize(
     ("verb", "chosen"),
     [
