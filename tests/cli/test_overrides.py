@@ -66,6 +66,7 @@ Cli = Callable[..., Any]
             "unknown case '00_lin_1obj'. Did you mean '00_line_1obj'?",
         ),
         (("model=precomputed",), "run: model.videos is missing; give it as model.videos=VALUE"),
+        (("suite=movebench",), "see: python -m toraeval run suite=movebench --help"),
         (("suite=folder", "model=static"), "suite.path is missing"),
     ],
 )

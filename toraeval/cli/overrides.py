@@ -145,8 +145,11 @@ def require_complete(verb: str, cfg: DictConfig) -> None:
     """
     missing = sorted(key for key in OmegaConf.missing_keys(cfg) if not key.startswith("hydra"))
     if missing:
+        group = missing[0].partition(".")[0]
+        chosen = f"{group}={cfg[group].name} " if group in GROUPS[verb] and "name" in cfg[group] else ""
         raise UserError(
-            f"{verb}: {missing[0]} is missing; give it as {missing[0]}=VALUE; see: python -m toraeval {verb} --help"
+            f"{verb}: {missing[0]} is missing; give it as {missing[0]}=VALUE; see: python -m toraeval {verb} "
+            f"{chosen}--help"
         )
 
 
