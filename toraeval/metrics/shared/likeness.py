@@ -86,8 +86,8 @@ def likeness(case: Case, paths: Paths, video: Video) -> Likeness:
     ask for it.
     """
     global _latest
-    if _latest is not None:
-        of_case, of_video, known, found = _latest
+    if (latest := _latest) is not None:  # threads may score at once
+        of_case, of_video, known, found = latest
         if of_case() is case and of_video() is video and _same(known, paths):
             return found
     found = _compared(case, paths, video)
