@@ -199,8 +199,8 @@ def test_duplicate_ids_are_refused(tmp_path: Path) -> None:
 
 def test_writing_to_a_bad_place_leaves_nothing(tmp_path: Path) -> None:
     (case,) = read_native(save(tmp_path, minimal()))
-    with pytest.raises(UserError, match="cannot write"):
-        write_native(tmp_path / "none" / "a.json", [case])
+    with pytest.raises(UserError, match="cannot be written"):
+        write_native(tmp_path / "case.json" / "a.json", [case])
     with pytest.raises(UserError, match="no case to write"):
         write_native(tmp_path / "a.json", [])
     assert [item.name for item in tmp_path.iterdir()] == ["case.json"]

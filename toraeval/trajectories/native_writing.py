@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toraeval import geometry
+from toraeval.store.sealed import write_text
 from toraeval.trajectories.checks import tiny
 from toraeval.trajectories.native import FORMAT, PIXELS, VERSION, NativeCase
 from toraeval.types import Trajectories, UserError
@@ -67,14 +68,5 @@ def write_native(path: str | os.PathLike[str], cases: Sequence[NativeCase]) -> P
         UserError: there is no case, or the place is not writable.
     """
     path = Path(path)
-    text = dump_native(cases, path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write: {error.strerror or error}") from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
+    write_text(path, dump_native(cases, path.parent))
     return path

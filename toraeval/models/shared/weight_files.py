@@ -8,7 +8,6 @@ built on the meta device one by one, so that memory holds the weights once. Torc
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
 import warnings
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from toraeval.assets import need_disk, require_numbers
+from toraeval.store.sealed import atomic
 from toraeval.types import MissingAsset, UserError
 
 Shape = tuple[int, ...]
@@ -277,17 +277,15 @@ def write_safetensors(
     needed = sum(t.numel() * t.element_size() for t in tensors.values())
     file.parent.mkdir(parents=True, exist_ok=True)
     need_disk(file.parent, needed, f"writing {file}")
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    try:
-        save_file(tensors, str(temporary), metadata={"card": json.dumps(dict(card)), "format": "pt"})
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(tensors, temporary, metadata={"card": json.dumps(dict(card)), "format": "pt"})
+        except SafetensorError as error:
+            raise OSError(_line(error)) from error
         temporary.chmod(0o644)
-        temporary.replace(file)
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"writing {file} failed: {_line(error)}; free space or choose another folder"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    atomic(file, write)
     return file
 
 

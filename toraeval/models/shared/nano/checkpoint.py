@@ -21,6 +21,7 @@ from toraeval.assets import require_numbers
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.weight_files import key_difference
 from toraeval.store.keys import current_sha256
+from toraeval.store.sealed import atomic
 from toraeval.types import MissingAsset, UserError
 
 AUTOENCODER = Path(__file__).with_name("weights") / "autoencoder.safetensors"
@@ -69,12 +70,13 @@ def save(
 def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any] | None) -> None:
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     stored = {k: v.contiguous().cpu() for k, v in tensors.items()}
-    save_file(stored, str(temporary), metadata=None if card is None else {"card": json.dumps(card)})
-    temporary.chmod(0o644)
-    temporary.replace(path)
+
+    def write(temporary: Path) -> None:
+        save_file(stored, temporary, metadata=None if card is None else {"card": json.dumps(card)})
+        temporary.chmod(0o644)
+
+    atomic(path, write)
 
 
 def ship(files: dict[str, Path], targets: dict[str, Path], shared: Path = AUTOENCODER) -> None:
