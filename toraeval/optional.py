@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from toraeval.types import MissingAsset
+from toraeval.types import MissingAsset, one_line
 
 SOURCE = Path(__file__).resolve().parents[1]
 """The clone that holds the package, if it was not installed as a wheel."""
@@ -51,9 +51,9 @@ def probe(module: str) -> Probe:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == module.split(".")[0]:
             return Probe(module, False, reason="not installed", absent=True)
-        return Probe(module, False, _version(module), f"broken: {_line(error)}")
+        return Probe(module, False, _version(module), f"broken: {one_line(error)}")
     except (ImportError, RuntimeError, OSError) as error:
-        return Probe(module, False, _version(module), f"broken: {_line(error)}")
+        return Probe(module, False, _version(module), f"broken: {one_line(error)}")
     return Probe(module, True, _version(module) or getattr(loaded, "__version__", None))
 
 
@@ -112,8 +112,3 @@ def _version(module: str) -> str | None:
         return importlib.metadata.version(distributions.get(name, name))
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 160 else text[:157] + "..."

@@ -33,6 +33,12 @@ class MissingAsset(UserError):
     exit_code = 3
 
 
+def one_line(error: BaseException, longest: int = 200) -> str:
+    """Return what an error says as one line of bounded length; its kind where it says nothing."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
 @dataclass(frozen=True)
 class Trajectories:
     """Paths of N objects over T moments on a stated canvas.

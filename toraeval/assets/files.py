@@ -10,7 +10,7 @@ from toraeval.assets.cache import cache_dir, offline
 from toraeval.assets.contents import stand_in
 from toraeval.assets.table import Asset, Snapshot, fetch_command, get
 from toraeval.store.keys import file_sha256
-from toraeval.types import MissingAsset, UserError
+from toraeval.types import MissingAsset, UserError, one_line
 
 
 def path(name: str) -> Path:
@@ -101,9 +101,8 @@ def _download(name: str, asset: Asset, file: Path, expected: str) -> None:
         OSError,
         ValueError,
     ) as error:  # requests' errors are OSErrors; pooch's hash mismatch a ValueError
-        reason = " ".join(str(error).split())[:200]
         raise MissingAsset(
-            f"{name}: downloading {asset.url} failed: {reason}; try again: {fetch_command(name)}"
+            f"{name}: downloading {asset.url} failed: {one_line(error)}; try again: {fetch_command(name)}"
         ) from error
 
 

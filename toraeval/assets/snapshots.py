@@ -11,7 +11,7 @@ from toraeval.assets.cache import cache_dir, need_disk, offline, read_notes, rem
 from toraeval.assets.table import Snapshot, fetch_command
 from toraeval.optional import require
 from toraeval.store import sealed
-from toraeval.types import MissingAsset, UserError
+from toraeval.types import MissingAsset, UserError, one_line
 
 LOCK_FILE = "toraeval.lock.json"
 PICKLE_SUFFIXES = (".bin", ".pth", ".pt")
@@ -72,9 +72,8 @@ def fetch_snapshot(name: str, snapshot: Snapshot, revision: str | None, say: Cal
     except UserError:
         raise
     except Exception as error:  # the hub's, those of whichever HTTP library it uses, and those of the disk
-        reason = " ".join(str(error).split())[:200]
         raise MissingAsset(
-            f"{name}: downloading {snapshot.url} failed: {reason}; what is loaded is kept, try again: "
+            f"{name}: downloading {snapshot.url} failed: {one_line(error)}; what is loaded is kept, try again: "
             f"{fetch_command(name)}"
         ) from error
     found = {place: {"sha256": remembered_sha256(folder / place), "size": (folder / place).stat().st_size}

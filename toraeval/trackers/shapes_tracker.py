@@ -26,7 +26,7 @@ from toraeval.trackers.shared.alignment import refine, search
 from toraeval.trackers.shared.base import Tracker, check_queries
 from toraeval.trackers.shared.frame_view import FrameView
 from toraeval.trackers.shared.template import Support, Template, build_template
-from toraeval.types import BoolArray, ByteArray, FloatArray, MissingAsset, Tracks, UserError, Video
+from toraeval.types import BoolArray, ByteArray, FloatArray, MissingAsset, Tracks, UserError, Video, one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,8 +68,9 @@ def load_network(path: Path) -> CorrelationTracker:
             f"shapes_tracker: {path} holds no weights of this tracker ({error}); {again}"
         ) from error
     except RuntimeError as error:  # torch's word for names or shapes that do not fit
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"shapes_tracker: {path} does not fit the network: {reason}; {again}") from error
+        raise UserError(
+            f"shapes_tracker: {path} does not fit the network: {one_line(error)}; {again}"
+        ) from error
     return network.eval().requires_grad_(False)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from toraeval.inputs.text_files import exists, shown
 from toraeval.trajectories.checks import fail
-from toraeval.types import UserError
+from toraeval.types import UserError, one_line
 
 MAX_BYTES = 1 << 26
 """Largest array that is read: 64 MiB, the float64 coordinates of as many points as are allowed."""
@@ -149,8 +149,7 @@ class ArrayFile:
         return tuple(int(side) for side in shape), fortran, dtype
 
     def _fail(self, error: BaseException) -> NoReturn:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        fail(self.path, "not a readable NumPy file", reason, _ALLOWED)
+        fail(self.path, "not a readable NumPy file", one_line(error), _ALLOWED)
 
 
 def _upto(stream: IO[bytes], count: int) -> bytes:

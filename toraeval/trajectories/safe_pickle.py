@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from toraeval.trajectories.checks import fail
+from toraeval.types import one_line
 
 MAX_STEPS = 5_000_000
 _ALLOWED = "lists, dicts, text, numbers and NumPy arrays; nothing of the file was run"
@@ -39,8 +40,7 @@ def load(path: Path, data: bytes) -> Any:
     except _Forbidden as error:
         fail(path, "a pickle that would run code is not opened", str(error), _ALLOWED)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        fail(path, "not a readable pickle", reason, _ALLOWED)
+        fail(path, "not a readable pickle", one_line(error), _ALLOWED)
 
 
 class _Forbidden(Exception):

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from toraeval.assets import need_disk, require_numbers
 from toraeval.store.sealed import atomic
-from toraeval.types import MissingAsset, UserError
+from toraeval.types import MissingAsset, UserError, one_line
 
 Shape = tuple[int, ...]
 SECTIONS = ("module", "ema", "state_dict")  # keys under which trainers nest a state dict
@@ -102,7 +102,9 @@ class StateReader:
             weight_map = dict(json.loads(index.read_text())["weight_map"])
             names = sorted({str(name) for name in weight_map.values()})
         except (ValueError, KeyError, TypeError) as error:
-            raise self.damaged(f"{index.name} is not an index of weight shards ({_line(error)})") from error
+            raise self.damaged(
+                f"{index.name} is not an index of weight shards ({one_line(error)})"
+            ) from error
         outside = [name for name in names if Path(name).name != name]
         if outside:
             raise self.damaged(f"{index.name} points outside its folder ({outside[:NAMED]})")
@@ -132,7 +134,9 @@ class StateReader:
                 for name in handle.keys()  # noqa: SIM118, the handle is not a mapping
             }
         except (SafetensorError, OSError) as error:
-            raise self.damaged(f"{file.name} is not a readable safetensors file ({_line(error)})") from error
+            raise self.damaged(
+                f"{file.name} is not a readable safetensors file ({one_line(error)})"
+            ) from error
 
     def _open_pickle(self, file: Path) -> dict[str, tuple[Shape, Callable[[], Tensor]]]:
         try:
@@ -153,7 +157,7 @@ class StateReader:
                 ) from error
             raise self.damaged(f"{file.name} is not a torch file of tensors alone") from error
         except Exception as error:  # damage makes torch's reader fail in any way
-            raise self.damaged(f"{file.name} is not a readable torch file ({_line(error)})") from error
+            raise self.damaged(f"{file.name} is not a readable torch file ({one_line(error)})") from error
         state = self._nested(content, file)
         return {name: (tuple(value.shape), partial(state.__getitem__, name)) for name, value in state.items()}
 
@@ -282,13 +286,8 @@ def write_safetensors(
         try:
             save_file(tensors, temporary, metadata={"card": json.dumps(dict(card)), "format": "pt"})
         except SafetensorError as error:
-            raise OSError(_line(error)) from error
+            raise OSError(one_line(error)) from error
         temporary.chmod(0o644)
 
     atomic(file, write)
     return file
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."

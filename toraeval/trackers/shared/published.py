@@ -11,7 +11,7 @@ import torch
 from toraeval import assets
 from toraeval.store.keys import current_sha256
 from toraeval.trackers.shared.base import Tracker
-from toraeval.types import MissingAsset, UserError
+from toraeval.types import MissingAsset, UserError, one_line
 
 
 class PublishedWeights(Tracker):
@@ -99,5 +99,4 @@ class PublishedWeights(Tracker):
         try:
             fill(torch.load(path, map_location="cpu", weights_only=True))
         except Exception as error:
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise UserError(f"tracker {self.name}: {path} {fault} ({reason}); {cure}") from error
+            raise UserError(f"tracker {self.name}: {path} {fault} ({one_line(error)}); {cure}") from error

@@ -25,7 +25,7 @@ from toraeval.models.shared.sampling_options import PRECISIONS
 from toraeval.models.shared.weight_files import StateReader, read_safetensors, write_safetensors
 from toraeval.optional import require
 from toraeval.store import keys
-from toraeval.types import MissingAsset, UserError
+from toraeval.types import MissingAsset, UserError, one_line
 
 FETCH = "python -m toraeval fetch t5_v1_1_xxl"
 TOKENIZER_FILES = ("spiece.model", "tokenizer.json")
@@ -192,9 +192,8 @@ class T5Captions:
                 output_loading_info=True,
             )
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())[:200]
             raise UserError(
-                f"{WHAT}: {self.path} cannot be loaded: {reason}; get it again: {FETCH}"
+                f"{WHAT}: {self.path} cannot be loaded: {one_line(error)}; get it again: {FETCH}"
             ) from error
         absent = sorted(info["missing_keys"]) + [str(key) for key in info["mismatched_keys"]]
         if absent:
