@@ -201,7 +201,6 @@ def main() -> int:
         f"Model `{args.model}` with weights {model.fingerprint()['weights_sha256'][:12]} on `shapes` version "
         f"{args.version}, made by `python -m benchmarks.nano_targets --model {args.model}` ({describe()})."
     )
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     text = page(table, seconds, about)
     write_text(args.out.with_suffix(".md"), text)
     write_text(args.out.with_suffix(".csv"), table.round(4).to_csv(index=False, lineterminator="\n"))

@@ -9,7 +9,6 @@ Writes results/shuffled_paths.csv.
 
 from __future__ import annotations
 
-import csv
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from toraeval.metrics.traj_error import TrajError
 from toraeval.models.tora.generator import Tora
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.trackers.lucas_kanade import LucasKanade
+from toraeval.training.engine.log import write_rows
 from toraeval.types import Case, Trajectories
 
 MODES = ("own", "moved", "as_is")
@@ -94,13 +94,7 @@ def main() -> int:
             print(
                 f"{frames} frames, {mode}: {means[mode]:.2f} px, {means[mode] / means['own']:.2f} times the own path's"
             )
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with args.out.open("w", newline="") as handle:
-        writer = csv.DictWriter(
-            handle, ["frames", "case", "path_of", "mode", "traj_error"], lineterminator="\n"
-        )
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, rows)
     print(args.out)
     return 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from pathlib import Path
@@ -107,8 +106,6 @@ def _folder(sources: list[Path], out: Path, reading: Any, target: Any) -> int:
     found = scan(sources[0], reading)
     if target.format == "native" and out.suffix.lower() == ".json":
         cases = [replace(case, id=identifier) for identifier, case in found.items()]
-        with contextlib.suppress(OSError):  # what is wrong with the place is said when the file is written
-            out.parent.mkdir(parents=True, exist_ok=True)
         print(write_native(out, cases))
         return 0
     for identifier, case in found.items():
