@@ -107,7 +107,7 @@ class ResnetBlock(nn.Module):
         return hidden.add_(self.conv_shortcut(x_NCHW))
 
 
-class ImageAttention(nn.Module):
+class FrameAttention(nn.Module):
     """Single-head self-attention over all cells of a frame, added to its input."""
 
     def __init__(self, channels: int, groups: int) -> None:
@@ -145,7 +145,7 @@ class MidBlock(nn.Module):
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.attentions = nn.ModuleList([ImageAttention(channels, groups)])
+        self.attentions = nn.ModuleList([FrameAttention(channels, groups)])
         self.resnets = nn.ModuleList(ResnetBlock(channels, channels, groups) for _ in range(2))
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ class Level(nn.Module):
         return x
 
 
-class ImageEncoder(nn.Module):
+class FrameEncoder(nn.Module):
     """Frames [N,3,H,W] to moments [N,2C,h,w] before `quant_conv`."""
 
     def __init__(self, config: SpatialVAEConfig) -> None:
@@ -198,7 +198,7 @@ class ImageEncoder(nn.Module):
         return self.conv_out(F.silu(self.conv_norm_out(self.mid_block(x)), inplace=True))
 
 
-class ImageDecoder(nn.Module):
+class FrameDecoder(nn.Module):
     """Latents [N,C,h,w] after `post_quant_conv` to frames [N,3,8h,8w]."""
 
     def __init__(self, config: SpatialVAEConfig) -> None:
@@ -226,8 +226,8 @@ class AutoencoderKL(nn.Module):
 
     def __init__(self, config: SpatialVAEConfig) -> None:
         super().__init__()
-        self.encoder = ImageEncoder(config)
-        self.decoder = ImageDecoder(config)
+        self.encoder = FrameEncoder(config)
+        self.decoder = FrameDecoder(config)
         self.quant_conv = nn.Conv2d(2 * config.latent_channels, 2 * config.latent_channels, 1)
         self.post_quant_conv = nn.Conv2d(config.latent_channels, config.latent_channels, 1)
 
