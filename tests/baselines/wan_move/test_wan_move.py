@@ -86,7 +86,7 @@ def case(frames: int = 16) -> Case:
 
 def test_it_follows_options_and_says_what_it_made(weights: Path) -> None:
     model = registry.build("model", {"name": "wan_move", "weights": str(weights), "precision": "fp32"})
-    assert type(model).__name__ == "WanMove"
+    assert type(model).__name__ == "EmbeddedWanMove"
     video = model.generate(case(), 0)
     assert video.num_frames == 16
     assert video.info["generated"] == 17
