@@ -91,7 +91,7 @@ def test_help_tells_every_option_with_its_default(cli: Cli) -> None:
             ["task=tune", "model=shapes_clip"],
             "task=tune with model=shapes_clip size=nano; allowed: model=tora, ",
         ),
-        (["task=tune", "tries=0"], "tries=0; allowed: 1 and more"),
+        (["task=tune", "tries=0"], "tries=0; allowed: at least 1"),
         (
             ["model=shapes_clip", "points=3"],
             "points=3 belongs to model=shapes_tracker; got model=shapes_clip",
