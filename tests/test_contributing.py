@@ -199,6 +199,11 @@ def follow(tree: Path, kind: str) -> None:
     registry.write_text(above + table + below.replace(head, head + own, 1))
     like = sorted(yaml.parent.glob("*.yaml"))[0]
     yaml.write_text(like.read_text().replace(like.stem, name))
+    if page := re.search(r"row in the table of `(docs/\S+)`", values):
+        head, rule, rows = (tree / page[1]).read_text().partition("|---|")
+        own_row = f"| [`{name}`]({Path(page[1]).name}) | 1 | any | none | Apache-2.0 |\n"
+        rest = rows.partition("\n")
+        (tree / page[1]).write_text(f"{head}{rule}{rest[0]}\n{own_row}{rest[2]}")
     if command := re.search(r"`python -m (toraeval\S*)`", values):
         done(tree, "-m", command[1])
     test_file.write_text(TEST.format(name=name, kind=kind))
@@ -251,7 +256,7 @@ def test_four_steps_are_all_that_a_new_part_needs(tree: Path, tmp_path: Path) ->
         follow(tree, kind)
     after = contents(tree)
     touched = {place for place in after if after[place] != before.get(place)}
-    expected = {"registry.py", "metrics.md"}
+    expected = {"registry.py", "metrics.md", "suites.md"}
     for kind in SOURCES:
         expected |= {f"toy_{kind}.yaml", f"toy_{kind}.py", f"test_toy_{kind}.py"}
     assert {Path(place).name for place in touched} == expected

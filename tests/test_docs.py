@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from toraeval import __version__, config, registry
-from toraeval.cli import VERBS, overrides, switches
+from toraeval.cli import VERBS
 from toraeval.cli.options_help import word
 from toraeval.config.declared import declaration
 from toraeval.config.training import KINDS
@@ -43,23 +42,6 @@ def test_commands_exist(page: Path) -> None:
         examples = set(re.findall(rf'^"{kind}\.(\w+)" = ', text, flags=re.MULTILINE))
         trained = {title.split()[0].removeprefix("model=") for title in KINDS} if kind == "model" else set()
         assert chosen <= set(registry.names(kind)) | examples | trained
-
-
-PARSED = [
-    page
-    for page in PAGES
-    if page.name in ("README.md", "first_run.md", "field.md") or page.parent.name == "suites"
-]
-
-
-@pytest.mark.parametrize("page", PARSED, ids=[str(page.relative_to(ROOT)) for page in PARSED])
-def test_options_of_commands_exist_and_take_these_values(page: Path) -> None:
-    text = page.read_text().replace("\\\n", " ")
-    found = set(re.findall(r"python -m toraeval (run|bench|score)\b([^`|#\n]*)", text))
-    for verb, rest in sorted(found):
-        words = shlex.split(re.split(r" {3,}\w", rest)[0])
-        asked = switches.parse(verb, words, overrides.keys(verb))
-        overrides.check(verb, asked.overrides, asked.multirun and not asked.help, asked.config_dir)
 
 
 def test_every_verb_is_in_the_readme() -> None:
