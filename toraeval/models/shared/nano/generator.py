@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from toraeval.geometry import native_frames
-from toraeval.models.shared.base import Generator, need_first_frame
+from toraeval.models.shared.base import MAX_FRAMES, Generator, need_first_frame
 from toraeval.models.shared.nano.caption_encoder import prompt_facts
 from toraeval.models.shared.nano.checkpoint import train_command
 from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
@@ -22,8 +22,6 @@ from toraeval.models.shared.sampling_options import sampling_options
 from toraeval.models.shared.trajectory import all_tracks
 from toraeval.store.keys import current_sha256
 from toraeval.types import ByteArray, Case, FloatArray, MissingAsset, UserError, Video
-
-MAX_FRAMES = 1024
 
 
 class EmbeddedOptions(Protocol):
