@@ -185,10 +185,12 @@ def search(
     # a window without structure divides by zero
     scores = np.where(np.isfinite(scores) & (np.abs(scores) <= 1.001), scores, np.float32(-1.0))
     best = np.argwhere((scores >= cv2.dilate(scores, np.ones((5, 5), np.uint8))) & (scores >= floor))
-    found = [(np.array([x - radius, y - radius]) + middle, float(scores[y, x])) for y, x in best]
+    places = best[:, ::-1] - radius + middle
+    heights = [float(scores[y, x]) for y, x in best]
+    away = np.square(places - centre).sum(axis=1)
     # ties are broken by the distance to the expected place, so that a frozen clip stays put
-    found.sort(key=lambda p: (-round(p[1], 5), float(np.square(p[0] - centre).sum())))
-    return found[:peaks]
+    order = sorted(range(len(best)), key=lambda k: (-round(heights[k], 5), float(away[k])))
+    return [(places[k], heights[k]) for k in order[:peaks]]
 
 
 def exposure(
