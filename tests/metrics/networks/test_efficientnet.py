@@ -28,6 +28,17 @@ def test_maps_have_five_scales_and_features_one_vector():
     assert network(picture).shape == (1, efficientnet.CLASSES)
 
 
+def test_portions_of_channels_give_what_all_at_once_give(monkeypatch):
+    network, pictures = (
+        efficientnet.load(),
+        torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0)),
+    )
+    with torch.inference_mode():
+        portions = network.features(pictures)
+        monkeypatch.setattr(efficientnet, "LARGE", 10_000)
+        torch.testing.assert_close(network.features(pictures), portions, rtol=1e-4, atol=1e-5)
+
+
 def test_strided_convolutions_pad_the_right_and_the_bottom():
     convolution = efficientnet.SameConv(1, 1, 3, 2)
     with torch.no_grad():
