@@ -39,6 +39,7 @@ def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # starts a process, which imports torch
 def test_a_killed_run_goes_on_to_the_same_weights_and_log(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
