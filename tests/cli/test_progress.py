@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from toraeval.cli import progress
-from toraeval.cli.progress import Bar
+from toraeval.cli.progress import ProgressBar
 from toraeval.run.outcome import Outcome
 
 
@@ -13,7 +13,7 @@ def test_a_log_gets_lines_and_failures(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "EVERY_S", 0.0)
-    with Bar() as bar:
+    with ProgressBar() as bar:
         bar.start("tora 16f", 2, 32, 1)
         bar.advance(Outcome("a", 16))
         bar.advance(Outcome("b\x1b[31m", 16, failed=True, error="broken"))
@@ -26,7 +26,7 @@ def test_a_log_gets_lines_and_failures(
 
 
 def test_a_log_is_not_filled_by_many_cases(capsys: pytest.CaptureFixture[str]) -> None:
-    with Bar() as bar:
+    with ProgressBar() as bar:
         bar.start("tora 1f", 1000, 1000, 0)
         for _ in range(1000):
             bar.advance(Outcome("a", 1))
@@ -35,7 +35,7 @@ def test_a_log_is_not_filled_by_many_cases(capsys: pytest.CaptureFixture[str]) -
 
 def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with Bar() as bar:
+    with ProgressBar() as bar:
         bar.start("tora 16f", 1, 16, 1)
         bar.advance(Outcome("a", 16))
     printed = capsys.readouterr().err
@@ -45,6 +45,6 @@ def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: 
 
 
 def test_nothing_to_do_draws_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with Bar() as bar:
+    with ProgressBar() as bar:
         bar.start("tora 16f", 0, 0, 4)
     assert capsys.readouterr().err == ""

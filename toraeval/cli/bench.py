@@ -32,7 +32,7 @@ def execute(config: dict[str, Any], command: str) -> Done:
     """Plan everything, run it, draw, print."""
     from toraeval.cli import dry_run
     from toraeval.cli.output import done_lines, partial_lines
-    from toraeval.cli.progress import Bar
+    from toraeval.cli.progress import ProgressBar
     from toraeval.run import bench
     from toraeval.store.disk import megabytes
 
@@ -47,7 +47,7 @@ def execute(config: dict[str, Any], command: str) -> Done:
             print(line)
         return Done(dry_run.print_costs(planned.plans, command))
     results = Path(config["results"])
-    with Bar() as bar:
+    with ProgressBar() as bar:
         reports = bench.run(planned, bar, command)
     if "score" in config["stages"]:
         run_dirs = [report.result.run_dir for report in reports]
@@ -64,14 +64,14 @@ def execute(config: dict[str, Any], command: str) -> Done:
 def execute_ablations(config: dict[str, Any], command: str) -> Done:
     """Train and compare the variants of Tora nano; print the table and where it is."""
     from toraeval.cli.output import done_lines
-    from toraeval.cli.progress import Bar
+    from toraeval.cli.progress import ProgressBar
     from toraeval.run import ablations
 
     if config["dry_run"]:
         print(ablations.describe(config))
         return Done(0)
     start = time.perf_counter()
-    with Bar() as bar:
+    with ProgressBar() as bar:
         reports, written = ablations.run(config, bar, command, bar.note)
     print(written[1].read_text())
     for path in written:

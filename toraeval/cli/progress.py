@@ -17,7 +17,7 @@ from toraeval.run.outcome import Outcome
 EVERY_S = 30.0
 
 
-class Bar(Progress, AbstractContextManager["Bar"]):
+class ProgressBar(Progress, AbstractContextManager["ProgressBar"]):
     """Progress over frames, because a long clip takes longer than a short one.
 
     A terminal gets a bar; a file or a pipe gets a line when the work starts, every `EVERY_S` seconds, and at the end.

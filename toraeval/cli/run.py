@@ -43,7 +43,7 @@ def carry_out(
         MissingParts: anything that the parts need is absent; nothing was started.
     """
     from toraeval.cli.output import joint_rows, metrics_without_value, print_report, run_tables
-    from toraeval.cli.progress import Bar
+    from toraeval.cli.progress import ProgressBar
     from toraeval.config import default_metrics
     from toraeval.run import pipeline, requirements
 
@@ -54,7 +54,7 @@ def carry_out(
         from toraeval.cli.dry_run import print_plan
 
         return Done(print_plan(plan, command))
-    with Bar() as bar:
+    with ProgressBar() as bar:
         report = pipeline.run(plan, bar, command)
     rows, further = run_tables(report)
     print_report(report, rows, further, command, page_of(report, config["results"]))

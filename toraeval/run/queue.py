@@ -64,7 +64,7 @@ class Ended:
     died: str = ""
 
 
-class Engine(Protocol):
+class WorkEngine(Protocol):
     """Processes that do tasks."""
 
     def idle(self) -> list[str]:
@@ -126,7 +126,7 @@ class Queue:
         self._finished = 0
         self._looked = 0.0
 
-    def work_off(self, engine: Engine) -> Iterator[tuple[Task, Outcome]]:
+    def work_off(self, engine: WorkEngine) -> Iterator[tuple[Task, Outcome]]:
         """Yield the outcome of every task as it ends, here or in another process that works on the same folder.
 
         Raises:

@@ -23,14 +23,14 @@ from toraeval.run.ending import plan_places
 from toraeval.run.line import DRAIN_S, Line
 from toraeval.run.outcome import Outcome
 from toraeval.run.plan import Plan
-from toraeval.run.queue import Ended, Engine, Task
+from toraeval.run.queue import Ended, Task, WorkEngine
 from toraeval.run.worker import work_for
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @contextmanager
-def engine_for(plans: Sequence[Plan], tasks: Sequence[Task]) -> Iterator[Engine]:
+def engine_for(plans: Sequence[Plan], tasks: Sequence[Task]) -> Iterator[WorkEngine]:
     """Give the engine that the options ask for: this process, or several."""
     number = count(plans, tasks)
     depth = overlap(plans, number)
