@@ -26,7 +26,7 @@ WORDS = (
 )  # fmt: skip
 OVERLAP = "auto"
 """Set by `--bench-overlap`."""
-OF_ONE_COMMAND = re.compile(r"(^|/)(\.lock|\.jobs|\.hydra|\.claims)(/|$)")
+OF_ONE_COMMAND = re.compile(r"(^|/)(\.lock|\.jobs|\.hydra|\.claims|\.drawn\.json)(/|$)")
 """What says how a command was run, not what came out of it."""
 DATES = re.compile(rb"20\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?")
 LONGEST_S = 900.0  # on a machine that others work on, too

@@ -17,7 +17,7 @@ from toraeval.store.sealed import read_json, write_json
 from toraeval.store.tables.run import RECORD
 
 STAMP = Path("runs/.drawn.json")
-OF_THE_PROCESS = ("wall_s", "peak_memory_mb", "machine", "counts")
+OF_THE_PROCESS = ("wall_s", "peak_memory_mb", "machine", "counts", "utilisation")
 """Parts of a record that say how the last command went, not what the run is."""
 
 
