@@ -99,6 +99,7 @@ def snapshot(folder: Path) -> dict[str, object]:
             content = sealed.read_json(path) or {}
             for value in (content, *content.get("runs", {}).values()):
                 value.get("counts", {}).pop("computed_now", None)
+                value.pop("utilisation", None)
             found[str(path.relative_to(folder))] = content
         elif path.is_file() and path.name != ".lock":
             found[str(path.relative_to(folder))] = path.read_bytes()
