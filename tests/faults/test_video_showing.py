@@ -44,7 +44,7 @@ def test_matrix_and_range_are_those_of_the_file(pixels: str, matrix: int, red: f
             kind: Any = np.uint16 if deep > 1 else np.uint8
             plane.update(np.full(plane.buffer_size // np.dtype(kind).itemsize, value * deep, kind).tobytes())
         frame.colorspace, frame.color_range = matrix, 2 if full else 1
-        picture, _ = colours.to_rgb(frame)
+        picture, _ = colours.Converter().to_rgb(frame)
         luma = y if full else (y - 16) * 255 / 219
         cb, cr = ((c - 128) * (1 if full else 255 / 224) for c in (u, v))
         r, b = luma + 2 * (1 - red) * cr, luma + 2 * (1 - blue) * cb
