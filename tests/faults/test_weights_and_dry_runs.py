@@ -141,3 +141,21 @@ def test_text_that_looks_like_an_interpolation_passes_through_a_dry_run(
     assert ran.code == 0, ran.err
     kept = json.loads(next(tmp_path.glob("results/runs/*/fake_model/*/record.json")).read_text())
     assert kept["config"]["model"]["bad"] == "${x}"
+
+
+def test_files_that_changed_since_the_last_command_of_a_process_are_read_again(
+    cli: Cli, tmp_path: Path
+) -> None:
+    track = np.stack([np.linspace(10, 50, 8), np.full(8, 20.0)], axis=-1)[None]
+    paths = Trajectories(track, np.ones((1, 8), bool), (64, 64))
+    (tmp_path / "cases").mkdir()
+    found = []
+    for name in ("a", "b"):
+        case = trajectories.NativeCase(name, paths, "a square")
+        trajectories.write_native(tmp_path / "cases" / f"{name}.json", [case])
+        ran = cli(
+            "run", "model=ground_truth", "suite=folder", "suite.path=cases", "frames=8", "height=64", "width=64",
+            "metric=[traj_error]", "dry_run=true",
+        )  # fmt: skip
+        found.append([case for case in "ab" if f"case {case}:" in ran.err])
+    assert found == [["a"], ["a", "b"]]

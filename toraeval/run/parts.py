@@ -17,10 +17,15 @@ BASES: dict[str, type[Part]] = {"model": Generator, "suite": Suite, "tracker": T
 
 
 class Builder:
-    """Builds parts and keeps them, so that what checks them and what runs them share one."""
+    """Builds parts and keeps them, so that what checks them and what runs them share one.
+
+    Attributes:
+        cases: of suites, as `plan_run` asked for them; not kept longer than a command, since files may change.
+    """
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, str], Any] = {}
+        self.cases: dict[tuple[Any, ...], Any] = {}
 
     def build(self, kind: str, options: Mapping[str, Any]) -> Any:
         """Return the part with these options, built once.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -225,9 +224,8 @@ def plan_run(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
     samples, limit = config.get("samples"), config.get("limit")
     # what is drawn is drawn as far as it is asked for; elsewhere, and to find names, the whole suite is needed
     most = limit if samples is None and type(limit) is int and limit > 0 else None
-    every, size, suite_fingerprint, suite_notes = _suite(
-        canonical(config["suite"]), frames, height, width, most
-    )
+    size = (frames, height, width)
+    every, count, suite_fingerprint, suite_notes = _suite(builder, config["suite"], size, most)
     check_ids(every)
     cases = choose(every, samples, limit)
     return Plan(
@@ -235,7 +233,7 @@ def plan_run(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
         config=config,
         options=options,
         cases=cases,
-        suite_size=size,
+        suite_size=count,
         suite_fingerprint=suite_fingerprint,
         generator=generator,
         tracker=builder.build("tracker", config["tracker"]),
@@ -247,15 +245,19 @@ def plan_run(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
     )
 
 
-@lru_cache(maxsize=8)
 def _suite(
-    config: str, frames: int, height: int, width: int, most: int | None
+    builder: Builder, options: Mapping[str, Any], size: tuple[int, int, int], most: int | None
 ) -> tuple[tuple[Case, ...], int, dict[str, Any], tuple[str, ...]]:
     """Return cases, their number in the whole suite, fingerprint and notes of a suite.
 
     A bench asks for the same ones again for every model. `most` is how many of the cases will do, None for all.
     """
-    suite: Suite = Builder().take("suite", json.loads(config))
-    known = suite.count_cases()
-    cases = tuple(suite.cases(frames, height, width, None if known is None else most))
-    return cases, len(cases) if known is None else known, suite.fingerprint(), tuple(suite.notes)
+    key = (canonical(options), *size, most)
+    if key not in builder.cases:
+        suite: Suite = Builder().take("suite", options)
+        known = suite.count_cases()
+        cases = tuple(suite.cases(*size, None if known is None else most))
+        count = len(cases) if known is None else known
+        builder.cases[key] = (cases, count, suite.fingerprint(), tuple(suite.notes))
+    found: tuple[tuple[Case, ...], int, dict[str, Any], tuple[str, ...]] = builder.cases[key]
+    return found

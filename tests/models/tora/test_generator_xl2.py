@@ -290,7 +290,7 @@ def test_the_text_encoder_is_loaded_once_for_all_cases(
     cases = [make_case(5, prompt=prompt) for prompt in prompts]
     model.prepare_cases(cases)
     assert len(loads) == 1
-    assert model._made.parts.text_encoder()._encoder is None  # given back before the network is loaded
+    assert model.parts.text_encoder()._encoder is None  # given back before the network is loaded
     for case in (cases[0], cases[1]):
         model.generate(case, 0)
     assert len(loads) == 1

@@ -12,9 +12,15 @@ pytestmark = pytest.mark.timeout(180)  # a browser starts, on a busy machine
 FRAMES = "toraeval.player.frames()"
 
 
+def wait_for_tiles(page, count):
+    """Wait until the page that a link led to has made its videos; its script may not have begun."""
+    made = "typeof toraeval !== 'undefined' && toraeval.player"
+    page.wait_for_function(f"{made} && toraeval.player.tiles.length {count}")
+
+
 def opened(page, folder, name="index.html"):
     page.goto((folder / name).as_uri())
-    page.wait_for_function("toraeval.player && toraeval.player.tiles.length > 0")
+    wait_for_tiles(page, "> 0")
     page.wait_for_function("toraeval.player.tiles.every((tile) => !tile.video || tile.video.readyState >= 2)")
 
 
@@ -81,7 +87,7 @@ def test_keys_and_search_go_through_the_cases(page, pages):
     page.keyboard.type("case-07")
     assert page.locator("#cases li").count() == 2
     page.reload()
-    page.wait_for_function("toraeval.player.tiles.length > 0")
+    wait_for_tiles(page, "> 0")
     assert name.inner_text() == first, "the address names the case"
 
 
@@ -152,11 +158,11 @@ def test_pages_of_few_runs_and_of_several_groups_are_accessible_and_lead_to_each
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert accessibility_problems(page) == []
         page.locator(".suites a").first.click()
-        page.wait_for_function("toraeval.player && toraeval.player.tiles.length === 1")
+        wait_for_tiles(page, "=== 1")
         page.get_by_text("Other suites").click()
         assert accessibility_problems(page) == []
         page.get_by_role("link", name="another-v1").click()
-        page.wait_for_function("toraeval.player && toraeval.player.tiles.length === 1")
+        wait_for_tiles(page, "=== 1")
         assert "another-v1" in page.locator(".lead").inner_text()
         page.get_by_role("link", name="All suites").click()
         assert page.locator("h1").inner_text() == "All suites"
@@ -191,7 +197,7 @@ def test_hostile_names_do_nothing(page, make_run, tmp_path):
     assert page.locator("main img, main [onclick], main [onload]").count() == 0
     page.locator(".panel svg").first.hover()
     page.get_by_role("link", name="Page of this case").click()
-    page.wait_for_function("toraeval.player.tiles.length === 2")
+    wait_for_tiles(page, "=== 2")
     assert page.locator("main img").count() == 0
     assert page.locator("h1").inner_text().startswith(bad)
     assert {path.name for path in tmp_path.iterdir()} == {"page", "runs"}
