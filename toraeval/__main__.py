@@ -16,22 +16,32 @@ NO_WINDOWS = "toraeval runs on Linux and macOS; on Windows use the Windows Subsy
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb and return its exit code: 0 done, 1 some cases failed, 2 usage, 3 missing, 130 interrupted."""
-    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        code = _answer(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()  # here, because Python would end with 120 where the reader is gone
+    except BrokenPipeError:  # the reader of our output left, e.g. `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _answer(arguments: list[str]) -> int:
+    """Run one verb and return its exit code; what went wrong is one line on stderr."""
     if os.name == "nt":
         print(error_text(UserError(NO_WINDOWS)), file=sys.stderr)
         return UserError.exit_code
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(help_text())
-        return 0
-    if "--version" in arguments or arguments[0] in ("-V", "version"):
-        print(f"toraeval {__version__}")
-        return 0
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(
                 errors="backslashreplace"
             )  # a name is printed whatever the terminal's encoding
     try:
+        if not arguments or arguments[0] in ("-h", "--help", "help"):
+            print(help_text())
+            return 0
+        if "--version" in arguments or arguments[0] in ("-V", "version"):
+            print(f"toraeval {__version__}")
+            return 0
         _require_text(arguments)
         if arguments[0] not in VERBS:
             from toraeval.registry import unknown
@@ -45,10 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         print(
             "\ninterrupted: what is finished is kept; run the same command again to resume", file=sys.stderr
         )
-        return getattr(stop, "exit_code", 130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left, e.g. `| head`
-        return 0
+        return int(getattr(stop, "exit_code", 130))
 
 
 def _verb(verb: str, *words: str) -> int:

@@ -78,6 +78,11 @@ def test_runs_are_listed_with_their_folder_and_mean(
         assert [cells[0], *cells[3:]] == ["8", "traj_error 3", "3", "1"]
 
 
+def test_a_part_of_a_suite_is_listed_as_partial(cli: Cli, fake: tuple[str, ...]) -> None:
+    cli("run", "model=fake_model", *fake, "limit=1")
+    assert "partial: fake_model 8: 1 of 3 cases" in cli("list", "runs").out
+
+
 def test_a_damaged_run_is_left_out_of_the_list_and_named(
     cli: Cli, fake: tuple[str, ...], tmp_path: Any
 ) -> None:

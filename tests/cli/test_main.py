@@ -73,6 +73,14 @@ def test_as_a_process() -> None:
     assert ran.stderr.startswith("error: unknown model 'torra'. Did you mean 'tora'?")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_is_no_error(unbuffered: str) -> None:
+    command = f'PYTHONUNBUFFERED={unbuffered} "{sys.executable}" -m toraeval'
+    script = f"(sleep 0.1; {command}) | true; echo ${{PIPESTATUS[0]}}"
+    ran = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("0\n", "")
+
+
 def imported_by(commands: list[str], modules: list[str]) -> dict[str, str]:
     """Return which modules are imported after each command, one after the other in a process of their own."""
     script = (

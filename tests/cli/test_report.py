@@ -72,6 +72,17 @@ def test_a_page_that_cannot_be_written_costs_nothing_else(cli: Cli) -> None:
     assert pages(ran.out) == []
 
 
+def test_a_folder_that_cannot_be_written_is_named_in_one_line(cli: Cli) -> None:
+    cli("run", "model=fake_model", "frames=8", *PARTS)
+    (run_dir,) = Path("results/runs").glob("*/fake_model/*")
+    Path("taken").write_text("in the way")
+    for words in ((), (str(run_dir),)):
+        ran = cli("report", *words, "out=taken")
+        assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
+        assert "taken cannot be written" in ran.err
+        assert "out=DIR" in ran.err
+
+
 def test_every_sample_failed(cli: Cli) -> None:
     ran = cli("run", "model=fake_model", "model.bad='alpha,beta,gamma'", "frames=8", *PARTS)
     (page,) = pages(ran.out)

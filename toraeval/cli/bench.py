@@ -106,9 +106,10 @@ def draw(
     from toraeval.report.tracker_ranking import under_tables
     from toraeval.report.unchanged import Drawn
     from toraeval.store import lock
+    from toraeval.store.disk import require_writable
     from toraeval.store.tables.run import WORDS
 
-    out_dir.mkdir(parents=True, exist_ok=True)
+    require_writable(out_dir, "out" if again else "results")
     with lock.hold(out_dir, None, lambda line: print(line, file=sys.stderr)):
         drawn = None if again else Drawn(run_dirs, out_dir, samples, page)
         written = drawn.files() if drawn else None

@@ -19,6 +19,8 @@ def explain(error: Exception) -> str:
     told = reason(cause)
     if "Ambiguous value" in told or told.startswith("Sweep parameters"):
         return ambiguous(str(cause).splitlines()[0])
+    if "is not a ListConfig" in told:
+        return f"{key} takes a list; with one value: '{key}=[VALUE]'"
     return f"{key}: {told}" if key and key not in told else told
 
 

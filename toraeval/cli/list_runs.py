@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def print_runs(results: Path) -> None:
     """Print every run below a results folder and, on stderr, those that cannot be read."""
+    from toraeval.cli.output import partial_lines
     from toraeval.report.collect import runs_below
     from toraeval.report.texts import printable
     from toraeval.store.tables.run import CASES
@@ -30,6 +31,8 @@ def print_runs(results: Path) -> None:
     rows = [[printable(cell) for cell in _row(run)] for run in runs]
     heads = ["model", "frames", "suite", "run", "main value", "cases", "failed", "tracker"]
     print(fitted(heads, rows)[0])
+    for line in partial_lines(runs):
+        print(printable(line))
     print(
         f"folders: {results}/runs/<suite>/<model>/<run>; the page of all: python -m toraeval report results={results}"
     )

@@ -84,8 +84,9 @@ def write_page(folder: Path, found: list[Findings], empty: list[RunResult]) -> N
     from toraeval.report.collect import former_pages
     from toraeval.report.site.write import write
     from toraeval.store import lock
+    from toraeval.store.disk import require_writable
 
-    folder.mkdir(parents=True, exist_ok=True)
+    require_writable(folder, "out")
     with lock.hold(folder, None, lambda line: print(line, file=sys.stderr)):
         print("report:", write(found, folder, empty))
     for note in former_pages(folder):
