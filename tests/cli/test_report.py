@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,22 @@ def test_a_page_that_cannot_be_written_costs_nothing_else(cli: Cli) -> None:
     assert ran.code == 0
     assert "the report was not written" in ran.err
     assert pages(ran.out) == []
+
+
+def test_tables_of_a_bench_without_its_runs_hide_no_other_run(cli: Cli) -> None:
+    cli(*BENCH, *PARTS)
+    table = Path("results/table1.csv").read_bytes()
+    shutil.rmtree("results/runs")
+    shutil.rmtree("results/report")
+    ran = cli("report")
+    assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
+    assert "python -m toraeval bench results=results" in ran.err
+    cli("run", "model=fake_model", "frames=6", *PARTS)
+    ran = cli("report")
+    assert ran.code == 0, ran.err
+    assert "the runs of its last bench are not here" in ran.err
+    assert 'data-frames="6"' in Path("results/report/index.html").read_text(encoding="utf-8")
+    assert Path("results/table1.csv").read_bytes() == table
 
 
 def test_a_folder_that_cannot_be_written_is_named_in_one_line(cli: Cli) -> None:

@@ -29,6 +29,7 @@ def main(argv: list[str]) -> int:
     words, values = split("report", argv, {"results": "results", "out": ""})
     from toraeval.cli.bench import draw
     from toraeval.run import bench
+    from toraeval.store import record
 
     results = Path(values["results"])
     out = Path(values["out"] or results / "report")
@@ -39,7 +40,17 @@ def main(argv: list[str]) -> int:
     samples = None
     if (results / bench.RECORD).is_file():
         benched, samples = bench.recorded(results)
+    # as in a fresh clone, which holds the tables of a bench without its runs
+    tables_alone = bool(benched) and not any(folder.is_dir() for folder in benched)
+    if tables_alone:
+        benched = []
     others, empty = found_beside(results, benched)
+    if tables_alone:
+        print(
+            f"{results}: the runs of its last bench are not here and not on the page; run: "
+            + record.command_line(["bench", f"results={results}"]),
+            file=sys.stderr,
+        )
     if benched:
         draw(benched, Path(values["out"] or results), samples, out, others, empty)
     else:
