@@ -7,6 +7,8 @@ resolution, rounded accurately, and computed by code that gives equal bits with 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import av
 import cv2
 import numpy as np
@@ -29,27 +31,28 @@ _FLAGS = (
 )
 
 
+Place = Callable[[int, int], ByteArray]
+
+
 class Converter:
     """Turns the frames of one file into RGB; what FFmpeg prepares for a size and format is kept between them."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
-        self._joined: ByteArray | None = None
 
-    def to_rgb(self, frame: av.VideoFrame) -> tuple[ByteArray, bool]:
+    def to_rgb(self, frame: av.VideoFrame, place: Place | None = None) -> tuple[ByteArray, bool]:
         """Return a frame as uint8 RGB (H, W, C), and whether transparent pixels were laid over white.
 
-        Matrix and range are those the file states; BT.601 where it states none, as FFmpeg takes it. The next call
-        may write into the array that this one returned.
+        Matrix and range are those the file states; BT.601 where it states none, as FFmpeg takes it. Where that saves
+        a copy the result is written into the array that `place(height, width)` returns.
         """
         if frame.format.name in _PLANAR:
             frame = self._converted(frame, "gbrp")
         if frame.format.name == "gbrp":  # also what `write_lossless` stores
             green, blue, red = (_plane(plane, frame) for plane in frame.planes)
-            if self._joined is None or self._joined.shape[:2] != green.shape:
-                self._joined = np.empty((*green.shape, 3), np.uint8)
-            cv2.merge([red, green, blue], self._joined)
-            return self._joined, False
+            joined = np.empty((*green.shape, 3), np.uint8) if place is None else place(*green.shape)
+            cv2.merge([red, green, blue], joined)
+            return joined, False
         if frame.format.name in _EXACT:
             return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8), False
         alpha = any(component.is_alpha for component in frame.format.components) or frame.format.has_palette

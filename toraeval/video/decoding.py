@@ -66,6 +66,9 @@ class Take(Protocol):
     def expect(self, frames: int) -> None:
         """Begin with a file of which so many are stated; 0 where nothing is."""
 
+    def place(self, height: int, width: int) -> ByteArray:
+        """Return an array (H, W, 3) that the next picture may be written into before it is taken."""
+
     def __call__(self, picture_HWC: ByteArray, /) -> None:
         """Take the next one, uint8 RGB (H, W, 3)."""
 
@@ -167,7 +170,9 @@ class _Frames:
         self.times.append(frame.time)
         self.durations.append(_duration(frame))
         if self.take is not None and (self.wanted is None or index in self.wanted):
-            picture, transparent = self.converter.to_rgb(frame)
+            picture, transparent = self.converter.to_rgb(
+                frame, self.take.place if display == Display() else None
+            )
             self.transparent |= transparent
             self.take(display.apply(picture))
 

@@ -34,7 +34,9 @@ class Display:
     flipped: bool = False
 
     def apply(self, picture_HWC: ByteArray) -> ByteArray:
-        """Return a view of the picture as it is to be shown."""
+        """Return the picture as it is to be shown: itself, or a view of it."""
+        if self == Display():
+            return picture_HWC
         if self.transposed:
             picture_HWC = picture_HWC.transpose(1, 0, 2)
         return picture_HWC[:: -1 if self.flipped else 1, :: -1 if self.mirrored else 1]

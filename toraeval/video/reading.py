@@ -155,18 +155,28 @@ class _Buffer:
 
     def __init__(self) -> None:
         self.count, self.room, self._data = 0, 0, np.empty(0, np.uint8)
+        self._place: ByteArray | None = None
 
     def expect(self, frames: int) -> None:
         """Make room for so many from the start; NumPy asks for large pages, which the first writes fill faster."""
         self.count, self.room = 0, frames
 
-    def __call__(self, picture_HWC: ByteArray) -> None:
+    def place(self, height: int, width: int) -> ByteArray:
+        """Return where the next picture may be written, so that it need not be copied."""
         if self.count == 0:
-            room = max(1, min(self.room, MAX_CLIP_BYTES // picture_HWC.nbytes))  # what is stated may be wrong
-            self._data = np.empty((room, *picture_HWC.shape), np.uint8)
+            room = max(
+                1, min(self.room, MAX_CLIP_BYTES // (3 * height * width))
+            )  # what is stated may be wrong
+            self._data = np.empty((room, height, width, 3), np.uint8)
         elif self.count == len(self._data):
             self._data = np.concatenate((self._data, np.empty_like(self._data)))
-        self._data[self.count] = picture_HWC
+        self._place = self._data[self.count]
+        return self._place
+
+    def __call__(self, picture_HWC: ByteArray) -> None:
+        if picture_HWC is not self._place:
+            self.place(*picture_HWC.shape[:2])[:] = picture_HWC
+        self._place = None
         self.count += 1
 
     def frames(self) -> ByteArray:
