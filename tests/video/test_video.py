@@ -205,6 +205,18 @@ def test_header_count_is_not_trusted(tmp_path: Path) -> None:
     assert (video.info["decoded_frames"], video.info["header_frames"]) == (10, 12)
 
 
+def test_tables_of_different_lengths_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    write_preview(smooth(10), path)
+    data = bytearray(path.read_bytes())
+    sizes = data.index(b"stsz") + 12
+    data[sizes : sizes + 4] = (5).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="gives times to 10 pictures and sizes to 5"):
+        read_video(path)
+    assert read_video(path, allow_damaged=True).num_frames == 5
+
+
 def test_variable_frame_rate_is_recorded(tmp_path: Path) -> None:
     encode(tmp_path / "even.mp4", smooth(8).thwc, [100 * i for i in range(8)])
     encode(tmp_path / "gap.mp4", smooth(8).thwc, [0, 100, 200, 300, 500, 600, 700, 800])

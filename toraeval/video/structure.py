@@ -62,7 +62,35 @@ def _boxes(data: mmap.mmap) -> str | None:
             return None if not any(data[at : at + 4096]) else f"damaged: box {name!r} states {size} bytes"
         if at + size > len(data):
             return _needs(at + size, data, f"box {name!r}")
+        if name == "moov" and (wrong := _lost_samples(data, at + 8, at + size)):
+            return wrong
         at += size
+    return None
+
+
+def _lost_samples(data: mmap.mmap, start: int, end: int) -> str | None:
+    """Compare how many pictures the tables of a video track give times and sizes to: readers stop at the smaller."""
+    found: dict[str, tuple[int, int]] = {}  # the last track's boxes: where their content begins and ends
+    at = start
+    while at + 8 <= end:
+        (size,) = struct.unpack_from(">I", data, at)
+        name = data[at + 4 : at + 8].decode("latin-1")
+        if name == "trak":
+            found = {}
+        inside = name in ("trak", "mdia", "minf", "stbl")
+        if size < 8 or at + size > end:
+            return None  # FFmpeg says what is wrong with it
+        found.setdefault(name, (at + 8, at + size))  # QuickTime names a second handler, of the data
+        kind = found.get("hdlr", (0, 0))[0] + 8
+        if {"stts", "stsz", "hdlr"} <= found.keys() and data[kind : kind + 4] == b"vide":
+            (entries,) = struct.unpack_from(">I", data, found["stts"][0] + 4)
+            runs = range(found["stts"][0] + 8, min(found["stts"][0] + 8 + 8 * entries, found["stts"][1]), 8)
+            timed = sum(struct.unpack_from(">I", data, run)[0] for run in runs)
+            (sized,) = struct.unpack_from(">I", data, found["stsz"][0] + 8)
+            if timed > sized:
+                return f"damaged: its header gives times to {timed} pictures and sizes to {sized}"
+            del found["stsz"]
+        at += 8 if inside else size
     return None
 
 
