@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,6 @@ def carry_out(
     make_plan: Callable[[dict[str, Any], Builder], Plan],
     config: dict[str, Any],
     command: str,
-    verb: str = "run",
 ) -> Done:
     """Make a plan and run it with a progress bar, then print what came out; with `dry_run`, what would be done.
 
@@ -44,7 +44,6 @@ def carry_out(
     """
     from toraeval.cli.output import joint_rows, metrics_without_value, print_report, run_tables
     from toraeval.cli.progress import ProgressBar
-    from toraeval.config import default_metrics
     from toraeval.run import pipeline, requirements
 
     plan = make_plan(config, requirements.require(config))
@@ -58,10 +57,13 @@ def carry_out(
         report = pipeline.run(plan, bar, command)
     rows, further = run_tables(report)
     print_report(report, rows, further, command, page_of(report, config["results"]))
-    without = metrics_without_value(further, set(plan.metrics) - set(default_metrics(verb)))
+    without = metrics_without_value(further, plan.metrics)
     for name, reason in without.items():
         print(f"metric {name} has no value: {reason}", file=sys.stderr)
-    return Done(report.exit_code or int(bool(without)), joint_rows(rows, further).to_dict("records"))
+    named = any(word.startswith(("metric=", "metrics.", "+metrics.")) for word in shlex.split(command))
+    return Done(
+        report.exit_code or int(named and bool(without)), joint_rows(rows, further).to_dict("records")
+    )
 
 
 def page_of(report: Report, results: str) -> str:

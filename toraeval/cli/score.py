@@ -24,7 +24,7 @@ def execute(config: dict[str, Any], command: str) -> Done:
     from toraeval.cli.run import carry_out
     from toraeval.run.own_videos import plan_score
 
-    return carry_out(plan_score, with_reference_metrics(config), command, "score")
+    return carry_out(plan_score, with_reference_metrics(config), command)
 
 
 def with_reference_metrics(config: dict[str, Any]) -> dict[str, Any]:
