@@ -57,6 +57,7 @@ class ATI(NativeGenerator):
 
     name = "ati"
     version = VERSION
+    sent = ("steps", "guidance", "shift", "offload", "t5_cpu", "hidden_start")
     options_class = ATIOptions
     steps, guidance = 40, 5.0
     native = Native(
@@ -67,16 +68,7 @@ class ATI(NativeGenerator):
         config = self.options_class(**options)
         check_options("model ati", config, size=("upstream",), hidden_start=HIDDEN_STARTS)
         self.hidden_start = config.hidden_start
-        super().__init__(
-            config,
-            __file__,
-            steps=config.steps,
-            guidance=config.guidance,
-            shift=config.shift,
-            offload=config.offload,
-            t5_cpu=config.t5_cpu,
-            hidden_start=config.hidden_start,
-        )
+        super().__init__(config, __file__)
 
     def arrays(self, paths: Trajectories) -> dict[str, np.ndarray]:
         """Return the samples that the program's track file holds."""

@@ -43,15 +43,14 @@ class UpstreamDragNUWA(ChildGenerator):
     name = "dragnuwa"
     label = "dragnuwa (upstream)"
     version = VERSION
+    sent = ("steps", "guidance", "motion_bucket")
     steps, guidance = 25, 2.5  # guidance of the last frame; the first has 1
 
     def __init__(self, config: DragNUWAOptions) -> None:
         self.config = config
         what = "model dragnuwa size=upstream"
         check_options(what, config, fit=FITS, frame_policy=POLICIES, motion_bucket=Numbers(1, 255))
-        self.use(
-            config, __file__, steps=config.steps, guidance=config.guidance, motion_bucket=config.motion_bucket
-        )
+        self.use(config, __file__)
 
     def check(self, frames: int, height: int, width: int) -> None:
         """Refuse lengths that the frame policy cannot reach.

@@ -53,6 +53,7 @@ class LTXMotionTrack(NativeGenerator):
 
     name = "ltx_motion_track"
     version = VERSION
+    sent = ("offload", "quantization", "guide_strength")
     options_class = LTXMotionTrackOptions
     native = Native(
         stride=8,
@@ -74,13 +75,7 @@ class LTXMotionTrack(NativeGenerator):
                 f"{what}: steps={config.steps} guidance={config.guidance}; allowed: leave both out, the distilled "
                 "model has its own 8 and 3 steps and no guidance"
             )
-        super().__init__(
-            config,
-            __file__,
-            offload=config.offload,
-            quantization=config.quantization,
-            guide_strength=config.guide_strength,
-        )
+        super().__init__(config, __file__)
 
     def arrays(self, paths: Trajectories) -> dict[str, np.ndarray]:
         """Return the guide video at the size of the first stage, the only one that sees it."""

@@ -41,18 +41,12 @@ class UpstreamMotionCtrl(ChildGenerator):
     name = "motionctrl"
     label = "motionctrl (upstream)"
     version = VERSION
+    sent = ("steps", "guidance", "eta", "cond_t")
     steps, guidance = 50, 7.5
 
     def __init__(self, config: MotionCtrlOptions) -> None:
         check_options("model motionctrl size=upstream", config, eta=SHARE, cond_t=Numbers(0, 1000))
-        self.use(
-            config,
-            __file__,
-            steps=config.steps,
-            guidance=config.guidance,
-            eta=config.eta,
-            cond_t=config.cond_t,
-        )
+        self.use(config, __file__)
 
     def check(self, frames: int, height: int, width: int) -> None:
         """Refuse every length but 16.

@@ -75,7 +75,7 @@ class NativeGenerator(ChildGenerator):
 
     Args:
         options: places, GPU, time-outs, pixels.
-        module, settings: see `ChildGenerator.use`.
+        module: see `ChildGenerator.use`.
 
     Raises:
         UserError: an option outside its range.
@@ -85,8 +85,8 @@ class NativeGenerator(ChildGenerator):
     version: str
     native: Native
 
-    def __init__(self, options: NativeOptions, module: str, **settings: Any) -> None:
-        self.use(options, module, **settings)
+    def __init__(self, options: NativeOptions, module: str) -> None:
+        self.use(options, module)
         self.pixels = self.native.pixels if options.pixels is None else options.pixels
         if self.pixels and not self.native.multiple**2 <= self.pixels <= 4096**2:
             raise UserError(

@@ -167,21 +167,23 @@ class ChildGenerator(Generator):
 
     Attributes:
         runner: see `use`.
+        sent: names of the options that the driver is given.
         steps, guidance: published ones, for options that do not give them.
     """
 
     runner: Runner
+    sent: tuple[str, ...]
     steps: int
     guidance: float
 
-    def use(self, options: UpstreamOptions, module: str, **settings: Any) -> None:
+    def use(self, options: UpstreamOptions, module: str) -> None:
         """Set `runner`.
 
         Args:
-            options: places, GPU and time-outs.
+            options: places, GPU, time-outs and what is sent; steps and guidance of None are the published ones.
             module: file of the generator; `driver.py` beside it has `load` and `make`.
-            settings: further JSON-able settings of `load`; steps and guidance that are None are the published ones.
         """
+        settings = {name: getattr(options, name) for name in self.sent}
         published = {"steps": self.steps, "guidance": self.guidance} if "steps" in settings else {}
         settings |= {name: value for name, value in published.items() if settings[name] is None}
         self.runner = Runner(self.name, options, Path(module).with_name("driver.py"), settings)

@@ -48,6 +48,7 @@ class WanFunControl(NativeGenerator):
 
     name = "wan_fun_control"
     version = VERSION
+    sent = ("steps", "guidance", "memory", "teacache")
     options_class = WanFunControlOptions
     steps, guidance = 50, 6.0
     native = Native(
@@ -64,14 +65,7 @@ class WanFunControl(NativeGenerator):
     def __init__(self, **options: Any) -> None:
         config = self.options_class(**options)
         check_options("model wan_fun_control", config, size=("upstream",), memory=MEMORY, teacache=SHARE)
-        super().__init__(
-            config,
-            __file__,
-            steps=config.steps,
-            guidance=config.guidance,
-            memory=config.memory,
-            teacache=config.teacache,
-        )
+        super().__init__(config, __file__)
 
     def arrays(self, paths: Trajectories) -> dict[str, np.ndarray]:
         """Return the control video."""

@@ -32,6 +32,7 @@ class UpstreamWanMove(NativeGenerator):
     name = "wan_move"
     label = "wan_move (upstream)"
     version = VERSION
+    sent = ("steps", "guidance", "shift", "dtype", "offload", "t5_cpu", "hidden_start")
     steps, guidance = 40, 5.0
     native = Native(
         stride=4, least=81, most=81, multiple=16, pixels=832 * 480, fps=16, hidden="told to the model"
@@ -40,17 +41,7 @@ class UpstreamWanMove(NativeGenerator):
     def __init__(self, config: WanMoveOptions) -> None:
         check_options("model wan_move size=upstream", config, hidden_start=HIDDEN_STARTS, dtype=DTYPES)
         self.hidden_start = config.hidden_start
-        super().__init__(
-            config,
-            __file__,
-            steps=config.steps,
-            guidance=config.guidance,
-            shift=config.shift,
-            dtype=config.dtype,
-            offload=config.offload,
-            t5_cpu=config.t5_cpu,
-            hidden_start=config.hidden_start,
-        )
+        super().__init__(config, __file__)
 
     def arrays(self, paths: Trajectories) -> dict[str, np.ndarray]:
         """Return tracks and visibility as the program's two files hold them."""
