@@ -35,6 +35,12 @@ def test_ratio_stands_beside_the_papers_claim(rivals):
     assert "show a ratio 0.25 away from 1; 40 cases would show this one." in claims.ratio_lines(rows)[1]
 
 
+def test_copied_pixels_are_no_rival(make_run, tmp_path):
+    runs = [make_run(tmp_path, model, 6, video=False) for model in ("tora", "dragnuwa", "cut_and_drag")]
+    (group,) = collect(runs)
+    assert claims.ratios(group)["model"].tolist() == ["dragnuwa"]
+
+
 def test_the_ratio_that_could_have_been_seen_follows_from_the_paired_errors(rivals, monkeypatch):
     values = {
         label: {f"c{k}": float(v) for k, v in enumerate(np.random.default_rng(seed).gamma(9, size=12))}

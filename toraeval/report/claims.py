@@ -34,7 +34,7 @@ RATIOS: dict[str, str] = {
 
 
 def ratios(group: Group) -> pd.DataFrame:
-    """Return how many times larger each model's TrajError is than Tora's, per length; empty without either."""
+    """Return how many times larger each trained model's TrajError is than Tora's, per length; empty without either."""
     rows = []
     for frames in group.lengths if group.main_metric == MAIN_METRIC else ():
         entries = group.at(frames)
@@ -42,7 +42,7 @@ def ratios(group: Group) -> pd.DataFrame:
         if base is None:
             continue
         for entry in entries:
-            if entry is base or entry.is_reference:
+            if entry is base or not entry.is_trained:
                 continue
             ours, theirs = entry.by_case(MAIN_METRIC), base.by_case(MAIN_METRIC)
             found = bootstrap_ratio(ours, theirs)

@@ -19,6 +19,7 @@ from toraeval.types import FloatArray, UserError
 
 FLOOR_MODEL = "ground_truth"
 STATIC_MODEL = "static"
+COPIED_MODEL = "cut_and_drag"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class ReportedRun:
     def is_reference(self) -> bool:
         """Whether the row brackets the models instead of being one."""
         return self.run.model in (FLOOR_MODEL, STATIC_MODEL)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the row is a trained model, as the paper's claim compares; copied pixels are none."""
+        return not self.is_reference and self.run.model != COPIED_MODEL
 
     def column(self, name: str) -> pd.Series[Any]:
         """Return a metric column as floats, all NaN where the run has no such column."""

@@ -77,7 +77,7 @@ def reasons(group: Group) -> pd.DataFrame:
     """Return every measure of every model, with the columns of `CLAIMS`; empty without Tora or without a rival."""
     rows: list[Row] = []
     for frames in group.lengths if group.main_metric == MAIN_METRIC else ():
-        entries = [entry for entry in group.at(frames) if not entry.is_reference]
+        entries = [entry for entry in group.at(frames) if entry.is_trained]
         base = next((entry for entry in entries if entry.run.model == REFERENCE), None)
         if base is None or len(entries) < 2:
             continue
