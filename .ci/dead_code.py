@@ -3,8 +3,8 @@
     python .ci/dead_code.py [ROOT]
 
 vulture finds the names that no line uses. Taken away from its list are the classes and functions that a string
-`module:name` stands for, as in the registry, and what `CALLED_FROM_OUTSIDE` names with its caller. ROOT is a source
-tree, by default this one.
+`module:name` stands for, as in the registry, the options that a baseline's `sent` names, and what
+`CALLED_FROM_OUTSIDE` names with its caller. ROOT is a source tree, by default this one.
 """
 
 from __future__ import annotations
@@ -51,12 +51,14 @@ CALLED_FROM_OUTSIDE = {
 
 
 def named_in_strings(root: Path) -> set[str]:
-    """Return every name that stands behind the colon of a string `module:name` in the sources."""
+    """Return what stands behind the colon of a string `module:name`, and the options in a tuple `sent`."""
     names: set[str] = set()
     for path in (*root.glob("toraeval/**/*.py"), *root.glob("baselines/**/*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 names |= set(re.findall(r"\w:([A-Za-z_]\w*)$", node.value))
+            elif isinstance(node, ast.Assign) and "sent" in {ast.unparse(target) for target in node.targets}:
+                names |= {item.value for item in ast.walk(node.value) if isinstance(item, ast.Constant)}
     return names
 
 
