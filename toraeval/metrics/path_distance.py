@@ -80,20 +80,23 @@ def path_distances(a_A2: FloatArray, b_B2: FloatArray) -> tuple[float, float]:
         a_A2, b_B2: float `(x, y)`, at least one point each.
 
     Returns:
-        Both in the unit of the points. Worked along anti-diagonals: A + B array steps instead of A x B cells.
+        Both in the unit of the points. Worked along anti-diagonals: A + B array steps instead of A x B cells, of which
+        only three diagonals are held.
     """
-    distance_AB = np.linalg.norm(a_A2[:, None] - b_B2[None], axis=-1)
-    rows, columns = distance_AB.shape
-    # cell (i, j) stands at place i + 1 of diagonal i + j; the two diagonals before it hold its neighbours
-    total = [np.full(rows + 1, np.inf) for _ in range(2)]
-    widest = [np.full(rows + 1, np.inf) for _ in range(2)]
-    total[0][0], widest[0][0] = 0.0, 0.0  # before the first cell
-    for diagonal in range(rows + columns - 1):
-        i = np.arange(max(0, diagonal - columns + 1), min(rows, diagonal + 1))
-        d = distance_AB[i, diagonal - i]
-        new_total, new_widest = np.full(rows + 1, np.inf), np.full(rows + 1, np.inf)
-        new_total[i + 1] = np.minimum(np.minimum(total[1][i], total[1][i + 1]) + d, total[0][i] + 2 * d)
-        earlier = np.minimum(np.minimum(widest[1][i], widest[1][i + 1]), widest[0][i])
-        new_widest[i + 1] = np.maximum(earlier, d)
-        total, widest = [total[1], new_total], [widest[1], new_widest]
-    return float(total[1][rows]) / (rows + columns), float(widest[1][rows])
+    rows, columns = len(a_A2), len(b_B2)
+    (a_x, a_y), (b_x, b_y) = a_A2.T.copy(), b_B2[::-1].T.copy()
+    # the sum and the largest distance up to cell (i, j), at place i + 1 of diagonal i + j; it needs the two before it
+    diagonals = np.full((3, 2, rows + 1), np.inf)
+    diagonals[0, :, 0] = 0.0  # before the first cell
+    for number in range(rows + columns - 1):
+        two_before, before, now = (diagonals[(number + k) % 3] for k in range(3))
+        first, end = max(0, number - columns + 1), min(rows, number + 1)
+        i, own = slice(first, end), slice(first + 1, end + 1)
+        j = slice(first + columns - 1 - number, end + columns - 1 - number)  # b lies in reverse
+        d = np.sqrt((a_x[i] - b_x[j]) ** 2 + (a_y[i] - b_y[j]) ** 2)
+        total, widest = np.minimum(before[:, i], before[:, own])
+        now[:, 0] = np.inf
+        now[0, own] = np.minimum(total + d, two_before[0, i] + 2 * d)
+        now[1, own] = np.maximum(np.minimum(widest, two_before[1, i]), d)
+    total, widest = now[:, rows]
+    return float(total) / (rows + columns), float(widest)
