@@ -42,7 +42,7 @@ def test_options_reach_the_training_package(cli: Cli, monkeypatch: pytest.Monkey
         (["model=shapes_tracker"], "tracker.main", TrackerOptions("shapes_tracker")),
         (["model=shapes_clip", "batch=8"], "metric_nets.main", PairNetOptions("shapes_clip", batch=8)),
         (["model=shapes_video"], "metric_nets.main", ClipNetOptions("shapes_video")),
-        (["task=tune", "tries=5"], "tune.main", TuneOptions(task="tune", tries=5)),
+        (["task=tune", "tries=5"], "train.tune", TuneOptions(task="tune", tries=5)),
         (
             ["task=steps", "model=dragnuwa", "candidates=[1,3]"],
             "evaluate.choose_steps",

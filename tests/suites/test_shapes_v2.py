@@ -12,7 +12,7 @@ from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.suites.shapes.world import PANELS
 from toraeval.suites.shapes.world2 import SPEED, TEST_SET, fastest_step, sample_scene
-from toraeval.training.data.shards import dense_flow
+from toraeval.training.data.scenes import dense_flow
 from toraeval.types import Case, UserError
 
 TEST_HASH = "59825ed20cbf08f7687327e79412047532656bd1e42557cb973113a7144d9956"

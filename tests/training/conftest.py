@@ -19,8 +19,8 @@ from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, f
 from toraeval.models.shared.network import config as tora_config
 from toraeval.models.shared.network.config import STDiTConfig, nano
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.training.data.excerpts import complete
-from toraeval.training.data.shards import fit_blocks, write_shard
+from toraeval.training.data.scenes import fit_blocks
+from toraeval.training.data.shards import shard_stem, write_shard
 from toraeval.training.engine import parts
 from toraeval.training.engine.distributed import World, processes
 from toraeval.training.engine.engine import Engine
@@ -47,7 +47,7 @@ def shards(vae: LinearPatchAutoencoder, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("shards")
     with torch.no_grad():
         for frames, start, count in ((17, 0, 4), (17, 4, 3), (33, 100, 2)):
-            write_shard(vae, folder, frames, start, count)
+            write_shard(vae, shard_stem(folder, frames, start), count)
     return folder
 
 
@@ -105,5 +105,6 @@ def excerpts(shards: Path, vae: LinearPatchAutoencoder, tmp_path_factory: pytest
         (folder / source.name).symlink_to(source)
     with torch.no_grad():
         for text in folder.glob("*.txt"):
-            complete(text.with_suffix(""), vae)
+            count = len(text.read_text().splitlines())
+            write_shard(vae, text.with_suffix(""), count, ("excerpts",))
     return folder

@@ -17,7 +17,8 @@ from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene
 from toraeval.training.data.batches import BatchSource
-from toraeval.training.data.shards import dense_flow, dense_video, write_flows
+from toraeval.training.data.scenes import dense_flow, dense_video
+from toraeval.training.data.shards import write_shard
 from toraeval.training.recipes import ablations
 from toraeval.training.recipes import nano as training
 from toraeval.types import UserError
@@ -138,9 +139,8 @@ def test_dense_stage_comes_first_and_the_backbone_sees_no_path(
     assert set(variant) == {"dense", "sparse"}
 
 
-def test_flow_files_have_one_row_per_clip(tmp_path: Path) -> None:
-    stem = tmp_path / "f017_0000100"
-    write_flows(stem, 100, 2)
+def test_flow_files_have_one_row_per_clip(tmp_path: Path, vae: LinearPatchAutoencoder) -> None:
+    write_shard(vae, tmp_path / "f017_0000100", 2, ("flows",))
     files = sorted(path.name for path in tmp_path.iterdir())
     motions = [f"{m}_{c}" for m in ("dense", "sparse") for c in ("average", "key_frame")]
     assert files == sorted(f"f017_0000100_{name}.npy" for name in motions)

@@ -16,17 +16,22 @@ from toraeval.training.data.batch import Batch
 from toraeval.training.data.batches import (
     TOKEN,
     BatchSource,
-    Shard,
     ShardedClips,
     StepPlan,
     cut,
-    window_origins,
+    marked_centres,
+    origins_around,
 )
 from toraeval.training.data.device_clips import DeviceBatchSource, batch_source
+from toraeval.training.data.shards import Shard
 from toraeval.training.engine.parts import Counters
 from toraeval.types import UserError
 
 LENGTHS = {17: 0.5, 33: 0.5}
+
+
+def window_origins(marks: Tensor, window: int) -> Tensor:
+    return origins_around(marked_centres(marks), window, marks.shape[2] // TOKEN)
 
 
 def video(batch: Batch) -> Tensor:
@@ -130,7 +135,7 @@ def test_windows_hold_the_marks_of_the_path(shards: Path) -> None:
         origins = window_origins(marks, window)
         assert (origins >= 0).all()
         assert (origins + window <= 8).all()
-        for whole, part in zip(marks, cut(marks, origins, window), strict=True):
+        for whole, part in zip(marks, cut(marks, torch.arange(len(marks)), origins, window), strict=True):
             cells = moving_cells(whole)
             rows, columns = (cells.any(1 - axis).nonzero().flatten() for axis in (0, 1))
             wide = max(int(line[-1] - line[0]) + 1 for line in (rows, columns))
@@ -145,7 +150,7 @@ def test_window_surrounds_a_mark_and_stays_in_the_picture(
     marks = torch.zeros(1, 3, 16, 16, 4)
     marks[0, 2, place[0], place[1]] = 1.0
     assert window_origins(marks, 3).tolist() == [list(expected)]
-    assert cut(marks, window_origins(marks, 3), 3).sum() == 4
+    assert cut(marks, torch.tensor([0]), window_origins(marks, 3), 3).sum() == 4
 
 
 def test_a_clip_at_rest_takes_the_first_window() -> None:
@@ -154,7 +159,7 @@ def test_a_clip_at_rest_takes_the_first_window() -> None:
 
 def test_cut_takes_whole_tokens() -> None:
     latents = torch.arange(16 * 16.0).view(1, 1, 16, 16, 1)
-    part = cut(latents, torch.tensor([[2, 3]]), 4)
+    part = cut(latents, torch.tensor([0]), torch.tensor([[2, 3]]), 4)
     assert torch.equal(part, latents[:, :, 4:12, 6:14])
 
 
@@ -240,7 +245,10 @@ def test_clips_held_on_a_device_are_those_of_the_shards(shards: Path, window: in
     marks = torch.cat([s.rows("sparse", np.arange(len(s.words))) for s in plain.shards[17]])
     if window is not None:
         origins = window_origins(marks, window)
-        stored, marks = cut(stored, origins, window), cut(marks, origins, window)
+        stored, marks = (
+            cut(stored, torch.arange(len(stored)), origins, window),
+            cut(marks, torch.arange(len(marks)), origins, window),
+        )
     for latents, motion in zip(batch.latents_BCTHW.permute(0, 2, 3, 4, 1), batch.motion, strict=True):
         found = [k for k in range(len(stored)) if torch.equal(stored[k], latents)]
         assert any(torch.equal(marks[k], motion) for k in found)

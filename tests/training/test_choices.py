@@ -13,7 +13,7 @@ from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.store.sealed import write_json
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.training.engine.log import read_rows
-from toraeval.training.recipes import evaluate, nano, tune
+from toraeval.training.recipes import evaluate, nano, train
 from toraeval.training.recipes.nano_recipe import NanoRecipe
 from toraeval.training.recipes.validation import MEASURES
 from toraeval.types import Case, UserError, Video
@@ -53,7 +53,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, tiny_size: STDiTConfig) -> list[Nan
     """Runs that are not made: each leaves a result whose validation loss grows with its learning rate."""
     made: list[NanoRecipe] = []
 
-    def train(recipe: NanoRecipe, ending: nano.Ending) -> int:
+    def left(recipe: NanoRecipe, ending: nano.Ending) -> int:
         made.append(recipe)
         assert not ending.keep
         losses = {"fast": 100 * recipe.lr_matrix, "slow": 0.5, "all": 1.0 + recipe.lr_matrix}
@@ -61,20 +61,20 @@ def trained(monkeypatch: pytest.MonkeyPatch, tiny_size: STDiTConfig) -> list[Nan
         write_json(Path(recipe.out) / "result.json", facts | dict.fromkeys(MEASURES, 1.0) | losses)
         return 0
 
-    monkeypatch.setattr(nano, "train", train)
-    monkeypatch.setattr(tune, "prepare_for", lambda *_: None)
+    monkeypatch.setattr(nano, "train", left)
+    monkeypatch.setattr(train, "prepare_for", lambda *_: None)
     return made
 
 
 def test_every_rate_is_tried_once_and_the_lowest_loss_wins(trained: list[NanoRecipe], tmp_path: Path) -> None:
     options = TuneOptions(folder=str(tmp_path), samples=500, table=str(tmp_path / "table.csv"))
-    tune.main(options)
+    train.tune(options)
     assert [c.lr_matrix / 2e-3 for c in trained] == [c.lr_other / 1e-3 for c in trained] == [0.5, 1.0, 2.0]
     assert {(c.samples, c.seed, c.model, c.validation_share) for c in trained} == {(500, 0, "tora", 1.0)}
     rows = read_rows(tmp_path / "table.csv")
     assert [row["chosen"] for row in rows] == ["1", "0", "0"]
     assert [row["validation_all"] for row in rows] == ["1.001", "1.002", "1.004"]
-    tune.main(options)
+    train.tune(options)
     assert len(trained) == 3  # finished runs are taken as they are
-    tune.main(replace(options, tries=1))
+    train.tune(replace(options, tries=1))
     assert [row["rate"] for row in read_rows(tmp_path / "table.csv")] == ["1.0"]

@@ -11,14 +11,9 @@ import torch
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene
-from toraeval.training.data.batches import BatchSource, Shard, StepPlan
-from toraeval.training.data.excerpts import (
-    ExcerptShard,
-    complete,
-    displacement_motion,
-    excerpt_starts,
-    sampled_flow,
-)
+from toraeval.training.data.batches import BatchSource, StepPlan
+from toraeval.training.data.scenes import excerpt_starts, sampled_flow
+from toraeval.training.data.shards import ExcerptShard, Shard, displacement_motion, write_shard
 from toraeval.trajectories.displacement import displacement_maps
 from toraeval.types import UserError
 
@@ -119,6 +114,6 @@ def test_a_shard_without_its_excerpts_is_refused(shards: Path) -> None:
 
 def test_what_is_there_is_not_written_again(excerpts: Path, vae: LinearPatchAutoencoder) -> None:
     before = {p.name: p.stat().st_mtime_ns for p in excerpts.iterdir()}
-    complete(excerpts / "f033_0000100", vae)
+    write_shard(vae, excerpts / "f033_0000100", 2, ("excerpts", "clips"))
     assert {p.name: p.stat().st_mtime_ns for p in excerpts.iterdir()} == before
     assert not (excerpts / "f017_0000000_starts.npy").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,9 @@ from toraeval.store.sealed import write_json
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world2 import sample_scene
 from toraeval.training.data.batches import BatchSource, StepPlan
-from toraeval.training.data.excerpts import complete
 from toraeval.training.data.preparation import shard_plan
-from toraeval.training.data.shards import encode_scene, load_vae, set_world, world_of, write_shard
+from toraeval.training.data.scenes import encode_scene
+from toraeval.training.data.shards import load_vae, set_world, shard_stem, world_of, write_shard
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.log import read_rows
 from toraeval.training.engine.parts import Counters
@@ -44,7 +44,7 @@ def folder(vae: LinearPatchAutoencoder, vae_path: Path, tmp_path_factory: pytest
     set_world(shards, 2)
     with torch.no_grad():
         for frames, start, count in ((17, 0, 8), (33, 100, 1)):
-            complete(write_shard(vae, shards, frames, start, count), vae)
+            write_shard(vae, shard_stem(shards, frames, start), count, ("excerpts", "clips"))
     (made / "vae.safetensors").write_bytes(vae_path.read_bytes())
     ValidationClips.render(vae, 1, 2).save(made / "validation.npz")
     return made
@@ -175,22 +175,21 @@ def test_trials_differ_from_the_first_in_one_thing(tmp_path: Path) -> None:
 
 
 def test_finished_trials_decide_the_recipe(tmp_path: Path) -> None:
-    assert trials.choose(tmp_path) == second.Choices()
+    assert trials.choose(tmp_path) == second.CHOICES
     results = {"base": (30.0, 40.0), "entity": (28.0, 38.0), "noise": (30.0, 39.9), "rate": (31.0, 41.0)}
     for name, (one, several) in results.items():
         (tmp_path / name).mkdir()
         write_json(tmp_path / name / "result.json", {"object_one": one, "object_several": several})
     chosen = trials.choose(tmp_path)
-    assert (chosen.binding, chosen.loc, chosen.rate) == ("entity", 1.5, 1.0)
-    assert chosen.group_window == second.Choices().group_window
+    assert chosen == {**second.CHOICES, "binding": "entity", "loc": 1.5, "rate": 1.0}
     (tmp_path / "run").mkdir()
     options = LongRunOptions(folder=str(tmp_path / "run"), trials=str(tmp_path))
     assert long_run.choices(options) == chosen
     (tmp_path / "base" / "result.json").unlink()
     assert long_run.choices(options) == chosen  # what was begun is not changed
-    decided = {field for field, _, _ in trials.DECIDES.values()}
-    assert decided == {field.name for field in fields(second.Choices)}
-    config = second.recipe("tora", tmp_path, 1, replace(chosen, rate=2.0))
+    decided = {name for trial in trials.TRIALS for name in trial.choices}
+    assert decided == second.CHOICES.keys() == trials.FIRST.keys()
+    config = second.recipe("tora", tmp_path, 1, {**chosen, "rate": 2.0})
     assert (config.flow.loc, config.lr_matrix, config.network.binding) == (1.5, 4e-3, "entity")
 
 

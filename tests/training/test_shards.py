@@ -13,16 +13,16 @@ from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, t
 from toraeval.models.shared.trajectory import flow_video, integer_points, trajectory_video
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene
-from toraeval.training.data.shards import (
+from toraeval.training.data.scenes import (
     SIZE,
     _gather,
     dense_video,
     encode_scene,
     fit_blocks,
-    load_vae,
     motion_video,
-    write_shard,
 )
+from toraeval.training.data.shards import load_vae, shard_stem, write_shard
+from toraeval.types import UserError
 
 ROUNDING = 0.05  # of a component's standard deviation: bfloat16 pixels and float16 latents
 
@@ -94,19 +94,19 @@ def test_shard_files(shards: Path, vae: LinearPatchAutoencoder) -> None:
 
 def test_a_whole_shard_is_not_written_again(vae: LinearPatchAutoencoder, shards: Path) -> None:
     before = {p.name: p.stat().st_mtime_ns for p in shards.iterdir()}
-    assert write_shard(vae, shards, 17, 0, 4) == shards / "f017_0000000"
+    write_shard(vae, shards / "f017_0000000", 4)
     assert {p.name: p.stat().st_mtime_ns for p in shards.iterdir()} == before
 
 
 def test_a_killed_shard_has_no_captions(
     vae: LinearPatchAutoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, array: np.ndarray) -> None:
+    def full(path: Path, arr: np.ndarray) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(OSError, match="disk full"):
-        write_shard(vae, tmp_path, 17, 0, 1)
+    with pytest.raises(UserError, match="disk full"):
+        write_shard(vae, shard_stem(tmp_path, 17, 0), 1)
     assert not list(tmp_path.glob("*.txt"))
 
 

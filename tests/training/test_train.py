@@ -26,7 +26,6 @@ from toraeval.training.engine.distributed import processes
 from toraeval.training.recipes import nano, train
 from toraeval.training.recipes.learners import learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
-from toraeval.training.recipes.train import check
 from toraeval.types import MissingAsset, UserError
 
 
@@ -39,7 +38,7 @@ from toraeval.types import MissingAsset, UserError
         ({"minutes": float("nan")}, "minutes=nan"),
         ({"minutes": float("inf")}, "minutes=inf"),
         ({"rate": 0.0}, "rate=0.0; allowed: more than 0"),
-        ({"samples": 0}, "samples=0; allowed: 1 and more"),
+        ({"samples": 0}, "samples=0; allowed: at least 1"),
         ({"clips": 63}, "clips=63; allowed: 64 to"),
         ({"clips": 2_000_001}, "clips=2000001"),
         ({"workers": 0}, "workers=0"),
@@ -57,7 +56,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str,
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="sees no GPU; use device=cpu"):
-        check(NanoOptions(device="cuda"))
+        train.main(NanoOptions(device="cuda"))
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

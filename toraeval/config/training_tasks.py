@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from toraeval.allowed import COUNT
+from toraeval.allowed import COUNT, POSITIVE, Numbers
 from toraeval.config.trainings import EMBEDDED, TrainingOptions
 
 
@@ -22,7 +22,7 @@ class TuneOptions(TrainingOptions):
         table: CSV to write, `docs/models/<model>_tuning.csv` if not given.
     """
 
-    made_by: ClassVar = "tune:main"
+    made_by: ClassVar = "train:tune"
     limits: ClassVar = {"tries": COUNT, "samples": COUNT, "workers": COUNT}
 
     tries: int = 3
@@ -68,6 +68,8 @@ class SeveralTrainings(TrainingOptions):
         device: `cpu` or `cuda`.
         batch: factor on the clips of a step.
     """
+
+    limits: ClassVar = {"workers": COUNT}
 
     workers: int = 1
     device: str = "cpu"
@@ -142,6 +144,7 @@ class TrialsOptions(SeveralTrainings):
     """
 
     made_by: ClassVar = "trials:main"
+    limits: ClassVar = {"minutes": POSITIVE}
 
     data: str = "training_state/gen2"
     minutes: float = 6.0
@@ -167,6 +170,7 @@ class LongRunOptions(SeveralTrainings):
     """
 
     made_by: ClassVar = "long_run:main"
+    limits: ClassVar = {"samples": COUNT, "clips": Numbers(64)}
 
     samples: int = 100_000
     clips: int = 12_032

@@ -64,6 +64,14 @@ class NanoOptions(TrainingOptions):
     """
 
     made_by: ClassVar = "train:main"
+    limits: ClassVar = {
+        **dict.fromkeys(("minutes", "rate"), POSITIVE),
+        **dict.fromkeys(("samples", "workers"), COUNT),
+        "clips": Numbers(
+            64, 2_000_000
+        ),  # beyond it the scenes of 17-frame clips would meet those of 33 frames
+        "seed": NOT_NEGATIVE,
+    }
 
     minutes: float = 110.0
     samples: int | None = None

@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toraeval.models.shared.nano.caption_encoder import tokenise
 from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T
 from toraeval.models.tora.checkpoints.nano import TRAIN_COMMAND
-from toraeval.models.tora.network.entity import entity_maps
 from toraeval.training.data.batch import Batch
 from toraeval.training.data.clips import SHAPES_FPS
 from toraeval.training.data.read_ahead import ReadAhead
+from toraeval.training.data.shards import MotionReader, Shard, stored_motion
 from toraeval.training.engine.parts import Counters, Source
-from toraeval.types import FloatArray, UserError
+from toraeval.types import UserError
 
 AHEAD = 4  # batches that are read before they are wanted
 TOKEN = 2  # latent cells per side of the squares that windows are counted in
@@ -46,64 +45,21 @@ class StepPlan:
         return np.asarray((objects >= self.min_objects) & (objects <= self.max_objects))
 
 
-class Shard:
-    """One mapped shard with its captions."""
+@dataclass(frozen=True)
+class HeldClips:
+    """Clips of one length.
 
-    def __init__(self, stem: Path) -> None:
-        self.stem = stem
-        captions = stem.with_suffix(".txt").read_text().splitlines()
-        self.words = np.array([tokenise(c) for c in captions])
-        self.objects = np.array([c.count(" disc") for c in captions])
-        self._maps: dict[str, np.ndarray] = {}
+    Attributes:
+        video: float16 (M, t, h, w, C).
+        words: numbers of words (M, L).
+        centres: middle of the marks of each clip in tokens (M, 2), see `marked_centres`; needed to cut windows.
+        motion: what the network reads of the paths (M, t, h, w, C); None for no path.
+    """
 
-    @property
-    def length(self) -> int:
-        """Latent frames of a clip."""
-        return int(self._map("video").shape[1])
-
-    @property
-    def side(self) -> int:
-        """Latent rows of a clip."""
-        return int(self._map("video").shape[2])
-
-    def rows(self, name: str, picks: np.ndarray) -> Tensor:
-        """Return the picked clips of `video`, `sparse` or `dense`."""
-        mapped = self._map(name)
-        return torch.from_numpy(np.stack([mapped[i] for i in picks]))
-
-    def tracks(self, pick: int) -> FloatArray:
-        """Return the paths (N, T, 2) of the objects of a clip, pixels.
-
-        Raises:
-            UserError: they are not stored beside the shard.
-        """
-        if not self.stem.with_name(f"{self.stem.name}_tracks.npy").exists():
-            raise UserError(
-                f"training data: {self.stem} has no tracks; write them with: python -m toraeval train model=wan_move"
-            )
-        paths = self._map("tracks")[pick]
-        return paths[np.isfinite(paths).all((1, 2))].astype(np.float64)
-
-    def _map(self, name: str) -> np.ndarray:
-        if name not in self._maps:
-            self._maps[name] = np.load(self.stem.with_name(f"{self.stem.name}_{name}.npy"), mmap_mode="r")
-        return self._maps[name]
-
-
-MotionReader = Callable[[Shard, np.ndarray, str], Tensor]
-"""Returns what a network is given of the paths of picked clips (M, t, h, w, C); the word is `dense` or `sparse`."""
-
-
-def stored_motion(shard: Shard, picks: np.ndarray, kind: str, compression: str = "vae") -> Tensor:
-    """Read motion as the shards hold it, see `MotionReader` and `toraeval.models.tora.conditions.compression`."""
-    return shard.rows(kind if compression == "vae" else f"{kind}_{compression}", picks)
-
-
-def bound_motion(shard: Shard, picks: np.ndarray, kind: str, compression: str = "vae") -> Tensor:
-    """Read stored motion, and beside it the looks of the objects along their paths."""
-    firsts = zip(shard.rows("video", picks)[:, 0], picks, strict=True)
-    looks = [entity_maps(first, shard.tracks(int(pick))).half() for first, pick in firsts]
-    return torch.cat((stored_motion(shard, picks, kind, compression), torch.stack(looks)), -1)
+    video: Tensor
+    words: Tensor
+    centres: Tensor | None = None
+    motion: Tensor | None = None
 
 
 class BatchSource:
@@ -180,12 +136,26 @@ class BatchSource:
             UserError: no clip of the drawn length has a fitting number of objects.
         """
         frames = self.drawn_length(step, plan)
+        shard = self.shards[frames][0]
+        side = plan.window or shard.side // TOKEN
+        size = max(1, self.tokens // shard.length // side**2)
         rng = np.random.default_rng([self.seed, step, 1 + self.worker])
-        window = plan.window
-        side = window or self.shards[frames][0].side // TOKEN
-        length = self.shards[frames][0].length
-        shown = 1 + (length - 1) * STRIDE_T
-        size = max(1, self.tokens // length // side**2)
+        clips, picks = self.pick(frames, size, plan, rng)
+        video, motion, origins = clips.video, clips.motion, None
+        if plan.window is None:
+            video, motion = video[picks], None if motion is None else motion[picks]
+        else:
+            assert clips.centres is not None
+            origins = origins_around(clips.centres[picks], plan.window, shard.side // TOKEN)
+            video = cut(video, picks, origins, plan.window)
+            motion = None if motion is None else cut(motion, picks, origins, plan.window)
+        shown = 1 + (shard.length - 1) * STRIDE_T
+        return stored_batch(video, motion, clips.words[picks], shown, origins, clips.video.shape[2:4])
+
+    def pick(
+        self, frames: int, size: int, plan: StepPlan, rng: np.random.Generator
+    ) -> tuple[HeldClips, Tensor]:
+        """Return clips that were read, and which of them are the batch."""
         parts: list[tuple[Shard, np.ndarray]] = []
         needed = size
         while needed:
@@ -195,17 +165,14 @@ class BatchSource:
             if len(picks):
                 parts.append((shard, np.sort(picks)))
                 needed -= len(picks)
-        video = torch.cat([s.rows("video", p) for s, p in parts])
-        marks = torch.cat([s.rows("sparse", p) for s, p in parts])
-        drawn = None
+        motion = centres = None
         if plan.motion != "none":
-            drawn = torch.cat([self.motion(s, p, plan.motion) for s, p in parts])
+            motion = torch.cat([self.motion(s, p, plan.motion) for s, p in parts])
+        if plan.window is not None:
+            centres = marked_centres(torch.cat([s.rows("sparse", p) for s, p in parts]))
+        video = torch.cat([s.rows("video", p) for s, p in parts])
         words = torch.from_numpy(np.concatenate([s.words[p] for s, p in parts]))
-        whole, origins = video.shape[2:4], None
-        if window is not None:
-            origins = window_origins(marks, window)
-            video, drawn = cut(video, origins, window), None if drawn is None else cut(drawn, origins, window)
-        return stored_batch(video, drawn, words, shown, origins, whole)
+        return HeldClips(video, words, centres, motion), torch.arange(size)
 
 
 def stored_batch(
@@ -221,16 +188,6 @@ def stored_batch(
     latents, fps = video.permute(0, 4, 1, 2, 3), torch.full((1,), SHAPES_FPS)
     height, width = (BLOCK * cells for cells in whole)
     return Batch(latents, motion, words, frames, height, width, fps, None, origins, sides)
-
-
-def window_origins(marks: Tensor, window: int) -> Tensor:
-    """Return int64 (B, 2): the first token of the window that best surrounds the marks of each motion picture.
-
-    Args:
-        marks: sparse motion latents (B, t, h, w, C); latent frame 0 is white.
-        window: token rows and columns of the window.
-    """
-    return origins_around(marked_centres(marks), window, marks.shape[2] // TOKEN)
 
 
 def marked_centres(marks: Tensor) -> Tensor:
@@ -250,11 +207,17 @@ def origins_around(centres: Tensor, window: int, tokens: int) -> Tensor:
     return (centres - window / 2).round().long().clamp(0, tokens - window)
 
 
-def cut(latents: Tensor, origins: Tensor, window: int) -> Tensor:
-    """Cut a token window out of each clip (B, t, h, w, C)."""
-    size = window * TOKEN
-    places = (origins * TOKEN).tolist()
-    return torch.stack([z[:, r : r + size, c : c + size] for z, (r, c) in zip(latents, places, strict=True)])
+def cut(clips: Tensor, picks: Tensor, origins: Tensor, window: int) -> Tensor:
+    """Cut a token window out of each picked clip (M, t, h, w, C); one copy of what is kept, none of what is not."""
+    cells = torch.arange(window * TOKEN, device=clips.device)
+    rows, columns = (origins[:, axis, None] * TOKEN + cells for axis in (0, 1))
+    times = torch.arange(clips.shape[1], device=clips.device)
+    return clips[
+        picks[:, None, None, None],
+        times[None, :, None, None],
+        rows[:, None, :, None],
+        columns[:, None, None, :],
+    ]
 
 
 class ShardedClips(Source):

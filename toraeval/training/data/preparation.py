@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from toraeval.machine import one_thread
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, fit
 from toraeval.store.sealed import atomic
-from toraeval.training.data.excerpts import complete, is_complete
-from toraeval.training.data.shards import fit_blocks, is_written, load_vae, set_world, write_shard
-from toraeval.types import UserError
+from toraeval.training.data.scenes import fit_blocks
+from toraeval.training.data.shards import load_vae, missing, set_world, shard_stem, write_shard
+from toraeval.training.engine.launch import make_folder
 
 # frames -> (first scene, clips per shard): ranges of scenes never overlap
 SCENES = {17: (1_000_000, 64), 33: (3_000_000, 32), 65: (4_000_000, 16), 129: (5_000_000, 8)}
@@ -46,8 +46,7 @@ def prepare(
     plan: Plan,
     workers: int = 1,
     vae: Callable[[], LinearPatchAutoencoder] | None = None,
-    excerpts: bool = False,
-    flows: bool = False,
+    parts: Sequence[str] = ("clips",),
     device: str = "cpu",
 ) -> None:
     """Make what is not there yet; all models can share one folder.
@@ -58,41 +57,29 @@ def prepare(
         plan: shards to write.
         workers: processes.
         vae: returns the autoencoder to take; a new one is fitted if not given.
-        excerpts: write what excerpts need beside every shard of the folder.
-        flows: also write the flow compressions that need no autoencoder.
+        parts: of `toraeval.training.data.shards.PARTS` to write; those for excerpts beside every shard of the folder.
         device: where the clips are encoded.
 
     Raises:
         UserError: a folder that cannot be made, or that shows another version of the world.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"train: folder={folder} cannot be made ({error.strerror}); choose another: folder=PATH"
-        ) from error
+    make_folder(folder)
     path, shards = folder / "vae.safetensors", folder / "shards"
     if not path.exists():
         with torch.no_grad():
-            found = (
-                vae()
-                if vae is not None
-                else fit(fit_blocks(data.fit_scenes, world=data.world), data.components)
-            )
+            found = vae() if vae else fit(fit_blocks(data.fit_scenes, world=data.world), data.components)
         state = {name: value.contiguous() for name, value in found.state_dict().items()}
         atomic(path, lambda temporary: save_file(state, str(temporary)))
     set_world(shards, data.world)
-    stems = {stem(shards, frames, start): (frames, start, count) for frames, start, count in plan}
+    wanted = {shard_stem(shards, frames, first): (count, parts) for frames, first, count in plan}
+    if "excerpts" in parts:
+        for text in sorted(shards.glob("f*.txt")):
+            count = len(text.read_text().splitlines())
+            wanted.setdefault(text.with_suffix(""), (count, ("excerpts",)))
     jobs = [
-        (str(path), str(shards), *shard, flows, excerpts, device)
-        for place, shard in stems.items()
-        if not is_written(shards, *shard[:2], flows) or (excerpts and not is_complete(place))
-    ]
-    others = [p.with_suffix("") for p in sorted(shards.glob("f*.txt")) if p.with_suffix("") not in stems]
-    jobs += [
-        (str(path), str(shards), int(place.name[1:4]), int(place.name[5:]), 0, False, True, device)
-        for place in others
-        if excerpts and not is_complete(place)
+        (path, stem, count, own, device)
+        for stem, (count, own) in wanted.items()
+        if any(missing(stem, part) for part in own)
     ]
     spread(_write, jobs, workers, "rendering")
 
@@ -106,11 +93,6 @@ def shard_plan(clips: int, mixed: bool = False) -> Plan:
     if mixed:
         return [shard for _, shard in sorted(plan)]
     return sorted((shard for _, shard in plan), key=lambda shard: -shard[0])
-
-
-def stem(shards: Path, frames: int, start: int) -> Path:
-    """Return the common beginning of the files of a shard."""
-    return shards / f"f{frames:03d}_{start:07d}"
 
 
 def spread(work: Callable[[Any], None], jobs: Sequence[Any], workers: int, what: str) -> None:
@@ -148,10 +130,7 @@ def rendered(shards: Path, limit: int | None = None) -> dict[str, int]:
     return counts
 
 
-def _write(job: tuple[str, str, int, int, int, bool, bool, str]) -> None:
-    path, shards, frames, start, count, flows, excerpts, device = job
+def _write(job: tuple[Path, Path, int, Sequence[str], str]) -> None:
+    path, stem, count, parts, device = job
     with one_thread(), torch.no_grad():
-        vae = load_vae(Path(path)).to(device)
-        written = write_shard(vae, Path(shards), frames, start, count, flows)
-        if excerpts:
-            complete(written, vae)
+        write_shard(load_vae(path).to(device), stem, count, parts)

@@ -1,34 +1,43 @@
-"""Training data of the embedded size: scenes rendered ahead and stored as latents.
+"""Shards: clips of one length as plain `.npy` files, so that training maps them instead of reading them.
 
-One shard holds clips of one length: latents of the clip, of its sparse-trajectory picture
-and of its dense-flow picture, plus the caption. Shards are plain `.npy` files so that
-training maps them instead of reading them.
+`<shard>_<name>.npy` holds an array for all clips (`toraeval.training.data.scenes`), `<shard>.txt` their captions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T, LinearPatchAutoencoder, to_blocks
-from toraeval.models.shared.network.config import nano
-from toraeval.models.shared.trajectory import (
-    flow_colours,
-    flow_patches,
-    integer_points,
-    trajectory_patches,
-)
-from toraeval.models.tora.conditions.compression import FlowPatch, compress_flow
-from toraeval.suites.shapes.render import SceneRenderer
+from toraeval.models.shared.nano.caption_encoder import tokenise
+from toraeval.models.shared.nano.linear_patches import STRIDE_T, LinearPatchAutoencoder
+from toraeval.models.tora.network.entity import entity_maps
+from toraeval.store.sealed import atomic
 from toraeval.suites.shapes.suite import sample_scene
 from toraeval.suites.shapes.world import Scene
-from toraeval.types import ByteArray, UserError
+from toraeval.training.data.scenes import (
+    FRAMES,
+    SIZE,
+    Arrays,
+    compressed_flows,
+    encode_scene,
+    excerpt_arrays,
+    excerpt_starts,
+)
+from toraeval.trajectories.displacement import Float32Array, displacement_maps, fold
+from toraeval.types import FloatArray, UserError
 
-SIZE = 512
 WORLD = "world"  # file that says which version of the world the shards of a folder show; 1 without it
+PARTS: dict[str, tuple[tuple[str, ...], Callable[[LinearPatchAutoencoder, Scene, int], Arrays]]] = {
+    "flows": (("sparse_key_frame", "dense_key_frame", "sparse_average", "dense_average"), compressed_flows),
+    "excerpts": (("tracks", "flow", "starts"), excerpt_arrays),
+    "clips": (("video", "sparse", "dense"), encode_scene),
+}
+"""What may lie beside each other: names of the arrays and what makes them of a scene; every shard has its clips."""
 
 
 def world_of(folder: Path) -> int:
@@ -53,188 +62,166 @@ def set_world(folder: Path, version: int) -> None:
         (folder / WORLD).write_text(f"{version}\n")
 
 
-def motion_video(renderer: SceneRenderer) -> tuple[ByteArray, list[Box]]:
-    """Return the sparse-trajectory picture (T, H, W, 3) of a scene and the boxes that are not white."""
-    points = integer_points(renderer.tracks_NT2, renderer.width, renderer.height)
-    video = np.full((renderer.frames, renderer.height, renderer.width, 3), 255, np.uint8)
-    boxes = []
-    for t, top, left, patch in trajectory_patches(points, renderer.width, renderer.height):
-        bottom, right = top + patch.shape[0], left + patch.shape[1]
-        video[t, top:bottom, left:right] = patch
-        boxes.append((t, left, top, right, bottom))
-    return video, boxes
+def shard_stem(folder: Path, frames: int, first: int) -> Path:
+    """Return the common beginning of the files of a shard; `first` is the number of its first scene."""
+    return folder / f"f{frames:03d}_{first:07d}"
 
 
-def dense_video(renderer: SceneRenderer) -> ByteArray:
-    """Return the dense-flow picture (T, H, W, 3): every pixel of an object carries its displacement."""
-    moves = [
-        np.diff(paths, axis=-2).astype(np.float32) for paths in (renderer.tracks_NT2, renderer.offsets_T2)
-    ]
-    radius = float(max(np.linalg.norm(steps, axis=-1).max() for steps in moves))
-    video = np.full((renderer.frames, renderer.height, renderer.width, 3), 255, np.uint8)
-    # everything moves rigidly, so a frame has few different displacements, whose colours are computed once
-    for t, top, left, flow in dense_flow(renderer):
-        known = np.concatenate([moves[1][None, t - 1], moves[0][:, t - 1]])
-        painted = video[t, top : top + flow.shape[0], left : left + flow.shape[1]]
-        pairs, wanted = (np.ascontiguousarray(v).view(np.complex64)[..., 0] for v in (flow, known))
-        for pair, colour in zip(wanted, flow_colours(known[None], radius)[0], strict=True):
-            if (colour < 255).any():  # it is white already
-                painted[pairs == pair] = colour
-    return video
+def frames_of(stem: Path) -> int:
+    """Return the length of the clips of a shard."""
+    return int(stem.name[1:4])
 
 
-def dense_flow(renderer: SceneRenderer, first: int = 0, end: int | None = None) -> Iterator[FlowPatch]:
-    """Yield the flow that `dense_video` paints, frame by frame: the part around the objects, or all if it drifts.
-
-    Args:
-        renderer: scene at some size; the flow is in its pixels.
-        first, end: frames of the clip to look at, all by default; the first of them has no flow.
-    """
-    steps = np.diff(renderer.tracks_NT2, axis=1).astype(np.float32)
-    drift = np.diff(renderer.offsets_T2, axis=0).astype(np.float32)
-    for t in range(first + 1, renderer.frames if end is None else end):
-        covers = [renderer.coverage(n, t - 1) for n in range(len(steps))]
-        boxes = np.array([box for box, _, _ in covers])
-        (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
-        if drift[t - 1].any():
-            left, top, right, bottom = 0, 0, renderer.width, renderer.height
-        flow = np.broadcast_to(drift[t - 1], (bottom - top, right - left, 2)).copy()
-        for n, ((x0, y0, x1, y1), body, _) in enumerate(covers):
-            flow[y0 - top : y1 - top, x0 - left : x1 - left][body >= 0.5] = steps[n, t - 1]
-        renderer.clear_panel(flow.transpose(2, 0, 1), 0, int(top), int(left))
-        yield t, int(top), int(left), flow
+def beside(stem: Path, name: str) -> Path:
+    """Return the file of one array of a shard."""
+    return stem.with_name(f"{stem.name}_{name}.npy")
 
 
-Box = tuple[int, int, int, int, int]  # frame, x0, y0, x1, y1
-
-
-def _touched_blocks(boxes: list[Box], frames: int) -> np.ndarray:
-    """Return the flat indices of the (t, h, w) blocks that some box meets."""
-    hit = np.zeros((1 + (frames - 1) // STRIDE_T, SIZE // BLOCK, SIZE // BLOCK), bool)
-    for frame, x0, y0, x1, y1 in boxes:
-        hit[
-            (frame + STRIDE_T - 1) // STRIDE_T, y0 // BLOCK : -(-y1 // BLOCK), x0 // BLOCK : -(-x1 // BLOCK)
-        ] = True
-    return np.flatnonzero(hit)
-
-
-def _object_boxes(renderer: SceneRenderer, delay: int = 0) -> list[Box]:
-    """Return the objects' windows; with `delay=1` each is listed at the frame after its own."""
-    count = range(len(renderer.scene.objects))
-    return [(t + delay, *renderer.window(n, t)) for t in range(renderer.frames - delay) for n in count]
-
-
-def _gather(video: ByteArray, indices: np.ndarray) -> torch.Tensor:
-    """Cut the blocks with the given flat indices; uint8 (M, 12288) as `to_blocks` orders them."""
-    h, w = video.shape[1] // BLOCK, video.shape[2] // BLOCK
-    out = np.empty((len(indices), STRIDE_T, BLOCK, BLOCK, 3), np.uint8)
-    for k, index in enumerate(indices):
-        t, row, column = index // (h * w), index // w % h, index % w
-        frames = video[:1] if t == 0 else video[STRIDE_T * t - 3 : STRIDE_T * t + 1]
-        out[k] = frames[:, row * BLOCK : (row + 1) * BLOCK, column * BLOCK : (column + 1) * BLOCK]
-    return torch.from_numpy(out.reshape(len(indices), -1))
-
-
-def fit_blocks(scenes: int, seed: int = 0, world: int = 1) -> torch.Tensor:
-    """Collect uint8 blocks for the fit: object blocks in excess, background, both motion pictures."""
-    rng = np.random.default_rng(seed)
-    kept = []
-    for index in range(scenes):
-        renderer = SceneRenderer(sample_scene("train", index, world), 17, SIZE, SIZE)
-        video, dense = renderer.render(), dense_video(renderer)
-        sparse, boxes = motion_video(renderer)
-        for source, pool, count in (
-            (video, _touched_blocks(_object_boxes(renderer), 17), 36),
-            (video, np.arange(5 * 256), 8),
-            (sparse, _touched_blocks(boxes, 17), 8),
-            (dense, _touched_blocks(_object_boxes(renderer, 1), 17), 6),
-        ):
-            pick = rng.choice(pool, min(count, len(pool)), replace=False)
-            kept.append(_gather(source, pick))
-    return torch.cat(kept)
-
-
-def encode_scene(vae: LinearPatchAutoencoder, scene: Scene, frames: int) -> dict[str, np.ndarray]:
-    """Render and encode one scene; float16 arrays (t, h, w, C) named `video`, `sparse`, `dense`.
-
-    Only blocks that differ from a plain backdrop are encoded one by one, which saves most of the time.
-    """
-    renderer = SceneRenderer(scene, frames, SIZE, SIZE)
-    t, h, w = vae.latent_size(frames, SIZE, SIZE)
-    sparse, boxes = motion_video(renderer)
-    everything = np.arange(t * h * w)
-    if scene.drift is None:
-        now, before = (_touched_blocks(_object_boxes(renderer, delay), frames) for delay in (0, 1))
-    else:
-        now = before = everything
-    white = torch.full((1, vae.mean.numel()), 255, dtype=torch.uint8)
-    still = to_blocks(renderer.add_panel(renderer.background(0))[None])
-    out = {}
-    for name, video, backdrop, changed in (
-        ("video", renderer.render(), still, now),
-        ("sparse", sparse, white, _touched_blocks(boxes, frames)),
-        ("dense", dense_video(renderer), white, before),
-    ):
-        latents = vae.encode_blocks(backdrop, torch.bfloat16).repeat(t * h * w // len(backdrop), 1)
-        if len(changed):
-            latents[torch.from_numpy(changed)] = vae.encode_blocks(_gather(video, changed), torch.bfloat16)
-        out[name] = latents.view(t, h, w, -1).to(torch.float16).cpu().numpy()
-    return out
-
-
-def write_flows(stem: Path, start: int, count: int) -> None:
-    """Write, beside a shard, its flow in the compressions that need no autoencoder: `<motion>_<compression>`."""
-    config = nano()
-    stride, unshuffle = config.latent_stride, config.motion_unshuffle
-    frames = int(stem.name[1:4])
-    arrays: dict[str, list[np.ndarray]] = {}
-    world = world_of(stem.parent)
-    for index in range(start, start + count):
-        renderer = SceneRenderer(sample_scene("train", index, world), frames, SIZE, SIZE)
-        points = integer_points(renderer.tracks_NT2, SIZE, SIZE)
-        patches = {"sparse": list(flow_patches(points, SIZE, SIZE)), "dense": list(dense_flow(renderer))}
-        for method in ("key_frame", "average"):
-            for motion, flow in patches.items():
-                cells = compress_flow(flow, method, frames, SIZE, SIZE, stride, unshuffle)
-                arrays.setdefault(f"{motion}_{method}", []).append(cells.astype(np.float16))
-    for name, items in arrays.items():
-        np.save(stem.with_name(f"{stem.name}_{name}.npy"), np.stack(items))
-
-
-def _last_flow(stem: Path) -> Path:
-    return stem.with_name(f"{stem.name}_dense_average.npy")
-
-
-def is_written(folder: Path, frames: int, start: int, flows: bool = False) -> bool:
-    """Return whether a shard is whole, with its flow compressions if they are asked for."""
-    stem = folder / f"f{frames:03d}_{start:07d}"
-    return stem.with_suffix(".txt").exists() and (not flows or _last_flow(stem).exists())
+def missing(stem: Path, part: str) -> bool:
+    """Return whether a shard lacks something of one of `PARTS`; a short clip has no starts of excerpts."""
+    if part == "clips":
+        return not stem.with_suffix(".txt").exists()
+    names = (name for name in PARTS[part][0] if name != "starts" or frames_of(stem) > FRAMES)
+    return not all(beside(stem, name).exists() for name in names)
 
 
 def write_shard(
-    vae: LinearPatchAutoencoder, folder: Path, frames: int, start: int, count: int, flows: bool = False
-) -> Path:
-    """Write clips `start` .. `start + count - 1` of the training split; returns the shard's stem.
+    vae: LinearPatchAutoencoder, stem: Path, count: int, parts: Sequence[str] = ("clips",)
+) -> None:
+    """Write the wanted parts of a shard that are missing, of `count` scenes of the training split.
 
-    The caption file is written last, so that its presence says that the shard is whole. With `flows` the
-    compressions of `write_flows` are written too.
+    The caption file is written last, so that its presence says that the shard is whole.
     """
-    stem = folder / f"f{frames:03d}_{start:07d}"
-    if flows and not _last_flow(stem).exists():
-        write_flows(stem, start, count)
-    if stem.with_suffix(".txt").exists():
-        return stem
-    arrays: dict[str, list[np.ndarray]] = {"video": [], "sparse": [], "dense": []}
-    captions = []
-    for index in range(start, start + count):
-        scene = sample_scene("train", index, world_of(folder))
-        captions.append(scene.caption)
-        for name, latents in encode_scene(vae, scene, frames).items():
-            arrays[name].append(latents)
-    for name, items in arrays.items():
-        np.save(stem.with_name(f"{stem.name}_{name}.npy"), np.stack(items))
-    stem.with_suffix(".txt").write_text("\n".join(captions) + "\n")
-    return stem
+    first, frames, world = int(stem.name[5:]), frames_of(stem), world_of(stem.parent)
+    scenes = [sample_scene("train", index, world) for index in range(first, first + count)]
+    for part, (_, make) in PARTS.items():
+        if part not in parts or not missing(stem, part):
+            continue
+        made = [make(vae, scene, frames) for scene in scenes]
+        for name in made[0]:
+            join = np.concatenate if name == "flow" else np.stack  # excerpts, not clips, have a flow each
+            whole = join([arrays[name] for arrays in made])
+            atomic(beside(stem, name), partial(np.save, arr=whole))
+    if "clips" in parts and missing(stem, "clips"):
+        stem.with_suffix(".txt").write_text("\n".join(scene.caption for scene in scenes) + "\n")
+
+
+class Shard:
+    """One mapped shard with its captions."""
+
+    def __init__(self, stem: Path) -> None:
+        self.stem = stem
+        captions = stem.with_suffix(".txt").read_text().splitlines()
+        self.words = np.array([tokenise(c) for c in captions])
+        self.objects = np.array([c.count(" disc") for c in captions])
+        self._maps: dict[str, np.ndarray] = {}
+
+    @property
+    def length(self) -> int:
+        """Latent frames of a clip."""
+        return int(self._map("video").shape[1])
+
+    @property
+    def side(self) -> int:
+        """Latent rows of a clip."""
+        return int(self._map("video").shape[2])
+
+    def rows(self, name: str, picks: np.ndarray) -> Tensor:
+        """Return the picked clips of `video`, `sparse` or `dense`."""
+        mapped = self._map(name)
+        return torch.from_numpy(np.stack([mapped[i] for i in picks]))
+
+    def tracks(self, pick: int) -> FloatArray:
+        """Return the paths (N, T, 2) of the objects of a clip, pixels.
+
+        Raises:
+            UserError: they are not stored beside the shard.
+        """
+        if not beside(self.stem, "tracks").exists():
+            raise UserError(
+                f"training data: {self.stem} has no tracks; write them with: python -m toraeval train model=wan_move"
+            )
+        paths = self._map("tracks")[pick]
+        return paths[np.isfinite(paths).all((1, 2))].astype(np.float64)
+
+    def _map(self, name: str) -> np.ndarray:
+        if name not in self._maps:
+            self._maps[name] = np.load(beside(self.stem, name), mmap_mode="r")
+        return self._maps[name]
+
+
+class ExcerptShard(Shard):
+    """One mapped shard whose clips are the excerpts of the stored ones, those of one clip next to each other.
+
+    Raises:
+        UserError: the shard lacks its tracks or the first latents of its excerpts.
+    """
+
+    def __init__(self, stem: Path) -> None:
+        super().__init__(stem)
+        if missing(stem, "excerpts"):
+            raise UserError(
+                f"training data: {stem} lacks tracks, flow or starts of excerpts; write them with: "
+                "python -m toraeval train model=motionctrl size=nano"
+            )
+        self.starts = excerpt_starts(frames_of(stem))
+        self.words = self.words.repeat(len(self.starts), 0)
+        self.objects = self.objects.repeat(len(self.starts), 0)
+
+    @property
+    def length(self) -> int:
+        """Latent frames of an excerpt."""
+        return 1 + (FRAMES - 1) // STRIDE_T
+
+    def rows(self, name: str, picks: np.ndarray) -> Tensor:
+        """Return the picked excerpts of `video`, or of the `sparse` picture, which is white at first."""
+        mapped = self._map(name)
+        out = []
+        for clip, k in (divmod(int(pick), len(self.starts)) for pick in picks):
+            begin = self.starts[k] // STRIDE_T
+            latents = mapped[clip, begin : begin + self.length].copy()
+            if name != "video":
+                latents[0] = mapped[clip, 0]
+            elif k:
+                latents[0] = self._map("starts")[clip, k - 1]
+            out.append(latents)
+        return torch.from_numpy(np.stack(out))
+
+    def tracks(self, pick: int) -> FloatArray:
+        """Return the paths (N, 17, 2) of the objects of an excerpt, pixels."""
+        clip, k = divmod(pick, len(self.starts))
+        paths = self._map("tracks")[clip, :, self.starts[k] : self.starts[k] + FRAMES]
+        return paths[np.isfinite(paths).all((1, 2))].astype(np.float64)
+
+    def flow(self, pick: int) -> Float32Array:
+        """Return the exact dense flow of an excerpt, see `sampled_flow`."""
+        return self._map("flow")[pick].astype(np.float32)
+
+
+MotionReader = Callable[[Shard, np.ndarray, str], Tensor]
+"""Returns what a network is given of the paths of picked clips (M, t, h, w, C); the word is `dense` or `sparse`."""
+
+
+def stored_motion(shard: Shard, picks: np.ndarray, kind: str, compression: str = "vae") -> Tensor:
+    """Read motion as the shards hold it, see `MotionReader` and `toraeval.models.tora.conditions.compression`."""
+    return shard.rows(kind if compression == "vae" else f"{kind}_{compression}", picks)
+
+
+def bound_motion(shard: Shard, picks: np.ndarray, kind: str, compression: str = "vae") -> Tensor:
+    """Read stored motion, and beside it the looks of the objects along their paths."""
+    firsts = zip(shard.rows("video", picks)[:, 0], picks, strict=True)
+    looks = [entity_maps(first, shard.tracks(int(pick))).half() for first, pick in firsts]
+    return torch.cat((stored_motion(shard, picks, kind, compression), torch.stack(looks)), -1)
+
+
+def displacement_motion(shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
+    """Return displacement maps: exact flow in the dense stage, spread displacements of the paths in the sparse one."""
+    assert isinstance(shard, ExcerptShard)
+    if kind == "dense":
+        maps = [fold(shard.flow(int(pick))) for pick in picks]
+    else:
+        maps = [displacement_maps(shard.tracks(int(pick)), SIZE, SIZE) for pick in picks]
+    return torch.from_numpy(np.stack(maps))
 
 
 def load_vae(path: Path) -> LinearPatchAutoencoder:

@@ -79,6 +79,16 @@ def _member(
         sys.exit(error.exit_code)
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of a training; raises UserError where that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"train: folder={folder} cannot be made ({error.strerror}); choose another: folder=PATH"
+        ) from error
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Make a folder and keep other runs out of it.
@@ -86,17 +96,13 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         UserError: it cannot be made, or another run is working in it.
     """
+    make_folder(folder)
     with ExitStack() as stack:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(lock.hold(folder))
         except UserError as error:
             raise UserError(
                 f"train: another run is working in folder={folder}; wait for it, or choose another: folder=PATH"
-            ) from error
-        except OSError as error:
-            raise UserError(
-                f"train: folder={folder} cannot be made ({error.strerror}); choose another: folder=PATH"
             ) from error
         yield
 

@@ -19,6 +19,7 @@ from toraeval.config.verbs import AblationsConfig
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.store.keys import current_sha256, digest, short
 from toraeval.training.data.preparation import SCENES, prepare
+from toraeval.training.data.shards import PARTS
 from toraeval.training.engine.launch import require_device
 from toraeval.training.recipes import nano as training
 from toraeval.training.recipes import train
@@ -107,7 +108,7 @@ def train_all(options: AblationsConfig) -> Iterator[Trained]:
     first, size = SCENES[FRAMES]
     plan = [(FRAMES, first + k * size, size) for k in range(max(1, round(options.clips / size)))]
     # entity binding reads the paths, which lie beside the shards like what excerpts need
-    prepare(folder, train.DATA, plan, options.workers, lambda: kind.load(start)[1], excerpts=True, flows=True)
+    prepare(folder, train.DATA, plan, options.workers, lambda: kind.load(start)[1], tuple(PARTS))
     network = kind.load(start)[0].config
     assert isinstance(network, STDiTConfig)
     backbone = train_one(BACKBONE, network, options, start, options.backbone_steps, options.seeds[0])

@@ -22,7 +22,7 @@ from toraeval.metrics.traj_error import TrajError
 from toraeval.models.shared.base import Generator
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.trackers.lucas_kanade import LucasKanade
-from toraeval.training.data.shards import SIZE
+from toraeval.training.data.scenes import SIZE
 from toraeval.training.engine.distributed import processes
 from toraeval.training.engine.log import write_rows
 from toraeval.training.recipes import nano

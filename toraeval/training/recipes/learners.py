@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toraeval.models.shared.nano import checkpoint
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.captioned import CaptionedSTDiT
 from toraeval.models.shared.network.config import STDiTConfig
@@ -23,9 +22,16 @@ from toraeval.models.tora.conditions.nano_motion import path_input
 from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.registry import unknown
 from toraeval.training.data.batch import Batch
-from toraeval.training.data.batches import TOKEN, MotionReader, Shard, bound_motion, stored_motion
-from toraeval.training.data.excerpts import ExcerptShard, displacement_motion
-from toraeval.training.data.shards import SIZE
+from toraeval.training.data.batches import TOKEN
+from toraeval.training.data.scenes import SIZE
+from toraeval.training.data.shards import (
+    ExcerptShard,
+    MotionReader,
+    Shard,
+    bound_motion,
+    displacement_motion,
+    stored_motion,
+)
 from toraeval.trajectories.displacement import displacement_maps
 from toraeval.types import FloatArray, UserError
 
@@ -39,7 +45,7 @@ class Learner(ABC):
         network: `module:Class` of the network.
         preset: `module:function` of its embedded configuration.
         checkpoint: module that reads its weights and knows where they are shipped.
-        named: the checkpoint module serves several models and is told the name.
+        named: the name again, where the checkpoint module serves several models.
         prefix: of the network's names in a weights file.
         motion_keys: how the names of the parameters begin that read the paths.
         needs_tracks: reads the paths of stored clips, which lie beside the shards.
@@ -51,7 +57,7 @@ class Learner(ABC):
     network: str
     preset: str
     checkpoint: str
-    named: bool = False
+    named: tuple[str, ...] = ()
     prefix: str = "dit."
     motion_keys: tuple[str, ...] = ()
     needs_tracks: bool = True
@@ -96,24 +102,11 @@ class Learner(ABC):
 
     def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
         """Read exported weights; raises what its checkpoint module raises."""
-        return self._stored().load(path, *self._names)  # type: ignore[no-any-return]
-
-    def save(
-        self, path: Path, state: dict[str, Tensor], vae: LinearPatchAutoencoder, card: dict[str, Any]
-    ) -> None:
-        """Export weights with their card."""
-        checkpoint.save(path, state, vae, card, self.prefix)
+        return importlib.import_module(self.checkpoint).load(path, *self.named)  # type: ignore[no-any-return]
 
     def shipped(self) -> Path:
         """Return where the shipped weights lie."""
-        return self._stored().weights_path(*self._names)  # type: ignore[no-any-return]
-
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return (self.name,) if self.named else ()
-
-    def _stored(self) -> Any:
-        return importlib.import_module(self.checkpoint)
+        return importlib.import_module(self.checkpoint).weights_path(*self.named)  # type: ignore[no-any-return]
 
 
 class ToraLearner(Learner):
@@ -211,7 +204,7 @@ def _rival(name: str, network: str, preset: str) -> RivalLearner:
         network,
         preset,
         "toraeval.baselines.unet.checkpoint",
-        named=True,
+        named=(name,),
         prefix="unet.",
         motion_keys=("motion_encoder.", "encoder_fusions.", "decoder_fusions."),
         tokens=2048,  # as many steps of equally many clips as Tora makes, whose longer clips make smaller batches

@@ -8,10 +8,8 @@ a kill at any moment costs the minutes since the last checkpoint at most; the sa
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, fields
-from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from toraeval.config.training_tasks import LongRunOptions
 from toraeval.store.sealed import require_json, write_json
@@ -27,7 +25,7 @@ from toraeval.types import UserError
 def status(options: LongRunOptions) -> list[str]:
     """Return one line per model: clips seen, hours, last training loss, last errors on validation clips."""
     lines = []
-    for name in _models(options):
+    for name in options.models.split(","):
         out = Path(options.folder) / name
         log, held_out = read_rows(out / "log.csv"), read_rows(out / "validation.csv")
         if not log:
@@ -45,55 +43,40 @@ def status(options: LongRunOptions) -> list[str]:
     return lines
 
 
-def _models(options: LongRunOptions) -> list[str]:
-    names = options.models.split(",")
-    unknown = set(names) - set(LEARNERS)
-    if unknown or options.samples < 1 or options.clips < 64 or options.workers < 1:
-        raise UserError(
-            f"train task=long_run: models={options.models} samples={options.samples} clips={options.clips} "
-            f"workers={options.workers}; allowed: models of {', '.join(LEARNERS)}, samples and workers from 1, "
-            "clips from 64"
-        )
-    return names
-
-
-def _train(name: str, options: LongRunOptions) -> str:
-    """Train one model to its end in this process and export its weights."""
-    import torch
-
-    torch.set_num_threads(1)
-    folder = Path(options.folder)
-    chosen = second.recipe(name, folder, options.samples, choices(options), options.device, options.batch)
-    nano.result(chosen, nano.Ending(folder / f"{name}_nano.safetensors", half=True))
-    return name
-
-
-def choices(options: LongRunOptions) -> second.Choices:
+def choices(options: LongRunOptions) -> dict[str, Any]:
     """Return what was chosen when the run began, or choose now and keep it."""
     kept = Path(options.folder) / "choices.json"
     if not kept.exists():
-        write_json(kept, asdict(choose(Path(options.trials))))
+        write_json(kept, choose(Path(options.trials)))
     stored = require_json(kept)  # a damaged one must not change the recipe of a run that has started
     assert stored is not None
-    return second.Choices(**{field.name: stored[field.name] for field in fields(second.Choices)})
+    return {name: stored[name] for name in second.CHOICES}
 
 
 def main(options: LongRunOptions) -> int:
     """Train every model that is not trained to its end.
 
     Raises:
-        UserError: an option out of range, or another process that trains in the same folder.
+        UserError: an unknown model, or another process that trains in the same folder.
     """
-    names = _models(options)
+    names, folder = options.models.split(","), Path(options.folder)
+    if set(names) - set(LEARNERS):
+        raise UserError(f"train task=long_run: models={options.models}; allowed: {', '.join(LEARNERS)}")
     require_device(options.device)
     if options.status:
         say("\n".join(status(options)))
         return 0
-    folder = Path(options.folder)
     with held(folder):
         second.prepare(folder, options.clips, options.renderers or options.workers, options.device)
-        say(f"recipe: {choices(options)}")
-        with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
-            for finished in as_completed([pool.submit(_train, name, options) for name in names]):
-                say(f"finished: {finished.result()}")
+        chosen = choices(options)
+        say(f"recipe: {chosen}")
+        runs = [
+            (
+                second.recipe(name, folder, options.samples, chosen, options.device, options.batch),
+                nano.Ending(folder / f"{name}_nano.safetensors", half=True),
+            )
+            for name in names
+        ]
+        for finished in nano.results(runs, options.workers):
+            say(f"finished: {finished.model}")
     return 0

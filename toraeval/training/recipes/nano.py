@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from toraeval.models.shared.nano import checkpoint
 from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.rectified_flow import FlowConfig
 from toraeval.store.keys import plain
@@ -152,6 +155,22 @@ def result(recipe: NanoRecipe, ending: Ending) -> dict[str, Any]:
     return done or require_json(path) or {}
 
 
+def results(runs: Sequence[tuple[NanoRecipe, Ending]], workers: int) -> Iterator[NanoRecipe]:
+    """Make several runs of one process and thread each, `workers` at a time; yield each recipe that is done."""
+    if workers == 1:
+        yield from (_alone(*run) for run in runs)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        for made in as_completed([pool.submit(_alone, *run) for run in runs]):
+            yield made.result()
+
+
+def _alone(recipe: NanoRecipe, ending: Ending) -> NanoRecipe:
+    torch.set_num_threads(1)
+    result(recipe, ending)
+    return recipe
+
+
 def build(recipe: NanoRecipe, world: World) -> Engine:
     """Return a run in the state where it stopped, or at its beginning.
 
@@ -250,7 +269,7 @@ def export(engine: Engine, recipe: NanoRecipe, ending: Ending) -> dict[str, Any]
         "config": {k: v for k, v in config.items() if k not in (*PATHS, "network")},
     }
     vae = load_vae(Path(recipe.vae))
-    kind.save(ending.target, state, vae.half() if ending.half else vae, card)
+    checkpoint.save(ending.target, state, vae.half() if ending.half else vae, card, kind.prefix)
     return card
 
 

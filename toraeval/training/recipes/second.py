@@ -6,13 +6,12 @@ The clips show version 2 of the world. Autoencoder, shards and validation clips 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from toraeval.training.data import preparation
 from toraeval.training.data.preparation import DataSet
-from toraeval.training.data.shards import load_vae
 from toraeval.training.recipes import train
 from toraeval.training.recipes.learners import learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
@@ -47,41 +46,25 @@ UNET = {
     "embedding": 128,
     "motion_channels": (48, 48, 48),
 }
-
-
-def network(model: str, **changes: Any) -> Any:
-    """Return the configuration of a model's second generation; keyword arguments override fields."""
-    given = TRANSFORMER if model in OWN else UNET
-    return learner(model).configure(**{**given, **OWN.get(model, {}), **changes})
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What the trials decide; the defaults are what those of `docs/models/recipe.md` decided.
-
-    Attributes:
-        binding: of Tora's extractor.
-        loc: of the time steps, see `toraeval.models.shared.rectified_flow.FlowConfig`.
-        rate: factor on the learning rates.
-        group_window: see `NanoRecipe`.
-        single_share, dense_share: see `NanoRecipe`.
-    """
-
-    binding: str = "entity"
-    loc: float = 3.0
-    rate: float = 2.0
-    group_window: int | None = None
-    single_share: float = 0.0
-    dense_share: float = 0.15
+CHOICES: Mapping[str, Any] = {
+    "binding": "entity",  # of Tora's extractor
+    "loc": 3.0,  # of the time steps, see `toraeval.models.shared.rectified_flow.FlowConfig`
+    "rate": 2.0,  # factor on the learning rates
+    "group_window": None,
+    "single_share": 0.0,
+    "dense_share": 0.15,
+}
+"""What the trials decide, as those of `docs/models/recipe.md` decided it; values of `NanoRecipe` unless said."""
 
 
 def recipe(
     model: str,
     folder: Path,
-    samples: int,
-    choices: Choices = Choices(),
+    samples: int | None,
+    choices: Mapping[str, Any] = CHOICES,
     device: str = "cpu",
     batch: int = 1,
+    network: Mapping[str, Any] = {},
     **changes: Any,
 ) -> NanoRecipe:
     """Return how a model is trained in the long run, see `docs/models/recipe.md`.
@@ -90,28 +73,28 @@ def recipe(
         model: name of a learner.
         folder: holds the data, see `prepare`; state and logs go into `folder/model`.
         samples: clips that it sees.
-        choices: what the trials decided.
+        choices: of `CHOICES`, those that differ.
         device: `cpu` or `cuda`.
         batch: factor on the clips of a step, 1 for what suits one thread.
+        network: options of the network that differ from the second generation's.
         changes: values of the recipe to override.
     """
-    own = {"binding": choices.binding} if model == "tora" else {}
-    base: dict[str, Any] = {
+    kind, given = learner(model), {**CHOICES, **choices}
+    binding, loc, rate = (given.pop(name) for name in ("binding", "loc", "rate"))
+    sizes = {**(TRANSFORMER if model in OWN else UNET), **OWN.get(model, {})}
+    if model == "tora":
+        sizes["binding"] = binding
+    values = {
         "out": str(folder / model),
-        "network": network(model, **own),
+        "network": kind.configure(**{**sizes, **network}),
         "samples": samples,
         "clock": "processor" if device == "cpu" else "wall",
         "device": device,
-        "tokens": batch * learner(model).tokens,
-        "lr_matrix": choices.rate * NanoRecipe.lr_matrix,
-        "lr_other": choices.rate * NanoRecipe.lr_other,
-        "dense_share": choices.dense_share,
-        "single_share": choices.single_share,
-        "group_window": choices.group_window,
+        "tokens": batch * kind.tokens,
         "workers": 1,
-        "flow": replace(NanoRecipe().flow, loc=choices.loc),
+        "flow": replace(NanoRecipe().flow, loc=loc),
     }
-    return train.recipe(folder, learner(model), **{**base, **changes})
+    return train.recipe(folder, kind, rate, **{**values, **given, **changes})
 
 
 def prepare(folder: Path, clips: int, workers: int = 1, device: str = "cpu") -> None:
@@ -124,8 +107,5 @@ def prepare(folder: Path, clips: int, workers: int = 1, device: str = "cpu") -> 
         device: where clips are encoded.
     """
     plan = preparation.shard_plan(clips, mixed=True)
-    preparation.prepare(folder, DATA, plan, workers, excerpts=True, device=device)
-    held_out = folder / "validation.npz"
-    if not held_out.exists():
-        vae = load_vae(folder / "vae.safetensors")
-        ValidationClips.render(vae, VALIDATION_CLIPS, DATA.world).save(held_out)
+    preparation.prepare(folder, DATA, plan, workers, parts=("excerpts", "clips"), device=device)
+    ValidationClips.prepare(folder, VALIDATION_CLIPS, DATA.world)

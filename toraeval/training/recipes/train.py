@@ -1,63 +1,50 @@
-"""An embedded model from nothing to exported weights: prepare the data, train in two stages, export with a card."""
+"""An embedded model from nothing to exported weights: prepare the data, train in two stages, export with a card.
+
+`task=tune` searches its learning rates by short runs of equal length. Each trains from nothing with half, once and
+twice the default rates, on the same clips and on the whole schedule in small; the lowest loss over all validation clips
+wins. Runs that are finished are not repeated.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
+from toraeval.config.training_tasks import TuneOptions
 from toraeval.config.trainings import NanoOptions
-from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.training.data.preparation import DataSet, prepare, shard_plan
-from toraeval.training.data.shards import load_vae
 from toraeval.training.engine import curve
 from toraeval.training.engine.interruption import say
 from toraeval.training.engine.launch import require_device
+from toraeval.training.engine.log import write_rows
 from toraeval.training.recipes import nano
 from toraeval.training.recipes.learners import Learner, learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
-from toraeval.training.recipes.validation import CLIPS, ValidationClips
-from toraeval.types import UserError
+from toraeval.training.recipes.validation import CLIPS, MEASURES, ValidationClips
 
 DATA = DataSet(world=1, components=64, fit_scenes=500)
-MAX_CLIPS = 2_000_000  # beyond it the scenes of 17-frame clips would meet those of 33 frames
-
-
-def check(options: NanoOptions) -> None:
-    """Refuse what cannot be trained.
-
-    Raises:
-        UserError: no time, no clips, a device that is not there.
-    """
-    for name in ("minutes", "rate"):
-        if not 0 < getattr(options, name) < math.inf:
-            raise UserError(f"train: {name}={getattr(options, name)}; allowed: more than 0")
-    if options.samples is not None and options.samples < 1:
-        raise UserError(f"train: samples={options.samples}; allowed: 1 and more")
-    if not 64 <= options.clips <= MAX_CLIPS:
-        raise UserError(f"train: clips={options.clips}; allowed: 64 to {MAX_CLIPS}")
-    if options.workers < 1 or options.seed < 0:
-        raise UserError(
-            f"train: workers={options.workers} seed={options.seed}; allowed: workers >= 1, seed >= 0"
-        )
-    require_device(options.device)
+WARMUP_SHARE = 0.06  # of the steps of a tuning run, as in the full run of a hundred in 1,800
+CLIPS_PER_STEP = 26
 
 
 def main(options: NanoOptions) -> int:
     """Make every step that is still missing; returns the exit code.
 
     Raises:
-        UserError: see `check`; a folder that cannot be written.
+        UserError: a device that is not there, a folder that cannot be written.
         MissingAsset: the weights to begin from are not there.
     """
-    check(options)
+    require_device(options.device)
     kind = learner(options.model)
     start = str(kind.shipped()) if options.start == "shipped" else options.start
     folder = Path(options.folder)
     prepare_for(folder, kind, options.clips, options.workers, start)
-    plain = recipe(folder, kind, seed=options.seed, workers=options.workers)
-    trained = replace(
-        plain,
+    # trained weights are past dense flow, single objects and mere windows
+    past = dict.fromkeys(("dense_share", "single_share", "window_share"), 0.0) if start else {}
+    trained = recipe(
+        folder,
+        kind,
+        options.rate,
         out=str(state_folder(folder, kind.name)),
         minutes=options.minutes,
         samples=options.samples,
@@ -65,11 +52,9 @@ def main(options: NanoOptions) -> int:
         device=options.device,
         tokens=kind.tokens if options.device == "cpu" else 64 * kind.tokens,
         start=start,
-        lr_matrix=options.rate * plain.lr_matrix,
-        lr_other=options.rate * plain.lr_other,
+        seed=options.seed,
+        **past,
     )
-    if start:  # trained weights are past dense flow, single objects and mere windows
-        trained = replace(trained, dense_share=0.0, single_share=0.0, window_share=0.0)
     budget = f"{options.minutes:g} minutes" if options.samples is None else f"{options.samples} clips"
     say(f"training for {budget} in all; log: {trained.out}/log.csv; Ctrl-C keeps the state")
     target = Path(options.export) if options.export else folder / f"{kind.name}_nano.safetensors"
@@ -88,8 +73,15 @@ def state_folder(folder: Path, model: str) -> Path:
     return folder / ("nano" if model == "tora" else f"{model}_nano")
 
 
-def recipe(folder: Path, kind: Learner, **changes: object) -> NanoRecipe:
-    """Return the recipe of a model on the data of a folder; keyword arguments override its values."""
+def recipe(folder: Path, kind: Learner, rate: float = 1.0, **changes: object) -> NanoRecipe:
+    """Return the recipe of a model on the data of a folder.
+
+    Args:
+        folder: see `prepare_for`.
+        kind: of network.
+        rate: factor on both learning rates.
+        changes: values of the recipe to override.
+    """
     plain = NanoRecipe(
         data=str(folder / "shards"),
         vae=str(folder / "vae.safetensors"),
@@ -97,7 +89,8 @@ def recipe(folder: Path, kind: Learner, **changes: object) -> NanoRecipe:
         tokens=kind.tokens,
         validation=str(folder / "validation.npz"),
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    rates = {"lr_matrix": rate * plain.lr_matrix, "lr_other": rate * plain.lr_other}
+    return replace(plain, **rates, **changes)  # type: ignore[arg-type]
 
 
 def prepare_for(folder: Path, kind: Learner, clips: int, workers: int, start: str | None) -> None:
@@ -110,17 +103,48 @@ def prepare_for(folder: Path, kind: Learner, clips: int, workers: int, start: st
         UserError: a folder that cannot be made.
         MissingAsset: the weights whose autoencoder is taken are not there.
     """
-    source = kind if start is not None or kind.name == "tora" else learner("tora")
-    weights = start if start is not None or kind.name == "tora" else str(source.shipped())
-
-    def taken() -> LinearPatchAutoencoder:
-        assert weights is not None
-        return source.load(Path(weights))[1]
-
-    if weights is None and not (folder / "vae.safetensors").exists():
+    vae = None
+    if start is not None:
+        vae = lambda: kind.load(Path(start))[1]  # noqa: E731
+    elif kind.name != "tora":
+        shipped = learner("tora")
+        vae = lambda: shipped.load(shipped.shipped())[1]  # noqa: E731
+    elif not (folder / "vae.safetensors").exists():
         say(f"fitting the autoencoder on {DATA.fit_scenes} scenes")
-    plan = shard_plan(clips)
-    prepare(folder, DATA, plan, workers, None if weights is None else taken, kind.needs_tracks)
-    held_out = folder / "validation.npz"
-    if not held_out.exists():
-        ValidationClips.render(load_vae(folder / "vae.safetensors"), CLIPS).save(held_out)
+    parts = ("excerpts", "clips") if kind.needs_tracks else ("clips",)
+    prepare(folder, DATA, shard_plan(clips), workers, vae, parts)
+    ValidationClips.prepare(folder, CLIPS)
+
+
+def tune(options: TuneOptions) -> int:
+    """Try every learning rate and write the table."""
+    folder, kind = Path(options.folder), learner(options.model)
+    prepare_for(folder, kind, options.clips, options.workers, None)
+    rows = []
+    for rate in (2.0 ** (k - options.tries // 2) for k in range(options.tries)):
+        tried = recipe(
+            folder,
+            kind,
+            rate,
+            out=str(folder / "tuning" / f"{kind.name}-{rate:g}-{options.samples}-{options.seed}"),
+            samples=options.samples,
+            warmup_steps=max(1, round(WARMUP_SHARE * options.samples / CLIPS_PER_STEP)),
+            seed=options.seed,
+            workers=options.workers,
+            validation_share=1.0,
+        )
+        found = nano.result(tried, nano.Ending(keep=False))
+        rows.append({
+            "rate": rate,
+            "lr_matrix": tried.lr_matrix,
+            "lr_other": tried.lr_other,
+            "clips": found["clips"],
+            "steps": found["steps"],
+            "seconds": round(found["seconds"]),
+            "last_training_loss": found["last_loss"],
+            **{f"validation_{name}": round(found[name], 5) for name in MEASURES},
+        })  # fmt: skip
+    best = min(rows, key=lambda row: (row["validation_all"], row["rate"]))
+    table = Path(options.table or f"docs/models/{kind.name}_tuning.csv")
+    write_rows(table, [{**row, "chosen": int(row is best)} for row in rows])
+    return 0

@@ -8,13 +8,9 @@ measured on the same validation clips.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from toraeval.config.training_tasks import TrialsOptions
 from toraeval.store.sealed import read_json
@@ -33,84 +29,72 @@ class Trial:
     Attributes:
         name: folder and row.
         change: in words, against the first trial.
+        choices: of `second.CHOICES`, what differs from `FIRST`; a trial that pays decides them.
         model: that is trained.
-        network: options that differ from `second.network`.
-        settings: values of `NanoRecipe` that differ from the first trial's.
-        rate: factor on both learning rates.
+        network: further options of the network that differ.
     """
 
     name: str
     change: str
+    choices: Mapping[str, Any] = field(default_factory=dict)
     model: str = "tora"
     network: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    rate: float = 1.0
 
 
+FIRST: Mapping[str, Any] = {
+    "binding": "none", "loc": 1.5, "rate": 1.0, "group_window": None, "single_share": 0.35, "dense_share": 0.15
+}  # fmt: skip
 TRIALS = (
     Trial("base", "none: tokens of 32 px, width 192, 4 pairs of blocks"),
-    Trial("wan_move", "model=wan_move: copied latents instead of extractor and fusers", "wan_move"),
-    Trial("entity", "binding=entity", network={"binding": "entity"}),
-    Trial("noise", "time steps nearer to pure noise: loc 3.0 instead of 1.5", settings={"loc": 3.0}),
-    Trial("rate", "learning rates twice as high", rate=2.0),
+    Trial("wan_move", "model=wan_move: copied latents instead of extractor and fusers", model="wan_move"),
+    Trial("entity", "binding=entity", {"binding": "entity"}),
+    Trial("noise", "time steps nearer to pure noise: loc 3.0 instead of 1.5", {"loc": 3.0}),
+    Trial("rate", "learning rates twice as high", {"rate": 2.0}),
     Trial("tokens64", "tokens of 64 px", network={"patch_size": (1, 2, 2)}),
-    Trial("objects", "clips with several objects from the start", settings={"single_share": 0.0}),
-    Trial("windows", "windows around all objects of a clip", settings={"group_window": 7}),
-    Trial("sparse", "no stage on dense flow", settings={"dense_share": 0.0}),
+    Trial("objects", "clips with several objects from the start", {"single_share": 0.0}),
+    Trial("windows", "windows around all objects of a clip", {"group_window": 7}),
+    Trial("sparse", "no stage on dense flow", {"dense_share": 0.0}),
     Trial(
         "wide",
         "3 pairs of blocks of width 224",
         network={"depth": 3, "hidden_size": 224, "num_heads": 4, "mlp_ratio": 4.0},
     ),
 )
-
-
-# what a trial that pays changes in the recipe, and what it stays at if it does not
-DECIDES: Mapping[str, tuple[str, Any, Any]] = {
-    "entity": ("binding", "entity", "none"),
-    "noise": ("loc", 3.0, 1.5),
-    "rate": ("rate", 2.0, 1.0),
-    "objects": ("single_share", 0.0, 0.35),
-    "windows": ("group_window", 7, None),
-    "sparse": ("dense_share", 0.0, 0.15),
-}
 PAYS = 0.99  # a change is kept whose error at the objects is at most this share of the first trial's
 
 
-def choose(folder: Path) -> second.Choices:
-    """Return the recipe that the finished trials of a folder speak for; what they leave open stays at its default."""
+def choose(folder: Path) -> dict[str, Any]:
+    """Return the `second.CHOICES` that the finished trials of a folder speak for; they leave open what has no trial."""
     results = {trial.name: read_json(folder / trial.name / "result.json") for trial in TRIALS}
     errors = {
         name: float(row["object_one"]) + float(row["object_several"])
         for name, row in results.items()
         if row is not None
     }
-    decided = {
-        field: better if errors[name] <= PAYS * errors["base"] else worse
-        for name, (field, better, worse) in DECIDES.items()
-        if name in errors and "base" in errors
-    }
-    return second.Choices(**decided)
+    decided = dict(second.CHOICES)
+    for trial in TRIALS:
+        if trial.name in errors and "base" in errors:
+            pays = errors[trial.name] <= PAYS * errors["base"]
+            decided |= trial.choices if pays else {name: FIRST[name] for name in trial.choices}
+    return decided
 
 
 def settings(trial: Trial, options: TrialsOptions) -> NanoRecipe:
     """Return the recipe of a trial."""
-    changes = dict(trial.settings)
-    choices = second.Choices("none", changes.pop("loc", 1.5), trial.rate, None, 0.35, 0.15)
-    return replace(
-        second.recipe(trial.model, Path(options.data), 0, choices, options.device),
-        **{
-            "out": str(Path(options.folder) / "trials" / trial.name),
-            "network": second.network(trial.model, **trial.network),
-            "samples": options.samples,
-            "minutes": options.minutes,
-            "warmup_steps": 30,
-            "tokens": 1280 * options.batch,
-            "clips": options.clips,
-            "validation_share": 1.0,
-            "save_minutes": 2.0,
-            **changes,
-        },
+    return second.recipe(
+        trial.model,
+        Path(options.data),
+        options.samples,
+        {**FIRST, **trial.choices},
+        options.device,
+        network=trial.network,
+        out=str(Path(options.folder) / "trials" / trial.name),
+        minutes=options.minutes,
+        warmup_steps=30,
+        tokens=1280 * options.batch,
+        clips=options.clips,
+        validation_share=1.0,
+        save_minutes=2.0,
     )
 
 
@@ -133,35 +117,18 @@ def main(options: TrialsOptions) -> int:
         UserError: an unknown trial, or data that are not there.
     """
     wanted = [name for name in options.names.split(",") if name]
-    unknown = set(wanted) - {trial.name for trial in TRIALS}
-    if unknown or not 0 <= options.part < options.parts or options.minutes <= 0 or options.workers < 1:
+    if set(wanted) - {trial.name for trial in TRIALS} or not 0 <= options.part < options.parts:
         raise UserError(
-            f"train task=trials: names={options.names} part={options.part} parts={options.parts} "
-            f"minutes={options.minutes:g}; allowed: names of {', '.join(t.name for t in TRIALS)}, 0 <= part < parts, "
-            "minutes above 0"
+            f"train task=trials: names={options.names} part={options.part} parts={options.parts}; "
+            f"allowed: names of {', '.join(t.name for t in TRIALS)}, 0 <= part < parts"
         )
     require_device(options.device)
     second.prepare(Path(options.data), options.clips, options.workers, options.device)
     chosen = [trial for trial in TRIALS if not wanted or trial.name in wanted]
-    mine = chosen[options.part :: options.parts]
-    if options.workers == 1:
-        for trial in mine:
-            _make(trial, options)
-        return 0
-    with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
-        for made in as_completed([pool.submit(_make, trial, options) for trial in mine]):
-            made.result()
-            _write_table(options)
+    runs = [
+        (settings(trial, options), nano.Ending(keep=False)) for trial in chosen[options.part :: options.parts]
+    ]
+    for _ in nano.results(runs, options.workers):
+        found = [(t, read_json(Path(options.folder) / "trials" / t.name / "result.json")) for t in TRIALS]
+        write_rows(Path(options.table), [row(trial, result) for trial, result in found if result is not None])
     return 0
-
-
-def _make(trial: Trial, options: TrialsOptions) -> None:
-    torch.set_num_threads(1)
-    nano.result(settings(trial, options), nano.Ending(keep=False))
-    if options.workers == 1:
-        _write_table(options)
-
-
-def _write_table(options: TrialsOptions) -> None:
-    found = [(t, read_json(Path(options.folder) / "trials" / t.name / "result.json")) for t in TRIALS]
-    write_rows(Path(options.table), [row(trial, result) for trial, result in found if result is not None])

@@ -22,8 +22,8 @@ from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.suite import sample_scene
 from toraeval.training.data.batch import Batch
 from toraeval.training.data.batches import stored_batch
-from toraeval.training.data.excerpts import FRAMES, excerpt_starts
-from toraeval.training.data.shards import SIZE
+from toraeval.training.data.scenes import FRAMES, SIZE, excerpt_starts
+from toraeval.training.data.shards import load_vae
 from toraeval.training.engine.log import write_rows
 from toraeval.training.recipes.clean_loss import CleanLoss
 from toraeval.training.recipes.learners import learner
@@ -66,6 +66,13 @@ class ValidationClips:
             words.append(tokenise(scene.caption))
             kinds.append(KINDS[slow])
         return cls(torch.stack(video), tuple(tracks), torch.tensor(words), tuple(kinds))
+
+    @classmethod
+    def prepare(cls, folder: Path, count: int, world: int = 1) -> None:
+        """Write `validation.npz` into a folder that has its `vae.safetensors`, unless it is there."""
+        path = folder / "validation.npz"
+        if not path.exists():
+            cls.render(load_vae(folder / "vae.safetensors"), count, world).save(path)
 
     def save(self, path: Path) -> None:
         """Write the clips as one `.npz` file; paths are filled up with NaN."""
