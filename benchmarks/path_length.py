@@ -8,7 +8,8 @@
 The command runs in a fresh process and an empty results folder, which is removed afterwards. Every code object of
 `toraeval/` and `baselines/` counts once, however often and in whatever thread it is entered. A function is what has a
 name: lambdas and comprehensions belong to the function around them (which Python versions handle differently), as do
-`__init__`s that a dataclass makes. Bodies of modules and classes, which run because of an import, are counted apart.
+`__init__`s that a dataclass makes; what Jinja compiles a template to is none of ours. Bodies of modules and classes,
+which run because of an import, are counted apart.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def trace(arguments: list[str]) -> tuple[int, set[Entered]]:
 
 def _entry(code: types.CodeType) -> Entered | None:
     path = Path(code.co_filename).resolve()
-    if not path.is_relative_to(ROOT):
+    if not path.is_relative_to(ROOT) or path.suffix != ".py":  # a template that jinja2 compiled is a text
         return None
     file = path.relative_to(ROOT)
     body = not code.co_flags & inspect.CO_OPTIMIZED

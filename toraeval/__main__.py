@@ -62,7 +62,7 @@ def _verb(verb: str, *words: str) -> int:
     """Run a verb: through Hydra where its module has `execute`, else by its `main`."""
     module = importlib.import_module(f"toraeval.cli.{VERBS[verb].module}")
     if hasattr(module, "execute"):
-        from toraeval.cli.app import launch
+        from toraeval.cli.jobs import launch
 
         return launch(verb, module.HELP, list(words), module.execute)
     if "-h" in words or "--help" in words:

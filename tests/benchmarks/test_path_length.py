@@ -17,6 +17,8 @@ def test_functions_count_by_name_and_bodies_apart() -> None:
     assert lambdas
     assert all(path_length._entry(code) is None for code in lambdas)
     assert path_length._entry(path_length.main.__code__) is None
+    template = compile("x = 1", str(path_length.ROOT / "toraeval/report/templates/case.html.j2"), "exec")
+    assert path_length._entry(template) is None
     assert path_length.summary({function, body}).splitlines() == [
         "1 functions in 1 files",
         "2 functions and bodies of modules and classes in 2 files",

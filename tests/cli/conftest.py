@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
 from toraeval.__main__ import main
-from toraeval.cli import overrides
+from toraeval.cli import composing
 
 
 @dataclass
@@ -68,7 +68,7 @@ def compositions() -> dict[tuple[str, ...], Any]:
 @pytest.fixture
 def composed_once(compositions: dict[tuple[str, ...], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Compose each choice of parts once: commands differ mostly in values, which are put in on top."""
-    compose = overrides.compose
+    compose = composing.compose
 
     def remembered(verb: str, overrides: list[str], **options: Any) -> Any:
         key = (verb, *overrides)
@@ -76,4 +76,4 @@ def composed_once(compositions: dict[tuple[str, ...], Any], monkeypatch: pytest.
             compositions[key] = compose(verb, overrides=overrides, **options)
         return copy.deepcopy(compositions[key])
 
-    monkeypatch.setattr(overrides, "compose", remembered)
+    monkeypatch.setattr(composing, "compose", remembered)

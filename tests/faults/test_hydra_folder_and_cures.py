@@ -9,7 +9,7 @@ import pytest
 
 from toraeval import load_results
 from toraeval.cli import bench, score
-from toraeval.cli.app import launch
+from toraeval.cli.jobs import launch
 from toraeval.run.bench import recorded
 from toraeval.types import UserError
 

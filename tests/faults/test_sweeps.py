@@ -14,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from toraeval import optional
-from toraeval.cli import jobs, launchers, overrides
+from toraeval.cli import jobs, overrides
 from toraeval.cli.jobs import Done, HydraJob
 from toraeval.types import MissingAsset, UserError
 
@@ -43,7 +43,7 @@ def swept(launcher: str, seeds: str) -> tuple[list[Done], list[list[str]]]:
 def test_exit_codes_and_failures_reach_the_caller(
     launcher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for module in launchers.LAUNCHERS.get(launcher, ("", ()))[1]:
+    for module in overrides.LAUNCHERS.get(launcher, ("", ()))[1]:
         pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)
     ended, words = swept(launcher, "0,1,2,3")

@@ -8,7 +8,8 @@ import pytest
 from toraeval import geometry
 from toraeval.trajectories import PathReading, read_paths
 from toraeval.trajectories.colour_maps import read_colour_maps
-from toraeval.trajectories.writing import WRITERS, Target, write_paths
+from toraeval.trajectories.writers import WRITERS, Target
+from toraeval.trajectories.writing import write_paths
 from toraeval.types import Trajectories, UserError, Video
 from toraeval.video import write_preview
 

@@ -52,7 +52,8 @@ def main(argv: list[str]) -> int:
     from toraeval.inputs.text_files import is_folder
     from toraeval.trajectories import PathReading, read_paths
     from toraeval.trajectories.colour_maps import is_colour_maps, read_colour_maps
-    from toraeval.trajectories.writing import WRITERS, Target, write_paths
+    from toraeval.trajectories.writers import WRITERS, Target
+    from toraeval.trajectories.writing import write_paths
 
     *sources, out = (Path(word) for word in words)
     to = values["to"] or BY_SUFFIX.get(out.suffix.lower(), "")
@@ -99,7 +100,8 @@ def _folder(sources: list[Path], out: Path, reading: Any, target: Any) -> int:
 
     from toraeval.suites.folder.scan import scan
     from toraeval.trajectories import write_native
-    from toraeval.trajectories.writing import WRITERS, write_paths
+    from toraeval.trajectories.writers import WRITERS
+    from toraeval.trajectories.writing import write_paths
 
     if len(sources) > 1:
         raise UserError(f"convert: {len(sources)} inputs with a folder among them; allowed: one folder")

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, StringNode, open_dict
+from omegaconf import DictConfig, OmegaConf, StringNode
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from toraeval import config, registry
+from toraeval import config, optional, registry
 from toraeval.cli import quoting
-from toraeval.cli.hydra_errors import ambiguous, explain, reason
-from toraeval.cli.launchers import require_launcher
-from toraeval.config.source import hydra_of, search_path
+from toraeval.cli.composing import OPEN, combinations, composed, reason, with_values
+from toraeval.config.source import search_path
 from toraeval.inputs.text_files import read_text, shown
-from toraeval.types import UserError
+from toraeval.types import MissingAsset, UserError
 
 GROUPS = {
     "run": ("model", "suite", "tracker", "metric", "preset"),
@@ -34,8 +33,12 @@ GROUPS = {
 }
 # Suites whose pictures need other metrics than those of the default preset.
 PRESETS = {"photos": "photos"}
-# Parts of a config whose keys are free; Hydra wants them marked as additions.
-OPEN = ("model_options",)
+LAUNCHERS = {
+    "joblib": ("joblib", ("hydra_plugins.hydra_joblib_launcher", "joblib")),
+    "submitit_local": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
+    "submitit_slurm": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
+}
+"""Hydra's launchers that toraeval has an extra for: the extra, and the modules that it installs."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = 
             override = _parse(verb, text)
             _check_choice(verb, override, folder)
             chosen.append(_normal(override))
-    bases, hydra = _compose(verb, _combinations(added + chosen, multirun))
+    bases, hydra = composed(verb, combinations(added + chosen, multirun))
     notes = [f"{text} comes with the suite; name another preset to have its metrics" for text in implied]
     if not multirun and any(_key(text).startswith("hydra/launcher") for text in overrides):
         notes.append(
@@ -94,9 +97,9 @@ def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = 
                 text = quoting.literal(text, multirun, notes)
         plain.append(_normal(_parse(verb, text)))
     configs = []
-    for combination in _combinations(plain, multirun):
+    for combination in combinations(plain, multirun):
         base = bases[tuple(text for text in combination if _is_choice(verb, text))]
-        configs.append(_with_values(base, [text for text in combination if not _is_choice(verb, text)]))
+        configs.append(with_values(base, [text for text in combination if not _is_choice(verb, text)]))
     return Checked(plain, configs, hydra, list(dict.fromkeys(notes)))
 
 
@@ -178,7 +181,7 @@ def _check_choice(verb: str, override: Override, folder: str | None) -> None:
     group = override.key_or_group
     if group == "hydra/launcher":
         for name in _values(override):
-            require_launcher(name)
+            _require_launcher(name)
         return
     if group not in GROUPS[verb]:
         return
@@ -195,6 +198,28 @@ def _check_choice(verb: str, override: Override, folder: str | None) -> None:
             raise UserError(registry.unknown(group, name, allowed))
         elif folder and name in own:
             _require_settings(Path(folder, group, f"{name}.yaml"))
+
+
+def _require_launcher(name: str) -> None:
+    """Check that a launcher's packages are installed.
+
+    Raises:
+        MissingAsset: one of them is absent or broken.
+        UserError: an unknown launcher.
+    """
+    if name in LAUNCHERS:
+        extra, modules = LAUNCHERS[name]
+        absent = [
+            f"{module}: {found.reason}" for module in modules if not (found := optional.probe(module)).ok
+        ]
+        if absent:
+            cure = optional.install_command(extra)
+            raise MissingAsset(f"hydra/launcher={name} needs packages ({'; '.join(absent)}); run: {cure}")
+        return
+    Plugins.instance()  # registers the launchers of all installed plugins
+    known = {node.removesuffix(".yaml") for node in ConfigStore.instance().list("hydra/launcher")}
+    if name not in known | {"basic"}:
+        raise UserError(registry.unknown("hydra/launcher", name, sorted({"basic", *LAUNCHERS} | known)))
 
 
 def _require_settings(file: Path) -> None:
@@ -250,53 +275,3 @@ def _check_key(verb: str, base: DictConfig, key: str) -> None:
     if walked[-1] == "name" and len(walked) > 1:
         chosen = "metric" if walked[0] == "metrics" else walked[0]
         raise UserError(f"{verb}: {key} cannot be set; choose another part with {chosen}=NAME")
-
-
-def _combinations(overrides: list[str], multirun: bool) -> list[list[str]]:
-    """Return the overrides of each job: every combination where several values make several runs."""
-    if not multirun:
-        return [overrides]
-    each = []
-    for override in OverridesParser.create().parse_overrides(overrides):
-        key = override.get_key_element()
-        if not override.is_sweep_override():
-            each.append([f"{key}={override.get_value_element_as_str()}"])
-        elif override.is_discrete_sweep():
-            each.append([f"{key}={value}" for value in override.sweep_string_iterator()])
-        else:
-            raise UserError(
-                f"sweep: {override.input_line}: allowed are lists of values, choice() and range()"
-            )
-    return [list(combination) for combination in itertools.product(*each)]
-
-
-def _compose(
-    verb: str, combinations: list[list[str]]
-) -> tuple[dict[tuple[str, ...], DictConfig], DictConfig]:
-    """Return the settings of each choice of parts, and those of Hydra."""
-    made = {}
-    try:
-        with hydra_of(verb):
-            for chosen in combinations:
-                made[tuple(chosen)] = compose(verb, overrides=chosen, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error)) from error
-    hydra = DictConfig({})
-    for cfg in made.values():
-        with open_dict(cfg):
-            hydra = cfg.pop("hydra")
-    return made, hydra
-
-
-def _with_values(base: DictConfig, overrides: list[str]) -> DictConfig:
-    """Return the settings with values put in."""
-    made = copy.deepcopy(base)
-    for override in OverridesParser.create().parse_overrides(overrides):
-        if override.is_sweep_override():
-            raise UserError(ambiguous(f"Ambiguous value for argument '{override.input_line}'"))
-        added = override.key_or_group.split(".")[0] in OPEN
-        try:
-            OmegaConf.update(made, override.key_or_group, override.value(), merge=True, force_add=added)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(explain(error)) from error
-    return made

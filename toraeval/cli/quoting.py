@@ -8,7 +8,7 @@ import re
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from toraeval.cli.paths import expanded
+from toraeval.cli.arguments import expanded
 from toraeval.config import uninterpolated
 
 QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from toraeval import registry
 from toraeval.config.verbs import KEEP, STAGES, ClusterConfig
+from toraeval.models.shared.base import MAX_FRAMES
 from toraeval.store.keys import safe_id
 from toraeval.store.slot import sample_id
 from toraeval.types import Case, UserError
 
-MAX_FRAMES = 1024
 MAX_SIDE = 4096
 MAX_WORKERS = 64
 MAX_OVERLAP = 8

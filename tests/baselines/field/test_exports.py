@@ -15,7 +15,8 @@ from baselines.wan_move import export as wan_move
 from benchmarks import parity_field
 from toraeval.geometry import extend
 from toraeval.trajectories.formats import ati as ati_file
-from toraeval.trajectories.writing import Target, write_paths
+from toraeval.trajectories.writers import Target
+from toraeval.trajectories.writing import write_paths
 from toraeval.types import Trajectories
 
 

@@ -23,7 +23,8 @@ from toraeval.trajectories import NativeCase, PathReading, dump_native, is_compa
 from toraeval.trajectories.checks import JsonFile
 from toraeval.trajectories.native import looks_native, parse_native
 from toraeval.trajectories.reading import Canvas
-from toraeval.trajectories.writing import WRITERS, Target, write_paths
+from toraeval.trajectories.writers import WRITERS, Target
+from toraeval.trajectories.writing import write_paths
 from toraeval.types import UserError
 
 OFFERED = ("native", "tora", "motionctrl", "dragnuwa", "comfyui", "wan_move", "ati", "csv", "numpy")

@@ -19,7 +19,7 @@ NEEDED = ("model", "frames", "metric", "column", "main", "value", "low", "high",
 
 
 @dataclass(frozen=True)
-class Cell:
+class PaperCell:
     """One value of the table."""
 
     value: float
@@ -54,10 +54,10 @@ class PaperTable:
     models: tuple[str, ...]
     lengths: tuple[int, ...]
     columns: dict[str, str]
-    cells: dict[tuple[str, int, str], Cell]
+    cells: dict[tuple[str, int, str], PaperCell]
     setting: str
 
-    def cell(self, model: str, frames: int, column: str) -> Cell | None:
+    def cell(self, model: str, frames: int, column: str) -> PaperCell | None:
         """Return one value, None where the model has none at this length."""
         return self.cells.get((model, frames, column))
 
@@ -69,7 +69,9 @@ def paper_table(values: pd.DataFrame, rows: pd.DataFrame) -> PaperTable:
     shown = shown.sort_values("column", key=lambda names: names != main, kind="stable")
     columns = {str(row.column): str(row.direction) for row in shown.itertuples()}
     cells = {
-        (str(row.model), int(row.frames), str(row.column)): Cell(row.value, row.low, row.high, int(row.cases))
+        (str(row.model), int(row.frames), str(row.column)): PaperCell(
+            row.value, row.low, row.high, int(row.cases)
+        )
         for row in shown.itertuples()
     }
     first = rows.iloc[0]
@@ -81,8 +83,8 @@ def paper_table(values: pd.DataFrame, rows: pd.DataFrame) -> PaperTable:
 
 
 def _with_best(
-    cells: dict[tuple[str, int, str], Cell], columns: dict[str, str]
-) -> dict[tuple[str, int, str], Cell]:
+    cells: dict[tuple[str, int, str], PaperCell], columns: dict[str, str]
+) -> dict[tuple[str, int, str], PaperCell]:
     best: dict[tuple[int, str], float] = {}
     for (model, frames, column), cell in cells.items():
         if is_reference(model) or np.isnan(cell.value) or columns[column] not in ("lower", "higher"):
@@ -90,7 +92,7 @@ def _with_best(
         pick = max if columns[column] == "higher" else min
         best[frames, column] = pick(best.get((frames, column), cell.value), cell.value)
     return {
-        key: Cell(
+        key: PaperCell(
             cell.value, cell.low, cell.high, cell.cases,
             best=not is_reference(key[0]) and cell.value == best.get(key[1:]),
         )
@@ -195,11 +197,11 @@ def to_latex(table: PaperTable, published: Published) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(table: PaperTable, model: str) -> list[Cell | None]:
+def _row(table: PaperTable, model: str) -> list[PaperCell | None]:
     return [table.cell(model, frames, column) for frames in table.lengths for column in table.columns]
 
 
-def _marked(cell: Cell | None, bold: str) -> str:
+def _marked(cell: PaperCell | None, bold: str) -> str:
     if cell is None or not cell.text:
         return ""
     return bold.format(cell.text) if cell.best else cell.text

@@ -61,7 +61,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Line:
+class ModelRow:
     """One model at one length; `of_families` gives text and cases per family and column."""
 
     label: str
@@ -153,7 +153,7 @@ def decimals(values: pd.Series[Any]) -> int:
     return int(np.clip(max(FIGURES - 1 - middle, min(1 - smallest, 2)), 0, 4))
 
 
-def lines(findings: Findings, shown: Sequence[Column]) -> list[Line]:
+def lines(findings: Findings, shown: Sequence[Column]) -> list[ModelRow]:
     """Return the rows of the table, with the cells of `shown`."""
     further = {(row.model, row.frames, row.column): row for row in findings.further.itertuples()}
     found = []
@@ -170,7 +170,9 @@ def lines(findings: Findings, shown: Sequence[Column]) -> list[Line]:
                 cells.append(_cell(column, metric.value, metric.low, metric.high, few, metric.skipped))
             else:
                 cells.append(Cell(""))
-        found.append(Line(entry.label, entry.frames, entry.is_reference, cells, _of_families(entry, shown)))
+        found.append(
+            ModelRow(entry.label, entry.frames, entry.is_reference, cells, _of_families(entry, shown))
+        )
     return found
 
 

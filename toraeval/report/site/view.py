@@ -16,7 +16,7 @@ from toraeval.report.findings import Findings
 from toraeval.report.html import flat
 from toraeval.report.site import headline
 from toraeval.report.site.cases import ShownCase, figures, style_classes
-from toraeval.report.site.columns import SETS, Column, Line, columns, families, lines
+from toraeval.report.site.columns import SETS, Column, ModelRow, columns, families, lines
 from toraeval.report.tables import caption
 from toraeval.report.texts import printable, slug
 from toraeval.store.tables.run import RunResult, length_words
@@ -125,7 +125,7 @@ def provenance(run: RunResult) -> dict[str, str]:
     }
 
 
-def player_index(findings: Findings, shown: list[ShownCase], table: list[Line]) -> dict[str, Any]:
+def player_index(findings: Findings, shown: list[ShownCase], table: list[ModelRow]) -> dict[str, Any]:
     """Return what the scripts of the first page need, of JSON types."""
     group, main = findings.group, findings.main
     return {

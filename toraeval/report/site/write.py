@@ -26,7 +26,7 @@ WRITTEN = "assets/written.json"
 
 
 @dataclass
-class Folder:
+class PageFolder:
     """The folder of one page; keeps account of what it writes.
 
     Attributes:
@@ -97,13 +97,13 @@ def write(found: Sequence[Findings], path: Path, empty: Sequence[RunResult] = ()
     Raises:
         UserError: a stored file is damaged, or the place cannot be written.
     """
-    folder = Folder(path)
+    folder = PageFolder(path)
     if len(found) == 1:
         _page(found[0], folder, empty, [])
         return path / INDEX
     overview = Overview.of(found, empty)
     for page in overview.pages:
-        part = Folder(path / page.folder)
+        part = PageFolder(path / page.folder)
         _page(page.findings, part, (), overview.links(page.folder))
         folder.files += [f"{page.folder}/{name}" for name in part.files]
     _assets(folder)
@@ -113,7 +113,7 @@ def write(found: Sequence[Findings], path: Path, empty: Sequence[RunResult] = ()
     return path / INDEX
 
 
-def _page(findings: Findings, folder: Folder, empty: Sequence[RunResult], siblings: list[Link]) -> None:
+def _page(findings: Findings, folder: PageFolder, empty: Sequence[RunResult], siblings: list[Link]) -> None:
     _assets(folder)
     folder.write("table1.csv", tables.to_csv(findings.rows))
     folder.write("table1.tex", to_latex(findings))
@@ -144,6 +144,6 @@ def _page(findings: Findings, folder: Folder, empty: Sequence[RunResult], siblin
     folder.finish()
 
 
-def _assets(folder: Folder) -> None:
+def _assets(folder: PageFolder) -> None:
     for file in sorted(STATIC.iterdir()):
         folder.write(f"assets/{file.name}", file.read_bytes())
