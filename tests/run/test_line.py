@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.fake_parts import FakeModel, FakeTracker, config
-from toraeval.run import capacity, pipeline
+from toraeval.run import costs, pipeline
 from toraeval.run.costs import Costs
 from toraeval.run.ending import Report
 from toraeval.run.plan import plan_run
@@ -197,14 +197,14 @@ def test_auto_is_for_models_on_a_gpu_as_far_as_memory_suffices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_run(config(tmp_path))
-    assert capacity.overlap([plan], 1) == 0
+    assert costs.overlap([plan], 1) == 0
     on_gpu = replace(plan, config={**plan.config, "model": {"device": "cuda"}})
-    monkeypatch.setattr(capacity, "free_memory", lambda: 1 << 40)
-    assert capacity.overlap([on_gpu], 1) == 2
+    monkeypatch.setattr(costs, "free_memory", lambda: 1 << 40)
+    assert costs.overlap([on_gpu], 1) == 2
     clip = 8 * 64 * 64 * 3
-    monkeypatch.setattr(capacity, "free_memory", lambda: capacity.COPIES * clip * 3)
-    assert [capacity.overlap([on_gpu], processes) for processes in (1, 2, 4)] == [2, 1, 0]
+    monkeypatch.setattr(costs, "free_memory", lambda: costs.COPIES * clip * 3)
+    assert [costs.overlap([on_gpu], processes) for processes in (1, 2, 4)] == [2, 1, 0]
     for overlap, depth in ((3, 3), ("off", 0), (False, 0)):
-        assert capacity.overlap([plan_run(config(tmp_path, overlap=overlap))], 1) == depth
+        assert costs.overlap([plan_run(config(tmp_path, overlap=overlap))], 1) == depth
     with pytest.raises(UserError, match=r"overlap=9: allowed are auto, off and 1 to 8"):
         plan_run(config(tmp_path, overlap=9))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.fake_parts import FakeModel, FakeTracker, config
-from toraeval.run import closing, pipeline
+from toraeval.run import ending, pipeline
 from toraeval.run.ending import Progress, Report
 from toraeval.run.outcome import Outcome
 from toraeval.run.plan import plan_run
@@ -67,7 +67,7 @@ def test_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytes
             if FakeModel.calls:
                 raise Killed
 
-    monkeypatch.setattr(closing, "write", lambda *_, **__: None)
+    monkeypatch.setattr(ending, "write", lambda *_, **__: None)
     FakeModel.calls.clear()
     with pytest.raises(Killed):
         pipeline.run(plan_run(config(tmp_path / "killed", floor=False)), Killer(), "test")

@@ -10,11 +10,9 @@ import pytest
 
 from tests.fake_parts import config
 from toraeval import machine
-from toraeval.run import capacity, pipeline
-from toraeval.run.costs import Costs
+from toraeval.run import costs, pipeline
 from toraeval.run.ending import Report
 from toraeval.run.plan import plan_run
-from toraeval.run.queue import tasks_of
 from toraeval.types import MissingAsset
 
 pytestmark = [pytest.mark.usefixtures("fakes"), pytest.mark.timeout(300)]
@@ -72,14 +70,14 @@ def test_each_worker_keeps_to_a_model(tmp_path: Path) -> None:
 def test_auto_is_as_many_as_cores_memory_and_work_allow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capacity, "cpu_count", lambda: 8)
-    monkeypatch.setattr(capacity, "free_memory", lambda: 1 << 40)
+    monkeypatch.setattr(costs, "cpu_count", lambda: 8)
+    monkeypatch.setattr(costs, "free_memory", lambda: 1 << 40)
     plan = plan_run(config(tmp_path, workers="auto", seeds=list(range(10))))
-    tasks = tasks_of(plan, plan.samples, Costs([plan]))
-    assert capacity.count([plan], tasks) == 1, "a process costs more than so little work"
-    monkeypatch.setattr(capacity, "WORTH_A_PROCESS", 1)
-    assert capacity.count([plan], tasks) == 8
-    assert capacity.count([plan], tasks[:3]) == 3
-    monkeypatch.setattr(capacity, "free_memory", lambda: 3 * capacity.MEMORY_OF_ONE)
-    assert capacity.count([plan], tasks) == 3
+    samples = plan.samples
+    assert costs.count([plan], samples) == 1, "a process costs more than so little work"
+    monkeypatch.setattr(costs, "WORTH_A_PROCESS", 1)
+    assert costs.count([plan], samples) == 8
+    assert costs.count([plan], samples[:3]) == 3
+    monkeypatch.setattr(costs, "free_memory", lambda: 3 * costs.MEMORY_OF_ONE)
+    assert costs.count([plan], samples) == 3
     assert machine.free_memory() > 0

@@ -10,13 +10,12 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 
 from toraeval.cli import error_text
-from toraeval.run.capacity import count
-from toraeval.run.costs import Costs, memory_of
+from toraeval.run.costs import Costs, count, memory_of
 from toraeval.run.pipeline import estimate_bytes
 from toraeval.run.plan import Plan
 from toraeval.run.queue import tasks_of
 from toraeval.run.request import LOCAL, Sample
-from toraeval.run.stored import open_samples, without_video
+from toraeval.run.sample import open_samples, without_video
 from toraeval.store.disk import megabytes
 from toraeval.types import UserError
 
@@ -71,7 +70,7 @@ def _total(plans: Sequence[Plan], costs: Costs) -> str:
     line = f"in all: {len(tasks)} samples to do; up to {megabytes(disk)} of disk, {megabytes(free)} free"
     if not tasks:
         return line
-    number = min(count(list(every.values()), tasks), len(tasks))
+    number = min(count(list(every.values()), [task.sample for task in tasks]), len(tasks))
     where, each = "on this machine", memory_of(list(every.values()))
     if (executor := plans[0].options.executor) != LOCAL:
         number, where = min(plans[0].options.cluster.jobs, len(tasks)), f"by {executor}"

@@ -12,8 +12,8 @@ import pandas as pd
 from toraeval.cli.terminal import fitted, width, wrapped
 from toraeval.report.measures import BOUNDS
 from toraeval.report.texts import printable
-from toraeval.run import utilisation
 from toraeval.run.ending import Report
+from toraeval.run.outcome import busy_line, utilisation
 from toraeval.stats import without_interval
 from toraeval.store.disk import megabytes
 from toraeval.store.tables.run import RunResult
@@ -203,7 +203,7 @@ def done_lines(reports: Sequence[Report]) -> list[str]:
     if failed:
         line += f", {failed} failed (cases.csv says why, traceback.txt in each case's folder where)"
     outcomes = [outcome for report in reports for outcome in report.outcomes]
-    busy = utilisation.line(utilisation.of_outcomes(outcomes))
+    busy = busy_line(utilisation(outcomes))
     return [line, busy] if busy else [line]
 
 

@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
         raise UserError("status: give one results folder, e.g. python -m toraeval status results")
     from tabulate import tabulate
 
-    from toraeval.run import utilisation
+    from toraeval.run.outcome import busy_line, utilisation_of
     from toraeval.run.status import of_results
 
     status = of_results(Path(words[0] if words else "results"))
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
         told = f"last sample {time.time() - job.last:.0f} s ago" if job.last > job.start else "no sample yet"
         state = {True: "running", False: "ended", None: "on another machine"}[job.alive]
         print(f"{job.place}, {state}, {told}: {job.command}")
-        if busy := utilisation.line(utilisation.of_job(job)):
+        if busy := busy_line(utilisation_of(job)):
             print(busy)
     return int(bool(failed))
 

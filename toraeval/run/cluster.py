@@ -14,12 +14,13 @@ from typing import Any, Protocol
 
 from toraeval import optional, registry
 from toraeval.config.verbs import ClusterConfig
+from toraeval.run.costs import model_of
 from toraeval.run.ending import plan_places
 from toraeval.run.outcome import Outcome
 from toraeval.run.plan import Plan
 from toraeval.run.queue import ATTEMPTS, Queue, Task, settled_elsewhere
 from toraeval.run.request import LOCAL, RAY, SLURM
-from toraeval.run.stopping import Terminated, stop_signals
+from toraeval.run.work import Terminated, stop_signals
 from toraeval.run.worker import portable
 from toraeval.run.workers import engine_for
 from toraeval.store.claims import Claims
@@ -72,7 +73,7 @@ class Share:
             plans.append(getattr(importlib.import_module(module), function)(config))
         samples = [{(s.case.id, s.seed): s for s in plan.samples} for plan in plans]
         tasks = [
-            Task.of(plans[place], samples[place][case, seed], cost_s, failed_at)
+            Task(plans[place], samples[place][case, seed], model_of(plans[place]), cost_s, failed_at)
             for place, case, seed, cost_s, failed_at in self.tasks
         ]
         with stop_signals(), Claims() as claims, engine_for(plans, tasks) as engine:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
-from toraeval.run import closing
-from toraeval.run.outcome import Outcome
-from toraeval.run.plan import Plan
+from toraeval.metrics.shared.base import Metric
+from toraeval.run.outcome import Outcome, utilisation
+from toraeval.run.plan import FLOOR, Plan
 from toraeval.run.request import Sample
+from toraeval.run.set_scores import pool_sets
 from toraeval.store import claims, lock, record
 from toraeval.store.disk import disk_use
-from toraeval.store.tables.run import RunResult
+from toraeval.store.sealed import read_json, write_json
+from toraeval.store.tables.rows import SECONDS, read_rows, write_definitions, write_tables
+from toraeval.store.tables.run import RECORD, RunResult, table_hashes
 from toraeval.types import UserError
 
 CLOSING_WAIT_S = 2.0  # for another process that writes the same tables, when this one is to stop
@@ -100,73 +105,149 @@ def plan_places(plans: Sequence[Plan]) -> dict[int, int]:
     return {id(plan): place for place, plan in enumerate(plans)}
 
 
+@dataclass
 class Closer:
     """Writes tables and record of each run when every sample that they rest on is done.
 
-    Args:
+    Attributes:
         runs: all, floors first.
         progress: receives what the record notes.
-        command: for the records; the process's own command line by default.
+        command: for the records.
         start: when the command began, by `time.perf_counter`.
         wait_s: as of `run_all`.
     """
 
-    def __init__(
-        self,
-        runs: Sequence[RunAtWork],
-        progress: Progress,
-        command: str | None,
-        start: float,
-        wait_s: float | None,
-    ) -> None:
-        self.command = command or record.command_line()
-        self._runs, self._progress = runs, progress
-        self._start, self._wait_s = start, wait_s
+    runs: Sequence[RunAtWork]
+    progress: Progress
+    command: str
+    start: float
+    wait_s: float | None
 
-    def close_ready(self) -> None:
-        """Close the runs whose samples, and those of their floors, are done."""
-        for one in self._runs:
-            if one.report is None and self._is_done(one) and (one.floor is None or one.floor.report):
-                self._close(one)
-
-    def close_rest(self) -> None:
-        """Close what stopped before its end."""
-        for one in self._runs:
-            if one.report is None:
+    def close(self, rest: bool = False) -> None:
+        """Close the runs whose samples, and those of their floors, are done; with `rest` those that stopped, too."""
+        for one in self.runs:
+            done = self._is_done(one) and (one.floor is None or one.floor.report)
+            if one.report is None and (done or rest):
                 self._close(one)
 
     def reopen(self, changed: RunAtWork) -> None:
         """Have the runs closed once more that a new outcome is a part of."""
-        for one in self._runs:
+        for one in self.runs:
             if one is changed or one.floor is changed:
                 one.report = None
 
     def save(self) -> None:
         """Write what there is after an error, as far as possible, for the runs that something was done for."""
-        for one in self._runs:
+        for one in self.runs:
             if one.outcomes and one.report is None:
                 with suppress(OSError, UserError):  # the first error tells more
-                    self._write(one, finished=False, wait_s=CLOSING_WAIT_S)
+                    self._written(one, finished=False, wait_s=CLOSING_WAIT_S)
 
     def _is_done(self, one: RunAtWork) -> bool:
-        same = [other for other in self._runs if other.plan.run_dir == one.plan.run_dir]
+        same = [other for other in self.runs if other.plan.run_dir == one.plan.run_dir]
         return all(len(other.outcomes) == len(other.todo) for other in same)
 
     def _close(self, one: RunAtWork) -> None:
         plan = one.plan
-        result = self._write(one, self._is_done(one), self._wait_s)
+        result = self._written(one, self._is_done(one), self.wait_s)
         told = result.record["readings"]
         for text in dict.fromkeys(told.values()):
             samples = [sample for sample, said in told.items() if said == text]
             named = samples[0] if len(samples) == 1 else f"{len(samples)} clips ({samples[0]}, ...)"
-            self._progress.note(f"{named}: {text}")
+            self.progress.note(f"{named}: {text}")
         outcomes = list(one.outcomes.values())
         elsewhere = sum(not outcome.computed and not outcome.failed for outcome in outcomes)
         floor = one.floor.report if one.floor else None
         scores = "score" in plan.options.stages
         one.report = Report(result, outcomes, one.cached + elsewhere, floor, disk_use(plan.run_dir), scores)
 
-    def _write(self, one: RunAtWork, finished: bool, wait_s: float | None) -> RunResult:
-        with lock.hold(one.plan.run_dir, wait_s, self._progress.note):
+    def _written(self, one: RunAtWork, finished: bool, wait_s: float | None) -> RunResult:
+        with lock.hold(one.plan.run_dir, wait_s, self.progress.note):
             claims.tidy(one.plan.run_dir)
-            return closing.write(one.plan, list(one.outcomes.values()), self.command, self._start, finished)
+            return write(one.plan, list(one.outcomes.values()), self.command, self.start, finished)
+
+
+def write(plan: Plan, outcomes: Sequence[Outcome], command: str, start: float, finished: bool) -> RunResult:
+    """Write tables and record of everything in the run folder; returns the rows of the samples that were asked for.
+
+    Args:
+        plan: of the run.
+        outcomes: of the samples that were processed now.
+        command: that is recorded.
+        start: when the run began, by `time.perf_counter`.
+        finished: whether every sample was tried.
+    """
+    floor = plan if plan.model == FLOOR else plan.floor
+    versions = {name: str(metric.version) for name, metric in plan.metrics.items()}
+    rows = read_rows(plan.store, versions, floor.store if floor else None, plan.main)
+    table = write_tables(plan.store, rows)
+    write_definitions(plan.store, {name: defined(metric) for name, metric in plan.metrics.items()})
+    if finished and "score" in plan.options.stages:
+        pool_sets(plan)
+    asked = {sample.id for sample in plan.samples}
+    use = utilisation(outcomes) or (read_json(plan.run_dir / RECORD) or {}).get("utilisation")
+    content = {
+        "command": command,
+        "finished": finished,
+        "partial": not finished or len(plan.cases) < plan.suite_size,
+        "suite_size": plan.suite_size,
+        **_facts(plan, [row for row in rows if row["sample"] in asked], outcomes),
+        "utilisation": use,  # of the last command that computed something
+        "fingerprints": plan.fingerprints,
+        "config": plan.config,
+        **record.environment(time.perf_counter() - start),
+        "files": table_hashes(plan.run_dir),
+    }
+    # the largest process: this one, or a worker
+    content["peak_memory_mb"] = max([content["peak_memory_mb"], *(outcome.peak_mb for outcome in outcomes)])
+    write_json(plan.run_dir / RECORD, content)
+    cases = table[table["sample"].isin(asked)].reset_index(drop=True)
+    return RunResult.of(plan.run_dir, cases, content)
+
+
+def _facts(plan: Plan, rows: list[dict[str, Any]], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return what the run is, how many samples it has, and what became of each; `rows` are those that it asks for."""
+    failed = [row["sample"] for row in rows if row["status"] == "failed"]
+    videos = {row["sample"]: row["video_sha256"] for row in rows if row.get("video_sha256")}
+    prompts = {row["sample"]: row["prompt_sent"] for row in rows if row["prompt_sent"] is not None}
+    samples = [sample.id for sample in plan.samples]
+    return {
+        "run": {
+            "model": plan.model,
+            "suite": plan.suite,
+            "frames": plan.frames,
+            "height": plan.height,
+            "width": plan.width,
+            "tracker": plan.tracker.name,
+            "fingerprint": plan.fingerprint,
+        },
+        "counts": {
+            "requested": len(samples),
+            "generated": len(videos),
+            "scored": sum(row["status"] == "ok" for row in rows),
+            "unscored": sum(row["status"] == "unscored" for row in rows),
+            "failed": len(failed),
+            "computed_now": sum(bool(outcome.computed) for outcome in outcomes),
+        },
+        "stage_seconds": {name: round(sum(row[name] or 0.0 for row in rows), 3) for name in SECONDS},
+        "failed": failed,
+        "notes": list(plan.notes),
+        "readings": {row["sample"]: row["reading"] for row in rows if row.get("reading")},
+        "seeds": list(plan.options.seeds),
+        "samples": samples,
+        "prompts_sent": {name: prompts[name] for name in samples if name in prompts},
+        "video_sha256": videos,
+    }
+
+
+def defined(metric: Metric) -> dict[str, Any]:
+    """Return a metric's definition, with what reports need to know of it."""
+    return {
+        "metric": metric.name,
+        "version": str(metric.version),
+        "direction": metric.direction,
+        **metric.definition(),
+        "looks_at": "video" if metric.needs_video else "tracks",
+        "unit": metric.units,
+        "of_whole_set": metric.of_set,
+    }

@@ -36,11 +36,14 @@ class Line:
         depth: clips at most that are written, tracked and scored while another one is generated; 0: one by one.
         told: called with the key of each sample and its outcome, or the error that no other one would survive either,
             in the order of `add`; also from other threads.
+
+    Attributes:
+        left: samples that are behind; with more than `depth` another clip would have to wait.
     """
 
     def __init__(self, depth: int, told: Told) -> None:
         self._depth, self._told = depth, told
-        self._left = 0
+        self.left = 0
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._steady: set[Path] = set()
@@ -52,16 +55,6 @@ class Line:
                 (self._written, measure, self._end),
             ):
                 threading.Thread(target=_work_off, args=(todo, step, then), daemon=True).start()
-
-    @property
-    def left(self) -> int:
-        """Samples that are behind."""
-        return self._left
-
-    @property
-    def full(self) -> bool:
-        """Whether another clip would have to wait."""
-        return self._left > self._depth
 
     def add(self, key: Key, plan: Plan, sample: Sample, alone: bool = False) -> bool:
         """Generate a clip here; returns whether the rest is done behind, False if it is done already.
@@ -85,7 +78,7 @@ class Line:
         work.do(make)
         if not alone:
             with self._changed:
-                self._left += 1
+                self.left += 1
             self._made.put((key, work))
             if work.error is not None:
                 self.wait()  # it may be the end of everything
@@ -100,7 +93,7 @@ class Line:
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait until nothing is behind."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._left, timeout_s)
+            self._changed.wait_for(lambda: not self.left, timeout_s)
 
     def stop(self) -> None:
         """Begin no further stage, keep the clips that are made, and end; what is kept needs not be made again."""
@@ -119,7 +112,7 @@ class Line:
             self._told(key, error)
         finally:
             with self._changed:
-                self._left -= 1
+                self.left -= 1
                 self._changed.notify_all()
 
 

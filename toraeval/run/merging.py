@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from toraeval.run import closing
 from toraeval.run.bench import RECORD as BENCH_RECORD
+from toraeval.run.ending import write
 from toraeval.run.plan import Plan
-from toraeval.run.stored import open_samples
+from toraeval.run.sample import open_samples
 from toraeval.store import merge, record
 from toraeval.store.sealed import read_json, write_json
 from toraeval.store.tables.run import RECORD
@@ -51,7 +51,7 @@ def _close(run: Path, folders: Sequence[Path], out: Path, say: Callable[[str], N
         plan = _plan(records, out)
         if plan.run_dir != run:
             raise UserError("its parts are of another version")
-        closing.write(plan, [], record.command_line(), time.perf_counter(), not open_samples(plan))
+        write(plan, [], record.command_line(), time.perf_counter(), not open_samples(plan))
     except UserError as error:
         say(
             f"{run}: its tables are those of {folders[0]} ({error}); {records[0]['command']} results={out} writes them"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from toraeval import registry
@@ -16,16 +17,17 @@ from toraeval.types import Part
 BASES: dict[str, type[Part]] = {"model": Generator, "suite": Suite, "tracker": Tracker, "metric": Metric}
 
 
+@dataclass
 class Builder:
     """Builds parts and keeps them, so that what checks them and what runs them share one.
 
     Attributes:
+        made: parts that are kept, by kind and options.
         cases: of suites, as `plan_run` asked for them; not kept longer than a command, since files may change.
     """
 
-    def __init__(self) -> None:
-        self._made: dict[tuple[str, str], Any] = {}
-        self.cases: dict[tuple[Any, ...], Any] = {}
+    made: dict[tuple[str, str], Any] = field(default_factory=dict)
+    cases: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def build(self, kind: str, options: Mapping[str, Any]) -> Any:
         """Return the part with these options, built once.
@@ -34,11 +36,11 @@ class Builder:
             UserError: an unknown name, or options that cannot be.
         """
         key = (kind, canonical(options))
-        if key not in self._made:
+        if key not in self.made:
             part = registry.build(kind, options)
             of_set = kind == "metric" and hasattr(part, "pool")
-            self._made[key] = with_base(part, SetMetric if of_set else BASES[kind])
-        return self._made[key]
+            self.made[key] = with_base(part, SetMetric if of_set else BASES[kind])
+        return self.made[key]
 
     def take(self, kind: str, options: Mapping[str, Any]) -> Any:
         """Return the same for one owner alone: a generator holds what one length needs, so plans share none.
@@ -47,7 +49,7 @@ class Builder:
             UserError: an unknown name, or options that cannot be.
         """
         part = self.build(kind, options)
-        del self._made[kind, canonical(options)]
+        del self.made[kind, canonical(options)]
         return part
 
     def metrics(self, config: Mapping[str, Any]) -> dict[str, Metric]:

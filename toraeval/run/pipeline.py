@@ -15,10 +15,10 @@ from toraeval.run.outcome import Outcome
 from toraeval.run.plan import Plan
 from toraeval.run.queue import Queue, Task, tasks_of
 from toraeval.run.request import LOCAL, Sample
-from toraeval.run.stopping import stop_signals
-from toraeval.run.stored import open_samples, without_video
+from toraeval.run.sample import open_samples, without_video
+from toraeval.run.work import stop_signals
 from toraeval.run.workers import engine_for
-from toraeval.store import lock
+from toraeval.store import lock, record
 from toraeval.store.claims import Claims
 from toraeval.store.disk import require_space, require_writable
 from toraeval.store.journal import Journal
@@ -66,14 +66,14 @@ def run_all(
             require_no_link(one.plan.options.results, folder)
         require_writable(one.plan.run_dir)
     with stop_signals(), Claims() as claims:
-        closer = Closer(runs, progress, command, start, wait_s)
+        closer = Closer(runs, progress, command or record.command_line(), start, wait_s)
         tasks = _prepared(runs, progress, wait_s)
         try:
             _work(runs, tasks, claims, closer, progress)
         except BaseException:  # also after Ctrl-C or a full disk, as far as possible
             closer.save()
             raise
-        closer.close_rest()
+        closer.close(rest=True)
     reports = {id(one.plan): one.report for one in runs}
     return [report for plan in plans if (report := reports[id(plan)]) is not None]
 
@@ -139,7 +139,7 @@ def _work(
     frames = sum(task.sample.case.frames for task in tasks)
     samples = {(one.plan.run_dir, sample.id) for one in runs for sample in one.plan.samples}
     progress.start(label, len(tasks), frames, len(samples) - len(tasks))
-    closer.close_ready()
+    closer.close()
     journal = _journal(runs, tasks, closer.command) if tasks else None
     with ExitStack() as stack:
         if not tasks:
@@ -160,7 +160,7 @@ def _work(
             closer.reopen(one)
             if outcome.failed and task.plan.options.fail_fast:
                 return
-            closer.close_ready()
+            closer.close()
 
 
 def _journal(runs: Sequence[RunAtWork], tasks: Sequence[Task], command: str) -> Journal:

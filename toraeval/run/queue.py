@@ -12,7 +12,7 @@ from toraeval.run.costs import Costs, model_of
 from toraeval.run.outcome import Outcome
 from toraeval.run.plan import FLOOR, Plan
 from toraeval.run.request import Sample
-from toraeval.run.stored import is_current
+from toraeval.run.sample import is_current
 from toraeval.store.claims import Claims
 from toraeval.store.sealed import sweep
 from toraeval.store.slot import FAILURE
@@ -42,11 +42,6 @@ class Task:
     model: str
     cost_s: float
     failed_at: int | None
-
-    @classmethod
-    def of(cls, plan: Plan, sample: Sample, cost_s: float, failed_at: int | None) -> Task:
-        """Return the task of one sample."""
-        return cls(plan, sample, model_of(plan), cost_s, failed_at)
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,8 @@ class WorkEngine(Protocol):
 
 def tasks_of(plan: Plan, samples: Sequence[Sample], costs: Costs) -> list[Task]:
     """Return the tasks of a plan."""
-    return [Task.of(plan, each, costs.guess(plan, each), failure_state(plan, each)) for each in samples]
+    model = model_of(plan)
+    return [Task(plan, each, model, costs.guess(plan, each), failure_state(plan, each)) for each in samples]
 
 
 def failure_state(plan: Plan, sample: Sample) -> int | None:

@@ -1,10 +1,11 @@
-"""The three stages of one sample: generate, track, score; each one is skipped when its key matches."""
+"""The three stages of one sample: generate, track, score; each one is skipped when its key matches what is on disk."""
 
 from __future__ import annotations
 
 import os
 import time
 import traceback
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +13,10 @@ from toraeval.metrics.shared.reference import share_reference
 from toraeval.run.outcome import Outcome, error_line, is_broken
 from toraeval.run.plan import Plan
 from toraeval.run.request import Sample
-from toraeval.run.stored import missing_metrics, tracks_key
 from toraeval.run.work import Stopped, Work
 from toraeval.store.disk import full
-from toraeval.store.slot import KEPT, PREVIEW, VIDEO
+from toraeval.store.keys import digest
+from toraeval.store.slot import KEPT, PREVIEW, VIDEO, Slot
 from toraeval.trackers.shared.base import follow
 from toraeval.types import MissingAsset, Score, Tracks, UserError, Video
 from toraeval.video import video_sha256
@@ -98,11 +99,13 @@ def measure(work: Work) -> None:
     try:
         tracks = None
         if "track" in stages:
-            _go_on(work)
+            if work.is_stopped():
+                raise Stopped
             with work.busy("track"):
                 tracks = track(work, meta)
         if "score" in stages:
-            _go_on(work)
+            if work.is_stopped():
+                raise Stopped
             with work.busy("score"):
                 score(work, meta, tracks)
     except Exception:
@@ -112,11 +115,6 @@ def measure(work: Work) -> None:
         raise
     if "score" in stages:
         slot.trim(work.plan.options.keep)
-
-
-def _go_on(work: Work) -> None:
-    if work.is_stopped():
-        raise Stopped
 
 
 def generate(work: Work) -> dict[str, Any]:
@@ -210,3 +208,46 @@ def score(work: Work, meta: dict[str, Any], tracks: Tracks | None) -> None:
     seconds = round(time.perf_counter() - start, 4)
     slot.save_scores(fresh, plan.facts(sample, meta), seconds)
     work.computed.append("score")
+
+
+def tracks_key(plan: Plan, sample: Sample, meta: dict[str, Any]) -> str:
+    """Return the key of a clip's tracks; the case gives the start points."""
+    return digest("tracks", meta["sha256"], plan.fingerprints["tracker"], sample.case.content_hash)
+
+
+def missing_metrics(plan: Plan, sample: Sample, slot: Slot, tracks: str, video: str) -> dict[str, str]:
+    """Return the metrics, with their keys, whose stored value is absent or another's; `tracks` is the tracks' key."""
+    stored = slot.scores()
+    keys = {
+        name: digest("score", tracks, video, fingerprint, sample.case.content_hash)
+        for name, fingerprint in plan.fingerprints["metrics"].items()
+    }
+    return {name: key for name, key in keys.items() if stored.get(name, {}).get("key") != key}
+
+
+def is_current(plan: Plan, sample: Sample) -> bool:
+    """Return True if every asked-for stage of a sample is already on disk."""
+    slot, stages = plan.slot(sample), plan.options.stages
+    meta = slot.video_meta(plan.video_key(sample))
+    if slot.failure() is not None or meta is None:
+        return False
+    if "generate" in stages and not all(map(slot.has, KEPT[plan.options.keep])):
+        return False
+    if "track" not in stages and "score" not in stages:
+        return True
+    key = tracks_key(plan, sample, meta)
+    return (slot.tracks_meta() or {}).get("key") == key and (
+        "score" not in stages or not missing_metrics(plan, sample, slot, key, meta["sha256"])
+    )
+
+
+def open_samples(plan: Plan) -> list[Sample]:
+    """Return the asked-for samples for which something is still to be done."""
+    return [sample for sample in plan.samples if not is_current(plan, sample)]
+
+
+def without_video(plan: Plan, samples: Iterable[Sample]) -> list[Sample]:
+    """Return the samples that are still to be generated; a video that was made once and not kept counts as made."""
+    if "generate" not in plan.options.stages:
+        return []
+    return [s for s in samples if plan.slot(s).video_meta(plan.video_key(s)) is None]

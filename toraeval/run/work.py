@@ -1,13 +1,15 @@
-"""One sample at work: its frames, what is known of it so far, and what it took."""
+"""One sample at work: its frames, what is known of it so far, what it took, and how the work is stopped."""
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import FrameType
 from typing import Any
 
 from toraeval.run.outcome import BUSY
@@ -19,6 +21,30 @@ from toraeval.video import video_sha256
 _GENERATING = (
     threading.Lock()
 )  # a clip that was not kept may have to be made again while the next one is made
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end; as after Ctrl-C, what is finished is kept."""
+
+    exit_code = 128 + signal.SIGTERM
+
+
+@contextmanager
+def stop_signals() -> Iterator[None]:
+    """Let the first SIGTERM end the block by an exception and ignore further ones; other threads leave it alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Stopped(Exception):

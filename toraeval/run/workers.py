@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -18,7 +18,7 @@ from typing import Any
 
 from toraeval import registry
 from toraeval.machine import cpu_count
-from toraeval.run.capacity import count, gpu_count, overlap
+from toraeval.run.costs import count, gpu_count, overlap
 from toraeval.run.ending import plan_places
 from toraeval.run.line import DRAIN_S, Line
 from toraeval.run.outcome import Outcome
@@ -32,13 +32,13 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 @contextmanager
 def engine_for(plans: Sequence[Plan], tasks: Sequence[Task]) -> Iterator[WorkEngine]:
     """Give the engine that the options ask for: this process, or several."""
-    number = count(plans, tasks)
+    number = count(plans, [task.sample for task in tasks])
     depth = overlap(plans, number)
     with Workers(plans, number, depth) if number > 1 else Here(plans, depth) as engine:
         yield engine
 
 
-class Here:
+class Here(AbstractContextManager["Here"]):
     """The engine that does every task in this process, until memory or a GPU gives out: then another one goes on.
 
     Args:
@@ -48,13 +48,10 @@ class Here:
 
     def __init__(self, plans: Sequence[Plan], depth: int = 0) -> None:
         self._said: SimpleQueue[tuple[Any, Outcome | BaseException]] = SimpleQueue()
+        self._plans, self._depth = plans, depth
         self._line = Line(depth, lambda task, said: self._said.put((task, said)))
         self._model = ""
-        self._other = Workers(plans, 1, depth)
-        self._broken = False
-
-    def __enter__(self) -> Here:
-        return self
+        self._other: Workers | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -62,27 +59,28 @@ class Here:
         try:
             self._line.stop()
         finally:
-            self._other.__exit__(kind, error, trace)
+            if self._other is not None:
+                self._other.__exit__(kind, error, trace)
 
     def idle(self) -> list[str]:
-        if not self._said.empty() or (self._broken and self._line.left):
+        if not self._said.empty() or (self._other is not None and self._line.left):
             return []
-        if self._broken:
+        if self._other is not None:
             return self._other.idle()
-        return [] if self._line.full else [self._model]
+        return [] if self._line.left > self._depth else [self._model]
 
     def busy(self) -> set[str]:
-        return self._other.busy()
+        return set() if self._other is None else self._other.busy()
 
     def give(self, task: Task) -> None:
-        if self._broken:
+        if self._other is not None:
             self._other.give(task)
             return
         self._model = task.model
         self._line.add(task, task.plan, task.sample)
 
     def ended(self, timeout_s: float | None) -> list[Ended]:
-        if self._said.empty() and not self._line.left:
+        if self._other is not None and self._said.empty() and not self._line.left:
             return self._other.ended(timeout_s)
         try:
             task, said = self._said.get(timeout=timeout_s)
@@ -91,7 +89,7 @@ class Here:
         if isinstance(said, BaseException):
             raise said
         if said.broken:
-            self._broken = True
+            self._other = self._other or Workers(self._plans, 1, self._depth)
             self._other.retry_alone(task)
         return [Ended(task, said, said.error if said.broken else "")]
 
@@ -109,7 +107,7 @@ class _Worker:
     making: Key | None = None  # what it has not made yet; the others are behind
 
 
-class Workers:
+class Workers(AbstractContextManager["Workers"]):
     """The engine of several processes.
 
     Args:
@@ -127,9 +125,6 @@ class Workers:
         self._alone: set[Task] = set()
         # a fork of a process whose libraries run threads can hang; macOS may not fork after its frameworks are loaded
         self._context = multiprocessing.get_context("spawn" if sys.platform == "darwin" else "forkserver")
-
-    def __enter__(self) -> Workers:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
