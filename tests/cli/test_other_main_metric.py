@@ -9,7 +9,7 @@ from tests.cli.conftest import PARTS
 from toraeval import registry
 from toraeval.report.claims import notes
 from toraeval.report.collect import collect
-from toraeval.report.sheets import worst_first
+from toraeval.report.measures import worst_first
 from toraeval.report.tables import columns_of, table
 from toraeval.types import Score
 

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from tests.fake_parts import FakeSuite, config, draw
-from toraeval.cli.output import metrics_without_value, run_tables, unscored_lines
+from toraeval.cli.output import metrics_without_value, unscored_lines
+from toraeval.cli.run import tables_and_page
 from toraeval.cli.score import with_reference_metrics
 from toraeval.config import default_metrics
 from toraeval.inputs.pairing import gather_numbered, gather_objects, pair_names
@@ -193,7 +194,7 @@ def test_references_give_what_compares_clips(tmp_path: Path, capsys: pytest.Capt
     rows = report.result.cases.set_index("case")
     assert rows["psnr"].tolist() == pytest.approx([100.0, 100.0], abs=60)
     assert rows["ssim"].tolist() == pytest.approx([1.0, 1.0])
-    without = metrics_without_value(run_tables(report)[1], metrics)
+    without = metrics_without_value(tables_and_page(report, str(tmp_path))[1], metrics)
     assert list(without) == ["fvd"]
     assert "frames" in without["fvd"] or "videos" in without["fvd"]
     shutil.copy(tmp_path / "real" / "c.mkv", tmp_path / "real" / "A.mkv")

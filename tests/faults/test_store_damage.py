@@ -18,7 +18,7 @@ from tests.fake_parts import config
 from toraeval import registry
 from toraeval.report import measures, tables
 from toraeval.report.collect import collect
-from toraeval.report.curves import error_over_time
+from toraeval.report.findings import error_over_time
 from toraeval.run import pipeline
 from toraeval.run.plan import plan_run
 from toraeval.store.journal import FOLDER

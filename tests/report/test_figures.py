@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from toraeval.report.collect import collect
-from toraeval.report.curves import error_over_time
 from toraeval.report.figures import LABEL_GAP, draw_error_over_time, spread_out, styles
+from toraeval.report.findings import error_over_time
 
 
 def test_curves_differ_in_colour_and_in_line_or_marker():

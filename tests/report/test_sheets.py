@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from toraeval.report.collect import collect
-from toraeval.report.sheets import LABEL_PX, TILE_PX, TILES, spread, worst_first, write_sheets
+from toraeval.report.measures import worst_first
+from toraeval.report.sheets import LABEL_PX, TILE_PX, TILES, spread, write_sheets
 
 
 def test_cases_are_ranked_by_the_models_and_not_by_the_references(bench):

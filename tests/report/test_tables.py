@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toraeval.report import claims, curves, measures, tables
+from toraeval.report import claims, findings, measures, tables
 from toraeval.report.collect import collect
 from toraeval.stats import bootstrap_mean
 from toraeval.store.sealed import read_json, write_json
@@ -76,7 +76,7 @@ def test_a_run_without_any_score_still_has_a_row(make_run, tmp_path):
     row = tables.table(group).iloc[0]
     assert (row["cases"], row["failures"]) == (0, 3)
     assert np.isnan(row["traj_error"])
-    assert curves.error_over_time(group).empty
+    assert findings.error_over_time(group).empty
     assert "|" in tables.to_markdown(tables.table(group), group, measures.table(group), {})
 
 
@@ -99,12 +99,12 @@ def test_definition_explains_every_column_and_metric(bench, built):
     content = json.loads((built / "table1.definition.json").read_text(encoding="utf-8"))
     assert set(content["columns"]) == set(tables.table(group).columns)
     assert content["metrics"]["traj_error"]["version"] == "1"
-    assert set(content["error_over_time"]) == set(curves.error_over_time(group).columns)
+    assert set(content["error_over_time"]) == set(findings.error_over_time(group).columns)
 
 
 def test_error_over_time_is_the_mean_over_cases(bench):
     group = only_group(bench)
-    drawn = curves.error_over_time(group)
+    drawn = findings.error_over_time(group)
     entry = next(entry for entry in group.at(12) if entry.label == "tora")
     mine = drawn[(drawn["model"] == "tora") & (drawn["frames"] == 12)]
     assert list(mine["frame"]) == list(range(1, 12))
@@ -117,11 +117,11 @@ def test_error_over_time_is_the_mean_over_cases(bench):
 
 def test_clips_of_different_lengths_are_laid_over_one_clock():
     curve = np.array([np.nan, 1.0, 2.0, 3.0, 4.0])
-    laid = curves._over_time(curve)
-    assert len(laid) == curves.MOMENTS
+    laid = findings._over_time(curve)
+    assert len(laid) == findings.MOMENTS
     assert np.isnan(laid[0])
     assert laid[-1] == 4.0
-    assert laid[curves.MOMENTS // 2] == pytest.approx(2.0)
+    assert laid[findings.MOMENTS // 2] == pytest.approx(2.0)
 
 
 def test_partial_runs_are_marked(make_run, tmp_path):

@@ -20,7 +20,14 @@ from toraeval.store.tables.run import RunResult
 
 
 def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, command: str, page: str) -> None:
-    """Print the tables of one run (see `run_tables`), what was done, where it and its page are, and the command."""
+    """Print the tables of one run, what was done, where it and its page are, and the command.
+
+    Args:
+        report: what was done.
+        rows, further: as in `table1.csv` and `metrics.csv`, of this run alone.
+        command: as it is recorded.
+        page: first file of the page, empty without one.
+    """
     print_table(rows, f"all: python -m toraeval show {shlex.quote(str(report.result.run_dir))} columns=all")
     print_metrics(further, report.result.main_metric)
     for line in (*done_lines([report]), *partial_lines([report.result]), *unscored_lines(report)):
@@ -30,16 +37,6 @@ def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, comm
     if page:
         print(f"report: {page}")
     print(f"command: {command}")
-
-
-def run_tables(report: Report) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of the asked-for samples as in `table1.csv`, and their metrics as in `metrics.csv`."""
-    from toraeval.report import measures
-    from toraeval.report.collect import grouped
-    from toraeval.report.tables import table
-
-    (group,) = grouped([report.result])
-    return table(group), measures.table(group)
 
 
 def metrics_without_value(further: pd.DataFrame, asked: Collection[str]) -> dict[str, str]:

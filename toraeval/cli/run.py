@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from toraeval.cli.jobs import Done
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from toraeval.run.ending import Report
     from toraeval.run.parts import Builder
     from toraeval.run.plan import Plan
@@ -42,7 +44,7 @@ def carry_out(
     Raises:
         MissingParts: anything that the parts need is absent; nothing was started.
     """
-    from toraeval.cli.output import joint_rows, metrics_without_value, print_report, run_tables
+    from toraeval.cli.output import joint_rows, metrics_without_value, print_report
     from toraeval.cli.progress import ProgressBar
     from toraeval.run import pipeline, requirements
 
@@ -55,8 +57,8 @@ def carry_out(
         return Done(print_plan(plan, command))
     with ProgressBar() as bar:
         report = pipeline.run(plan, bar, command)
-    rows, further = run_tables(report)
-    print_report(report, rows, further, command, page_of(report, config["results"]))
+    rows, further, page = tables_and_page(report, config["results"])
+    print_report(report, rows, further, command, page)
     without = metrics_without_value(further, plan.metrics)
     for name, reason in without.items():
         print(f"metric {name} has no value: {reason}", file=sys.stderr)
@@ -66,10 +68,14 @@ def carry_out(
     )
 
 
-def page_of(report: Report, results: str) -> str:
-    """Write the page of one run, beside what the ground truth gives, and return its first file; "" where it cannot be.
+def tables_and_page(report: Report, results: str) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """Return the rows of a run as in `table1.csv` and `metrics.csv`, and the first file of its page, "" without one.
 
-    A page that cannot be written takes nothing from what the run has stored; stderr says why.
+    The page shows the run beside what the ground truth gives, and is made of the same tables. One that cannot be
+    written takes nothing from what the run has stored; stderr says why.
+
+    Raises:
+        UserError: no sample of the run has a row.
     """
     from pathlib import Path
 
@@ -80,13 +86,19 @@ def page_of(report: Report, results: str) -> str:
     from toraeval.store import lock
     from toraeval.types import UserError
 
-    result = report.result
+    result, page = report.result, ""
+    groups, empty = sorted_out([result, *([report.floor.result] if report.floor else [])])
+    found = [Findings.of(group) for group in groups]
+    own = [(one, entry.label) for one in found for entry in one.group.entries if entry.run is result]
+    if not own:
+        raise UserError(f"report: {result.run_dir} has no sample to report; finish the run first")
     folder = Path(results) / "reports" / slug(f"{result.suite}-{result.model}-{result.run_dir.name}")
     try:
-        groups, empty = sorted_out([result, *([report.floor.result] if report.floor else [])])
         folder.mkdir(parents=True, exist_ok=True)
         with lock.hold(folder, None, lambda line: print(line, file=sys.stderr)):
-            return str(write([Findings.of(group) for group in groups], folder, empty))
+            page = str(write(found, folder, empty))
     except (UserError, OSError) as error:
         print(f"the report was not written: {error}", file=sys.stderr)
-        return ""
+    ((findings, label),) = own
+    rows, further = (table[table["model"] == label] for table in (findings.rows, findings.further))
+    return rows, further[further["metric"].isin(list(result.definitions))], page

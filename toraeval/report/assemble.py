@@ -11,8 +11,7 @@ from toraeval.report import claims, claims_page, figures, measures, pictures, sh
 from toraeval.report.by_case import BY_CASE, by_case
 from toraeval.report.claims_figure import draw_claims
 from toraeval.report.collect import Group, collect
-from toraeval.report.curves import ERROR_OVER_TIME
-from toraeval.report.findings import Findings
+from toraeval.report.findings import ERROR_OVER_TIME, Findings
 from toraeval.report.reasons import reasons
 from toraeval.report.resolutions import draw_resolutions, of_sizes, resolutions
 from toraeval.report.site import write as site

@@ -87,7 +87,7 @@ def draw_error_over_time(
     """Draw mean e(t) with its bootstrap band over cases as a PNG that depends on the data only.
 
     Args:
-        curves: the rows of `curves.error_over_time`.
+        curves: the rows of `findings.error_over_time`.
         group: gives the order of the models and the words of the title.
         floors: length -> mean tracker floor, drawn as a level line where no `ground_truth` run is given.
         path: file to write.

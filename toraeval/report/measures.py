@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun
-from toraeval.stats import MIN_CASES, bootstrap_mean, without_interval
+from toraeval.stats import MIN_CASES, bootstrap_mean, case_means, without_interval
 from toraeval.store.main_metric import MAIN_METRIC, main_columns
 from toraeval.store.tables.run import length_words
 
@@ -254,3 +254,18 @@ def _where(part: pd.DataFrame) -> str:
         f"{model} at {f'{listed} frames' if (listed := ', '.join(map(str, filter(None, frames)))) else length_words(0)}"
         for model, frames in lengths.items()
     )
+
+
+def worst_first(
+    entries: list[ReportedRun], direction: str = "lower", column: str = MAIN_METRIC
+) -> dict[str, float]:
+    """Return case id -> mean value of the models (of all rows when there are only references), worst first."""
+    models = [entry for entry in entries if not entry.is_reference] or entries
+    found: dict[str, list[float]] = {}
+    for entry in models:
+        for case, value in case_means(entry.by_case(column)).items():
+            found.setdefault(case, []).append(value)
+    means = {case: float(np.mean(values)) for case, values in found.items()}
+    ordered = sorted(means, key=lambda case: (means[case] if direction == "higher" else -means[case], case))
+    unscored = {str(case) for entry in entries for case in entry.cases["case"]} - set(means)
+    return {case: means[case] for case in ordered} | dict.fromkeys(sorted(unscored), float("nan"))

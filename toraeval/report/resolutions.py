@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL, Group
-from toraeval.report.curves import error_over_time
 from toraeval.report.figures import COLOURS, DASHES, DPI, STATIC_REFERENCE
+from toraeval.report.findings import error_over_time
 from toraeval.report.texts import figure_text
 from toraeval.stats import without_interval
 from toraeval.store.sealed import atomic

@@ -18,9 +18,8 @@ import numpy as np
 
 from toraeval.geometry import scale_points
 from toraeval.report.collect import Group, ReportedRun
-from toraeval.report.measures import Measure, main_measure
+from toraeval.report.measures import Measure, main_measure, worst_first
 from toraeval.report.pictures import is_drawn, picture_key, save_keyed
-from toraeval.stats import case_means
 from toraeval.store.keys import file_sha256
 from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.store.sealed import atomic, read_json
@@ -142,21 +141,6 @@ def write_sheets(group: Group, folder: Path, per_length: int | None = 3) -> list
             for case in spread(usable, per_length)
         ]
     return written
-
-
-def worst_first(
-    entries: list[ReportedRun], direction: str = "lower", column: str = MAIN_METRIC
-) -> dict[str, float]:
-    """Return case id -> mean value of the models (of all rows when there are only references), worst first."""
-    models = [entry for entry in entries if not entry.is_reference] or entries
-    found: dict[str, list[float]] = {}
-    for entry in models:
-        for case, value in case_means(entry.by_case(column)).items():
-            found.setdefault(case, []).append(value)
-    means = {case: float(np.mean(values)) for case, values in found.items()}
-    ordered = sorted(means, key=lambda case: (means[case] if direction == "higher" else -means[case], case))
-    unscored = {str(case) for entry in entries for case in entry.cases["case"]} - set(means)
-    return {case: means[case] for case in ordered} | dict.fromkeys(sorted(unscored), float("nan"))
 
 
 def spread(ranked: list[str], count: int | None) -> list[str]:

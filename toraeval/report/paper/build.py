@@ -11,7 +11,7 @@ import pandas as pd
 from toraeval.report import ablations, figures, sheets
 from toraeval.report.by_case import BY_CASE
 from toraeval.report.collect import Group
-from toraeval.report.curves import ERROR_OVER_TIME
+from toraeval.report.findings import ERROR_OVER_TIME
 from toraeval.report.paper import by_kind, table1
 from toraeval.report.paper.published import published
 from toraeval.report.paper.stored import in_order, read

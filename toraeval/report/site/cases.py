@@ -16,7 +16,7 @@ from toraeval.metrics.shared.readings import mean_over
 from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL, Group, ReportedRun
 from toraeval.report.figures import COLOURS, DASHES
 from toraeval.report.findings import Findings
-from toraeval.report.sheets import worst_first
+from toraeval.report.measures import worst_first
 from toraeval.report.texts import case_slug, slug
 from toraeval.stats import case_means
 from toraeval.store.main_metric import MAIN_METRIC

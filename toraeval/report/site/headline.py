@@ -9,7 +9,9 @@ import numpy as np
 
 from toraeval.report.collect import ReportedRun
 from toraeval.report.findings import Findings
-from toraeval.report.site.columns import decimals
+from toraeval.report.site.columns import columns, decimals, lines
+from toraeval.report.tables import caption
+from toraeval.report.texts import latex_text
 from toraeval.stats import LEVEL, case_means, holm, paired_difference
 
 LIMIT = round(1 - LEVEL, 6)
@@ -18,6 +20,9 @@ MARKS = {
     BEST: "best mean of its length among the models",
     NEAR: "not significantly worse than the best of its length on the cases that both have",
 }
+
+ARROWS = {"↓": r"$\downarrow$", "↑": r"$\uparrow$"}
+"""Marks of the better end in LaTeX."""
 
 
 @dataclass(frozen=True)
@@ -146,3 +151,44 @@ def _axis(numbers: np.ndarray) -> Callable[[float], float | None]:
         return round(2 + 96 * float((value - low) / (high - low)), 2) if high > low else 50.0
 
     return place
+
+
+def to_latex(findings: Findings) -> str:
+    """Return a `tabular` with booktabs rules: best bold, what is not significantly worse underlined."""
+    shown = [column for column in columns(findings) if column.headline]
+    marked = marks(findings)
+    heads = ["Model", "Frames", *(_escaped(column.title) for column in shown)]
+    body, former = [], None
+    for line in lines(findings, [*shown]):
+        if former not in (None, line.frames):
+            body.append(r"\midrule")
+        former = line.frames
+        mark = marked.get((line.label, line.frames), ("", ""))[0]
+        cells = [_escaped(line.label), str(line.frames or "own")]
+        for column, cell in zip(shown, line.cells, strict=True):
+            text = _escaped(cell.text) or "--"
+            if column.key == findings.group.main_column:
+                text = {BEST: rf"\textbf{{{text}}}", NEAR: rf"\underline{{{text}}}"}.get(mark, text)
+                text += f" {{\\scriptsize {_escaped(cell.below)}}}" if cell.below else ""
+            cells.append(text)
+        body.append(" & ".join(cells) + r" \\")
+    return "\n".join(
+        [
+            f"% {_escaped(caption(findings.group))}",
+            "% bold: best of its length; underlined: not significantly worse; needs the package booktabs",
+            rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
+            r"\toprule",
+            " & ".join(heads) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which nothing is a command, with the arrows that say which end is better."""
+    mark = text[-1:] if text[-1:] in ARROWS else ""
+    return latex_text(text.removesuffix(mark)) + (f" {ARROWS[mark]}" if mark else "")

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from toraeval.report.claims import CLAIM
-from toraeval.report.curves import OWN_LENGTH
 from toraeval.report.figures import LOG_FROM_RATIO, STATIC_REFERENCE
-from toraeval.report.findings import Findings
+from toraeval.report.findings import OWN_LENGTH, Findings
 from toraeval.report.html import flat
 from toraeval.report.site import headline
 from toraeval.report.site.cases import ShownCase, figures, style_classes

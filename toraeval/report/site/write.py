@@ -12,7 +12,7 @@ from toraeval.report import tables
 from toraeval.report.findings import Findings
 from toraeval.report.html import filled, script
 from toraeval.report.site.cases import ShownCase, cases
-from toraeval.report.site.latex import to_latex
+from toraeval.report.site.headline import to_latex
 from toraeval.report.site.overview import Overview
 from toraeval.report.site.view import Link, case_view, index_view, player_index, record_name
 from toraeval.store.sealed import require_no_link
