@@ -45,7 +45,7 @@ def test_every_option_of_every_part_has_a_line() -> None:
     assert [(*part, option.name) for part in PARTS for option in options[part] if not option.text] == []
 
 
-OPTIONS = {verb: cls for verb, cls in config.VERBS.items() if verb != "train"} | training.sections()
+OPTIONS = config.VERBS | training.sections()
 """Classes of options by verb; those of `train` by what is trained."""
 
 

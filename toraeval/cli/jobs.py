@@ -122,12 +122,14 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
     Raises:
         UserError: a switch or an option that cannot work, before anything is started.
     """
-    from toraeval.cli import options_help, overrides, switches
+    from toraeval.cli import overrides, switches
 
     arguments = switches.parse(verb, argv, overrides.keys(verb))
     several = arguments.multirun and not arguments.help
     checked = overrides.check(verb, arguments.overrides, several, arguments.config_dir)
     if arguments.help:
+        from toraeval.cli import options_help
+
         print(help_text)
         print(options_help.describe(verb, checked.configs[0]))
         return 0

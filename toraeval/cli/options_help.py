@@ -27,7 +27,7 @@ def describe(verb: str, cfg: DictConfig) -> str:
         lines = ["Parts (group=choice; a model, suite, tracker or metric also as module:Class):", *lines, ""]
     lines.append("Options (key=value):")
     plain = {key: value for key, value in values.items() if key not in (*GROUPS[verb], "metrics")}
-    own = TrainingOptions if verb == "train" else config.VERBS[verb]
+    own = TrainingOptions if verb == "train" else config.verb_options(verb)
     lines += _options(_of_class(own), {key: value for key, value in plain.items() if key != "cluster"})
     for title, options in training.sections().items() if verb == "train" else ():
         declared = _of_class(options)

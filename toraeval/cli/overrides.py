@@ -105,7 +105,7 @@ def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = 
 
 def keys(verb: str) -> list[str]:
     """Return the groups and the uppermost options of a verb."""
-    return [*GROUPS[verb], *(item.name for item in dataclasses.fields(config.VERBS[verb]))]
+    return [*GROUPS[verb], *(item.name for item in dataclasses.fields(config.verb_options(verb)))]
 
 
 def _is_choice(verb: str, text: str) -> bool:

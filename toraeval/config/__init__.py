@@ -13,21 +13,26 @@ from omegaconf import OmegaConf
 
 from toraeval import registry
 from toraeval.config.declared import Declared, Unreadable, declaration
-from toraeval.config.training import TrainConfig
-from toraeval.config.trainings import TRAINING_BUCKETS, FullSizeOptions
 from toraeval.config.verbs import BenchConfig, RunConfig, ScoreConfig, ValidateConfig
 from toraeval.types import UserError
 
-__all__ = ["TRAINING_BUCKETS", "FullSizeOptions", "TrainConfig"]
 GROUPS = registry.KINDS
 VERBS: dict[str, type] = {
     "run": RunConfig,
     "bench": BenchConfig,
     "score": ScoreConfig,
-    "train": TrainConfig,
     "validate": ValidateConfig,
 }
-"""Options of the verbs whose settings Hydra composes."""
+"""Options of the verbs whose settings Hydra composes, besides `train`: see `verb_options`."""
+
+
+def verb_options(verb: str) -> type:
+    """Return the class of a verb's options; those of `train`, which are many, are read for that verb alone."""
+    if verb == "train":
+        from toraeval.config.training import TrainConfig
+
+        return TrainConfig
+    return VERBS[verb]
 
 
 def conf_dir(verb: str = "run") -> Path:

@@ -21,7 +21,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from toraeval import registry
-from toraeval.config import GROUPS, VERBS, conf_dir, metric_key, schema_of
+from toraeval.config import GROUPS, VERBS, conf_dir, metric_key, schema_of, verb_options
 
 SCHEME = "toraeval"
 
@@ -47,7 +47,7 @@ class DeclaredSource(ConfigSource):
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
         kind = group.removeprefix("schema/")
         if kind == "schema":
-            return name in VERBS
+            return name in VERBS or name == "train"
         if kind == "preset":
             return self._file(config_path).is_file()
         if kind not in GROUPS or (":" not in name and name not in registry.names(kind)):
@@ -64,7 +64,7 @@ class DeclaredSource(ConfigSource):
             config = OmegaConf.merge(loaded, own if self.path.startswith("bench:") else {})
             package = "_global_"
         elif group == "schema":
-            config = OmegaConf.structured(VERBS[name])
+            config = OmegaConf.structured(verb_options(name))
         else:
             config = OmegaConf.structured(schema_of(kind, name))
             if kind == group:

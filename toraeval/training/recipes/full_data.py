@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from toraeval import assets
-from toraeval.config import FullSizeOptions
+from toraeval.config.trainings import FullSizeOptions
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.weight_files import StateReader
 from toraeval.models.tora.autoencoder.spatial import SpatialVAEConfig

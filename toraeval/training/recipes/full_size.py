@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from toraeval.allowed import check_options
-from toraeval.config import TRAINING_BUCKETS, FullSizeOptions
+from toraeval.config.trainings import TRAINING_BUCKETS, FullSizeOptions
 from toraeval.models.shared.network import config as sizes
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.weight_files import StateReader
