@@ -12,7 +12,7 @@ import pytest
 from toraeval.metrics.traj_error import TrajError
 from toraeval.report.assemble import build
 from toraeval.store.sealed import write_json
-from toraeval.store.slot import RunStore
+from toraeval.store.slot import RunStore, sample_id
 from toraeval.store.tables.rows import read_rows, write_definitions, write_tables
 from toraeval.types import Case, Tracks, Trajectories, Video
 
@@ -79,7 +79,7 @@ def write_run(
     metric = TrajError()
     for order, case_id in enumerate(cases):
         for seed in seeds:
-            slot = store.slot(case_id, seed)
+            slot = store.slot(sample_id(case_id, seed))
             facts = {
                 "order": order,
                 "sample": slot.folder.name,

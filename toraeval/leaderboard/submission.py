@@ -20,7 +20,7 @@ from toraeval.report import measures
 from toraeval.report.collect import grouped
 from toraeval.report.tables import table
 from toraeval.store.main_metric import MAIN_METRIC
-from toraeval.store.slot import SCORE, TRACKS, VIDEO_META, Slot
+from toraeval.store.slot import SCORE, TRACKS, VIDEO_META
 from toraeval.store.tables.rows import END, FIRST
 from toraeval.store.tables.run import CASES, RECORD, RunResult, load_run
 from toraeval.types import UserError
@@ -161,7 +161,7 @@ def _sample(run: RunResult, row: Mapping[str, Any]) -> Iterator[str]:
         return
     if row["status"] != "ok":
         return
-    slot = Slot(run.run_dir / "cases" / name)
+    slot = run.slot(name)
     try:
         stored = run.load_case(name)
         scores, video = slot.score_file(), slot.video_meta() or {}

@@ -5,8 +5,6 @@ Shape legend: N objects, T frames.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -53,7 +51,7 @@ def by_case(group: Group, direction: str) -> pd.DataFrame:
 
 def _asked(entry: ReportedRun, sample: str) -> tuple[int, float] | None:
     """Return number of objects and speed of the path that was asked for, None where it was never tracked."""
-    arrays = require_arrays(Path(entry.run.run_dir) / "cases" / sample / TRACKS, "target_")
+    arrays = require_arrays(entry.run.slot(sample).folder / TRACKS, "target_")
     if arrays is None:
         return None
     return len(arrays["NT2"]), mean_speed(arrays["NT2"], arrays["visible_NT"])

@@ -189,7 +189,7 @@ def _video_of(entry: ReportedRun, sample: Mapping[str, Any]) -> Path | None:
 
 
 def _folder(entry: ReportedRun, sample: Mapping[str, Any]) -> Path:
-    return entry.run.run_dir / "cases" / str(sample["sample"])
+    return entry.run.slot(str(sample["sample"])).folder
 
 
 def _prompt(entry: ReportedRun, case: str) -> str:

@@ -62,8 +62,8 @@ def run_all(
         cluster.check(options.executor, options.cluster)
     runs = _with_floors(plans)
     for one in runs:
-        for folder in (one.plan.store.cases_dir, *(one.plan.slot(s).folder for s in one.plan.samples)):
-            require_no_link(one.plan.options.results, folder)
+        for sample in one.plan.samples:
+            require_no_link(one.plan.options.results, one.plan.slot(sample).folder)
         require_writable(one.plan.run_dir)
     with stop_signals(), Claims() as claims:
         closer = Closer(runs, progress, command or record.command_line(), start, wait_s)

@@ -168,7 +168,7 @@ class Plan:
         return [Sample(order, case, seed) for order, case in self.cases for seed in self.options.seeds]
 
     def slot(self, sample: Sample) -> Slot:
-        return self.store.slot(sample.case.id, sample.seed)
+        return self.store.slot(sample.id)
 
     def video_key(self, sample: Sample) -> str:
         """Return the key of a sample's clip: what makes it, the case, and the seed."""

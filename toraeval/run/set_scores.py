@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,11 @@ class Contributions(Mapping[str, Mapping[str, FloatArray]]):
     A set of thousands of clips then costs no more memory than what the metric itself keeps.
     """
 
-    def __init__(self, store: RunStore, metric: str, samples: Mapping[str, tuple[str, int]]) -> None:
+    def __init__(self, store: RunStore, metric: str, samples: Sequence[str]) -> None:
         self._store, self._metric, self._samples = store, metric, samples
 
     def __getitem__(self, sample: str) -> Mapping[str, FloatArray]:
-        return self._store.slot(*self._samples[sample]).score_arrays(self._metric)
+        return self._store.slot(sample).score_arrays(self._metric)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._samples)
@@ -51,7 +51,6 @@ def pool_sets(plan: Plan) -> None:
 
 
 def _pooled(plan: Plan, name: str, metric: SetMetric, stored: Mapping[str, Any]) -> dict[str, Any]:
-    samples: dict[str, tuple[str, int]] = {}
     keys: dict[str, str] = {}
     reasons: list[str] = []
     for sample in plan.samples:
@@ -61,13 +60,12 @@ def _pooled(plan: Plan, name: str, metric: SetMetric, stored: Mapping[str, Any])
         if score is None or not current or score["skipped"] is not None or slot.failure() is not None:
             reasons += [score["skipped"]] if score and score["skipped"] else []
             continue
-        samples[sample.id] = (sample.case.id, sample.seed)
         keys[sample.id] = score["key"]
     key = digest("set", metric.fingerprint(), keys)
     if stored.get("key") == key:
         return dict(stored)
     entry: dict[str, Any] = {"version": str(metric.version), "key": key, "values": {}, "skipped": None}
-    if not samples:
+    if not keys:
         why = (
             f"{len(reasons)} of {len(plan.samples)} were skipped ({reasons[0]})"
             if reasons
@@ -76,7 +74,7 @@ def _pooled(plan: Plan, name: str, metric: SetMetric, stored: Mapping[str, Any])
         entry["skipped"] = f"no sample contributes: {why}"
         return entry | {"samples": []}
     try:
-        pooled = metric.pool(Contributions(plan.store, name, samples))
+        pooled = metric.pool(Contributions(plan.store, name, list(keys)))
     except Exception as error:  # one metric must not cost the tables of all the others
         entry |= {
             "key": "",
@@ -85,4 +83,4 @@ def _pooled(plan: Plan, name: str, metric: SetMetric, stored: Mapping[str, Any])
     else:
         values = {column: float(value) for column, value in pooled.values.items() if np.isfinite(value)}
         entry |= {"values": values, "skipped": pooled.skipped}
-    return entry | {"samples": sorted(samples)}
+    return entry | {"samples": sorted(keys)}

@@ -218,16 +218,12 @@ class RunStore:
 
     run_dir: Path
 
-    @property
-    def cases_dir(self) -> Path:
-        return self.run_dir / "cases"
-
-    def slot(self, case: str, seed: int) -> Slot:
-        return Slot(self.cases_dir / sample_id(case, seed))
+    def slot(self, sample: str) -> Slot:
+        return Slot(self.run_dir / "cases" / sample)
 
     def slots(self) -> Iterator[Slot]:
         """Yield every slot on disk, in the order of their names."""
-        for folder in sorted(self.cases_dir.glob("*")):
+        for folder in sorted(self.run_dir.glob("cases/*")):
             if folder.is_dir():
                 yield Slot(folder)
 
@@ -237,7 +233,7 @@ class RunStore:
         Raises:
             UserError: they were not.
         """
-        for path in sorted(self.cases_dir.glob(f"*/{VIDEO_META}")):
+        for path in sorted(self.run_dir.glob(f"cases/*/{VIDEO_META}")):
             if _is_former(path):
                 raise UserError(
                     f"{path} is of a version that wrote no checksums, so nothing shows whether it is whole; remove "

@@ -14,7 +14,7 @@ import numpy as np
 
 from toraeval.store.keys import safe_id
 from toraeval.store.sealed import Damaged, require_json, write_json
-from toraeval.store.slot import PREVIEW, Slot
+from toraeval.store.slot import PREVIEW
 from toraeval.store.tables.run import CaseResult, RunResult, load_run
 from toraeval.types import UserError
 
@@ -82,7 +82,7 @@ class Clips:
 
     def prompt(self, sample: str) -> str:
         """Return the caption of a sample."""
-        stored = Slot(self.runs[0].run_dir / "cases" / sample).video_meta() or {}
+        stored = self.runs[0].slot(sample).video_meta() or {}
         return str(stored.get("prompt") or "")
 
     def file(self, sample: str, run: int) -> Path:

@@ -21,7 +21,7 @@ from toraeval.report.texts import case_slug, slug
 from toraeval.stats import case_means
 from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.store.sealed import read_json
-from toraeval.store.slot import PREVIEW, TRACKS, VIDEO_META, Slot
+from toraeval.store.slot import PREVIEW, TRACKS, VIDEO_META
 from toraeval.types import BoolArray, FloatArray
 
 CLIPS = "clips"
@@ -116,7 +116,7 @@ def _clip(
     """Return the clip of the lowest seed, and its prompt."""
     row = rows[0]
     sample = str(row["sample"])
-    slot = Slot(entry.run.run_dir / "cases" / sample)
+    slot = entry.run.slot(sample)
     meta = read_json(slot.folder / VIDEO_META) or {}
     source = slot.folder / PREVIEW if slot.has(PREVIEW) else None
     file = f"{CLIPS}/{folder}/{slug(entry.label)}.mp4" if source else ""

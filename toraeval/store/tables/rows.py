@@ -65,7 +65,8 @@ def _row(
                 row["status"] = "ok"
             else:
                 row["skips"][name] = stored["skipped"]
-    floor_values = floor.slot(facts["case"], 0).scores().get(main[0], {}) if floor else {}
+    # the ground truth has one seed, 0, whose samples are named like their cases
+    floor_values = floor.slot(facts["case"]).scores().get(main[0], {}) if floor else {}
     row["tracker_floor"] = floor_values.get("values", {}).get(main[1])
     seconds = (video.get("seconds"), (slot.tracks_meta() or {}).get("seconds"), scored.get("seconds"))
     return row | dict(zip(SECONDS, seconds, strict=True)) | {"prompt_sent": video.get("prompt_sent")}

@@ -17,7 +17,7 @@ import pandas as pd
 from toraeval.store.keys import current_sha256
 from toraeval.store.main_metric import main_columns, main_of
 from toraeval.store.sealed import Damaged, require_json
-from toraeval.store.slot import SET_SCORES, Slot
+from toraeval.store.slot import SET_SCORES, RunStore, Slot
 from toraeval.types import BoolArray, FloatArray, UserError
 
 CASES, TIMINGS, SKIPS = "cases.csv", "timings.csv", "skips.csv"
@@ -138,7 +138,7 @@ class RunResult:
             UserError: the sample was never tracked, or a file of it is damaged.
         """
         with self._again():
-            tracks = self._slot(sample).require_tracks(self._rows.get(sample, {}).get("video_sha256"))
+            tracks = self.slot(sample).require_tracks(self._rows.get(sample, {}).get("video_sha256"))
         names = ("target_NT2", "target_visible_NT", "tracks_NT2", "visible_NT")
         kept = {name: tracks[name] for name in names}
         return CaseResult(**kept, arrays=self.load_arrays(sample), preview=self.video_file(sample))
@@ -150,7 +150,7 @@ class RunResult:
             UserError: it is damaged.
         """
         with self._again():
-            return self._slot(sample).video_file()
+            return self.slot(sample).video_file()
 
     def load_arrays(self, sample: str) -> dict[str, FloatArray]:
         """Return the arrays of every metric of one sample, named `<metric>/<array>`; none if it was never scored.
@@ -159,10 +159,11 @@ class RunResult:
             UserError: they are damaged, or gone although the sample was scored.
         """
         with self._again():
-            return self._slot(sample).require_score_arrays(self._rows.get(sample, {}).get("status") == "ok")
+            return self.slot(sample).require_score_arrays(self._rows.get(sample, {}).get("status") == "ok")
 
-    def _slot(self, sample: str) -> Slot:
-        return Slot(self.run_dir / "cases" / sample)
+    def slot(self, sample: str) -> Slot:
+        """Return the folder of one sample."""
+        return RunStore(self.run_dir).slot(sample)
 
     @cached_property
     def _rows(self) -> dict[str, dict[str, Any]]:
