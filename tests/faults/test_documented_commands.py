@@ -13,7 +13,8 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from toraeval import config
-from toraeval.cli import VERBS, overrides, switches
+from toraeval.cli import VERBS, overrides
+from toraeval.cli.arguments import switches
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -76,7 +77,7 @@ def test_documented_command_is_taken(command: str, monkeypatch: pytest.MonkeyPat
         command = command.replace(word, value)
     verb, *argv = shlex.split(command, comments=True)
     if verb in config.VERBS or verb == "train":
-        arguments = switches.parse(verb, argv, overrides.keys(verb))
+        arguments = switches(verb, argv, overrides.keys(verb))
         overrides.check(verb, arguments.overrides, arguments.multirun)
         GlobalHydra.instance().clear()
         return

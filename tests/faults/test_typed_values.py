@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, StringNode
 
 from toraeval.cli import overrides
 from toraeval.cli.arguments import split
-from toraeval.cli.quoting import literal
+from toraeval.cli.composing import literal
 
 Cli = Callable[..., Any]
 NAMES = (

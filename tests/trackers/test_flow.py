@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from toraeval.trackers.shared.flow import checked_flow, median_motion
+from toraeval.trackers.lucas_kanade import checked_flow, median_motion
 
 RNG = np.random.default_rng(3)
 PICTURE = cv2.GaussianBlur(RNG.integers(0, 256, (80, 100)).astype(np.float32), (0, 0), 2.0)

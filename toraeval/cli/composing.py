@@ -1,19 +1,33 @@
-"""The settings that Hydra composes of overrides, and what it says in many lines as one for the user."""
+"""The settings that Hydra composes of overrides, and what it says in many lines as one for the user.
+
+Values of text options arrive as they were typed: none of Hydra's special characters means anything in them.
+"""
 
 from __future__ import annotations
 
 import copy
 import itertools
+import os
+import re
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from toraeval.cli.arguments import expanded
+from toraeval.config import uninterpolated
 from toraeval.config.source import hydra_of
 from toraeval.types import UserError
 
+QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+"""One quoted string, from its first character to its last."""
+CHOICE = re.compile(rf"(?:{QUOTED.pattern}|[^,])*", re.DOTALL)
+"""What stands between the commas of a sweep; those inside quotes separate nothing."""
+SWEEP = re.compile(r"(?:choice|range|interval|glob|shuffle|sort|tag)\(.*\)", re.DOTALL)
+"""A sweep that names Hydra's function for it."""
 OPEN = ("model_options",)
 """Parts of a config whose keys are free; Hydra wants them marked as additions."""
 NOISE = (
@@ -96,3 +110,43 @@ def reason(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     told = [line for line in lines if line and not line.startswith(NOISE) and not line.endswith(HEADING)]
     return " ".join(told) or (reason(error.__cause__) if error.__cause__ else type(error).__name__)
+
+
+def literal(override: str, sweeps: bool, notes: list[str]) -> str:
+    """Return an override of a text option in the form in which Hydra's grammar gives back what was typed.
+
+    Args:
+        override: `key=value` as typed.
+        sweeps: whether a comma outside quotes separates the values of a sweep, as it does with -m.
+        notes: takes a line for each value that is read as something else than it says.
+    """
+    key, _, value = override.partition("=")
+    if sweeps and SWEEP.fullmatch(value):
+        return override
+    if "," in value and sweeps and not QUOTED.fullmatch(value):
+        if os.path.lexists(value):
+            notes.append(
+                f"{key}={value} is read as the one path of that name; 'choice(A,B)' gives one run for each value"
+            )
+            return f"{key}={quoted(value)}"
+        choices = [match.group().strip() for match in CHOICE.finditer(value) if match.group()]
+        return f"{key}={','.join(_of_value(key, choice, notes) for choice in choices)}"
+    return f"{key}={_of_value(key, value, notes)}"
+
+
+def _of_value(key: str, value: str, notes: list[str]) -> str:
+    if value.lower() == "null" and not os.path.lexists(value):
+        return value
+    if QUOTED.fullmatch(value) and not os.path.lexists(value):
+        return quoted(_unquoted(value))
+    return quoted(expanded(f"{key}=", value, notes))
+
+
+def quoted(text: str) -> str:
+    """Return a text in the quotes in which Hydra gives it back as it is."""
+    return QuotedString(uninterpolated(text), Quote.single).with_quotes()
+
+
+def _unquoted(value: str) -> str:
+    parsed = OverridesParser.create().parse_rule(value, "primitive")
+    return parsed.text if isinstance(parsed, QuotedString) else str(parsed)

@@ -122,9 +122,10 @@ def launch(verb: str, help_text: str, argv: list[str], execute: Execute) -> int:
     Raises:
         UserError: a switch or an option that cannot work, before anything is started.
     """
-    from toraeval.cli import overrides, switches
+    from toraeval.cli import overrides
+    from toraeval.cli.arguments import switches
 
-    arguments = switches.parse(verb, argv, overrides.keys(verb))
+    arguments = switches(verb, argv, overrides.keys(verb))
     several = arguments.multirun and not arguments.help
     checked = overrides.check(verb, arguments.overrides, several, arguments.config_dir)
     if arguments.help:

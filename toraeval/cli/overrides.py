@@ -18,8 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from toraeval import config, optional, registry
-from toraeval.cli import quoting
-from toraeval.cli.composing import OPEN, combinations, composed, reason, with_values
+from toraeval.cli.composing import OPEN, combinations, composed, literal, quoted, reason, with_values
 from toraeval.config.source import search_path
 from toraeval.inputs.text_files import read_text, shown
 from toraeval.types import MissingAsset, UserError
@@ -65,7 +64,7 @@ def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = 
 
     Args:
         verb: whose settings.
-        overrides: as typed; values of text options are taken literally, see `quoting.literal`.
+        overrides: as typed; values of text options are taken literally, see `composing.literal`.
         multirun: whether several values make several runs.
         folder: further YAML files, in subfolders named like the groups.
 
@@ -94,7 +93,7 @@ def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = 
             for base in bases.values():
                 _check_key(verb, base, key)
             if any(_is_text(base, key) for base in bases.values()):
-                text = quoting.literal(text, multirun, notes)
+                text = literal(text, multirun, notes)
         plain.append(_normal(_parse(verb, text)))
     configs = []
     for combination in combinations(plain, multirun):
@@ -137,7 +136,7 @@ def _search_path(verb: str, folder: str) -> str:
     path = Path(folder).absolute()
     if not path.is_dir():
         raise UserError(f"--config-dir {folder}: there is no such folder")
-    return f"hydra.searchpath=[{','.join(map(quoting.quoted, search_path(verb, path)))}]"
+    return f"hydra.searchpath=[{','.join(map(quoted, search_path(verb, path)))}]"
 
 
 def require_complete(verb: str, cfg: DictConfig) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from baselines.dragnuwa.fusion import FlowFusion
+from baselines.dragnuwa.network import FlowFusion
 from baselines.unet.blocks import Conv3x3, GroupNorm, TimeConv, group_norm
 
 
