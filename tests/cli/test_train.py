@@ -54,8 +54,12 @@ def test_options_reach_the_training_package(cli: Cli, monkeypatch: pytest.Monkey
             "evaluate.follow",
             EvaluateOptions(task="evaluate", averaged=True),
         ),
-        (["task=trials", "part=1", "parts=2"], "trials.main", TrialsOptions(task="trials", part=1, parts=2)),
-        (["task=long_run", "status=true"], "long_run.main", LongRunOptions(task="long_run", status=True)),
+        (
+            ["task=trials", "part=1", "parts=2"],
+            "second.run_trials",
+            TrialsOptions(task="trials", part=1, parts=2),
+        ),
+        (["task=long_run", "status=true"], "second.run_long", LongRunOptions(task="long_run", status=True)),
     ],
 )
 def test_every_training_and_task_is_reached(

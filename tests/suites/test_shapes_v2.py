@@ -12,7 +12,6 @@ from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.suites.shapes.world import PANELS
 from toraeval.suites.shapes.world2 import SPEED, TEST_SET, fastest_step, sample_scene
-from toraeval.training.data.scenes import dense_flow
 from toraeval.types import Case, UserError
 
 TEST_HASH = "59825ed20cbf08f7687327e79412047532656bd1e42557cb973113a7144d9956"
@@ -109,7 +108,7 @@ def test_a_panel_is_drawn_over_all_and_does_not_move() -> None:
     for t, flow in enumerate(renderer.dense_flow()):
         assert not flow[inside].any()
         assert t == 0 or flow.any()  # the background drifts
-    for _, top, left, part in dense_flow(renderer):
+    for _, top, left, part in renderer.flow_patches():
         assert not part[y - top, x - left].any()
 
 

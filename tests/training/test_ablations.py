@@ -17,7 +17,7 @@ from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import sample_scene
 from toraeval.training.data.batches import BatchSource
-from toraeval.training.data.scenes import dense_flow, dense_video
+from toraeval.training.data.scenes import dense_video
 from toraeval.training.data.shards import write_shard
 from toraeval.training.recipes import ablations
 from toraeval.training.recipes import nano as training
@@ -39,7 +39,7 @@ def test_dense_flow_is_what_the_dense_picture_shows(index: int) -> None:
     renderer = SceneRenderer(sample_scene("train", index), 5, 512, 512)
     video = dense_video(renderer)
     steps = np.diff(renderer.tracks_NT2, axis=1)
-    for t, top, left, flow in dense_flow(renderer):
+    for t, top, left, flow in renderer.flow_patches():
         whole = np.zeros((512, 512, 2), np.float32)
         whole[top : top + flow.shape[0], left : left + flow.shape[1]] = flow
         np.testing.assert_array_equal(whole.any(-1), (video[t] != 255).any(-1))

@@ -35,7 +35,7 @@ def test_a_run_is_loaded_and_generates(
     loaded, _ = generator._loaded
     with processes("cpu") as world:
         engine = nano.build(recipe, world)
-    saved = dict(engine.model.state_dict()) | (engine.average.values if averaged else {})
+    saved = dict(engine.model.state_dict()) | (engine.average if averaged else {})
     for name, value in loaded.state_dict().items():
         assert torch.equal(value, saved[name].to(torch.bfloat16).to(value.dtype)), name
 

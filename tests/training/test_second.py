@@ -24,7 +24,7 @@ from toraeval.training.data.shards import load_vae, set_world, shard_stem, world
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.log import read_rows
 from toraeval.training.engine.parts import Counters
-from toraeval.training.recipes import long_run, nano, second, trials
+from toraeval.training.recipes import nano, second
 from toraeval.training.recipes.clean_loss import CleanLoss
 from toraeval.training.recipes.learners import learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
@@ -166,44 +166,44 @@ def test_networks_keep_to_their_sizes() -> None:
 
 def test_trials_differ_from_the_first_in_one_thing(tmp_path: Path) -> None:
     options = TrialsOptions(folder=str(tmp_path), data=str(tmp_path))
-    base = trials.settings(trials.TRIALS[0], options)
-    assert len({trial.name for trial in trials.TRIALS}) == len(trials.TRIALS)
-    for trial in trials.TRIALS[1:]:
-        assert replace(trials.settings(trial, options), out=base.out) != base
+    base = second.settings(second.TRIALS[0], options)
+    assert len({trial.name for trial in second.TRIALS}) == len(second.TRIALS)
+    for trial in second.TRIALS[1:]:
+        assert replace(second.settings(trial, options), out=base.out) != base
     with pytest.raises(UserError, match="names=nobody"):
-        trials.main(TrialsOptions(names="nobody"))
+        second.run_trials(TrialsOptions(names="nobody"))
 
 
 def test_finished_trials_decide_the_recipe(tmp_path: Path) -> None:
-    assert trials.choose(tmp_path) == second.CHOICES
+    assert second.choose(tmp_path) == second.CHOICES
     results = {"base": (30.0, 40.0), "entity": (28.0, 38.0), "noise": (30.0, 39.9), "rate": (31.0, 41.0)}
     for name, (one, several) in results.items():
         (tmp_path / name).mkdir()
         write_json(tmp_path / name / "result.json", {"object_one": one, "object_several": several})
-    chosen = trials.choose(tmp_path)
+    chosen = second.choose(tmp_path)
     assert chosen == {**second.CHOICES, "binding": "entity", "loc": 1.5, "rate": 1.0}
     (tmp_path / "run").mkdir()
     options = LongRunOptions(folder=str(tmp_path / "run"), trials=str(tmp_path))
-    assert long_run.choices(options) == chosen
+    assert second.choices(options) == chosen
     (tmp_path / "base" / "result.json").unlink()
-    assert long_run.choices(options) == chosen  # what was begun is not changed
-    decided = {name for trial in trials.TRIALS for name in trial.choices}
-    assert decided == second.CHOICES.keys() == trials.FIRST.keys()
+    assert second.choices(options) == chosen  # what was begun is not changed
+    decided = {name for trial in second.TRIALS for name in trial.choices}
+    assert decided == second.CHOICES.keys() == second.FIRST.keys()
     config = second.recipe("tora", tmp_path, 1, {**chosen, "rate": 2.0})
     assert (config.flow.loc, config.lr_matrix, config.network.binding) == (1.5, 4e-3, "entity")
 
 
 def test_status_and_options_of_the_long_run(folder: Path, tmp_path: Path) -> None:
     options = LongRunOptions(folder=str(tmp_path), samples=24)
-    assert long_run.status(options) == [f"{name}: not started" for name in EMBEDDED]
+    assert second.status(options) == [f"{name}: not started" for name in EMBEDDED]
     out = tmp_path / "tora"
     out.mkdir()
     (out / "log.csv").write_text("step,clips,seconds,loss\n20,12,36,0.5\n")
     (out / "validation.csv").write_text("clips,object_one,object_several,rest\n12,30,40,5\n")
     assert read_rows(out / "log.csv")
-    assert long_run.status(options)[0] == (
+    assert second.status(options)[0] == (
         "tora: 12 clips (50%), 0.01 hours, loss 0.5; "
         "validation at 12 clips: object_one 30.00, object_several 40.00, rest 5.00 grey levels"
     )
     with pytest.raises(UserError, match="models=nobody"):
-        long_run.main(LongRunOptions(models="nobody"))
+        second.run_long(LongRunOptions(models="nobody"))

@@ -44,7 +44,7 @@ def numbers(clip_TCHW: np.ndarray) -> list[int]:
 
 def test_tora_layout(folder: Path) -> None:
     source = VideoFolder(folder, None)
-    assert len(source) == 2
+    assert len(source.entries) == 2
     assert source.captions == ["clip a", "clip b"]
     assert source.sizes == [(12, 48, 80), (7, 48, 80)]
     clip = source.clip(1, 7, HEIGHT, WIDTH, draws())
@@ -146,7 +146,7 @@ def test_unusable_files_are_listed_with_reasons(folder: Path) -> None:
     (folder / "labels" / "empty.txt").write_text("x")
     write_lossless(Video.from_thwc(numbered(2), 24.0), folder / "videos" / "mute.mkv")
     source = VideoFolder(folder, None)
-    assert len(source) == 2
+    assert len(source.entries) == 2
     reasons = {file.name: reason for file, reason in source.skipped}
     assert set(reasons) == {"broken.mp4", "empty.mp4", "mute.mkv"}
     assert "no caption" in reasons["mute.mkv"]

@@ -143,7 +143,7 @@ class TrialsOptions(SeveralTrainings):
         table: CSV to write.
     """
 
-    made_by: ClassVar = "trials:main"
+    made_by: ClassVar = "second:run_trials"
     limits: ClassVar = {"minutes": POSITIVE}
 
     data: str = "training_state/gen2"
@@ -169,7 +169,7 @@ class LongRunOptions(SeveralTrainings):
         status: only say how far they are.
     """
 
-    made_by: ClassVar = "long_run:main"
+    made_by: ClassVar = "second:run_long"
     limits: ClassVar = {"samples": COUNT, "clips": Numbers(64)}
 
     samples: int = 100_000

@@ -157,11 +157,30 @@ class SceneRenderer(Renderer[Scene]):
     def dense_flow(self) -> Iterator[np.ndarray]:
         """Yield float32 (H, W, 2) displacement from the frame before, at its source position; zero for frame 0."""
         yield np.zeros((self.height, self.width, 2), np.float32)
-        for t in range(1, self.frames):
-            flow = np.empty((self.height, self.width, 2), np.float32)
-            flow[:] = (self.offsets_T2[t] - self.offsets_T2[t - 1]).astype(np.float32)
-            for n in range(len(self.scene.objects)):
-                (x0, y0, x1, y1), solid = self.solid(n, t - 1)
-                flow[y0:y1, x0:x1][solid] = self.tracks_NT2[n, t] - self.tracks_NT2[n, t - 1]
-            self.clear_panel(flow.transpose(2, 0, 1))
+        for _, top, left, part in self.flow_patches():
+            flow = np.zeros((self.height, self.width, 2), np.float32)
+            flow[top : top + part.shape[0], left : left + part.shape[1]] = part
             yield flow
+
+    def flow_patches(
+        self, first: int = 0, end: int | None = None
+    ) -> Iterator[tuple[int, int, int, np.ndarray]]:
+        """Yield frame, top, left and the part of `dense_flow` around the objects, or all if the background drifts.
+
+        Args:
+            first, end: frames of the clip to look at, all by default; the first of them has no flow.
+        """
+        steps = np.diff(self.tracks_NT2, axis=1).astype(np.float32)
+        drift = np.diff(self.offsets_T2, axis=0).astype(np.float32)
+        for t in range(first + 1, self.frames if end is None else end):
+            solids = [self.solid(n, t - 1) for n in range(len(steps))]
+            boxes = np.array([box for box, _ in solids])
+            corners = (boxes[:, :2].min(0), boxes[:, 2:].max(0))  # of objects beyond the border, nothing
+            (left, top), (right, bottom) = np.minimum(corners, (self.width, self.height)).tolist()
+            if drift[t - 1].any():
+                left, top, right, bottom = 0, 0, self.width, self.height
+            flow = np.broadcast_to(drift[t - 1], (bottom - top, right - left, 2)).copy()
+            for n, ((x0, y0, x1, y1), solid) in enumerate(solids):
+                flow[y0 - top : y1 - top, x0 - left : x1 - left][solid] = steps[n, t - 1]
+            self.clear_panel(flow.transpose(2, 0, 1), 0, top, left)
+            yield t, top, left, flow

@@ -25,20 +25,14 @@ TOKEN = 2  # latent cells per side of the squares that windows are counted in
 
 @dataclass(frozen=True)
 class StepPlan:
-    """What a step trains on.
+    """What a step trains on."""
 
-    Attributes:
-        motion: `dense` or `sparse` or `none`: no path is given.
-        lengths: frame count -> share of the steps.
-        min_objects, max_objects: clips with fewer or more objects are left out.
-        window: token rows and columns to keep around the path of each clip; None keeps the whole picture.
-    """
-
-    motion: str = "sparse"
-    lengths: Mapping[int, float] = field(default_factory=lambda: {17: 1.0})
-    max_objects: int = 3
+    motion: str = "sparse"  # `dense` or `sparse` or `none`: no path is given
+    lengths: Mapping[int, float] = field(default_factory=lambda: {17: 1.0})  # frames -> share of steps
+    max_objects: int = 3  # clips with more are left out
+    # token rows and columns to keep around the path of each clip; None keeps the whole picture
     window: int | None = None
-    min_objects: int = 1
+    min_objects: int = 1  # clips with fewer are left out
 
     def admits(self, objects: np.ndarray) -> np.ndarray:
         """Return which of these object counts the step trains on."""
@@ -47,19 +41,13 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class HeldClips:
-    """Clips of one length.
+    """Clips of one length."""
 
-    Attributes:
-        video: float16 (M, t, h, w, C).
-        words: numbers of words (M, L).
-        centres: middle of the marks of each clip in tokens (M, 2), see `marked_centres`; needed to cut windows.
-        motion: what the network reads of the paths (M, t, h, w, C); None for no path.
-    """
-
-    video: Tensor
-    words: Tensor
+    video: Tensor  # float16 (M, t, h, w, C)
+    words: Tensor  # numbers of words (M, L)
+    # middle of the marks of each clip in tokens (M, 2), see `marked_centres`; needed to cut windows
     centres: Tensor | None = None
-    motion: Tensor | None = None
+    motion: Tensor | None = None  # what the network reads of the paths (M, t, h, w, C); None for no path
 
 
 class BatchSource:

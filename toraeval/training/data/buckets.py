@@ -33,29 +33,12 @@ class VideoSize(NamedTuple):
 
 @dataclass(frozen=True)
 class Bucket:
-    """One row of the table.
+    """One row of the table."""
 
-    Attributes:
-        resolution: a name of `sizes.size_table`, or `HxW` for one size.
-        frames: length of the clips.
-        chance: probability of taking a video that fits, above 0 to 1.
-        clips: batch size, 1 to 25.
-
-    Raises:
-        UserError: a value outside its range.
-    """
-
-    resolution: str
-    frames: int
-    chance: float
-    clips: int
-
-    def __post_init__(self) -> None:
-        if self.frames < 1 or not 0 < self.chance <= 1 or not 1 <= self.clips <= MAX_CLIPS:
-            raise UserError(
-                f"buckets: {self.resolution}: {{{self.frames}: [{self.chance}, {self.clips}]}}; allowed: "
-                f"{{frames from 1: [chance above 0 to 1, clips 1 to {MAX_CLIPS}]}}"
-            )
+    resolution: str  # a name of `sizes.size_table`, or `HxW` for one size
+    frames: int  # length of the clips
+    chance: float  # probability of taking a video that fits, above 0 to 1
+    clips: int  # batch size, 1 to 25
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -69,6 +52,11 @@ class Bucket:
             return [(int(parts[0]), int(parts[1]))]
         return list(size_table(self.resolution).values())
 
+    @property
+    def area(self) -> int:
+        """Pixels of the smallest picture."""
+        return min(height * width for height, width in self.sizes)
+
 
 def read_buckets(table: Mapping[str, Mapping[int, Sequence[float]]]) -> list[Bucket]:
     """Read `{resolution: {frames: [chance, clips]}}`, largest picture and longest clip first.
@@ -78,15 +66,17 @@ def read_buckets(table: Mapping[str, Mapping[int, Sequence[float]]]) -> list[Buc
     """
     rows = []
     for resolution, lengths in table.items():
-        for frames, values in lengths.items():
-            if len(values) != 2 or values[1] != int(values[1]):
+        for frames, values in ((int(key), value) for key, value in lengths.items()):
+            chance, clips = values if len(values) == 2 else (0.0, 0)
+            if not (frames >= 1 and 0 < chance <= 1 and clips in range(1, MAX_CLIPS + 1)):
                 raise UserError(
-                    f"buckets: {resolution}: {{{frames}: {list(values)}}}; allowed: [chance, clips]"
+                    f"buckets: {resolution}: {{{frames}: {list(values)}}}; allowed: [chance, clips], frames from 1, "
+                    f"chance above 0 to 1, clips 1 to {MAX_CLIPS}"
                 )
-            rows.append(Bucket(str(resolution), int(frames), float(values[0]), int(values[1])))
+            rows.append(Bucket(str(resolution), frames, float(chance), int(clips)))
     if not rows:
         raise UserError("buckets: the table is empty; allowed e.g. {240p: {51: [0.5, 4], 17: [1.0, 8]}}")
-    return sorted(rows, key=lambda row: (-_area(row.sizes), -row.frames))
+    return sorted(rows, key=lambda row: (-row.area, -row.frames))
 
 
 class Step(NamedTuple):
@@ -102,12 +92,7 @@ class BucketPlan:
     All batches of a step come from one bucket, so that processes wait little for each other. An epoch sees each video
     once at most (chances may leave it out); the last step of a bucket is filled up from the bucket's beginning.
 
-    Args:
-        videos: lengths and sizes, see `VideoFolder.sizes`.
-        buckets: see `read_buckets`.
-        seed: of all draws.
-        batches_per_step: batches of one optimiser step over all processes.
-        enlarge: admit videos with fewer pixels than the bucket.
+    `batches_per_step` counts those of all processes; `enlarge` admits videos with fewer pixels than the bucket.
 
     Raises:
         UserError: no video fits any bucket.
@@ -125,9 +110,7 @@ class BucketPlan:
         self.buckets, self.seed, self.batches_per_step = list(buckets), seed, batches_per_step
         self.enlarge, self.videos = enlarge, np.array(videos, np.int64).reshape(-1, 3)
         frames, height, width = self.videos.T
-        columns = [
-            (frames >= b.frames) & (enlarge | (height * width >= _area(b.sizes))) for b in self.buckets
-        ]
+        columns = [(frames >= b.frames) & (enlarge | (height * width >= b.area)) for b in self.buckets]
         self._fits = np.stack(columns, axis=1)
         if not self._fits.any():
             longest, largest = frames.max(initial=0), (height * width).max(initial=0)
@@ -187,8 +170,3 @@ class BucketPlan:
         if self._epoch[0] != number:
             self._epoch = (number, self.epoch(number))
         return self._epoch[1][step - (self._ends[number - 1] if number else 0)]
-
-
-def _area(sizes: Sequence[tuple[int, int]]) -> int:
-    """Return the smallest picture of a resolution in pixels."""
-    return min(height * width for height, width in sizes)

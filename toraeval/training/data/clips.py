@@ -6,8 +6,10 @@ at the pixels of t - 1, and frame 0 is zero.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,54 +27,39 @@ FIRST_SCENE = 10_000_000  # beyond the scenes that the embedded size trains on
 
 @dataclass(frozen=True)
 class TrainingClip:
-    """One clip of the requested size.
+    """One clip of the requested size."""
 
-    Attributes:
-        video_TCHW: uint8 RGB.
-        flow_THW2: float32 optical flow, or None where the source has none.
-        caption: text.
-        fps: frames per second.
-    """
-
-    video_TCHW: ByteArray
-    flow_THW2: np.ndarray | None
+    video_TCHW: ByteArray  # uint8 RGB
+    flow_THW2: np.ndarray | None  # float32 optical flow, or None where the source has none
     caption: str
     fps: float
 
 
-class ClipSource(Protocol):
+class ClipSource(ABC):
     """Where clips come from."""
 
-    def __len__(self) -> int:
-        """Return the number of videos."""
-        ...
+    captions: list[str]  # of each video
+    sizes: list[VideoSize]  # longest clip and picture size of each video, for `buckets.BucketPlan`
 
-    @property
-    def captions(self) -> list[str]:
-        """Caption of each video."""
-        ...
-
-    @property
-    def sizes(self) -> list[VideoSize]:
-        """Longest clip and picture size of each video."""
-        ...
-
+    @abstractmethod
     def clip(
         self, index: int, frames: int, height: int, width: int, generator: torch.Generator
     ) -> TrainingClip:
-        """Return a clip of a video; where to cut it is drawn from the CPU generator."""
-        ...
+        """Cut a clip of the wanted length and size in pixels out of a video.
 
+        Where to cut it is drawn from the CPU generator; each possible start is equally likely.
+
+        Raises:
+            UserError: a video that is damaged, or shorter than the clip under `short=refuse`, or has no flow.
+        """
+
+    @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
-        """Return what decides the clips."""
-        ...
+        """Return what decides the clips; files count by name, size in bytes, length and caption."""
 
 
-class ShapesClips:
-    """Scenes of the world `shapes`, with exact flow, at any size and length.
-
-    Args:
-        count: number of scenes.
+class ShapesClips(ClipSource):
+    """Scenes of the world `shapes`, with exact flow, at any size and length; they fill a clip, so nothing is drawn.
 
     Raises:
         UserError: no scenes.
@@ -80,30 +67,19 @@ class ShapesClips:
 
     def __init__(self, count: int) -> None:
         check_option("train", "clips", count, COUNT)
-        self.count = count
+        self.sizes = [ANY_SIZE] * count
 
-    def __len__(self) -> int:
-        return self.count
-
-    @property
-    def captions(self) -> list[str]:
-        """Caption of each scene."""
-        return [sample_scene("train", FIRST_SCENE + index).caption for index in range(self.count)]
-
-    @property
-    def sizes(self) -> list[VideoSize]:
-        """What each scene gives; it can be rendered at any size and length."""
-        return [ANY_SIZE] * self.count
+    @cached_property
+    def captions(self) -> list[str]:  # type: ignore[override]
+        return [sample_scene("train", FIRST_SCENE + index).caption for index in range(len(self.sizes))]
 
     def clip(
         self, index: int, frames: int, height: int, width: int, generator: torch.Generator
     ) -> TrainingClip:
-        """Render a scene; it fills the clip, so nothing is drawn from the generator."""
         scene = sample_scene("train", FIRST_SCENE + index)
         renderer = SceneRenderer(scene, frames, width, height)
         video = np.ascontiguousarray(renderer.render().transpose(0, 3, 1, 2))
         return TrainingClip(video, np.stack(list(renderer.dense_flow())), scene.caption, SHAPES_FPS)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return the world's seed and the range of scenes."""
-        return {"data": "shapes", "world": WORLD_SEED, "first": FIRST_SCENE, "count": self.count}
+        return {"data": "shapes", "world": WORLD_SEED, "first": FIRST_SCENE, "count": len(self.sizes)}

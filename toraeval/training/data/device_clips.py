@@ -22,10 +22,6 @@ class DeviceBatchSource(BatchSource):
     """Draws as `BatchSource` does, from clips that are read once and kept on the device.
 
     The motion input of a stage is computed for all clips when the stage begins, and replaces that of the one before.
-
-    Args:
-        device: where the clips lie.
-        given: arguments of `BatchSource`.
     """
 
     def __init__(self, device: str, *given: Any, **named: Any) -> None:

@@ -37,37 +37,21 @@ AHEAD = 2  # batches that are read before they are wanted
 
 @dataclass(frozen=True)
 class Encoders:
-    """Frozen parts in front of the network.
+    """Frozen parts in front of the network."""
 
-    Attributes:
-        vae: float32 autoencoder of clips and motion pictures, on the device of the network.
-        vae_fingerprint: what decides its latents.
-        captions: caption features; computed before training, so that only stored ones are read here.
-        clean: applied to captions first, as to prompts in inference.
-        sample: sample the autoencoder's posterior, as upstream does, instead of taking its mode.
-        precision: `bf16` runs the autoencoder under autocast.
-    """
-
-    vae: OpenSoraVAE
-    vae_fingerprint: Any
-    captions: Captioner
-    clean: Callable[[str], str] = str
-    sample: bool = False
-    precision: str = "fp32"
+    vae: OpenSoraVAE  # float32 autoencoder of clips and motion pictures, on the device of the network
+    vae_fingerprint: Any  # what decides its latents
+    captions: Captioner  # caption features; computed before training, so that only stored ones are read here
+    clean: Callable[[str], str] = str  # applied to captions first, as to prompts in inference
+    sample: bool = False  # sample the autoencoder's posterior, as upstream does, instead of taking its mode
+    precision: str = "fp32"  # `bf16` runs the autoencoder under autocast
 
 
 class Feed(Source):
     """The batches of a run.
 
-    Args:
-        source: clips.
-        plan: which clips and sizes.
-        config: of the network; says how motion is compressed.
-        encoders: frozen parts.
-        recipe: stages, batches per step and seed.
-        world: this process's place, for reading ahead.
-        cache: folder for latents of clips, or None. With it, a video gives the same cut in every epoch, since latents
-            of ever new cuts would not be met again.
+    With a `cache`, a folder for latents of clips, a video gives the same cut in every epoch, since latents of ever new
+    cuts would not be met again.
 
     Raises:
         UserError: a cache together with a sampled posterior.

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,40 +26,32 @@ from toraeval.optional import probe, require
 from toraeval.registry import unknown
 from toraeval.store.keys import file_sha256
 from toraeval.store.sealed import atomic
+from toraeval.trackers.dis_flow import PRESETS
 from toraeval.types import ByteArray, MissingAsset, UserError, Video
 from toraeval.video import video_sha256
 
 RAFT_URL = "https://download.pytorch.org/models/raft_large_C_T_SKHT_V2-ff5fadd5.pth"
 RAFT_HASH = "ff5fadd5"  # start of the file's SHA-256, as its publisher writes it into the name
 RAFT_STRIDE = 8  # sides must be multiples of it, and at least 16 of them
-DIS_PRESETS = {
-    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
-    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
-    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
-}
 
 
-class FlowEstimator(Protocol):
-    """Estimates the flow of a clip.
+class FlowEstimator(ABC):
+    """Estimates the flow of a clip."""
 
-    Attributes:
-        name: registry name.
-        version: what, beside the clip, decides the numbers.
-    """
+    name: str  # registry name
+    version: str  # what, beside the clip, decides the numbers
 
-    name: str
-    version: str
-
+    @abstractmethod
     def estimate(self, frames_THWC: ByteArray) -> Float32Array:
-        """Return float32 (T - 1, H, W, 2) `(dx, dy)` in pixels for uint8 RGB frames, T at least 2."""
-        ...
+        """Return float32 (T - 1, H, W, 2) `(dx, dy)` in pixels for uint8 RGB frames, T at least 2.
+
+        Raises:
+            UserError: sides that the method cannot take.
+        """
 
 
-class DIS:
+class DIS(FlowEstimator):
     """Dense inverse search (Kroeger et al., ECCV 2016) of OpenCV; fast and needs no weights.
-
-    Args:
-        preset: `ultrafast`, `fast` or `medium`.
 
     Raises:
         UserError: an unknown preset.
@@ -67,19 +60,14 @@ class DIS:
     name = "dis"
 
     def __init__(self, preset: str = "medium") -> None:
-        if preset not in DIS_PRESETS:
-            raise UserError(unknown("preset of the flow estimator dis", preset, DIS_PRESETS))
+        if preset not in PRESETS:
+            raise UserError(unknown("preset of the flow estimator dis", preset, PRESETS))
         self.version = f"opencv-{cv2.__version__}-{preset}"
-        self._method = cv2.DISOpticalFlow.create(DIS_PRESETS[preset])
+        self._method = cv2.DISOpticalFlow.create(PRESETS[preset])
 
     def estimate(self, frames_THWC: ByteArray) -> Float32Array:
-        """Return the flow from each frame to the next, as `FlowEstimator.estimate` describes it.
-
-        Raises:
-            UserError: frames below 16 pixels a side, which the method cannot divide into patches.
-        """
         height, width = frames_THWC.shape[1:3]
-        if min(height, width) < 16:
+        if min(height, width) < 16:  # cannot be divided into patches
             raise UserError(f"flow estimator dis: frames of {width}x{height}; allowed: at least 16x16")
         grey = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in frames_THWC]
         # None: no start value, or a pair would depend on the one before
@@ -88,13 +76,10 @@ class DIS:
         )
 
 
-class RAFT:
+class RAFT(FlowEstimator):
     """RAFT-large of torchvision, the estimator of Tora's recipe (Teed and Deng, ECCV 2020).
 
-    Args:
-        weights: path of the published weights `C_T_SKHT_V2`.
-        device: torch device name.
-        batch: frame pairs at once.
+    It takes the file of the published weights `C_T_SKHT_V2`, and `batch` pairs of frames at once.
 
     Raises:
         MissingDependency: torchvision is absent or broken.
@@ -125,11 +110,6 @@ class RAFT:
 
     @torch.no_grad()
     def estimate(self, frames_THWC: ByteArray) -> Float32Array:
-        """Return the last of the network's refinements, as `FlowEstimator.estimate` describes it.
-
-        Raises:
-            UserError: sides that the network cannot take.
-        """
         height, width = frames_THWC.shape[1:3]
         if height % RAFT_STRIDE or width % RAFT_STRIDE or min(height, width) < 16 * RAFT_STRIDE:
             raise UserError(
@@ -140,7 +120,7 @@ class RAFT:
         frames = torch.from_numpy(np.ascontiguousarray(frames_THWC)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
         parts = []
         for before, after in zip(frames[:-1].split(self._batch), frames[1:].split(self._batch), strict=True):
-            flow = self._network(before.to(self._device), after.to(self._device))[-1]
+            flow = self._network(before.to(self._device), after.to(self._device))[-1]  # the last refinement
             parts.append(flow.float().cpu().permute(0, 2, 3, 1))
         return torch.cat(parts).numpy()
 
@@ -192,12 +172,7 @@ def build_estimator(name: str, **options: Any) -> FlowEstimator:
 
 
 class FlowCache:
-    """Flow of clips, estimated once and kept on disk as float16.
-
-    Args:
-        estimator: what estimates.
-        folder: where files go, below the estimator's name and version; None keeps nothing.
-    """
+    """Flow of clips, estimated once and kept in a folder as float16, or in none."""
 
     def __init__(self, estimator: FlowEstimator, folder: str | Path | None = None) -> None:
         self.estimator = estimator

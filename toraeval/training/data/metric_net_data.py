@@ -141,6 +141,11 @@ class ClipBatch:
         return len(self.clip_BTCHW)
 
 
+def draw(pool: Pool, size: int, seed: Sequence[int]) -> ClipBatch | PairBatch:
+    """Return a batch of what a pool holds; all draws come from `seed`."""
+    return draw_pairs(pool, size, seed) if pool.net == "clip" else draw_clips(pool, size, seed)
+
+
 def draw_clips(pool: Pool, size: int, seed: Sequence[int]) -> ClipBatch:
     """Return a batch of clips, of which two in three carry one or two defects; all draws come from `seed`."""
     rng = np.random.default_rng(list(seed))
@@ -162,15 +167,7 @@ def draw_clips(pool: Pool, size: int, seed: Sequence[int]) -> ClipBatch:
 def spoil(
     clip_TCHW: Tensor, empty_CHW: Tensor, kind: str, strength: float, rng: np.random.Generator
 ) -> Tensor:
-    """Return a clip with one of `DEFECTS`.
-
-    Args:
-        clip_TCHW: float in [-1, 1].
-        empty_CHW: its background without objects.
-        kind: which defect.
-        strength: 0 (none) to 1.
-        rng: draws what the strength leaves open.
-    """
+    """Return a clip in [-1, 1] with one of `DEFECTS`, as strong as 0 to 1; `empty_CHW` is its background alone."""
     frames = len(clip_TCHW)
     if kind == "blur":
         return blur(clip_TCHW, clip_TCHW.shape[-1] / 21 * strength)
@@ -204,18 +201,13 @@ def blur(pictures_NCHW: Tensor, sigma: float) -> Tensor:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Pictures and captions that belong together, and some of both that belong to nothing.
+    """Pictures and captions that belong together, and some of both that belong to nothing."""
 
-    Attributes:
-        image_BCHW, captions: pairs, pictures in [-1, 1].
-        wrong_image_BCHW: pictures whose objects are gone, have other colours or are drowned in noise.
-        wrong_captions: for each pair its caption with one word exchanged.
-    """
-
+    # pairs, pictures in [-1, 1]
     image_BCHW: Tensor
     captions: list[str]
-    wrong_image_BCHW: Tensor
-    wrong_captions: list[str]
+    wrong_image_BCHW: Tensor  # pictures whose objects are gone, have other colours or are drowned in noise
+    wrong_captions: list[str]  # for each pair its caption with one word exchanged
 
     def __len__(self) -> int:
         return len(self.image_BCHW)

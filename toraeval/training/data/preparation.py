@@ -27,17 +27,11 @@ Plan = Sequence[tuple[int, int, int]]  # (frames, first scene, clips) of each sh
 
 @dataclass(frozen=True)
 class DataSet:
-    """What the clips of a folder show, and how they are stored.
+    """What the clips of a folder show, and how they are stored."""
 
-    Attributes:
-        world: version of the world `shapes`.
-        components: of the autoencoder.
-        fit_scenes: that it is fitted to.
-    """
-
-    world: int
-    components: int
-    fit_scenes: int
+    world: int  # version of the world `shapes`
+    components: int  # of the autoencoder
+    fit_scenes: int  # that it is fitted to
 
 
 def prepare(

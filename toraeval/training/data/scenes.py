@@ -8,8 +8,6 @@ that begins at frame 16k are latents of the clip, except the first, which holds 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 
@@ -21,7 +19,7 @@ from toraeval.models.shared.trajectory import (
     integer_points,
     trajectory_patches,
 )
-from toraeval.models.tora.conditions.compression import FlowPatch, compress_flow
+from toraeval.models.tora.conditions.compression import compress_flow
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.suite import sample_scene
 from toraeval.suites.shapes.world import Scene
@@ -54,7 +52,7 @@ def dense_video(renderer: SceneRenderer) -> ByteArray:
     radius = float(max(np.linalg.norm(steps, axis=-1).max() for steps in moves))
     video = np.full((renderer.frames, renderer.height, renderer.width, 3), 255, np.uint8)
     # everything moves rigidly, so a frame has few different displacements, whose colours are computed once
-    for t, top, left, flow in dense_flow(renderer):
+    for t, top, left, flow in renderer.flow_patches():
         known = np.concatenate([moves[1][None, t - 1], moves[0][:, t - 1]])
         painted = video[t, top : top + flow.shape[0], left : left + flow.shape[1]]
         pairs, wanted = (np.ascontiguousarray(v).view(np.complex64)[..., 0] for v in (flow, known))
@@ -62,28 +60,6 @@ def dense_video(renderer: SceneRenderer) -> ByteArray:
             if (colour < 255).any():  # it is white already
                 painted[pairs == pair] = colour
     return video
-
-
-def dense_flow(renderer: SceneRenderer, first: int = 0, end: int | None = None) -> Iterator[FlowPatch]:
-    """Yield the flow that `dense_video` paints, frame by frame: the part around the objects, or all if it drifts.
-
-    Args:
-        renderer: scene at some size; the flow is in its pixels.
-        first, end: frames of the clip to look at, all by default; the first of them has no flow.
-    """
-    steps = np.diff(renderer.tracks_NT2, axis=1).astype(np.float32)
-    drift = np.diff(renderer.offsets_T2, axis=0).astype(np.float32)
-    for t in range(first + 1, renderer.frames if end is None else end):
-        covers = [renderer.coverage(n, t - 1) for n in range(len(steps))]
-        boxes = np.array([box for box, _, _ in covers])
-        (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
-        if drift[t - 1].any():
-            left, top, right, bottom = 0, 0, renderer.width, renderer.height
-        flow = np.broadcast_to(drift[t - 1], (bottom - top, right - left, 2)).copy()
-        for n, ((x0, y0, x1, y1), body, _) in enumerate(covers):
-            flow[y0 - top : y1 - top, x0 - left : x1 - left][body >= 0.5] = steps[n, t - 1]
-        renderer.clear_panel(flow.transpose(2, 0, 1), 0, int(top), int(left))
-        yield t, int(top), int(left), flow
 
 
 Box = tuple[int, int, int, int, int]  # frame, x0, y0, x1, y1
@@ -168,7 +144,7 @@ def compressed_flows(vae: LinearPatchAutoencoder, scene: Scene, frames: int) -> 
     config = nano()
     renderer = SceneRenderer(scene, frames, SIZE, SIZE)
     points = integer_points(renderer.tracks_NT2, SIZE, SIZE)
-    patches = {"sparse": list(flow_patches(points, SIZE, SIZE)), "dense": list(dense_flow(renderer))}
+    patches = {"sparse": list(flow_patches(points, SIZE, SIZE)), "dense": list(renderer.flow_patches())}
     return {
         f"{motion}_{method}": compress_flow(
             flow, method, frames, SIZE, SIZE, config.latent_stride, config.motion_unshuffle
@@ -207,12 +183,8 @@ def excerpt_arrays(vae: LinearPatchAutoencoder, scene: Scene, frames: int) -> Ar
 def sampled_flow(scene: Scene, frames: int, start: int) -> Float32Array:
     """Return the flow of 17 frames of a scene at the samples of a displacement map.
 
-    A renderer of one eighth of the size has its pixel centres at the samples of the large picture.
-
-    Args:
-        scene: what is shown.
-        frames: length of the whole clip.
-        start: first frame.
+    They begin at frame `start` of a clip of `frames`. A renderer of one eighth of the size has its pixel centres at the
+    samples of the large picture.
 
     Returns:
         float32 (16, 64, 64, 2), 1 for 16 pixels of the 512x512 picture.
@@ -220,6 +192,6 @@ def sampled_flow(scene: Scene, frames: int, start: int) -> Float32Array:
     side = SIZE // STRIDE
     flow = np.zeros((FRAMES - 1, side, side, 2), np.float32)
     renderer = SceneRenderer(scene, frames, side, side)
-    for t, top, left, patch in dense_flow(renderer, start, start + FRAMES):
+    for t, top, left, patch in renderer.flow_patches(start, start + FRAMES):
         flow[t - start - 1, top : top + patch.shape[0], left : left + patch.shape[1]] = patch
     return flow * np.float32(STRIDE / UNIT)

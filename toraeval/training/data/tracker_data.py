@@ -22,16 +22,10 @@ LENGTHS = (16, 16, 24, 32, 48, 64, 96, 128)  # moments over which a path is spre
 
 @dataclass(frozen=True)
 class TrackedClip:
-    """One clip and the exact tracks of some points of its first frame.
+    """One clip and the exact tracks of some points of its first frame."""
 
-    Attributes:
-        frames_THW3: uint8 RGB.
-        points_NT2: float64 pixels of the raster.
-        visible_NT: bool.
-    """
-
-    frames_THW3: ByteArray
-    points_NT2: FloatArray
+    frames_THW3: ByteArray  # uint8 RGB
+    points_NT2: FloatArray  # float64 pixels of the raster
     visible_NT: BoolArray
 
 

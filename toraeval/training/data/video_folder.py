@@ -25,7 +25,7 @@ from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.models.tora.conditions.flow_sampling import with_zero_frame
 from toraeval.store import keys
 from toraeval.training.data.buckets import VideoSize
-from toraeval.training.data.clips import TrainingClip
+from toraeval.training.data.clips import ClipSource, TrainingClip
 from toraeval.training.data.flow_estimation import FlowCache, build_estimator, given_flow
 from toraeval.types import ByteArray, UserError, Video
 from toraeval.video import has_video_suffix, probe_video, read_video
@@ -38,22 +38,16 @@ GIVEN = "given"
 
 @dataclass(frozen=True)
 class FolderVideo:
-    """One video that can be read.
-
-    Attributes:
-        path: the file.
-        caption: its caption.
-        frames, height, width, fps: as the file's header states them.
-        bytes: size of the file.
-    """
+    """One video that can be read."""
 
     path: Path
     caption: str
+    # as the file's header states them
     frames: int
     height: int
     width: int
     fps: float
-    bytes: int
+    bytes: int  # size of the file
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,7 @@ class CutRules:
         return self.frame_interval if self.fps is None else max(1, round(fps / self.fps))
 
 
-class VideoFolder:
+class VideoFolder(ClipSource):
     """Videos of a folder as a source of training clips.
 
     Every file's header is read once, here. `skipped` lists (file, reason) of those that cannot be used.
@@ -132,40 +126,12 @@ class VideoFolder:
         if not self.entries:
             first = f"; the first: {self.skipped[0][1]}" if self.skipped else ""
             raise UserError(f"{self.path}: no usable video among {len(self.skipped)}{first}")
-
-    def __len__(self) -> int:
-        """Return the number of usable videos."""
-        return len(self.entries)
-
-    @property
-    def captions(self) -> list[str]:
-        """Caption of each video."""
-        return [entry.caption for entry in self.entries]
-
-    @property
-    def sizes(self) -> list[VideoSize]:
-        """Longest clip and picture size of each video, for `buckets.BucketPlan`."""
-        return [
-            VideoSize(self._longest(entry, entry.frames), entry.height, entry.width) for entry in self.entries
-        ]
+        self.captions = [entry.caption for entry in self.entries]
+        self.sizes = [VideoSize(self._longest(e, e.frames), e.height, e.width) for e in self.entries]
 
     def clip(
         self, index: int, frames: int, height: int, width: int, generator: torch.Generator
     ) -> TrainingClip:
-        """Cut a clip out of a video.
-
-        Args:
-            index: of the video.
-            frames: length of the clip.
-            height, width: its size in pixels.
-            generator: CPU generator; the start is drawn from it, each possible one equally likely.
-
-        Returns:
-            the clip with its rate after the frame interval.
-
-        Raises:
-            UserError: a video that is damaged, or shorter than the clip under `short=refuse`, or has no flow.
-        """
         entry = self.entries[index]
         video = read_video(entry.path)
         longest = self._longest(entry, video.num_frames)
@@ -186,7 +152,6 @@ class VideoFolder:
         return TrainingClip(np.ascontiguousarray(thwc.transpose(0, 3, 1, 2)), flow, entry.caption, fps)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what decides the clips; files count by name, size in bytes, length and caption."""
         files = [(str(e.path.relative_to(self.path)), e.bytes, e.frames, e.caption) for e in self.entries]
         flow = self._flow.fingerprint() if self._flow else {"flow": self.flow_estimator}
         return {

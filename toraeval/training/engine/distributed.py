@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,21 +42,13 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run.
+    """The processes of a run."""
 
-    Attributes:
-        rank: number of this process.
-        size: number of processes.
-        device: where this process computes.
-        mesh: all processes in one row.
-        parent: process that started this one for the run, if it did.
-    """
-
-    rank: int
-    size: int
-    device: torch.device
-    mesh: DeviceMesh
-    parent: int | None = None
+    rank: int  # number of this process
+    size: int  # number of processes
+    device: torch.device  # where this process computes
+    mesh: DeviceMesh  # all processes in one row
+    parent: int | None = None  # process that started this one for the run, if it did
 
     @property
     def first(self) -> bool:
@@ -73,10 +65,6 @@ class World:
         total = torch.tensor(values, dtype=torch.float64)
         dist.all_reduce(total)
         return [float(value) for value in total]
-
-    def mean(self, value: float) -> float:
-        """Return the average of a number over the processes, the same in all of them."""
-        return self.sum(value)[0] / self.size
 
     def agree(self, clips: int, seconds: float, stop: bool, save: bool) -> Told:
         """Add up the clips of a step; stop if any process wants to; take time and saving from the first."""
@@ -95,28 +83,20 @@ class World:
         self.sum(0.0)
 
 
-class Local(NamedTuple):
-    """This process's place among those that `launch` started: rank, size, the file where they meet, the parent."""
-
-    rank: int
-    size: int
-    meeting: str
-    parent: int
-
-
 @contextmanager
-def processes(device: str, started: Local | None = None) -> Iterator[World]:
-    """Join the processes of this run.
+def processes(device: str, meeting: str | None = None, parent: int | None = None) -> Iterator[World]:
+    """Join the processes of this run; the environment says which one this is, as torchrun and `launch` set it.
 
     Args:
         device: `cpu` (gloo) or `cuda` (nccl; each process takes the GPU of its local rank).
-        started: this process's place if `launch` started it.
+        meeting: file where processes meet that `launch` started.
+        parent: the process in which it did.
 
     Raises:
         UserError: more processes on this machine than it has GPUs.
     """
     backend = "gloo" if device == "cpu" else "cpu:gloo,cuda:nccl"
-    number = int(os.environ.get("LOCAL_RANK", "0")) if started is None else started.rank
+    number = int(os.environ.get("LOCAL_RANK", "0"))
     place = torch.device(device)
     if device == "cuda":
         if number >= torch.cuda.device_count():
@@ -126,17 +106,15 @@ def processes(device: str, started: Local | None = None) -> Iterator[World]:
             )
         place = torch.device("cuda", number)
         torch.cuda.set_device(place)
-    if started is not None:
-        dist.init_process_group(
-            backend, init_method=f"file://{started.meeting}", rank=started.rank, world_size=started.size
-        )
+    if meeting is not None:
+        size = int(os.environ["WORLD_SIZE"])
+        dist.init_process_group(backend, init_method=f"file://{meeting}", rank=number, world_size=size)
     elif "WORLD_SIZE" in os.environ:
         dist.init_process_group(backend)
     else:
         dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
     try:
         size = dist.get_world_size()
-        parent = None if started is None else started.parent
         yield World(dist.get_rank(), size, place, init_device_mesh(device, (size,)), parent)
     finally:
         dist.destroy_process_group()
@@ -152,6 +130,38 @@ def average_gradients(weights: Iterable[nn.Parameter], world: World) -> None:
     joined /= world.size
     for gradient, mean in zip(gradients, joined.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(mean.view_as(gradient))
+
+
+@contextmanager
+def joint_statistics(model: nn.Module, batches: int) -> Iterator[Callable[[], None]]:
+    """Move the running statistics of batch norms once per step, by the mean over all batches of the step.
+
+    Left alone, each process would follow its own batches, and two small batches in a row would move the statistics
+    further than the same two in two processes. With one batch per step this is ordinary batch norm.
+
+    Yields:
+        what is called after each backward pass: it notes what the forward pass did to the statistics and takes it back.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    moving = [b for m in norms for b in (m.running_mean, m.running_var) if b is not None]
+    counts = [m.num_batches_tracked for m in norms if m.num_batches_tracked is not None]
+    before, counted = [b.clone() for b in moving], [c.clone() for c in counts]
+    sums = [torch.zeros_like(b, dtype=torch.float64) for b in moving]
+
+    def note() -> None:
+        for buffer, old, total in zip(moving, before, sums, strict=True):
+            total += buffer - old
+            buffer.copy_(old)
+
+    yield note
+    if not moving:
+        return
+    joined = torch.cat([s.flatten() for s in sums])
+    dist.all_reduce(joined)
+    for buffer, old, change in zip(moving, before, joined.split([b.numel() for b in before]), strict=True):
+        buffer.copy_(old + (change / batches).to(old.dtype))
+    for count, old_count in zip(counts, counted, strict=True):
+        count.copy_(old_count + 1)
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -184,12 +194,7 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
 def save(folder: Path, step: int, state: dict[str, Any], world: World, keep: int = 2) -> None:
     """Write a checkpoint from all processes; it carries its name only once it is whole.
 
-    Args:
-        folder: holds the checkpoints.
-        step: steps that were made.
-        state: nested dicts of tensors.
-        world: the processes.
-        keep: checkpoints that stay; older ones are removed.
+    Of a folder's checkpoints the last `keep` stay; `state` is nested dicts of tensors.
 
     Raises:
         UserError: the checkpoint cannot be written, e.g. because the disk is full.

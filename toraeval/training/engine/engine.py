@@ -10,17 +10,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from toraeval.training.engine import distributed
-from toraeval.training.engine.averages import MovingAverage, RunningStatistics
 from toraeval.training.engine.distributed import World
-from toraeval.training.engine.interruption import INTERRUPTED, interruption, say
+from toraeval.training.engine.launch import INTERRUPTED, interruption, say
 from toraeval.training.engine.log import Log
 from toraeval.training.engine.parts import CLOCKS, Counters, Objective, Recipe, Row, Schedule, Source
 from toraeval.types import UserError
@@ -31,13 +29,6 @@ MOMENTS = {"AdamW": ("exp_avg", "exp_avg_sq"), "Muon": ("momentum_buffer",)}
 
 class Engine:
     """One run: see the module's text.
-
-    Args:
-        recipe: values.
-        source: batches.
-        objective: network and loss.
-        world: the processes.
-        schedule: where and when to write.
 
     Raises:
         UserError: the batches of a step cannot be spread evenly over the processes.
@@ -53,8 +44,8 @@ class Engine:
         self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self.optimizers = objective.optimizers()
         self._base = [[float(group["lr"]) for group in o.param_groups] for o in self.optimizers]
-        self.average = MovingAverage(objective.averaged() if recipe.decay(0) is not None else {})
-        self.statistics = RunningStatistics(self.model) if objective.joint_statistics else None
+        followed = objective.averaged() if recipe.decay(0) is not None else {}
+        self.average = {name: weight.detach().clone() for name, weight in followed.items()}
         self.validation = {name: torch.tensor(math.nan, dtype=torch.float64) for name in objective.measures}
 
     @property
@@ -81,7 +72,7 @@ class Engine:
                 moments[names[p]] = kept
         return {
             "model": dict(self.model.state_dict()),
-            "average": self.average.values,
+            "average": self.average,
             "optimizer": moments,
             "counters": {
                 "clips": torch.tensor(self.done.clips),
@@ -174,16 +165,19 @@ class Engine:
                 group["lr"] = recipe.learning_rate(base, self.done)
         share = recipe.batches_per_step // world.size
         total, clips, facts = 0.0, 0, []
-        with self.statistics.step(recipe.batches_per_step) if self.statistics else nullcontext():
+        joint = self.objective.joint_statistics
+        with distributed.joint_statistics(
+            self.model if joint else nn.Module(), recipe.batches_per_step
+        ) as note:
             for number in range(world.rank, recipe.batches_per_step, world.size):
                 batch = self.source.batch(step, number)
-                with self.statistics.batch() if self.statistics else nullcontext():
-                    value, fact = self.objective.loss(batch, step, number)
-                    (value / share).backward()
+                value, fact = self.objective.loss(batch, step, number)
+                (value / share).backward()
+                note()
                 total += float(value.detach())
                 clips += len(batch)
                 facts.append(fact)
-        loss = world.mean(total / share)
+        loss = world.sum(total / share)[0] / world.size
         distributed.average_gradients(self.trained.values(), world)
         norm = distributed.clip_gradients(self.objective.clipped(), recipe.clip)
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -196,7 +190,11 @@ class Engine:
             optimizer.zero_grad(set_to_none=True)
         decay = recipe.decay(step)
         if decay is not None:
-            self.average.update(self.objective.averaged(), decay)
+            weights = self.objective.averaged()
+            with torch.no_grad():
+                mine = [distributed.local(value) for value in self.average.values()]
+                theirs = [distributed.local(weights[name].detach()) for name in self.average]
+                torch._foreach_lerp_(mine, theirs, 1 - decay)
         return loss, norm, facts, clips
 
     def _save_is_due(self, step: int, seconds: float) -> bool:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -16,11 +17,12 @@ from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
 from toraeval.allowed import check_option
 from toraeval.store import lock
-from toraeval.training.engine.distributed import Local, processes
-from toraeval.training.engine.interruption import INTERRUPTED, interruption
+from toraeval.training.engine.distributed import processes
 from toraeval.types import UserError
 
 Work = Callable[..., int]
+INTERRUPTED = 130
+"""Exit code of a run that was interrupted."""
 
 
 def launch(folder: Path, work: Work, *arguments: Any, workers: int = 1, device: str = "cpu") -> int:
@@ -42,10 +44,10 @@ def launch(folder: Path, work: Work, *arguments: Any, workers: int = 1, device: 
             return work(world, *arguments)
     with held(folder), tempfile.TemporaryDirectory() as place_of_meeting, interruption() as received:
         meeting = str(Path(place_of_meeting) / "meeting")
-        place = (workers, meeting, os.getpid())
+        place = (workers, meeting, os.getpid(), device)
         # a Ctrl-C that reaches them too, while they start, is left to this process
         noted = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        context = spawn(_member, args=(place, device, work, arguments), nprocs=workers, join=False)
+        context = spawn(_member, args=(place, work, arguments), nprocs=workers, join=False)
         signal.signal(signal.SIGINT, noted)
         told = False
         try:
@@ -63,17 +65,17 @@ def launch(folder: Path, work: Work, *arguments: Any, workers: int = 1, device: 
         return int(Path(f"{meeting}.code").read_text())
 
 
-def _member(
-    rank: int, place: tuple[int, str, int], device: str, work: Work, arguments: tuple[Any, ...]
-) -> None:
+def _member(rank: int, place: tuple[int, str, int, str], work: Work, arguments: tuple[Any, ...]) -> None:
+    size, meeting, parent, device = place
+    os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}
     torch.set_num_threads(1)
     if Path("/sys/class/net/lo").exists():  # the processes of one machine need no other network
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
-        with processes(device, Local(rank, *place)) as world:
+        with processes(device, meeting, parent) as world:
             code = work(world, *arguments)
         if rank == 0:
-            Path(f"{place[1]}.code").write_text(str(code))
+            Path(f"{meeting}.code").write_text(str(code))
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
@@ -112,3 +114,26 @@ def require_device(device: str) -> None:
     check_option("train", "device", device, ("cpu", "cuda"))
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("train: device=cuda, but this PyTorch sees no GPU; use device=cpu")
+
+
+@contextmanager
+def interruption() -> Iterator[list[int]]:
+    """Turn the first Ctrl-C or SIGTERM into an entry of the yielded list; a second Ctrl-C interrupts at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def say(text: str) -> None:
+    """Tell the user how a training goes, on stderr."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""CSV tables of training: whole ones, and the log of a run that grows row by row, with TensorBoard where wanted."""
+"""CSV tables of training: whole ones, and the log of a run that grows row by row; TensorBoard; the curve of a log."""
 
 from __future__ import annotations
 
@@ -35,11 +35,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 class Log:
     """Appends rows to `log.csv` and `validation.csv`; rows of steps that a resumed run makes again are removed first.
 
-    Args:
-        folder: holds the tables.
-        step: steps that were made before; rows after them are dropped.
-        tensorboard: also write events under `tensorboard/`.
-        report: gets every row of the log.
+    Before were made the first `step` steps; `report` gets every row of the log.
 
     Raises:
         MissingDependency: TensorBoard is wanted and not installed.
@@ -94,3 +90,31 @@ def _append(path: Path, row: Row) -> None:
         if new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def draw_curve(log: Path, target: Path) -> None:
+    """Draw the loss of a `log.csv` against clips seen, stages marked, as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = read_rows(log)
+    clips = [int(r["clips"]) for r in rows]
+    losses = [float(r["loss"]) for r in rows]
+    figure = Figure(figsize=(7.5, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.plot(clips, losses, color="#1f77b4", linewidth=1.2)
+    axes.set_yscale("log")
+    axes.set_xlabel("clips seen")
+    axes.set_ylabel("training loss (mean of 20 steps)")
+    previous = None
+    for row, position in zip(rows, clips, strict=True):
+        kind = row["motion"]
+        if kind != previous:
+            axes.axvline(position, color="0.6", linewidth=0.8, linestyle="--")
+            axes.annotate(
+                kind, (position, max(losses)), xytext=(3, -8), textcoords="offset points", fontsize=9
+            )
+            previous = kind
+    axes.grid(True, which="both", alpha=0.3)
+    figure.savefig(target, dpi=110, metadata={"Software": None})

@@ -29,40 +29,24 @@ class Counters:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Where a run writes, and when; nothing of it changes the weights.
+    """Where a run writes, and when; nothing of it changes the weights."""
 
-    Attributes:
-        folder: gets checkpoints and logs.
-        save_every: steps between checkpoints; None counts minutes only.
-        save_minutes: minutes between checkpoints; None counts steps only.
-        keep: checkpoints that stay.
-        tensorboard: also write TensorBoard events.
-        clock: what seconds are counted by, a key of `CLOCKS`.
-    """
-
-    folder: Path
-    save_every: int | None = None
-    save_minutes: float | None = None
-    keep: int = 1
-    tensorboard: bool = False
-    clock: str = "wall"
+    folder: Path  # gets checkpoints and logs
+    save_every: int | None = None  # steps between checkpoints; None counts minutes only
+    save_minutes: float | None = None  # minutes between checkpoints; None counts steps only
+    keep: int = 1  # checkpoints that stay
+    tensorboard: bool = False  # also write TensorBoard events
+    clock: str = "wall"  # what seconds are counted by, a key of `CLOCKS`
 
 
 class Recipe(ABC):
-    """The values that decide a training.
+    """The values that decide a training."""
 
-    Attributes:
-        seed: of weights and draws.
-        clip: largest norm of the gradient.
-        batches_per_step: batches whose gradients are averaged, spread over the processes.
-        log_every: steps between rows of the log.
-        validation_share: part of the training between two measurements on held-out clips; None measures nothing.
-    """
-
-    seed: int
-    clip: float
-    batches_per_step: int = 1
-    log_every: int = 1
+    seed: int  # of weights and draws
+    clip: float  # largest norm of the gradient
+    batches_per_step: int = 1  # batches whose gradients are averaged, spread over the processes
+    log_every: int = 1  # steps between rows of the log
+    # part of the training between two measurements on held-out clips; None measures nothing
     validation_share: float | None = None
 
     @abstractmethod
@@ -108,17 +92,11 @@ class Source(ABC):
 
 
 class Objective(ABC):
-    """What is trained: a network, its optimisers and its loss.
+    """What is trained: a network, its optimisers and its loss."""
 
-    Attributes:
-        model: holds every trained and saved tensor.
-        joint_statistics: batch norms follow the mean of all batches of a step, in all processes.
-        measures: names of what `validate` returns.
-    """
-
-    model: nn.Module
-    joint_statistics = False
-    measures: tuple[str, ...] = ()
+    model: nn.Module  # holds every trained and saved tensor
+    joint_statistics = False  # batch norms follow the mean of all batches of a step, in all processes
+    measures: tuple[str, ...] = ()  # names of what `validate` returns
 
     @abstractmethod
     def optimizers(self) -> list[Optimizer]:

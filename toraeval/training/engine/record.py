@@ -25,11 +25,8 @@ def agree(
 ) -> bool:
     """Store what decides the weights as `run.json`, or compare it with what the run began with.
 
-    Args:
-        folder: of the run.
-        record: plain JSON; that of the first process counts.
-        comparable: returns the parts of a record that must not change when a run is resumed.
-        world: the processes.
+    The record is plain JSON, that of the first process counts; `comparable` returns the parts of one that must not
+    change when a run is resumed.
 
     Returns:
         Whether there is a checkpoint to resume from.
@@ -53,19 +50,15 @@ def agree(
 
 def _compare(folder: Path, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
     for name, value in now.items():
-        if value != then.get(name):
+        if value != (before := then.get(name)):
+            told = f"was {before}, is {value}"
+            if isinstance(before, dict) and isinstance(value, dict):
+                key = next(k for k in {**before, **value} if before.get(k) != value.get(k))
+                told = f"{key} was {before.get(key)}, is {value.get(key)}"
             raise UserError(
-                f"train: {name} differs from what the run in {folder} began with "
-                f"({_difference(then.get(name), value)}); give the same options, or start over in another folder: "
-                "folder=PATH"
+                f"train: {name} differs from what the run in {folder} began with ({told}); give the same options, or "
+                "start over in another folder: folder=PATH"
             )
-
-
-def _difference(then: Any, now: Any) -> str:
-    if isinstance(then, dict) and isinstance(now, dict):
-        key = next(k for k in {**then, **now} if then.get(k) != now.get(k))
-        return f"{key} was {then.get(key)}, is {now.get(key)}"
-    return f"was {then}, is {now}"
 
 
 def effort(engine: Engine) -> dict[str, Any]:

@@ -33,17 +33,12 @@ DENSE_SHARE = 0.5  # both stages of the paper are equally long
 
 @dataclass(frozen=True)
 class Variant:
-    """One training run.
+    """One training run."""
 
-    Attributes:
-        name: folder and label.
-        network: options of `STDiTConfig` that differ from those of the shipped network and `PAPER`.
-        dense_share: part of the budget on dense flow.
-    """
-
-    name: str
+    name: str  # folder and label
+    # options of `STDiTConfig` that differ from those of the shipped network and `PAPER`
     network: Mapping[str, str] = field(default_factory=dict)
-    dense_share: float = DENSE_SHARE
+    dense_share: float = DENSE_SHARE  # part of the budget on dense flow
 
 
 PAPER = {"binding": "none"}  # the paper's design, whatever the shipped weights are; a variant may change it

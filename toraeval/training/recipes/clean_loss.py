@@ -14,12 +14,7 @@ from toraeval.training.recipes.learners import Learner
 class CleanLoss:
     """Clean-latent error of rectified flow; latent frame 0 is given clean and left out.
 
-    Args:
-        learner: how the network is called.
-        vae: the autoencoder of the latents; the variance of its components weighs the channels.
-        flow: noise schedule and loss.
-        channel_power: the channels are weighed by the variance of their component to this power.
-        device: of the network.
+    The channels are weighed by the variance of their component of the autoencoder to the power `channel_power`.
     """
 
     def __init__(
@@ -38,16 +33,9 @@ class CleanLoss:
     def losses(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, text_dropout: float
     ) -> Tensor:
-        """Return the loss of each clip.
+        """Return the loss of each clip, float32 (B,), >= 0.
 
-        Args:
-            model: the network.
-            batch: clips, their motion and captions.
-            generator: of time steps, noise and dropped captions, on the CPU or where the network is.
-            text_dropout: share of captions that are replaced by the null caption.
-
-        Returns:
-            float32 (B,), >= 0.
+        Times, noise and the share of dropped captions are drawn on the CPU or where the network is.
         """
         x0 = batch.latents_BCTHW.to(self.device).float()
         size = ClipSize(float(batch.height), float(batch.width), float(batch.frames))

@@ -37,12 +37,7 @@ def errors(case: Case, video: Video) -> float:
 
 
 def load_state(folder: Path, averaged: bool, options: dict[str, Any]) -> tuple[Generator, int]:
-    """Return the generator of a run's last checkpoint and the clips that it has seen.
-
-    Args:
-        folder: of the run.
-        averaged: take the moving average of the weights.
-        options: further options of the generator.
+    """Return the generator of a run's last checkpoint, from the weights or their average, and the clips it has seen.
 
     Raises:
         UserError: no run in the folder.

@@ -28,7 +28,7 @@ from toraeval.registry import unknown
 from toraeval.training.data.clips import ClipSource, ShapesClips
 from toraeval.training.data.feed import Encoders
 from toraeval.training.engine.distributed import World
-from toraeval.training.engine.interruption import say
+from toraeval.training.engine.launch import say
 from toraeval.training.engine.parts import draws
 from toraeval.types import UserError
 
@@ -49,7 +49,7 @@ def source_of(options: FullSizeOptions) -> ClipSource:
     )
     if folder.skipped:
         file, reason = folder.skipped[0]
-        say(f"{len(folder.skipped)} videos left out, {len(folder)} used; the first: {file}: {reason}")
+        say(f"{len(folder.skipped)} videos left out, {len(folder.entries)} used; the first: {file}: {reason}")
     return folder
 
 
@@ -118,19 +118,12 @@ def random_vae(seed: int) -> OpenSoraVAE:
 
 
 class RandomCaptions:
-    """Features that depend on the caption's words only.
-
-    Args:
-        channels: width of the features.
-        max_length: tokens per caption.
-        device: where the features go.
-    """
+    """Features that depend on the caption's words only."""
 
     def __init__(self, channels: int, max_length: int, device: torch.device) -> None:
         self.channels, self.max_length, self.device = channels, max_length, device
 
     def encode(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Return (features float32 [B,1,L,D], mask int64 [B,L])."""
         features = torch.zeros(len(prompts), 1, self.max_length, self.channels)
         mask = torch.zeros(len(prompts), self.max_length, dtype=torch.int64)
         for row, prompt in enumerate(prompts):
@@ -141,8 +134,7 @@ class RandomCaptions:
         return features.to(self.device), mask.to(self.device)
 
     def release(self) -> None:
-        """There is no encoder to give back."""
+        pass  # there is no encoder to give back
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what decides the features."""
         return {"text_encoder": RANDOM, "channels": self.channels, "max_length": self.max_length}

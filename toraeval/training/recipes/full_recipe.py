@@ -118,9 +118,6 @@ class GuidedNetwork(nn.Module):
     """One forward pass through extractor and transformer.
 
     Sharding needs a single module whose call comes first; the extractor called on its own would become a root.
-
-    Args:
-        model: the network that is trained.
     """
 
     def __init__(self, model: ToraNetwork) -> None:
@@ -128,12 +125,7 @@ class GuidedNetwork(nn.Module):
         self.model = model
 
     def forward(self, motion_BCTHW: Tensor, **inputs: Any) -> Tensor:
-        """Predict [B,out_channels,T,H,W] in float32.
-
-        Args:
-            motion_BCTHW: float32 motion latents; the extractor gets them unrounded.
-            inputs: further arguments of `STDiT3.forward`.
-        """
+        """Predict [B,out_channels,T,H,W] in float32; the extractor gets the motion latents unrounded."""
         extract = self.model.traj_extractor
         return self.model(**inputs, motion=None if extract is None else extract(motion_BCTHW))
 
@@ -141,9 +133,7 @@ class GuidedNetwork(nn.Module):
 class FullObjective(Objective):
     """Mean flow loss over the noisy frames.
 
-    Args:
-        network: sharded and filled, see `shard` and `fill`; trained is what `choose_trainable` left.
-        recipe: options.
+    The network is sharded and filled, see `shard` and `fill`; trained is what `choose_trainable` left.
     """
 
     joint_statistics = True
@@ -187,11 +177,7 @@ def choose_trainable(model: ToraNetwork, which: str) -> dict[str, nn.Parameter]:
 def loss(network: nn.Module, batch: Batch, recipe: FullRecipe, generator: torch.Generator) -> Tensor:
     """Return the mean flow loss of a batch, a float32 scalar.
 
-    Args:
-        network: the network, in training mode.
-        batch: on the network's device.
-        recipe: options.
-        generator: CPU generator of times, noise, frame mask and caption dropout, drawn in this order.
+    Times, noise, frame mask and caption dropout are drawn on the CPU in this order.
     """
     x0 = batch.latents_BCTHW
     flow = RectifiedFlow(recipe.flow)

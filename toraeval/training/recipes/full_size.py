@@ -31,8 +31,7 @@ from toraeval.training.data.feed import Feed
 from toraeval.training.engine import distributed
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.engine import Engine
-from toraeval.training.engine.interruption import say
-from toraeval.training.engine.launch import launch, require_device
+from toraeval.training.engine.launch import launch, require_device, say
 from toraeval.training.engine.log import read_rows
 from toraeval.training.engine.parts import Schedule
 from toraeval.training.engine.record import agree, effort, stage_losses
@@ -59,8 +58,10 @@ def main(options: FullSizeOptions) -> int:
         MissingAsset: weights, autoencoder or text encoder are not there.
     """
     check(options)
-    parts = (recipe_of(options), network_of(options))
-    return launch(Path(options.folder), _work, options, *parts, device=options.device)
+    config = SIZES_OF_TORA[options.size].network(
+        fuser=options.fuser, fuser_place=options.fuser_place, compression=options.compression
+    )
+    return launch(Path(options.folder), _work, options, recipe_of(options), config, device=options.device)
 
 
 def _work(world: World, options: FullSizeOptions, recipe: FullRecipe, config: STDiTConfig) -> int:
@@ -119,21 +120,13 @@ def check(options: FullSizeOptions) -> None:
 
 def recipe_of(options: FullSizeOptions) -> FullRecipe:
     """Return the recipe that the options describe; raises UserError as `Recipe` does."""
-    chosen = {f.name: getattr(options, f.name) for f in fields(FullRecipe) if hasattr(options, f.name)}
-    masks = chosen.pop("frame_masks")
     if len(options.stage_steps) != 2 or len(options.betas) != 2:
         raise UserError(
             f"train: stage_steps={options.stage_steps} betas={options.betas}; allowed: two numbers each"
         )
-    chosen |= {"stage_steps": tuple(options.stage_steps), "betas": tuple(options.betas)}
-    return FullRecipe(**chosen) if masks is None else FullRecipe(**chosen, frame_masks=masks)
-
-
-def network_of(options: FullSizeOptions) -> STDiTConfig:
-    """Return the configuration of the network that the options describe."""
-    return SIZES_OF_TORA[options.size].network(
-        fuser=options.fuser, fuser_place=options.fuser_place, compression=options.compression
-    )
+    given = {f.name: getattr(options, f.name, None) for f in fields(FullRecipe)}
+    lists = {"stage_steps": tuple(options.stage_steps), "betas": tuple(options.betas)}
+    return FullRecipe(**{name: value for name, value in given.items() if value is not None} | lists)
 
 
 def _network(
@@ -200,7 +193,7 @@ def _unchanging(record: dict[str, Any]) -> dict[str, Any]:
 def _export(engine: Engine, config: STDiTConfig, record: dict[str, Any], target: Path) -> None:
     """Write the averaged weights as a folder that the generator and a later run read."""
     model = dict(engine.model.state_dict())
-    state = distributed.gather({**model, **engine.average.values}, engine.world)
+    state = distributed.gather({**model, **engine.average}, engine.world)
     if engine.world.first:
         card = {
             "name": "tora",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -38,39 +38,26 @@ from toraeval.types import FloatArray, UserError
 
 @dataclass(frozen=True)
 class Learner(ABC):
-    """A kind of network that `toraeval.training.recipes.nano` trains.
+    """A kind of network that `toraeval.training.recipes.nano` trains."""
 
-    Attributes:
-        name: of the model in the registry.
-        network: `module:Class` of the network.
-        preset: `module:function` of its embedded configuration.
-        checkpoint: module that reads its weights and knows where they are shipped.
-        named: the name again, where the checkpoint module serves several models.
-        prefix: of the network's names in a weights file.
-        motion_keys: how the names of the parameters begin that read the paths.
-        needs_tracks: reads the paths of stored clips, which lie beside the shards.
-        tokens: per batch and process on a CPU.
-        open_shard: opens stored clips, whole or as excerpts of 17 frames.
-    """
-
-    name: str
-    network: str
-    preset: str
-    checkpoint: str
-    named: tuple[str, ...] = ()
-    prefix: str = "dit."
-    motion_keys: tuple[str, ...] = ()
-    needs_tracks: bool = True
-    tokens: int = 2560
-    open_shard: Callable[[Path], Shard] = Shard
+    name: str  # of the model in the registry
+    network: str  # `module:Class` of the network
+    preset: str  # `module:function` of its embedded configuration
+    checkpoint: str  # module that reads its weights and knows where they are shipped
+    named: tuple[str, ...] = ()  # the name again, where the checkpoint module serves several models
+    prefix: str = "dit."  # of the network's names in a weights file
+    motion_keys: tuple[str, ...] = ()  # how the names of the parameters begin that read the paths
+    needs_tracks: bool = True  # reads the paths of stored clips, which lie beside the shards
+    tokens: int = 2560  # per batch and process on a CPU
+    open_shard: Callable[[Path], Shard] = Shard  # opens stored clips, whole or as excerpts of 17 frames
 
     def configure(self, **changes: Any) -> Any:
         """Return the configuration of the embedded size; keyword arguments override fields."""
-        return _resolve(self.preset)(**changes)
+        return resolve_name(self.preset)(**changes)
 
     def build(self, network: Any) -> nn.Module:
         """Return a new network; its weights come from torch's global generator."""
-        return _resolve(self.network)(network)  # type: ignore[no-any-return]
+        return resolve_name(self.network)(network)  # type: ignore[no-any-return]
 
     @abstractmethod
     def motion_reader(self, network: Any) -> MotionReader | None:
@@ -82,11 +69,7 @@ class Learner(ABC):
     ) -> Tensor:
         """Return the motion input (t, h, w, C) of paths in pixels of a 512x512 picture, as in generation.
 
-        Args:
-            network: configuration.
-            vae: the autoencoder.
-            tracks_NT2: paths.
-            first_hwC: latent of the first frame.
+        `network` is its configuration, `first_hwC` the latent of the first frame.
         """
 
     @abstractmethod
@@ -94,19 +77,18 @@ class Learner(ABC):
         """Bind everything but latents, time and mask.
 
         Args:
-            model: the network.
-            batch: captions and motion are taken from it.
+            model, batch: its captions and motion are taken.
             dropped: bool (B,), the captions to replace by the null caption.
             cond: latent of the first frame (B, C, 1, H, W).
         """
 
     def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
         """Read exported weights; raises what its checkpoint module raises."""
-        return importlib.import_module(self.checkpoint).load(path, *self.named)  # type: ignore[no-any-return]
+        return resolve_name(f"{self.checkpoint}:load")(path, *self.named)  # type: ignore[no-any-return]
 
     def shipped(self) -> Path:
         """Return where the shipped weights lie."""
-        return importlib.import_module(self.checkpoint).weights_path(*self.named)  # type: ignore[no-any-return]
+        return resolve_name(f"{self.checkpoint}:weights_path")(*self.named)  # type: ignore[no-any-return]
 
 
 class ToraLearner(Learner):
@@ -163,7 +145,7 @@ class WanMoveLearner(ToraLearner):
         return torch.stack([self._copies(first, shard.tracks(int(k))).half() for first, k in firsts])
 
     def _copies(self, first_hwC: Tensor, tracks_NT2: FloatArray) -> Tensor:
-        return _resolve("toraeval.baselines.wan_move.copies:copied_latents")(first_hwC, tracks_NT2)  # type: ignore[no-any-return]
+        return resolve_name("toraeval.baselines.wan_move.copies:copied_latents")(first_hwC, tracks_NT2)  # type: ignore[no-any-return]
 
     def motion(
         self, network: STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first_hwC: Tensor
@@ -249,8 +231,3 @@ def learner(name: str) -> Learner:
     if name not in LEARNERS:
         raise UserError(unknown("model to train", name, LEARNERS))
     return LEARNERS[name]
-
-
-def _resolve(target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)

@@ -26,8 +26,7 @@ from toraeval.training.data.metric_net_data import (
     ClipBatch,
     PairBatch,
     Pool,
-    draw_clips,
-    draw_pairs,
+    draw,
     vocabulary,
 )
 from toraeval.training.engine.engine import Engine
@@ -51,7 +50,6 @@ class PoolBatches(Source):
         self.pool.fill()
 
     def batch(self, step: int, number: int) -> ClipBatch | PairBatch:
-        draw = draw_pairs if self.pool.net == "clip" else draw_clips
         return draw(self.pool, self.size, (self.seed, step))
 
 
@@ -71,7 +69,9 @@ class Heads(nn.Module):
 class MetricNet(SmallNet):
     """A metric network; its last weights are exported, without the heads."""
 
+    options: PairNetOptions
     source: PoolBatches
+    weight_decay = 0.02
 
     def __init__(self, options: PairNetOptions) -> None:
         check_option("train", "scenes", options.scenes, Numbers(options.batch))
@@ -93,10 +93,6 @@ class MetricNet(SmallNet):
         )
         side = video_net.SIDE if name == "video" else dual_encoder.SIDE
         self.source = PoolBatches(Pool(folder, name, options.scenes, side), options.batch, options.seed)
-
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        weights = super().clipped()
-        return [torch.optim.AdamW(weights, lr=self.options.lr, betas=(0.9, 0.98), weight_decay=0.02)]
 
     def clipped(self) -> list[nn.Parameter]:
         return [p for p in self.net.parameters() if p.requires_grad]
@@ -140,7 +136,6 @@ class MetricNet(SmallNet):
             Path(self.options.folder) / "held_out", self.name, CHECKED, self.source.pool.side, HELD_OUT
         )
         pool.fill()
-        draw = draw_pairs if pool.net == "clip" else draw_clips
         rounds = max(1, CHECKED // size)
         results = []
         for number in range(rounds):

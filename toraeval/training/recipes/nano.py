@@ -25,8 +25,7 @@ from toraeval.training.data.preparation import SCENES, rendered
 from toraeval.training.data.shards import load_vae
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.engine import Engine
-from toraeval.training.engine.interruption import INTERRUPTED
-from toraeval.training.engine.launch import launch
+from toraeval.training.engine.launch import INTERRUPTED, launch
 from toraeval.training.engine.log import read_rows
 from toraeval.training.engine.parts import Objective, Schedule
 from toraeval.training.engine.record import RECORD, agree, effort, stage_losses
@@ -43,12 +42,9 @@ CHANGEABLE = (*PATHS, "minutes", "steps", "samples", "clock", "compile", "save_m
 
 
 class NanoObjective(Objective):
-    """An embedded network under the loss of clean latents.
+    """An embedded network under the loss of clean latents, if `measured` also on held-out clips.
 
-    Args:
-        recipe: values.
-        fresh: begin from the weights that the recipe names; a checkpoint will replace what is not fresh.
-        measured: measure on held-out clips.
+    If `fresh` it begins from the weights that the recipe names; a checkpoint will replace what is not fresh.
     """
 
     measures = MEASURES
@@ -112,22 +108,15 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
 
 @dataclass(frozen=True)
 class Ending:
-    """What is done with a run at its end.
+    """What is done with a run at its end."""
 
-    Attributes:
-        target: weights file to write; None writes none.
-        name: of the weights, for the card; `<model>_nano` if not given.
-        averaged: export the moving average. The last weights are the default: the learning rate ends at zero, and on
-            the validation cases they were the better ones (5.1 against 6.2 px).
-        half: store the autoencoder in float16, which is off by 0.06 grey levels at most.
-        keep: keep the last checkpoint, 200 MB, so that the run can be made longer.
-    """
-
-    target: Path | None = None
-    name: str | None = None
+    target: Path | None = None  # weights file to write; None writes none
+    name: str | None = None  # of the weights, for the card; `<model>_nano` if not given
+    # export the moving average. The last weights are the default: the learning rate ends at zero, and on the
+    # validation cases they were the better ones (5.1 against 6.2 px).
     averaged: bool = False
-    half: bool = False
-    keep: bool = True
+    half: bool = False  # store the autoencoder in float16, which is off by 0.06 grey levels at most
+    keep: bool = True  # keep the last checkpoint, 200 MB, so that the run can be made longer
 
 
 def train(recipe: NanoRecipe, ending: Ending = Ending()) -> int:
@@ -246,7 +235,7 @@ def export(engine: Engine, recipe: NanoRecipe, ending: Ending) -> dict[str, Any]
     assert ending.target is not None
     kind, state = learner(recipe.model), dict(engine.model.state_dict())
     if ending.averaged:
-        state |= engine.average.values
+        state |= engine.average
     rows = read_rows(Path(recipe.out) / "log.csv")
     last = [float(row["loss"]) for row in rows[-5:]]
     config = asdict(recipe)

@@ -16,8 +16,7 @@ from toraeval.config.trainings import SmallNetOptions
 from toraeval.suites.shapes.world import WORLD_SEED
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.engine import Engine
-from toraeval.training.engine.interruption import say
-from toraeval.training.engine.launch import launch
+from toraeval.training.engine.launch import launch, say
 from toraeval.training.engine.parts import Counters, Objective, Recipe, Row, Schedule, Source
 from toraeval.training.engine.record import agree, effort, write_half
 
@@ -32,20 +31,14 @@ CHANGEABLE = {f.name for f in fields(SmallNetOptions)} - {"seed", "lr", "batch"}
 
 @dataclass(frozen=True, kw_only=True)
 class CosineRecipe(Recipe):
-    """A number of minutes; the learning rate warms up, then falls to zero along a cosine.
+    """A number of minutes; the learning rate warms up, then falls to zero along a cosine."""
 
-    Attributes:
-        minutes: training time, added up over restarts.
-        clip, batches_per_step, log_every: see `Recipe`.
-        average: whether a moving average of the weights is kept.
-    """
-
-    minutes: float
+    minutes: float  # training time, added up over restarts
     seed: int
     clip: float = 1.0
     batches_per_step: int = 1
     log_every: int = 20
-    average: bool = True
+    average: bool = True  # whether a moving average of the weights is kept
 
     def progress(self, done: Counters) -> float:
         return done.seconds / (60 * self.minutes)
@@ -69,16 +62,19 @@ class CosineRecipe(Recipe):
 
 
 class SmallNet(Objective):
-    """A small network with everything that its training needs.
-
-    Args:
-        options: of the run.
-    """
+    """A small network with everything that its training needs, made from the options of the run."""
 
     net: nn.Module
+    options: SmallNetOptions
+    weight_decay: float
     recipe: CosineRecipe
     source: Source
     target: Path
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        weights = [p for p in self.model.parameters() if p.requires_grad]
+        decay = self.weight_decay
+        return [torch.optim.AdamW(weights, lr=self.options.lr, betas=(0.9, 0.98), weight_decay=decay)]
 
     @abstractmethod
     def weights(self, engine: Engine) -> Mapping[str, Tensor]:

@@ -62,6 +62,8 @@ class TrackerNet(SmallNet):
     """The tracker; the moving average of its weights is exported."""
 
     net: CorrelationTracker
+    options: TrackerOptions
+    weight_decay = 1e-3
 
     def __init__(self, options: TrackerOptions) -> None:
         self.options, self.target = options, Path(options.export or WEIGHTS)
@@ -70,11 +72,6 @@ class TrackerNet(SmallNet):
             minutes=options.minutes, seed=options.seed, batches_per_step=options.workers
         )
         self.source = MarkedClips(options, self.net.config.raster)
-
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        return [
-            torch.optim.AdamW(self.net.parameters(), lr=self.options.lr, betas=(0.9, 0.98), weight_decay=1e-3)
-        ]
 
     def loss(self, batch: Marked, step: int, number: int) -> tuple[Tensor, Mapping[str, float]]:
         with torch.autocast("cpu", torch.bfloat16):
@@ -85,7 +82,7 @@ class TrackerNet(SmallNet):
         return value, {"distance_px": float(distance.mean())}
 
     def weights(self, engine: Engine) -> Mapping[str, Tensor]:
-        return engine.average.values
+        return engine.average
 
     def card(self, engine: Engine) -> dict[str, Any]:
         o = self.options
@@ -94,7 +91,7 @@ class TrackerNet(SmallNet):
             "architecture": asdict(self.net.config),
             "data": "procedural world `shapes`, training split, drawn on the fly with random damage",
             "scenes": [FIRST_SCENE, FIRST_SCENE + engine.done.clips],
-            "validation": self._judge(engine.average.values),
+            "validation": self._judge(engine.average),
             "validation_definition": f"{CHECKED} damaged validation clips of {o.frames} frames; raster pixels",
             "options": {k: v for k, v in asdict(o).items() if k not in ("folder", "export")},
         }

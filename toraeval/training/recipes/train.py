@@ -13,10 +13,8 @@ from pathlib import Path
 from toraeval.config.training_tasks import TuneOptions
 from toraeval.config.trainings import NanoOptions
 from toraeval.training.data.preparation import DataSet, prepare, shard_plan
-from toraeval.training.engine import curve
-from toraeval.training.engine.interruption import say
-from toraeval.training.engine.launch import require_device
-from toraeval.training.engine.log import write_rows
+from toraeval.training.engine.launch import require_device, say
+from toraeval.training.engine.log import draw_curve, write_rows
 from toraeval.training.recipes import nano
 from toraeval.training.recipes.learners import Learner, learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
@@ -63,7 +61,7 @@ def main(options: NanoOptions) -> int:
         return code
     log = Path(trained.out) / "log.csv"
     if log.exists():  # the first row comes after 20 steps
-        curve.draw(log, target.with_name(f"{target.stem}_loss.png"))
+        draw_curve(log, target.with_name(f"{target.stem}_loss.png"))
     say(f"weights: {target}; use them with: python -m toraeval run model={kind.name} model.weights={target}")
     return 0
 
@@ -74,13 +72,9 @@ def state_folder(folder: Path, model: str) -> Path:
 
 
 def recipe(folder: Path, kind: Learner, rate: float = 1.0, **changes: object) -> NanoRecipe:
-    """Return the recipe of a model on the data of a folder.
+    """Return the recipe of a model on the data of a folder, with a factor on both learning rates.
 
-    Args:
-        folder: see `prepare_for`.
-        kind: of network.
-        rate: factor on both learning rates.
-        changes: values of the recipe to override.
+    Keyword arguments override its values.
     """
     plain = NanoRecipe(
         data=str(folder / "shards"),

@@ -105,11 +105,6 @@ class HeldOut:
 
     Noise and times depend on nothing but the place of a clip, so that every model and every state of it meets the
     same ones. No caption is dropped.
-
-    Args:
-        model: a network that `errors.learner` built.
-        errors: the loss of training.
-        clips: what to measure on.
     """
 
     def __init__(self, model: nn.Module, errors: CleanLoss, clips: ValidationClips) -> None:
