@@ -1,5 +1,7 @@
 """Metrics on the classifier of photographs: what they order, what they remember, what they skip."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -127,19 +129,58 @@ def test_lpips_of_this_backbone_has_uniform_weights_and_says_so():
     assert "uniform weights (not learned)" in metric.definition()["source"]
 
 
-def test_a_picture_is_computed_once_and_its_features_depend_on_it_alone(monkeypatch):
-    monkeypatch.setattr(frame_features, "_remembered", frame_features.OrderedDict())
+@pytest.fixture
+def computed(monkeypatch):
+    """How many pictures pass the network, each time that some do; nothing is known of any before."""
+    found, inner = [], FrameFeatures._computed
+    monkeypatch.setattr(FrameFeatures, "_computed", lambda self, x: (found.append(len(x)), inner(self, x))[1])
+    forget(monkeypatch)
+    return found
+
+
+def forget(monkeypatch):
+    for memory in ("_features", "_maps"):
+        monkeypatch.setattr(frame_features, memory, frame_features.Memory(32))
+
+
+def test_a_picture_is_computed_once_and_its_features_depend_on_it_alone(computed, monkeypatch):
     extractor = FrameFeatures()
     frames = panned(4).transpose(0, 3, 1, 2)
-    computed = []
-    inner = FrameFeatures._computed
-    monkeypatch.setattr(
-        FrameFeatures, "_computed", lambda self, x: (computed.append(len(x)), inner(self, x))[1]
-    )
     together = extractor(frames[[0, 1, 0, 2]])
     assert computed == [3]
     np.testing.assert_array_equal(together[0], together[2])
     alone = extractor(frames[[2]])
     assert computed == [3]
-    monkeypatch.setattr(frame_features, "_remembered", frame_features.OrderedDict())
+    forget(monkeypatch)
     np.testing.assert_array_equal(extractor(frames[[2]]), alone)
+
+
+def test_lpips_looks_at_the_maps_that_the_features_came_from(computed):
+    frames = panned(4)
+    spoilt = CONDITIONS["noise"](frames, np.random.default_rng(4))
+    found = {}
+    for name in ("fvd", "lpips"):  # both of one clip
+        video = found.setdefault("video", Video.from_thwc(spoilt, 8.0))
+        options = {"max_frames": 4} if name == "lpips" else {}
+        metric = {"fvd": FVD, "lpips": LPIPS}[name](backbone="efficientnet_lite0", **options)
+        found[name] = metric.score(case(4, frames), None, video)
+    assert sum(computed) == 2 * FRAMES, "16 frames of the clip and 16 of the reference pass the network once"
+    computed.clear()
+    alone = LPIPS(backbone="efficientnet_lite0", max_frames=4)
+    assert alone.score(case(4, frames), None, video).values == found["lpips"].values
+
+
+def test_threads_that_ask_at_once_get_the_features_of_their_own_pictures(computed):
+    extractor, clips = FrameFeatures(), [Video.from_thwc(panned(k)[:4], 8.0) for k in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(extractor.of_frames, clips * 4, [np.arange(4)] * 12))
+    for k, features in enumerate(together):
+        np.testing.assert_array_equal(features, extractor(clips[k % 3].frames_TCHW))
+
+
+def test_no_more_pictures_are_remembered_than_fit():
+    memory = frame_features.Memory(2)
+    memory.add({("", b"a"): 1, ("", b"b"): 2})
+    assert memory.known([("", b"a")]) == {("", b"a"): 1}
+    memory.add({("", b"c"): 3})
+    assert set(memory.known([("", key) for key in (b"a", b"b", b"c")])) == {("", b"a"), ("", b"c")}

@@ -50,9 +50,13 @@ def test_frames_of_the_ground_truth_are_rendered_alone_and_once():
     for _ in range(2):
         np.testing.assert_array_equal(reference_frames("ssim", shared, chosen), whole[chosen])
     assert calls == [[2, 5, 8]]
+    chosen = np.array([8, 1, 2])
+    np.testing.assert_array_equal(reference_frames("ssim", shared, chosen), whole[chosen])
+    np.testing.assert_array_equal(reference_frames("ssim", shared, chosen[:2]), whole[chosen[:2]])
+    assert calls == [[2, 5, 8], [1]], "what was asked for last is not rendered again"
     shared.reference()
     np.testing.assert_array_equal(reference_frames("ssim", shared, np.array([0])), whole[:1])
-    assert len(calls) == 1, "a clip that was rendered as a whole is not rendered again"
+    assert len(calls) == 2, "a clip that was rendered as a whole is not rendered again"
 
 
 def test_frames_of_a_clip_that_is_there_as_a_whole_are_taken_from_it():

@@ -16,6 +16,7 @@ from toraeval import assets
 from toraeval.machine import one_thread
 from toraeval.metrics.shared.base import BACKBONE
 from toraeval.metrics.shared.expectations import APART
+from toraeval.metrics.shared.frame_features import FrameFeatures
 from toraeval.metrics.shared.frames import CHUNK, Preparation, in_chunks
 from toraeval.metrics.shared.networks import dual_encoder, efficientnet, perceptual, shipped
 from toraeval.metrics.shared.networks.weight_sources import own_or_fetched
@@ -101,13 +102,14 @@ class LPIPS(ComparedMetric):
             self.prepare, further = EMBEDDED[backbone]
             self.source = LPIPS.source + further
         self._file = Path(weights).expanduser() if weights else None
+        self._frames = FrameFeatures(weights, device)
 
     @cached_property
     def weights(self) -> Any:
         if self.backbone == "shapes":
             return shipped.fingerprint("clip", self._file)
         if self.backbone == efficientnet.NAME:
-            return efficientnet.fingerprint(self._file)
+            return self._frames.identity
         if self.implementation != "own":
             # the package brings its own weights
             return self._package(self.implementation).__version__
@@ -127,8 +129,6 @@ class LPIPS(ComparedMetric):
             network = shipped.load("clip", self._file)
             assert isinstance(network, dual_encoder.DualEncoder)
             return perceptual.FeatureDistance(network.image).to(self.device)
-        if self.backbone == efficientnet.NAME:
-            return perceptual.FeatureDistance(efficientnet.load(self._file)).to(self.device)
         if self.implementation == "own":
             return perceptual.load(self.backbone, self._path()).to(self.device)
         if self.implementation == "lpips":
@@ -140,7 +140,10 @@ class LPIPS(ComparedMetric):
 
     def compare(self, video: Video, chosen_K: Numbers, truth_KHWC: ByteArray) -> FloatArray:
         """Return the distance of each chosen frame, float64 (K,)."""
-        distance, truth_KCHW = self._distance, truth_KHWC.transpose(0, 3, 1, 2)
+        truth_KCHW = truth_KHWC.transpose(0, 3, 1, 2)
+        if self.backbone == efficientnet.NAME:
+            return self._of_photographs(video, chosen_K, truth_KCHW)
+        distance = self._distance
         with one_thread(), torch.inference_mode():
             if self.prepare is not None:
                 prepared = self.prepare.of(video, chosen_K), self.prepare(truth_KCHW)
@@ -155,6 +158,18 @@ class LPIPS(ComparedMetric):
                     distance(own.to(self.device), true.to(self.device)).reshape(-1)[:count]
                     for (own, count), (true, _) in zip(*map(in_chunks, prepared), strict=True)
                 ]
+        return np.asarray(torch.cat(found).double().cpu().numpy())
+
+    def _of_photographs(self, video: Video, chosen_K: Numbers, truth_KCHW: ByteArray) -> FloatArray:
+        """Return the same by the classifier, whose maps of a clip's frames other metrics have asked for, too."""
+        frames = self._frames
+        distance = perceptual.FeatureDistance(frames.network)
+        found = []
+        with one_thread(), torch.inference_mode():
+            for at in range(0, len(chosen_K), CHUNK):
+                part = slice(at, at + CHUNK)
+                own = frames.maps_of_frames(video, chosen_K[part])
+                found.append(distance.of_maps(own, frames.maps(truth_KCHW[part])))
         return np.asarray(torch.cat(found).double().cpu().numpy())
 
     def mean(self, found_T: FloatArray, chosen_K: Numbers) -> float:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from toraeval.metrics.shared.reference import share_reference
 from toraeval.run.outcome import Outcome, error_line, is_broken
 from toraeval.run.plan import Plan
 from toraeval.run.request import Sample
@@ -199,12 +198,11 @@ def score(work: Work, meta: dict[str, Any], tracks: Tracks | None) -> None:
     if not missing:
         return
     start = time.perf_counter()
-    case = share_reference(sample.case)
     fresh: dict[str, tuple[str, Score]] = {}
     for name, metric_key in missing.items():
         metric = plan.metrics[name]
         video = work.frames_of(meta) if metric.needs_video else work.video
-        fresh[name] = (metric_key, metric.score(case, tracks, video))
+        fresh[name] = (metric_key, metric.score(work.case, tracks, video))
     seconds = round(time.perf_counter() - start, 4)
     slot.save_scores(fresh, plan.facts(sample, meta), seconds)
     work.computed.append("score")

@@ -12,10 +12,11 @@ from functools import cached_property
 from types import FrameType
 from typing import Any
 
+from toraeval.metrics.shared.reference import share_reference
 from toraeval.run.outcome import BUSY
 from toraeval.run.plan import Plan
 from toraeval.run.request import Sample
-from toraeval.types import UserError, Video
+from toraeval.types import Case, UserError, Video
 from toraeval.video import video_sha256
 
 _GENERATING = (
@@ -87,6 +88,11 @@ class Work:
         """The key of its video."""
         return self.plan.video_key(self.sample)
 
+    @cached_property
+    def case(self) -> Case:
+        """The case, whose ground truth is rendered at most once for the clip and for what is compared with it."""
+        return share_reference(self.sample.case)
+
     def do(self, step: Step, caught: type[BaseException] = Exception) -> None:
         """Do a step, unless an error ended an earlier one; an error of this one is kept for `settle`."""
         if self.error is None:
@@ -110,7 +116,7 @@ class Work:
         Raises:
             UserError: it has another length or size than the case asks for.
         """
-        case = self.sample.case
+        case = self.case
         with _GENERATING:
             generator = self.plan.ready_generator
             start = time.perf_counter()

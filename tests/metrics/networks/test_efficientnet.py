@@ -28,15 +28,27 @@ def test_maps_have_five_scales_and_features_one_vector():
     assert network(picture).shape == (1, efficientnet.CLASSES)
 
 
-def test_portions_of_channels_give_what_all_at_once_give(monkeypatch):
-    network, pictures = (
-        efficientnet.load(),
-        torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0)),
-    )
+def test_numbers_of_a_picture_do_not_depend_on_those_beside_it():
+    network = efficientnet.load()
+    pictures = torch.rand(5, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        portions = network.features(pictures)
-        monkeypatch.setattr(efficientnet, "LARGE", 10_000)
-        torch.testing.assert_close(network.features(pictures), portions, rtol=1e-4, atol=1e-5)
+        maps, features = network.seen(pictures)
+        for chosen in ([4], [2, 0], [3, 1, 4, 0]):
+            fewer_maps, fewer_features = network.seen(pictures[chosen])
+            for one, other in zip([*maps, features], [*fewer_maps, fewer_features], strict=True):
+                assert torch.equal(one[chosen], other)
+
+
+def test_the_order_of_numbers_in_memory_and_portions_change_nothing_but_rounding():
+    network = efficientnet.load()
+    pictures = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    plain = efficientnet.load().to(memory_format=torch.contiguous_format)
+    with torch.inference_mode():
+        x = efficientnet.active(plain.bn0, plain.conv_stem(pictures))
+        for block in plain.blocks:
+            x = block(x)
+        x = efficientnet.active(plain.bn1, plain.conv_head(x)).mean((2, 3))
+        torch.testing.assert_close(network.features(pictures), x, rtol=1e-4, atol=1e-5)
 
 
 def test_strided_convolutions_pad_the_right_and_the_bottom():

@@ -6,17 +6,20 @@ Legend of the shape suffixes: T frames, C channels, H height, W width, D feature
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from toraeval.machine import one_thread
-from toraeval.metrics.shared.frames import CHUNK, in_chunks
+from toraeval.metrics.shared.frames import CHUNK, OfLatest
 from toraeval.metrics.shared.networks import efficientnet
 from toraeval.metrics.shared.reference import Numbers, reference_features, reference_frames, spread_frames
 from toraeval.types import ByteArray, Case, FloatArray, Video
@@ -25,9 +28,43 @@ BACKBONES = (efficientnet.NAME,)
 GROUP = 20
 LATER_RULE = "at most {max_frames}, evenly spread after frame 0 up to the last"
 QUIET = 0.001  # features change by 0.05 to 0.2 between frames of real clips; keeps the logarithm of 0 finite
-CAPACITY = 4096  # pictures whose features are remembered, 10 kB each
+CAPACITY, MAPS = 4096, 32  # pictures whose features, 10 kB each, and maps, 1.4 MB each, are remembered
 
-_remembered: OrderedDict[tuple[str, bytes], FloatArray] = OrderedDict()
+Maps = tuple[Tensor, ...]
+V = TypeVar("V")
+Known = tuple[str, bytes]
+
+
+class Memory(Generic[V]):
+    """What is known of the pictures that were asked for last; threads may ask at once.
+
+    Args:
+        capacity: pictures at most.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity, self._lock = capacity, threading.Lock()
+        self._held: OrderedDict[Known, V] = OrderedDict()
+
+    def known(self, keys: Iterable[Known]) -> dict[Known, V]:
+        """Return what is known of these pictures."""
+        with self._lock:
+            found = {key: self._held[key] for key in keys if key in self._held}
+            for key in found:
+                self._held.move_to_end(key)
+        return found
+
+    def add(self, found: Mapping[Known, V]) -> None:
+        """Remember pictures, in place of those that were not asked for for the longest time."""
+        with self._lock:
+            self._held.update(found)
+            while len(self._held) > self._capacity:
+                self._held.popitem(last=False)
+
+
+_features: Memory[FloatArray] = Memory(CAPACITY)
+_maps: Memory[Maps] = Memory(MAPS)
+_digests: OfLatest[int, bytes] = OfLatest()
 _networks: dict[tuple[str, str], efficientnet.EfficientNetLite0] = {}
 
 
@@ -68,28 +105,21 @@ class FrameFeatures:
             MissingAsset: no weights.
             UserError: a damaged or wrong file.
         """
-        sha256 = self.identity["weights_sha256"] + self._device
-        # channels last, as clips lie in memory, so that nothing is copied
-        digests = [
-            hashlib.sha256(np.ascontiguousarray(f.transpose(1, 2, 0)).data).digest() for f in frames_TCHW
-        ]
-        shape = repr(frames_TCHW.shape[1:])
-        keys = [(sha256 + shape, digest) for digest in digests]
-        known = {key: _remembered[key] for key in keys if key in _remembered}
-        fresh = {key: t for t, key in enumerate(keys) if key not in known}
-        for at in range(0, len(fresh), CHUNK):
-            chunk = list(fresh)[at : at + CHUNK]
-            known.update(zip(chunk, self._computed(frames_TCHW[[fresh[key] for key in chunk]]), strict=True))
-        for key in known:
-            _remembered[key] = known[key]
-            _remembered.move_to_end(key)
-        while len(_remembered) > CAPACITY:
-            _remembered.popitem(last=False)
-        return np.stack([known[key] for key in keys])
+        found: list[FloatArray] = self._found(_features, list(frames_TCHW), map(digest_of, frames_TCHW))
+        return np.stack(found)
 
     def of_frames(self, video: Video, chosen_K: Numbers) -> FloatArray:
         """Return float64 (K, 1280) features of some frames of a clip."""
-        return self(video.thwc[chosen_K].transpose(0, 3, 1, 2))
+        found: list[FloatArray] = self._found(_features, *_of_clip(video, chosen_K))
+        return np.stack(found)
+
+    def maps(self, frames_TCHW: ByteArray) -> list[Tensor]:
+        """Return the five scales (T, C, H, W) of uint8 RGB frames, 1.4 MB each, see `EfficientNetLite0.seen`."""
+        return _stacked(self._found(_maps, list(frames_TCHW), map(digest_of, frames_TCHW)))
+
+    def maps_of_frames(self, video: Video, chosen_K: Numbers) -> list[Tensor]:
+        """Return the same of some frames of a clip."""
+        return _stacked(self._found(_maps, *_of_clip(video, chosen_K)))
 
     def of_reference(self, metric: str, case: Case, chosen_K: Numbers, cache: Path | None) -> FloatArray:
         """Return the same of the reference clip of a case that has one.
@@ -105,11 +135,25 @@ class FrameFeatures:
 
         return reference_features(case, cache, identity, features)
 
-    def _computed(self, frames_TCHW: ByteArray) -> FloatArray:
+    def _found(self, memory: Memory[V], frames: Sequence[ByteArray], digests: Iterable[bytes]) -> list[V]:
+        """Return what a memory holds, or is given now, of each of these frames."""
+        prefix = f"{self.identity['weights_sha256']}{self._device}{frames[0].shape}"
+        keys = [(prefix, digest) for digest in digests]
+        known = memory.known(keys)
+        fresh = {key: t for t, key in enumerate(keys) if key not in known}
+        for at in range(0, len(fresh), CHUNK):
+            chunk = list(fresh)[at : at + CHUNK]
+            maps, features = self._computed(np.stack([frames[fresh[key]] for key in chunk]))
+            _maps.add(dict(zip(chunk, maps, strict=True)))
+            _features.add(dict(zip(chunk, features, strict=True)))
+            asked: Any = maps if memory is _maps else features
+            known |= zip(chunk, asked, strict=True)
+        return [known[key] for key in keys]
+
+    def _computed(self, frames_TCHW: ByteArray) -> tuple[list[Maps], FloatArray]:
         with one_thread(), torch.inference_mode():
-            (chunk, count), *_ = in_chunks(efficientnet.PREPARE(frames_TCHW))
-            features = self.network.features(chunk.to(self._device))[:count]
-        return np.asarray(features.double().cpu().numpy())
+            maps, features = self.network.seen(efficientnet.PREPARE(frames_TCHW).to(self._device))
+        return list(zip(*maps, strict=True)), np.asarray(features.double().cpu().numpy())
 
     def probabilities(self, features_TD: FloatArray) -> FloatArray:
         """Return float64 (T, 1000): the probability of every ImageNet class, from features of frames."""
@@ -117,6 +161,25 @@ class FrameFeatures:
         logits = features_TD @ layer.weight.double().cpu().numpy().T + layer.bias.double().cpu().numpy()
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def digest_of(frame_CHW: ByteArray) -> bytes:
+    """Return the SHA-256 of a picture's pixels."""
+    # channels last, as clips lie in memory, so that nothing is copied
+    return hashlib.sha256(np.ascontiguousarray(frame_CHW.transpose(1, 2, 0)).data).digest()
+
+
+def _of_clip(video: Video, chosen_K: Numbers) -> tuple[list[ByteArray], list[bytes]]:
+    """Return some frames of a clip and their hashes, which are computed once."""
+    known, frames = _digests(video), [video.frames_TCHW[t] for t in chosen_K]
+    for t, frame in zip(map(int, chosen_K), frames, strict=True):
+        if t not in known:
+            known[t] = digest_of(frame)
+    return frames, [known[int(t)] for t in chosen_K]
+
+
+def _stacked(maps: Sequence[Maps]) -> list[Tensor]:
+    return [torch.stack(scale) for scale in zip(*maps, strict=True)]
 
 
 def later_frames(frames: int, at_most: int) -> Numbers:

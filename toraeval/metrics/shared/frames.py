@@ -8,6 +8,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -17,9 +18,23 @@ from torch.nn import functional as F
 from toraeval.types import ByteArray, Video
 
 CHUNK = 8  # frames that are fed at once, always; it bounds the memory and fixes the shape of every product
-
-
 REMEMBERED = 256  # frames of a clip that are kept prepared, 0.2 MB each at 128x128: long clips take no more
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class OfLatest(Generic[K, V]):
+    """What is remembered of one clip; that of the clip before is dropped. Threads may ask at once."""
+
+    def __init__(self) -> None:
+        self._held: tuple[weakref.ref[Video], dict[K, V]] | None = None
+
+    def __call__(self, video: Video) -> dict[K, V]:
+        """Return what is remembered of a clip, to be added to."""
+        held = self._held  # read and written as one, since another thread may ask for another clip
+        if held is None or held[0]() is not video:
+            held = self._held = weakref.ref(video), {}
+        return held[1]
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,7 @@ class Preparation:
 
     def of(self, video: Video, chosen: Iterable[int]) -> Tensor:
         """Return the same of the chosen frames of a clip; metrics with one recipe share what they resized last."""
-        known = _latest(video).setdefault(self, {})
+        known = _prepared(video).setdefault(self, {})
         pictures = []
         for t in map(int, chosen):
             picture = known[t] if t in known else self._prepared(video.frames_TCHW[t])
@@ -76,27 +91,17 @@ class Preparation:
         return (x - torch.tensor(self.mean).view(3, 1, 1)) / torch.tensor(self.std).view(3, 1, 1)
 
 
-_shared: dict[Preparation, dict[int, Tensor]] = {}
-_owner: weakref.ref[Video] | None = None
+_prepared: OfLatest[Preparation, dict[int, Tensor]] = OfLatest()
 
 
-def _latest(video: Video) -> dict[Preparation, dict[int, Tensor]]:
-    """Return what was prepared of this clip, by recipe and frame; that of the clip before is dropped."""
-    global _owner
-    if _owner is None or _owner() is not video:
-        _shared.clear()
-        _owner = weakref.ref(video)
-    return _shared
-
-
-def in_chunks(frames_TCHW: Tensor) -> Iterator[tuple[Tensor, int]]:
-    """Yield chunks of exactly `CHUNK` frames and how many of them count; the last one is filled up with its last frame.
+def in_chunks(frames_TCHW: Tensor, size: int = CHUNK) -> Iterator[tuple[Tensor, int]]:
+    """Yield chunks of exactly `size` frames and how many of them count; the last one is filled up with its last frame.
 
     The numbers of a matrix product may depend on its shape in the last bit; this way the shape never changes.
     """
-    for start in range(0, len(frames_TCHW), CHUNK):
-        chunk = frames_TCHW[start : start + CHUNK]
+    for start in range(0, len(frames_TCHW), size):
+        chunk = frames_TCHW[start : start + size]
         count = len(chunk)
-        if count < CHUNK:
-            chunk = torch.cat([chunk, chunk[-1:].expand(CHUNK - count, -1, -1, -1)])
+        if count < size:
+            chunk = torch.cat([chunk, chunk[-1:].expand(size - count, -1, -1, -1)])
         yield chunk, count

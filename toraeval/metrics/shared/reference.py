@@ -57,9 +57,9 @@ def reference_frames(metric: str, case: Case, chosen_K: Numbers) -> ByteArray:
 
 
 def share_reference(case: Case) -> Case:
-    """Return the case with a ground truth that is rendered at most once, however many metrics ask for it.
+    """Return the case with a ground truth that is rendered at most once, whoever asks for it.
 
-    Keep it no longer than one sample is scored: it holds a whole clip, or the frames that were asked for last.
+    Keep it no longer than one sample is worked on: it holds a whole clip, or the frames that were asked for last.
     """
     render, some = case.reference, case.reference_frames
     if render is None:
@@ -70,17 +70,19 @@ def share_reference(case: Case) -> Case:
         found = render()
         return found if found.masks is None else replace(found, masks=functools.cache(found.masks))
 
-    latest: dict[tuple[int, ...], ByteArray] = {}
+    latest: tuple[list[int], ByteArray] = [], np.empty((0, case.height, case.width, 3), np.uint8)
 
     def frames(chosen_K: Numbers) -> ByteArray:
+        nonlocal latest
         assert some is not None
         if rendered.cache_info().currsize:
             return rendered().video.thwc[chosen_K]
-        key = tuple(map(int, chosen_K))
-        if key not in latest:
-            latest.clear()
-            latest[key] = some(chosen_K)
-        return latest[key]
+        chosen, (known, pictures) = list(map(int, chosen_K)), latest
+        if chosen != known:
+            fresh = [t for t in chosen if t not in known]
+            both = np.concatenate([pictures, some(np.array(fresh))]) if fresh else pictures
+            latest = chosen, both[list(map([*known, *fresh].index, chosen))]
+        return latest[1]
 
     return replace(case, reference=rendered, reference_frames=None if some is None else frames)
 

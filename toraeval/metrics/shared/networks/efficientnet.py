@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toraeval.metrics.shared.frames import Preparation
+from toraeval.metrics.shared.frames import Preparation, in_chunks
 from toraeval.metrics.shared.networks.weight_sources import packaged, readable
 from toraeval.store.keys import current_sha256
 from toraeval.types import MissingAsset, UserError
@@ -50,10 +50,9 @@ STEM = 32
 # Blocks after which the resolution is halved next: five scales, 112 to 7 pixels a side, for perceptual distances.
 TAPS = (0, 2, 4, 10, 15)
 EPSILON = 1e-3
-# Of maps of this side and larger, so many channels at once pass what lies between two small layers: they stay in the
-# cache of a core and need no new memory, in two thirds of the time with the same bits.
-LARGE, AT_ONCE = 50, 16
-ALL = slice(None)
+# Pictures pass the blocks before this one by themselves, so that their large maps stay in the cache of a core, and the
+# others so many together, always, because the numbers of a product may depend on its shape in the last bit.
+SMALL, TOGETHER = 5, 4
 
 
 class SameConv(nn.Conv2d):
@@ -62,26 +61,21 @@ class SameConv(nn.Conv2d):
     def __init__(self, into: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(into, out, kernel, stride, groups=groups, bias=False)
 
-    def forward(self, x_BCHW: Tensor, part: slice = ALL) -> Tensor:
-        """Map float (B, C, H, W) to (B, out, ceil(H / stride), ceil(W / stride)), or to a part of the channels."""
-        kernel, stride, weight = self.kernel_size[0], self.stride[0], self.weight[part]
-        groups = 1 if self.groups == 1 else len(weight)
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Map float (B, C, H, W) to (B, out, ceil(H / stride), ceil(W / stride))."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
         if stride == 1:  # the same on both sides, so that no padded copy is needed
-            return F.conv2d(x_BCHW, weight, None, 1, kernel // 2, 1, groups)
+            return F.conv2d(x_BCHW, self.weight, None, 1, kernel // 2, 1, self.groups)
         edges = []
         for size in (x_BCHW.shape[3], x_BCHW.shape[2]):
             missing = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             edges += [missing // 2, missing - missing // 2]
-        return F.conv2d(F.pad(x_BCHW, edges), weight, None, stride, 0, 1, groups)
+        return F.conv2d(F.pad(x_BCHW, edges), self.weight, None, stride, 0, 1, self.groups)
 
 
-def active(norm: nn.BatchNorm2d, x_BCHW: Tensor, part: slice = ALL) -> Tensor:
-    """Return some channels after their normalisation by stored statistics and ReLU6."""
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert variance is not None
-    stored = (mean[part], variance[part], norm.weight[part], norm.bias[part])
-    return F.relu6(F.batch_norm(x_BCHW, *stored, training=False, eps=norm.eps), inplace=True)
+def active(norm: nn.Module, x_BCHW: Tensor) -> Tensor:
+    """Return maps after their normalisation by stored statistics and ReLU6."""
+    return F.relu6(norm(x_BCHW), inplace=True)
 
 
 class InvertedResidual(nn.Module):
@@ -106,17 +100,12 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Map float (B, C, H, W) to (B, out, H / stride, W / stride)."""
-        inner, parts = self.bn1.num_features, [ALL]
-        if self.expand_conv is not None and x_BCHW.shape[2] >= LARGE:
-            parts = [slice(start, start + AT_ONCE) for start in range(0, inner, AT_ONCE)]
-        found = [self._between(x_BCHW, part) for part in parts]
-        x = self.bn2(self.project_conv(found[0] if len(found) == 1 else torch.cat(found, 1)))
-        return x.add_(x_BCHW) if self.adds else x
-
-    def _between(self, x_BCHW: Tensor, part: slice) -> Tensor:
+        x = x_BCHW
         if self.expand_conv is not None and self.bn0 is not None:
-            x_BCHW = active(self.bn0, self.expand_conv(x_BCHW, part), part)
-        return active(self.bn1, self.depthwise_conv(x_BCHW, part), part)
+            x = active(self.bn0, self.expand_conv(x))
+        x = active(self.bn1, self.depthwise_conv(x))
+        x = self.bn2(self.project_conv(x))
+        return x.add_(x_BCHW) if self.adds else x
 
 
 class EfficientNetLite0(nn.Module):
@@ -138,19 +127,46 @@ class EfficientNetLite0(nn.Module):
         self.bn1 = nn.BatchNorm2d(FEATURES, EPSILON)
         self.fc = nn.Linear(FEATURES, CLASSES)
 
+    def seen(self, image_BCHW: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the outputs of the five scales, finest first, and the means (B, 1280) over all places after them.
+
+        No number depends on how many pictures there are.
+
+        Args:
+            image_BCHW: normalised pictures (B, 3, 224, 224).
+        """
+        # channels last in between: no layer then has to bring them into another order and back
+        images = image_BCHW.contiguous(memory_format=torch.channels_last)
+        alone = [
+            self._scales(active(self.bn0, self.conv_stem(images[b : b + 1])), 0, SMALL)
+            for b in range(len(images))
+        ]
+        large = [torch.cat(scale) for scale in zip(*alone, strict=True)]
+        parts = []
+        for chunk, count in in_chunks(large[-1], TOGETHER):
+            small = self._scales(chunk, SMALL, len(self.blocks))
+            top = active(self.bn1, self.conv_head(small[-1]))
+            means = top.contiguous().mean((2, 3))  # their last bit depends on the order in memory
+            parts.append([part[:count] for part in (*small, means)])
+        *maps, features = (torch.cat(part).contiguous() for part in zip(*parts, strict=True))
+        return [*(scale.contiguous() for scale in large), *maps], features
+
+    def _scales(self, x_BCHW: Tensor, first: int, end: int) -> list[Tensor]:
+        """Return what some of the blocks make of maps, at the end of every scale."""
+        found = []
+        for number in range(first, end):
+            x_BCHW = self.blocks[number](x_BCHW)
+            if number in TAPS:
+                found.append(x_BCHW)
+        return found
+
     def maps(self, image_BCHW: Tensor) -> list[Tensor]:
         """Return the outputs of the five scales of normalised pictures (B, 3, 224, 224), finest first."""
-        x, found = active(self.bn0, self.conv_stem(image_BCHW)), []
-        for number, block in enumerate(self.blocks):
-            x = block(x)
-            if number in TAPS:
-                found.append(x)
-        return found
+        return self.seen(image_BCHW)[0]
 
     def features(self, image_BCHW: Tensor) -> Tensor:
         """Return the means (B, 1280) over all places before the classifier."""
-        out: Tensor = active(self.bn1, self.conv_head(self.maps(image_BCHW)[-1])).mean((2, 3))
-        return out
+        return self.seen(image_BCHW)[1]
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """Return the logits (B, 1000) of the ImageNet classes."""
@@ -210,4 +226,5 @@ def load(file: Path | None = None, device: str = "cpu") -> EfficientNetLite0:
     with readable(f"{NAME}: {path} does not hold the weights of EfficientNet-Lite0", cure):
         stored = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict({re.sub(r"(^|\.)_", r"\1", name): value for name, value in stored.items()})
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs leave it out
     return network.eval().requires_grad_(False).to(device)

@@ -100,14 +100,15 @@ class FeatureDistance(nn.Module):
 
     def forward(self, first_BCHW: Tensor, second_BCHW: Tensor) -> Tensor:
         """Return the distance (B,) of pairs of pictures in [-1, 1]."""
-        return self._of_maps(self.network.maps(first_BCHW), self.network.maps(second_BCHW))
+        return self.of_maps(self.network.maps(first_BCHW), self.network.maps(second_BCHW))
 
     def within(self, both_BCHW: Tensor, apart: int) -> Tensor:
         """Return the distance (`apart`,) of each picture from the one `apart` places later: one pass for all."""
         maps = self.network.maps(both_BCHW)
-        return self._of_maps([m[:apart] for m in maps], [m[apart : 2 * apart] for m in maps])
+        return self.of_maps([m[:apart] for m in maps], [m[apart : 2 * apart] for m in maps])
 
-    def _of_maps(self, firsts: list[Tensor], seconds: list[Tensor]) -> Tensor:
+    def of_maps(self, firsts: list[Tensor], seconds: list[Tensor]) -> Tensor:
+        """Return the distance (B,) of pairs of pictures from their maps."""
         total = firsts[0].new_zeros(len(firsts[0]))
         for number, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
             apart = (_unit(first) - _unit(second)).square()
