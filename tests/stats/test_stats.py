@@ -10,6 +10,7 @@ from scipy.stats import bootstrap, permutation_test
 
 from toraeval.stats import (
     BOOTSTRAP_SEED,
+    MIN_CASES,
     bootstrap_band,
     bootstrap_mean,
     bootstrap_ratio,
@@ -17,6 +18,7 @@ from toraeval.stats import (
     holm,
     paired_difference,
     sign_flip_test,
+    with_interval,
 )
 from toraeval.types import UserError
 
@@ -74,6 +76,15 @@ def test_no_case_has_no_mean():
     assert interval.cases == 0
     assert math.isnan(interval.mean)
     assert "no case" in interval.reason
+
+
+def test_a_value_is_written_with_its_interval_or_with_how_few_cases_it_rests_on():
+    nan = float("nan")
+    assert with_interval(1.23456, 1.0, 2.0, 20) == "1.235 [1, 2]"
+    assert with_interval(1.23456, 1.0, 2.0, 20, ".2f") == "1.23 [1.00, 2.00]"
+    assert with_interval(1.23456, nan, nan, MIN_CASES - 1) == f"1.235 (n = {MIN_CASES - 1})"
+    assert with_interval(1.23456, nan, nan, MIN_CASES) == "1.235"
+    assert with_interval(nan, nan, nan, 3) == ""
 
 
 def test_constant_values_give_a_degenerate_interval():

@@ -14,7 +14,7 @@ from toraeval.report.measures import BOUNDS
 from toraeval.report.texts import printable
 from toraeval.run.ending import Report
 from toraeval.run.outcome import busy_line, utilisation
-from toraeval.stats import without_interval
+from toraeval.stats import with_interval
 from toraeval.store.disk import megabytes
 from toraeval.store.tables.run import RunResult
 
@@ -182,11 +182,7 @@ def _table_cell(row: dict[Any, Any], name: str) -> str:
         return ""
     if f"{name}_low" not in row:
         return printable(value) if isinstance(value, str) else _short(value)
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    if not pd.isna([low, high]).any():
-        return f"{_short(value)} [{_short(low)}, {_short(high)}]"
-    few = without_interval(int(row["cases"]))
-    return f"{_short(value)} ({few})" if few else _short(value)
+    return with_interval(value, row[f"{name}_low"], row[f"{name}_high"], int(row["cases"]), ".3g")
 
 
 def done_lines(reports: Sequence[Report]) -> list[str]:

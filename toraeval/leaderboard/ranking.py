@@ -16,7 +16,7 @@ import pandas as pd
 from toraeval.report import measures
 from toraeval.report.collect import Group, ReportedRun
 from toraeval.report.texts import csv_text, markdown_text
-from toraeval.stats import ALPHA, Sensitivity, bootstrap_mean, holm, paired_difference, without_interval
+from toraeval.stats import ALPHA, Sensitivity, bootstrap_mean, holm, paired_difference, with_interval
 from toraeval.store.keys import digest
 from toraeval.store.tables.run import RECORD, RunResult
 
@@ -219,11 +219,7 @@ def to_markdown(rows: pd.DataFrame, left_out: Mapping[str, str]) -> str:
 def _cells(row: Mapping[Any, Any], further: Sequence[str]) -> list[str]:
     star = " *" if row["as_good_as_best"] == "yes" else ""
     rank = "" if pd.isna(row["rank"]) else f"{int(row['rank'])}{star}"
-    value = "" if pd.isna(row["value"]) else f"{row['value']:.4g}"
-    if not pd.isna([row["low"], row["high"]]).any():
-        value += f" [{row['low']:.4g}, {row['high']:.4g}]"
-    elif few := without_interval(int(row["cases"])):
-        value += f" ({few})"
+    value = with_interval(row["value"], row["low"], row["high"], int(row["cases"]))
     rest = ["" if pd.isna(row[name]) else f"{row[name]:.4g}" for name in further]
     link = f"[record]({_address(row['record'])})"
     return [rank, markdown_text(row["model"]), markdown_text(row["submission"]), value, *rest, link]

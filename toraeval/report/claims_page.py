@@ -33,7 +33,7 @@ from toraeval.report.reasons import (
 )
 from toraeval.report.tables import to_csv
 from toraeval.report.texts import markdown_text
-from toraeval.stats import without_interval
+from toraeval.stats import with_interval
 from toraeval.store.sealed import write_text
 from toraeval.store.tables.run import length_words
 
@@ -116,14 +116,8 @@ def verdict(here: pd.DataFrame, frames: int) -> str:
 
 
 def told(row: Any) -> str:
-    """Return a value with its interval, or with the number of cases where that is too small for one."""
-    if np.isnan(row.value):
-        return ""
-    text = f"{row.value:.2f}"
-    if np.isfinite([row.low, row.high]).all():
-        return f"{text} [{row.low:.2f}, {row.high:.2f}]"
-    few = without_interval(int(row.cases))
-    return f"{text} ({few})" if few else text
+    """Return a value with its interval, see `with_interval`."""
+    return with_interval(row.value, row.low, row.high, int(row.cases), ".2f")
 
 
 def _ratio_part(here: pd.DataFrame) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun
-from toraeval.stats import MIN_CASES, bootstrap_mean, case_means, without_interval
+from toraeval.stats import MIN_CASES, bootstrap_mean, case_means, with_interval
 from toraeval.store.main_metric import MAIN_METRIC, main_columns
 from toraeval.store.tables.run import length_words
 
@@ -226,11 +226,7 @@ def _still(rows: pd.DataFrame) -> set[tuple[int, str]]:
 def _cell(row: Any) -> str:
     if np.isnan(row.value):
         return "skipped" if row.skipped else ""
-    text = f"{row.value:.4g}"
-    if np.isfinite([row.low, row.high]).all():
-        return f"{text} [{row.low:.4g}, {row.high:.4g}]"
-    few = without_interval(int(row.cases))
-    return f"{text} ({few})" if few else text
+    return with_interval(row.value, row.low, row.high, int(row.cases))
 
 
 def remarks(rows: pd.DataFrame) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import time
 from collections import Counter
@@ -17,8 +16,8 @@ from toraeval.config.verbs import ClusterConfig
 from toraeval.run.costs import model_of
 from toraeval.run.ending import plan_places
 from toraeval.run.outcome import Outcome
-from toraeval.run.plan import Plan
-from toraeval.run.queue import ATTEMPTS, Queue, Task, settled_elsewhere
+from toraeval.run.plan import Plan, plan_by
+from toraeval.run.queue import ATTEMPTS, Queue, Task, given_up, settled_elsewhere
 from toraeval.run.request import LOCAL, RAY, SLURM
 from toraeval.run.work import Terminated, stop_signals
 from toraeval.run.worker import portable
@@ -67,10 +66,7 @@ class Share:
         return submitit.helpers.DelayedSubmission(self)
 
     def _do(self) -> None:
-        plans = []
-        for planner, config in self.recipes:
-            module, _, function = planner.partition(":")
-            plans.append(getattr(importlib.import_module(module), function)(config))
+        plans = [plan_by(planner, config) for planner, config in self.recipes]
         samples = [{(s.case.id, s.seed): s for s in plan.samples} for plan in plans]
         tasks = [
             Task(plans[place], samples[place][case, seed], model_of(plans[place]), cost_s, failed_at)
@@ -149,10 +145,10 @@ def _round(plans: Sequence[Plan], left: list[Task]) -> Iterator[tuple[Task, Outc
 def _given_up(task: Task, claims: Claims) -> Outcome:
     run_dir, name = task.plan.run_dir, task.sample.id
     line = f"{ATTEMPTS} jobs died over it; what they printed is in {task.plan.options.results / LOGS}"
-    task.plan.slot(task.sample).save_failure(task.plan.facts(task.sample), line, line)
+    outcome = given_up(task, line)
     if claims.take(run_dir, name):
         claims.release(run_dir, name)
-    return Outcome(name, task.sample.case.frames, failed=True, error=line, exit_code=1)
+    return outcome
 
 
 def _settled(left: list[Task]) -> Iterator[tuple[Task, Outcome]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from toraeval.run.bench import RECORD as BENCH_RECORD
 from toraeval.run.ending import write
-from toraeval.run.plan import Plan
+from toraeval.run.plan import Plan, plan_by
 from toraeval.run.sample import open_samples
 from toraeval.store import merge, record
 from toraeval.store.sealed import read_json, write_json
@@ -68,6 +67,4 @@ def _plan(records: Sequence[Mapping[str, Any]], out: Path) -> Plan:
         named = sorted({sample.partition(".seed")[0] for each in records for sample in each["samples"]})
         config |= {"limit": None, "samples": None if whole else named}
     planner = next(place for key, place in PLANNERS.items() if key in config)
-    module, _, function = planner.partition(":")
-    plan: Plan = getattr(importlib.import_module(module), function)(config)
-    return plan
+    return plan_by(planner, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -243,6 +244,13 @@ def plan_run(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
         height=height,
         width=width,
     )
+
+
+def plan_by(planner: str, config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
+    """Return the plan that a `planner`, see `Plan`, makes of a config."""
+    module, _, function = planner.partition(":")
+    plan: Plan = getattr(importlib.import_module(module), function)(config, builder)
+    return plan
 
 
 def _suite(

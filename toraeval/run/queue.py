@@ -100,6 +100,12 @@ def settled_elsewhere(task: Task) -> Outcome | None:
     return None
 
 
+def given_up(task: Task, line: str) -> Outcome:
+    """Store that a sample failed with its process, and return the outcome."""
+    task.plan.slot(task.sample).save_failure(task.plan.facts(task.sample), line, line)
+    return Outcome(task.sample.id, task.sample.case.frames, failed=True, error=line, exit_code=1)
+
+
 class Queue:
     """The tasks that are left.
 
@@ -207,9 +213,9 @@ class Queue:
 
     def _died(self, ended: Ended) -> Outcome | None:
         """Return the failure of a sample whose process died once more, or None if it gets another try."""
-        task, slot = ended.task, ended.task.plan.slot(ended.task.sample)
+        task = ended.task
         self._deaths[task] += 1
-        sweep(slot.folder)
+        sweep(task.plan.slot(task.sample).folder)
         if not self._finished and self._deaths.total() >= HOPELESS:
             raise UserError(
                 f"{self._deaths.total()} worker processes died before one finished a sample ({ended.died}); "
@@ -221,8 +227,7 @@ class Queue:
         if ended.outcome is not None:
             return ended.outcome
         line = f"the process that worked on it died {ATTEMPTS} times ({ended.died})"
-        slot.save_failure(task.plan.facts(task.sample), line, line)
-        return Outcome(task.sample.id, task.sample.case.frames, failed=True, error=line, exit_code=1)
+        return given_up(task, line)
 
     def _reopened(self) -> bool:
         """Take back failed samples whose failure was removed meanwhile; returns whether there are any."""

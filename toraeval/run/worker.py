@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import pickle
@@ -20,7 +19,7 @@ from toraeval.run.costs import model_of
 from toraeval.run.line import Line
 from toraeval.run.outcome import Outcome
 from toraeval.run.parts import Builder
-from toraeval.run.plan import Plan
+from toraeval.run.plan import Plan, plan_by
 from toraeval.run.request import Sample
 from toraeval.store import record
 from toraeval.types import UserError
@@ -95,8 +94,7 @@ class _Parts:
 
     def _made(self, place: int) -> Plan:
         planner, config = self._recipes[place]
-        module, _, function = planner.partition(":")
-        plan: Plan = getattr(importlib.import_module(module), function)(config, self._builder)
+        plan = plan_by(planner, config, self._builder)
         if "model" not in config:
             return plan
         options = model_of(plan)

@@ -15,6 +15,7 @@ from toraeval.stats.intervals import (
     bootstrap_mean,
     bootstrap_ratio,
     case_means,
+    with_interval,
     without_interval,
 )
 from toraeval.stats.paired import (
@@ -46,5 +47,6 @@ __all__ = [
     "paired_difference",
     "ratio_sensitivity",
     "sign_flip_test",
+    "with_interval",
     "without_interval",
 ]

@@ -61,6 +61,22 @@ def without_interval(cases: int) -> str:
     return f"n = {cases}" if 0 < cases < MIN_CASES else ""
 
 
+def with_interval(value: float, low: float, high: float, cases: int, form: str = ".4g") -> str:
+    """Return a value with its interval, or with the number of cases where that is too small for one; nothing for NaN.
+
+    Args:
+        value, low, high: numbers; bounds are NaN where there is no interval.
+        cases: that the value rests on.
+        form: how numbers are written.
+    """
+    if np.isnan(value):
+        return ""
+    if np.isfinite([low, high]).all():
+        return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+    few = without_interval(cases)
+    return f"{value:{form}} ({few})" if few else f"{value:{form}}"
+
+
 def case_means(values: CaseValues) -> dict[str, float]:
     """Return one finite number per case, sorted by case id; seeds are averaged, NaN means not scored.
 

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -151,10 +152,9 @@ def tidy(run_dir: Path) -> None:
 
     Whoever creates a claim looks for others afterwards, so a dead one that goes meanwhile gives nobody a sample twice.
     """
-    for path in (run_dir / FOLDER).glob("*@*"):
-        with suppress(OSError, ValueError, LookupError, TypeError):
-            facts = json.loads(path.read_text())
-            if facts["machine"] == machine_id() and not is_alive(facts["pid"]):
+    for path, dead in _all_claims(run_dir):
+        if dead:
+            with suppress(OSError):
                 path.unlink()
     with suppress(OSError):
         (run_dir / FOLDER).rmdir()
@@ -162,13 +162,15 @@ def tidy(run_dir: Path) -> None:
 
 def running(run_dir: Path) -> set[str]:
     """Return the samples of a run folder that are claimed, without those whose process on this machine is dead."""
-    found = set()
+    return {path.name.rpartition("@")[0] for path, dead in _all_claims(run_dir) if not dead}
+
+
+def _all_claims(run_dir: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield each claim in a run folder, and whether its process was one of this machine and is dead."""
     for path in (run_dir / FOLDER).glob("*@*"):
         with suppress(OSError, ValueError, LookupError, TypeError):  # it went meanwhile, or is damaged
             facts = json.loads(path.read_text())
-            if facts["machine"] != machine_id() or is_alive(facts["pid"]):
-                found.add(path.name.rpartition("@")[0])
-    return found
+            yield path, facts["machine"] == machine_id() and not is_alive(facts["pid"])
 
 
 def _claims(folder: Path, sample: str) -> dict[int, Path]:

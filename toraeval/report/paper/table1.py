@@ -11,7 +11,7 @@ from toraeval.report.measures import arrow
 from toraeval.report.paper.published import Published
 from toraeval.report.paper.stored import in_order, is_reference
 from toraeval.report.texts import csv_text, latex_text, markdown_text
-from toraeval.stats import without_interval
+from toraeval.stats import with_interval
 
 METRICS = ("fvd", "clipsim")
 """Metrics of the paper beside the main one."""
@@ -31,12 +31,7 @@ class PaperCell:
     @property
     def text(self) -> str:
         """The value with its interval, or how few cases it rests on."""
-        if np.isnan(self.value):
-            return ""
-        if np.isfinite([self.low, self.high]).all():
-            return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
-        few = without_interval(self.cases)
-        return f"{self.value:.4g} ({few})" if few else f"{self.value:.4g}"
+        return with_interval(self.value, self.low, self.high, self.cases)
 
 
 @dataclass(frozen=True)
