@@ -11,8 +11,7 @@ from torch import Tensor
 
 from toraeval.models.shared.nano.generator import NanoGenerator
 from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
-from toraeval.models.shared.nano.pipeline import ClipRequest
-from toraeval.models.shared.nano.windows import WINDOW, Window, plan_windows, seams
+from toraeval.models.shared.nano.pipeline import WINDOW, ClipRequest, Window, plan_windows, seams
 from toraeval.trajectories.displacement import displacement_maps
 from toraeval.types import Case
 

@@ -102,7 +102,12 @@ def _prepared(runs: Sequence[RunAtWork], progress: Progress, wait_s: float | Non
     for one in reversed(runs):  # floors last: what a run of its own does for them counts there
         plan = one.plan
         with lock.hold(plan.run_dir, wait_s, progress.note):
-            todo = _open(plan)
+            plan.store.require_checksums()
+            plan.store.sweep()
+            todo = open_samples(plan)
+        for metric in plan.metrics.values():
+            if metric.cache is not None:  # other runs may be writing into it
+                sweep(metric.cache, least_age_s=CACHE_SWEEP_S)
         for sample in todo:
             asked = stages.setdefault((plan.run_dir, sample.id), set())
             if not asked >= set(plan.options.stages):
@@ -118,15 +123,6 @@ def _prepared(runs: Sequence[RunAtWork], progress: Progress, wait_s: float | Non
         if cases:
             one.plan.generator.prepare_cases(cases)
     return tasks
-
-
-def _open(plan: Plan) -> list[Sample]:
-    plan.store.require_checksums()
-    plan.store.sweep()
-    for metric in plan.metrics.values():
-        if metric.cache is not None:  # other runs may be writing into it
-            sweep(metric.cache, least_age_s=CACHE_SWEEP_S)
-    return open_samples(plan)
 
 
 def _work(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toraeval.models.shared.nano.windows import Window, make_windows, plan_windows, seams
+from toraeval.models.shared.nano.pipeline import Window, make_windows, plan_windows, seams
 from toraeval.types import ByteArray, FloatArray, UserError
 
 

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from toraeval.models.shared.nano.generator import NanoGenerator
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
-from toraeval.models.shared.nano.pipeline import ClipRequest
-from toraeval.models.shared.nano.windows import Window
+from toraeval.models.shared.nano.pipeline import ClipRequest, Window
 from toraeval.models.shared.network.step_cache import StepCache, joint_facts
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints import nano as checkpoint

@@ -16,8 +16,7 @@ from toraeval.models.shared.base import MAX_FRAMES, Generator, need_first_frame
 from toraeval.models.shared.nano.caption_encoder import prompt_facts
 from toraeval.models.shared.nano.checkpoint import train_command
 from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
-from toraeval.models.shared.nano.pipeline import ClipRequest, sample_latents
-from toraeval.models.shared.nano.windows import Window, make_windows
+from toraeval.models.shared.nano.pipeline import ClipRequest, Window, make_windows, sample_latents
 from toraeval.models.shared.sampling_options import sampling_options
 from toraeval.models.shared.trajectory import all_tracks
 from toraeval.store.keys import current_sha256
