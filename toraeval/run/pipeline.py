@@ -14,7 +14,7 @@ from toraeval.run.ending import Closer, Progress, Report, RunAtWork
 from toraeval.run.outcome import Outcome
 from toraeval.run.plan import Plan
 from toraeval.run.queue import Queue, Task, tasks_of
-from toraeval.run.request import LOCAL, Sample
+from toraeval.run.request import LOCAL
 from toraeval.run.sample import open_samples, without_video
 from toraeval.run.work import stop_signals
 from toraeval.run.workers import engine_for
