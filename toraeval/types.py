@@ -163,6 +163,7 @@ class Case:
         reference_frames: renders frames of the ground truth, given their numbers, as uint8 (K, H, W, C), or None where
             only the whole clip can be had.
         content_hash: SHA-256 over everything above that a generator can see.
+        no_reference: why a reference that was given is not used, empty where none was.
     """
 
     id: str
@@ -182,6 +183,7 @@ class Case:
     content_hash: str = ""
     second_take: Callable[[], Video] | None = None
     reference_frames: Callable[[npt.NDArray[np.int64]], ByteArray] | None = None
+    no_reference: str = ""
 
 
 @dataclass(frozen=True)

@@ -143,3 +143,28 @@ def test_native_cases_bring_their_prompts(own: Path) -> None:
 def test_wrong_arguments(own: Path, changes: dict[str, Any], error: str) -> None:
     with pytest.raises(UserError, match=error):
         score(own, **changes)
+
+
+@pytest.mark.parametrize(
+    ("frames", "side", "cures"),
+    [
+        (6, 32, ["bring the reference to 64x64"]),
+        (8, 64, ["give align=cut, which takes its first 6 frames"]),
+        (3, 32, ["bring the reference to 64x64", "and give both the same length"]),
+    ],
+)
+def test_a_reference_of_another_size_or_length_is_the_reason_of_every_metric_that_compares(
+    own: Path, frames: int, side: int, cures: list[str]
+) -> None:
+    (own / "real").mkdir()
+    other = Video.from_thwc(np.zeros((frames, side, side, 3), np.uint8), 8.0)
+    write_lossless(other, own / "real" / "walk.mkv")
+    one = {"videos": str(own / "videos" / "walk.mkv"), "trajectories": str(own / "paths" / "walk.txt")}
+    metrics = {name: {"name": name} for name in ("psnr", "ssim")}
+    report = score(own, **one, references=str(own / "real"), metrics=metrics)
+    (stored,) = report.result.run_dir.glob("cases/*/score.json")
+    (reason,) = {found["skipped"] for found in json.loads(stored.read_text())["metrics"].values()}
+    assert f"walk.mkv has {frames} frames of {side}x{side}, the clip 6 of 64x64" in reason
+    assert all(words in reason for words in cures)
+    (note,) = [note for note in report.result.record["notes"] if reason in note]
+    assert (side == 64) == ("-vf scale=64:64 -c:v ffv1 walk_resized.mkv" not in note)

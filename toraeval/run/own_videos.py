@@ -178,11 +178,10 @@ def _case(
     target, how = aligned(geometry.to_canvas(given, *size), frames, align)
     prompt = clip.paths.native.prompt if clip.paths.native else ""
     request = {"frames": target.num_frames, "height": size[1], "width": size[0], "align": align}
-    reference, notes = None, []
+    reference, problem, command = None, "", ""
     if clip.reference is not None:
-        reference, problem = _reference(clip.reference, target.num_frames, size, align)
+        reference, problem, command = _reference(clip.reference, target.num_frames, size, align)
         request["reference"] = files_sha256(clip.reference) if reference else None
-        notes = [f"{name}: {problem}"] if problem else []
     case = Case(
         id=safe_id(name),
         suite=suite,
@@ -204,27 +203,38 @@ def _case(
         },
         reference=reference,
         content_hash=content_hash(prompt, target, request, None),
+        no_reference=problem,
     )
-    return case, notes
+    return case, [f"{name}: {problem}{command}"] if problem else []
 
 
-def _reference(path: Path, frames: int, size: tuple[int, int], align: str) -> tuple[Any, str]:
-    """Return what reads the reference clip, or None and why it cannot be compared with."""
+def _reference(path: Path, frames: int, size: tuple[int, int], align: str) -> tuple[Any, str, str]:
+    """Return what reads the reference clip, or None, why it cannot be compared with, and a command that helps."""
     facts = _facts(path)
     if facts is None:
-        return None, f"the reference {path.name} cannot be read, so nothing is compared with it"
-    longer = align == "cut" and facts.frames > frames
-    if (facts.width, facts.height) != size or (facts.frames != frames and not longer):
-        return None, (
+        return None, f"the reference {path.name} cannot be read, so nothing is compared with it", ""
+    cures, command = [], ""
+    if (facts.width, facts.height) != size:
+        cures.append(f"bring the reference to {size[0]}x{size[1]}")
+        if not path.is_dir():
+            scaled = f"scale={size[0]}:{size[1]} -c:v ffv1 {path.stem}_resized.mkv"
+            command = f", e.g. with: ffmpeg -i {path} -vf {scaled}"
+    if facts.frames > frames and align != "cut":
+        cures.append(f"give align=cut, which takes its first {frames} frames")
+    elif facts.frames < frames:
+        cures.append("give both the same length")
+    if cures:
+        problem = (
             f"the reference {path.name} has {facts.frames} frames of {facts.width}x{facts.height}, the clip {frames} "
-            f"of {size[0]}x{size[1]}, so nothing is compared with it; allowed: equal size and length"
+            f"of {size[0]}x{size[1]}, so nothing is compared with it; {', and '.join(cures)}"
         )
+        return None, problem, command
 
     def read() -> Reference:
         video = read_pictures(path, facts.fps) if path.is_dir() else read_video(path)
         return Reference(replace(video, frames_TCHW=video.frames_TCHW[:frames]))
 
-    return read, ""
+    return read, "", ""
 
 
 def aligned(given: Trajectories, frames: int, align: str) -> tuple[Trajectories, str]:

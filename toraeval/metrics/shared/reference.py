@@ -118,7 +118,9 @@ class FrameMetric(Metric):
         check_video(self.name, case, video)
         if self.one_frame and video.num_frames < 2:
             return self.one_frame
-        return NO_REFERENCE if self.needs_reference and case.reference is None else self.measure(case, video)
+        if self.needs_reference and case.reference is None:
+            return case.no_reference or NO_REFERENCE
+        return self.measure(case, video)
 
     @abstractmethod
     def measure(self, case: Case, video: Video) -> Found:
