@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from toraeval.cli.train import execute
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder, fit
 from toraeval.models.shared.network import config as tora_config
 from toraeval.models.shared.network.config import STDiTConfig, nano
@@ -66,6 +67,11 @@ def tiny_size(monkeypatch: pytest.MonkeyPatch) -> STDiTConfig:
     for module in (checkpoint, tora_config):
         monkeypatch.setattr(module, "nano", partial(replace, config))
     return config
+
+
+def train_command(options: dict[str, Any]) -> int:
+    """Do what `python -m toraeval train` does with these options; return the exit code."""
+    return execute(options, "").exit_code
 
 
 def interrupted(run: Callable[[], int], after: int, number: int = signal.SIGINT) -> int:

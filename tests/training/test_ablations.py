@@ -60,7 +60,7 @@ def options(
     tmp_path: Path, tiny_size: STDiTConfig, vae: LinearPatchAutoencoder, monkeypatch: pytest.MonkeyPatch
 ) -> AblationsConfig:
     shipped = Shipped(tmp_path / "shipped.safetensors", tiny_size, vae)
-    monkeypatch.setattr(ablations, "shipped", lambda: shipped.path)
+    monkeypatch.setattr(checkpoint, "weights_path", lambda: shipped.path)
     # scenes 112 to 114 have three, two and one objects
     monkeypatch.setattr(ablations, "SCENES", {17: (112, 3)})
     monkeypatch.setattr(ablations, "TOKENS", 320)
@@ -111,7 +111,7 @@ def test_the_common_design_binds_no_entities_whatever_is_shipped(
 ) -> None:
     bound = replace(tiny_size, binding="entity")
     checkpoint.save(
-        ablations.shipped(), ToraNetwork(bound).state_dict(), vae, {"architecture": asdict(bound)}
+        checkpoint.weights_path(), ToraNetwork(bound).state_dict(), vae, {"architecture": asdict(bound)}
     )
     monkeypatch.setattr(ablations, "variants", lambda: [ablations.DEFAULT])
     trained = list(ablations.train_all(replace(options, steps=1)))

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from tests.training.conftest import train_command
 from toraeval.models.tora.checkpoints.importers import load_stdit
 from toraeval.models.tora.network.model import ToraNetwork
-from toraeval.training import start
 from toraeval.training.engine import log
 from toraeval.training.engine.distributed import checkpoints
 from toraeval.types import MissingAsset, UserError
@@ -37,7 +37,7 @@ OPTIONS: dict[str, Any] = {
 def test_from_options_to_weights_that_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
     options = {**OPTIONS, "folder": str(folder)}
-    assert start.main(options) == 0
+    assert train_command(options) == 0
     said = capsys.readouterr()
     assert said.out == ""
     assert f"weights: {folder / 'weights'}" in said.err
@@ -60,13 +60,13 @@ def test_from_options_to_weights_that_load(tmp_path: Path, capsys: pytest.Captur
     assert str(tmp_path) not in json.dumps(card)
 
     # a longer last stage resumes, from the exported state and to the weights of one long run
-    assert start.main({**options, "stage_steps": [2, 2]}) == 0
+    assert train_command({**options, "stage_steps": [2, 2]}) == 0
     at_once = {**options, "stage_steps": [2, 2], "folder": str(tmp_path / "at_once")}
-    assert start.main(at_once) == 0
+    assert train_command(at_once) == 0
     both = [load_stdit(Path(f) / "weights").state_dict() for f in (folder, tmp_path / "at_once")]
     assert [name for name in both[0] if not torch.equal(both[0][name], both[1][name])] == []
     with pytest.raises(UserError, match=r"recipe differs .*lr was 0.001, is 0.01.*; give the same options"):
-        start.main({**options, "lr": 1e-2})
+        train_command({**options, "lr": 1e-2})
 
 
 @pytest.mark.timeout(300)
@@ -80,7 +80,7 @@ def test_cached_latents_change_nothing(tmp_path: Path, compression: str) -> None
             "compression": compression,
             "stage_steps": [1, 1],
         }
-        start.main({**options, "cache": str(tmp_path / cache) if cache else None})
+        train_command({**options, "cache": str(tmp_path / cache) if cache else None})
         found.append(load_stdit(tmp_path / name / "weights").state_dict())
     assert list((tmp_path / "cache").glob("*.safetensors"))
     for other in found[1:]:
@@ -102,7 +102,7 @@ def test_plain_transformer_weights_start_with_new_motion_parts(tmp_path: Path) -
         "start": str(tmp_path / "dit"),
         "stage_steps": [1, 0],
     }
-    start.main({**options, "buckets": {"32x32": {5: [1.0, 1]}}})
+    train_command({**options, "buckets": {"32x32": {5: [1.0, 1]}}})
     trained = load_stdit(tmp_path / "run" / "weights").state_dict()
     assert all(torch.equal(trained[name], value) for name, value in bare.state_dict().items())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["start"]["motion"] == "new"
@@ -138,7 +138,7 @@ def test_options_that_cannot_work_are_refused(
     options: dict[str, Any], error: type[UserError], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=message) as caught:
-        start.main({**OPTIONS, "folder": str(tmp_path / "run"), **options})
+        train_command({**OPTIONS, "folder": str(tmp_path / "run"), **options})
     assert "\n" not in str(caught.value)
     assert checkpoints(tmp_path / "run" / "checkpoints") == []
 
@@ -147,4 +147,4 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     from toraeval.store import lock
 
     with lock.hold(tmp_path), pytest.raises(UserError, match=r"another run is working in .*folder=PATH"):
-        start.main({**OPTIONS, "folder": str(tmp_path)})
+        train_command({**OPTIONS, "folder": str(tmp_path)})

@@ -25,10 +25,9 @@ from toraeval.training.engine.distributed import World
 from toraeval.training.engine.log import read_rows
 from toraeval.training.engine.parts import Counters
 from toraeval.training.recipes import nano, second
-from toraeval.training.recipes.clean_loss import CleanLoss
 from toraeval.training.recipes.learners import learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
-from toraeval.training.recipes.validation import HeldOut, ValidationClips, near_paths
+from toraeval.training.recipes.validation import CleanLoss, HeldOut, ValidationClips, near_paths
 from toraeval.types import UserError
 
 SMALL = {"depth": 1, "hidden_size": 32, "num_heads": 2, "in_channels": 8, "caption_channels": 8,

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
+from tests.training.conftest import train_command
 from toraeval.config.trainings import NanoOptions
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.models.tora.generator import Tora
 from toraeval.store import keys
 from toraeval.suites.shapes.suite import Shapes
-from toraeval.training import start
 from toraeval.training.data import preparation
 from toraeval.training.data.batches import StepPlan
 from toraeval.training.data.preparation import DataSet, shard_plan
@@ -48,7 +48,7 @@ from toraeval.types import MissingAsset, UserError
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        start.main({**options, "folder": str(tmp_path / "state")})
+        train_command({**options, "folder": str(tmp_path / "state")})
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "state").exists()
 
@@ -62,12 +62,12 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot be made .*; choose another: folder=PATH"):
-        start.main({"folder": str(tmp_path / "file" / "state")})
+        train_command({"folder": str(tmp_path / "file" / "state")})
 
 
 def test_missing_start_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(MissingAsset, match="no weights at"):
-        start.main({"folder": str(tmp_path), "start": str(tmp_path / "none.safetensors")})
+        train_command({"folder": str(tmp_path), "start": str(tmp_path / "none.safetensors")})
 
 
 @pytest.mark.parametrize("clips", [64, 9000, 2_000_000])
@@ -108,7 +108,7 @@ def prepared(tmp_path: Path, small_world: None, shards: Path, vae_path: Path) ->
 @pytest.mark.usefixtures("clock", "small_world")
 def test_from_nothing_to_weights_that_generate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = {"folder": str(tmp_path / "state"), "minutes": 2 / 60, "workers": 1}
-    assert start.main(options) == 0
+    assert train_command(options) == 0
     target = tmp_path / "state" / "tora_nano.safetensors"
     said = capsys.readouterr()
     assert said.out == ""
@@ -124,7 +124,7 @@ def test_from_nothing_to_weights_that_generate(tmp_path: Path, capsys: pytest.Ca
     assert video.num_frames == 5
 
     before = keys.file_sha256(target)
-    assert start.main({**options, "export": str(tmp_path / "again.safetensors")}) == 0
+    assert train_command({**options, "export": str(tmp_path / "again.safetensors")}) == 0
     assert keys.file_sha256(tmp_path / "again.safetensors") == before  # no time is left, so nothing changed
 
 
@@ -133,11 +133,11 @@ def test_training_goes_on_from_weights_with_their_autoencoder(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options: dict[str, Any] = {"minutes": 1 / 60, "workers": 1}
-    start.main({**options, "folder": str(prepared)})
+    train_command({**options, "folder": str(prepared)})
     weights = prepared / "tora_nano.safetensors"
     # the handful of clips has none with several objects for each length
     monkeypatch.setattr(NanoRecipe, "plan", lambda self, done: StepPlan(lengths=self.lengths))
-    start.main({**options, "folder": str(tmp_path / "second"), "start": str(weights), "seed": 1})
+    train_command({**options, "folder": str(tmp_path / "second"), "start": str(weights), "seed": 1})
     (_, one), (_, other) = (
         checkpoint.load(path.joinpath(weights.name)) for path in (prepared, tmp_path / "second")
     )
@@ -155,7 +155,7 @@ def test_card_says_what_was_done_and_nothing_of_this_machine(
     # the handful of clips has none with several objects for each length
     monkeypatch.setattr(NanoRecipe, "plan", lambda self, done: StepPlan(lengths=self.lengths))
     target = tmp_path / "out" / "weights.safetensors"
-    start.main({"folder": str(prepared), "minutes": 20 / 60, "workers": 1, "export": str(target)})
+    train_command({"folder": str(prepared), "minutes": 20 / 60, "workers": 1, "export": str(target)})
     card = json.loads(target.with_suffix(".json").read_text())
     assert card["name"] == "tora_nano"
     assert card["licence"] == "Apache-2.0"

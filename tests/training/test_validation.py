@@ -19,10 +19,9 @@ from toraeval.suites.shapes.world import sample_scene
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.log import read_rows
 from toraeval.training.recipes import nano, validation
-from toraeval.training.recipes.clean_loss import CleanLoss
 from toraeval.training.recipes.learners import learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
-from toraeval.training.recipes.validation import FIRST_SCENE, HeldOut, ValidationClips
+from toraeval.training.recipes.validation import FIRST_SCENE, CleanLoss, HeldOut, ValidationClips
 from toraeval.types import UserError
 
 

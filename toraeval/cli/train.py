@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
 from typing import Any
 
 from toraeval.cli.jobs import Done
@@ -38,7 +39,13 @@ What belongs to the training of the embedded models:
 
 
 def execute(config: dict[str, Any], command: str) -> Done:
-    """Hand the options to the training package."""
-    from toraeval.training import start
+    """Do what the options name.
 
-    return Done(start.main(config))
+    Raises:
+        UserError: an option that is unknown, out of range or of another training.
+        MissingAsset: weights that are not there.
+    """
+    from toraeval.config.training import training_options
+
+    chosen = training_options(config)
+    return Done(resolve_name(f"toraeval.training.recipes.{chosen.made_by}")(chosen))

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from toraeval.models.shared.nano.linear_patches import BLOCK, STRIDE_T
 from toraeval.models.tora.checkpoints.nano import TRAIN_COMMAND
-from toraeval.training.data.batch import Batch
+from toraeval.training.data.batch import Batch, ReadAhead
 from toraeval.training.data.clips import SHAPES_FPS
-from toraeval.training.data.read_ahead import ReadAhead
 from toraeval.training.data.shards import MotionReader, Shard, stored_motion
 from toraeval.training.engine.parts import Counters, Source
 from toraeval.types import UserError

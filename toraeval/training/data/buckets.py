@@ -123,15 +123,16 @@ class BucketPlan:
         self._nearest = np.stack(
             [np.abs([[h / w] for h, w in b.sizes] - ratios).argmin(axis=0) for b in self.buckets], axis=1
         )
-        self._ends: list[int] = []  # number of steps up to the end of each epoch
-        self._epoch: tuple[int, list[Step]] = (-1, [])
+        self._epochs, self._steps = 0, list[Step]()  # that were drawn
         self._lock = threading.Lock()  # batches are read ahead in threads
 
     def batch(self, step: int, number: int) -> tuple[Grid, list[int]]:
         """Return size and videos of batch `number` (from 0) of a step (from 0)."""
         with self._lock:
-            chosen = self._step(step)
-        return chosen.size, chosen.batches[number]
+            while step >= len(self._steps):
+                self._steps += self.epoch(self._epochs)
+                self._epochs += 1
+        return self._steps[step].size, self._steps[step].batches[number]
 
     def epoch(self, epoch: int) -> list[Step]:
         """Draw all steps of an epoch (from 0); it may be empty where chances are small."""
@@ -160,13 +161,3 @@ class BucketPlan:
             "batches_per_step": self.batches_per_step,
             "enlarge": self.enlarge,
         }
-
-    def _step(self, step: int) -> Step:
-        while not self._ends or step >= self._ends[-1]:
-            number = len(self._ends)
-            self._epoch = (number, self.epoch(number))
-            self._ends.append((self._ends[-1] if self._ends else 0) + len(self._epoch[1]))
-        number = int(np.searchsorted(self._ends, step, side="right"))
-        if self._epoch[0] != number:
-            self._epoch = (number, self.epoch(number))
-        return self._epoch[1][step - (self._ends[number - 1] if number else 0)]

@@ -23,10 +23,9 @@ from toraeval.models.tora.conditions.flow_sampling import sample_trajectories
 from toraeval.models.tora.conditions.motion import motion_input
 from toraeval.models.tora.conditions.t5 import Captioner
 from toraeval.store import keys
-from toraeval.training.data.batch import Batch
+from toraeval.training.data.batch import Batch, ReadAhead
 from toraeval.training.data.buckets import BucketPlan
 from toraeval.training.data.clips import ClipSource, TrainingClip
-from toraeval.training.data.read_ahead import ReadAhead
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.parts import Source, draws
 from toraeval.training.recipes.full_recipe import FullRecipe

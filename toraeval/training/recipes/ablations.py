@@ -75,8 +75,7 @@ GROUPS: dict[str, dict[str, Variant]] = {
 
 def variants() -> list[Variant]:
     """Return every variant once, in the order of the groups."""
-    found = {v.name: v for group in GROUPS.values() for v in group.values()}
-    return list(found.values())
+    return list({v.name: v for group in GROUPS.values() for v in group.values()}.values())
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,8 @@ def train_all(options: AblationsConfig) -> Iterator[Trained]:
     """
     check(options)
     folder = Path(options.folder)
-    start, kind = shipped(), learner("tora")
+    kind = learner("tora")
+    start = kind.shipped()
     first, size = SCENES[FRAMES]
     plan = [(FRAMES, first + k * size, size) for k in range(max(1, round(options.clips / size)))]
     # entity binding reads the paths, which lie beside the shards like what excerpts need
@@ -111,13 +111,6 @@ def train_all(options: AblationsConfig) -> Iterator[Trained]:
     for seed in options.seeds:
         for variant in variants():
             yield train_one(variant, network, options, backbone.weights, options.steps, seed)
-
-
-def shipped() -> Path:
-    """Return the weights that the common backbone starts from."""
-    from toraeval.models.tora.checkpoints import nano as checkpoint
-
-    return checkpoint.weights_path()
 
 
 def check(options: AblationsConfig) -> None:
@@ -139,14 +132,9 @@ def train_one(
     """Train one variant, or take its weights if they are there; resumes from a checkpoint."""
     changes: dict[str, Any] = {**PAPER, **variant.network}
     network = replace(base, **changes)
-    settings = {
-        "network": asdict(network),
-        "dense": variant.dense_share,
-        "steps": steps,
-        "clips": options.clips,
-    }
     workers = 1 if options.device == "cuda" else options.workers
-    settings |= {"workers": workers, "seed": seed, "tokens": TOKENS, "start": current_sha256(start)}
+    settings = {"network": asdict(network), "dense": variant.dense_share, "steps": steps, "clips": options.clips,
+                "workers": workers, "seed": seed, "tokens": TOKENS, "start": current_sha256(start)}  # fmt: skip
     folder = Path(options.folder)
     out = folder / "ablations" / f"{variant.name}-{short(digest(settings))}"
     weights, lengths = out.with_suffix(".safetensors"), {FRAMES: 1.0}

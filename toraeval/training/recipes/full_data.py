@@ -44,19 +44,16 @@ def source_of(options: FullSizeOptions) -> ClipSource:
     for name in cut:
         if name not in allowed:
             raise UserError(unknown("option of cut", name, allowed))
+    raft: dict[str, Any] = {}
+    if options.flow_estimator == "raft":
+        raft = {"weights": options.flow_weights, "device": options.device}
     folder = VideoFolder(
-        options.data, options.flow_estimator, CutRules(**cut), Path(options.folder) / "flow", **_raft(options)
+        options.data, options.flow_estimator, CutRules(**cut), Path(options.folder) / "flow", **raft
     )
     if folder.skipped:
         file, reason = folder.skipped[0]
         say(f"{len(folder.skipped)} videos left out, {len(folder.entries)} used; the first: {file}: {reason}")
     return folder
-
-
-def _raft(options: FullSizeOptions) -> dict[str, Any]:
-    if options.flow_estimator != "raft":
-        return {}
-    return {"weights": options.flow_weights, "device": options.device}
 
 
 def encoders_of(options: FullSizeOptions, config: STDiTConfig, world: World) -> Encoders:

@@ -72,8 +72,7 @@ class Learner(ABC):
         `network` is its configuration, `first_hwC` the latent of the first frame.
         """
 
-    @abstractmethod
-    def denoiser(self, model: nn.Module, batch: Batch, dropped: Tensor, cond: Tensor) -> Denoiser:
+    def denoiser(self, model: Any, batch: Batch, dropped: Tensor, cond: Tensor) -> Denoiser:
         """Bind everything but latents, time and mask.
 
         Args:
@@ -81,6 +80,16 @@ class Learner(ABC):
             dropped: bool (B,), the captions to replace by the null caption.
             cond: latent of the first frame (B, C, 1, H, W).
         """
+        given, fps = self.inputs(model, batch, dropped, cond), batch.fps.to(cond.device)
+
+        def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
+            return model.predict_clean(x, timestep, x_mask, cond, fps=fps, **given)  # type: ignore[no-any-return]
+
+        return denoise
+
+    @abstractmethod
+    def inputs(self, model: Any, batch: Batch, dropped: Tensor, cond: Tensor) -> dict[str, Any]:
+        """Return what `predict_clean` is given of captions and paths, see `denoiser`."""
 
     def load(self, path: Path) -> tuple[nn.Module, LinearPatchAutoencoder]:
         """Read exported weights; raises what its checkpoint module raises."""
@@ -106,26 +115,21 @@ class ToraLearner(Learner):
         first = first_hwC.permute(2, 0, 1)[None, :, None].float()
         return path_input(network, vae, tracks_NT2, SIZE, SIZE, first)[0].permute(1, 2, 3, 0)
 
-    def denoiser(self, model: nn.Module, batch: Batch, dropped: Tensor, cond: Tensor) -> Denoiser:
+    def inputs(self, model: Any, batch: Batch, dropped: Tensor, cond: Tensor) -> dict[str, Any]:
         assert isinstance(model, CaptionedSTDiT)
         assert model.text_encoder is not None  # the embedded size always has one
         y = model.y_embedder.drop(model.text_encoder(batch.text.to(cond.device)), dropped)
         motion = batch.motion
         if motion is not None:
             motion = motion.to(cond.device).permute(0, 4, 1, 2, 3).float()
-        paths, fps = self.path_arguments(model, motion), batch.fps.to(cond.device)
-        places = None
+        given = {"y": y, **self.path_arguments(model, motion)}
         if batch.origins_B2 is not None:
             patch = model.config.patch_size[1]
             per_square = TOKEN // patch
             window = (cond.shape[3] // patch, cond.shape[4] // patch)
             whole = (batch.whole[0] * per_square, batch.whole[1] * per_square)
-            places = model.window_positions(batch.origins_B2 * per_square, window, whole)
-
-        def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
-            return model.predict_clean(x, timestep, x_mask, cond, y=y, fps=fps, positions=places, **paths)
-
-        return denoise
+            given["positions"] = model.window_positions(batch.origins_B2 * per_square, window, whole)
+        return given
 
     def path_arguments(self, model: CaptionedSTDiT, motion: Tensor | None) -> dict[str, Any]:
         """Return what `predict_clean` is given of the paths; `motion` is (B, C, t, h, w) or None for no path."""
@@ -167,17 +171,12 @@ class RivalLearner(Learner):
     ) -> Tensor:
         return torch.from_numpy(displacement_maps(tracks_NT2, SIZE, SIZE))
 
-    def denoiser(self, model: nn.Module, batch: Batch, dropped: Tensor, cond: Tensor) -> Denoiser:
+    def inputs(self, model: Any, batch: Batch, dropped: Tensor, cond: Tensor) -> dict[str, Any]:
         y = model.drop_text(model.encode_words(batch.text.to(cond.device)), dropped)
-        motion = None
-        if batch.motion is not None:
-            motion = model.encode_motion(batch.motion.to(cond.device).float())
-        fps = batch.fps.to(cond.device)
-
-        def denoise(x: Tensor, timestep: Tensor, x_mask: Tensor | None) -> Tensor:
-            return model.predict_clean(x, timestep, x_mask, cond, y=y, motion=motion, fps=fps)  # type: ignore[no-any-return]
-
-        return denoise
+        motion = batch.motion
+        if motion is not None:
+            motion = model.encode_motion(motion.to(cond.device).float())
+        return {"y": y, "motion": motion}
 
 
 def _rival(name: str, network: str, preset: str) -> RivalLearner:

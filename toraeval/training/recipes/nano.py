@@ -29,10 +29,9 @@ from toraeval.training.engine.launch import INTERRUPTED, launch
 from toraeval.training.engine.log import read_rows
 from toraeval.training.engine.parts import Objective, Schedule
 from toraeval.training.engine.record import RECORD, agree, effort, stage_losses
-from toraeval.training.recipes.clean_loss import CleanLoss
 from toraeval.training.recipes.learners import learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
-from toraeval.training.recipes.validation import MEASURES, HeldOut, ValidationClips
+from toraeval.training.recipes.validation import MEASURES, CleanLoss, HeldOut, ValidationClips
 from toraeval.types import UserError
 
 PATHS = ("data", "out", "vae", "start", "validation")
