@@ -27,6 +27,7 @@ from typing import Any
 from tabulate import tabulate
 
 from benchmarks.machine import describe, parser_of
+from toraeval.types import counted
 
 CHILD = """
 import importlib, json, os, resource, runpy, sys, time
@@ -175,7 +176,8 @@ def differences(old: Values, new: Values) -> str:
         for name, value in _common(old[key], new[key]).items():
             worst[name] = max(worst.get(name, 0.0), value)
     lines = [
-        f"{len(shared)} samples on both sides, {sum(v == 0 for v in worst.values())} values equal everywhere"
+        f"{counted(len(shared), 'sample')} on both sides, {counted(sum(v == 0 for v in worst.values()), 'value')} "
+        "equal everywhere"
     ]
     lines += [f"  {name}: up to {value:.3g} apart" for name, value in sorted(worst.items()) if value]
     return "\n".join(lines)

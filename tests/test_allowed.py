@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from toraeval.allowed import COUNT, POSITIVE, SHARE, Limit, Numbers, check_option, check_options
+from toraeval.allowed import COUNT, POSITIVE, SHARE, Limit, Numbers, check_once, check_option, check_options
 from toraeval.types import UserError, one_line
 
 
@@ -60,3 +60,9 @@ def test_an_error_is_told_in_one_line() -> None:
     assert one_line(ValueError("a\n  b")) == "a b"
     assert one_line(KeyError()) == "KeyError"
     assert one_line(ValueError("x" * 300), 10) == "xxxxxxx..."
+
+
+def test_a_list_that_names_something_twice_is_refused() -> None:
+    check_once("bench: frames", [16, 64])
+    with pytest.raises(UserError, match=r"^bench: sizes names \[8, 8\] twice; allowed: each once$"):
+        check_once("bench: sizes", [[8, 8], [8, 9], [8, 8]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,23 @@ def check_option(what: str, name: str, value: Any, allowed: Limit) -> None:
         return
     told = str(allowed) if isinstance(allowed, Numbers) else ", ".join(map(str, allowed))
     raise UserError(f"{what}: {name}={value}; allowed: {told}")
+
+
+def check_once(what: str, values: Iterable[Any]) -> None:
+    """Refuse a list that names something twice.
+
+    Args:
+        what: the list, for the message, e.g. `bench: frames`.
+        values: its items.
+
+    Raises:
+        UserError: such a list.
+    """
+    seen: list[Any] = []
+    for value in values:
+        if value in seen:
+            raise UserError(f"{what} names {value} twice; allowed: each once")
+        seen.append(value)
 
 
 def check_options(what: str, options: object, **allowed: Limit) -> None:

@@ -33,6 +33,21 @@ class MissingAsset(UserError):
     exit_code = 3
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 case`, `2 cases`.
+
+    Args:
+        count: how many.
+        noun: of one; of several words the last one changes.
+    """
+    return f"{count} {noun}{'' if count == 1 else 'es' if noun.endswith(('s', 'x')) else 's'}"
+
+
+def be(count: int) -> str:
+    """Return the verb that goes with a number of things."""
+    return "is" if count == 1 else "are"
+
+
 def one_line(error: BaseException, longest: int = 200) -> str:
     """Return what an error says as one line of bounded length; its kind where it says nothing."""
     text = " ".join(str(error).split()) or type(error).__name__

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from toraeval.models.shared.flow_colour import Float32Array
 from toraeval.trajectories.formats import ati
-from toraeval.types import Trajectories
+from toraeval.types import Trajectories, counted
 
 
 def samples(paths: Trajectories) -> Float32Array:
@@ -23,5 +23,5 @@ def samples(paths: Trajectories) -> Float32Array:
         ValueError: another number of moments.
     """
     if paths.num_frames != ati.FRAMES:
-        raise ValueError(f"{paths.num_frames} moments; ATI takes {ati.FRAMES}")
+        raise ValueError(f"{counted(paths.num_frames, 'moment')}; ATI takes {ati.FRAMES}")
     return ati.triples(ati.placed(paths))

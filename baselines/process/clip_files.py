@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from toraeval.types import ByteArray, UserError
+from toraeval.types import ByteArray, UserError, counted
 
 from .protocol import FRAMES
 
@@ -43,7 +43,7 @@ def read_frames(folder: Path, shape: tuple[int, int, int], what: str) -> ByteArr
     broken = np.flatnonzero(~np.isfinite(frames).all(axis=(1, 2, 3)))
     if len(broken):
         raise UserError(
-            f"{what}: {len(broken)} of {len(frames)} frames hold NaN or infinity, first {broken[0]}"
+            f"{what}: {len(broken)} of {counted(len(frames), 'frame')} hold NaN or infinity, first {broken[0]}"
         )
     if frames.min() < 0 or frames.max() > 1:
         raise UserError(f"{what}: values from {frames.min():g} to {frames.max():g}; expected 0 to 1")

@@ -13,7 +13,7 @@ import numpy as np
 
 from toraeval import geometry
 from toraeval.models.shared.base import need_first_frame
-from toraeval.types import ByteArray, Case, Trajectories, UserError, Video
+from toraeval.types import ByteArray, Case, Trajectories, UserError, Video, counted
 
 from .clip_files import RESIZE, resized
 from .runner import ChildGenerator, UpstreamOptions, sampler_seed
@@ -110,7 +110,11 @@ class NativeGenerator(ChildGenerator):
         """
         native, what = self.native, self.runner.what
         if not 1 <= frames <= native.most:
-            made = f"{native.most} frames" if native.least == native.most else f"up to {native.most} frames"
+            made = (
+                counted(native.most, "frame")
+                if native.least == native.most
+                else f"up to {counted(native.most, 'frame')}"
+            )
             raise UserError(
                 f"{what}: frames={frames}; allowed: 1 to {native.most}. It makes {made}; shorter clips are cut, and "
                 "longer ones are beyond it"

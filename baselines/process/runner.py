@@ -16,7 +16,7 @@ from toraeval.allowed import NOT_NEGATIVE, POSITIVE, check_options
 from toraeval.assets import programs
 from toraeval.models.shared.base import GUIDANCE, STEPS, Generator
 from toraeval.store.keys import digest, file_sha256
-from toraeval.types import ByteArray, Case, MissingAsset, Requirement, UserError
+from toraeval.types import ByteArray, Case, MissingAsset, Requirement, UserError, counted
 
 from .clip_files import read_frames
 from .session import Child, Session
@@ -208,5 +208,5 @@ def _visible_gpu(gpu: int | None) -> dict[str, str]:
     if not shown:
         return {"CUDA_VISIBLE_DEVICES": str(gpu)}
     if gpu >= len(shown):
-        raise UserError(f"gpu={gpu}: CUDA_VISIBLE_DEVICES shows {len(shown)} GPUs")
+        raise UserError(f"gpu={gpu}: CUDA_VISIBLE_DEVICES shows {counted(len(shown), 'GPU')}")
     return {"CUDA_VISIBLE_DEVICES": shown[gpu]}

@@ -70,7 +70,7 @@ def test_a_reference_adds_what_compares_and_the_text_names_all() -> None:
     )
     assert found["ssim"] == pytest.approx(1)
     text = repr(found).splitlines()
-    assert text[0] == "ClipScores: 1 paths, 16 frames of 64x64"
+    assert text[0] == "ClipScores: 1 path, 16 frames of 64x64"
     assert text[1].split()[0] == "traj_error"
     assert text[1].endswith(" px")
     assert any("clipsim" in line and "skipped: the case has no prompt" in line for line in text)

@@ -144,7 +144,7 @@ def test_what_cannot_be_scored_is_left_out_and_said() -> None:
     ):
         few.update(sample["video"][:8], sample["reference"][:8])
     few.update(sample["video"], sample["reference"])
-    with pytest.warns(UserWarning, match="1 videos with features; backbone shapes needs 3"):
+    with pytest.warns(UserWarning, match="1 video with features; backbone shapes needs 3"):
         assert np.isnan(float(few.compute()))
     with pytest.raises(UserError, match="clips and captions: 1 and 2"):
         toraeval.ClipSimMetric().update(sample["video"], ["a", "b"])

@@ -61,7 +61,7 @@ def test_values_that_moved_are_named(tmp_path):
         content = {"facts": {"model": "tora", "frames": 16, "sample": "00"}, "metrics": metrics}
         (place / "score.json").write_text(json.dumps(content))
     text = paired.differences(*(paired.stored(tmp_path / side) for side in ("old", "new")))
-    assert "1 samples on both sides, 1 values equal everywhere" in text
+    assert "1 sample on both sides, 1 value equal everywhere" in text
     assert "traj_error: up to 0.25 apart" in text
 
 

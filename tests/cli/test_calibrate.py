@@ -61,6 +61,8 @@ def test_writes_table_page_and_figure_and_goes_on(tmp_path, capsys):
         (["degrade=rain"], "degrade=rain; allowed: blur_2"),
         (["frames=many"], "frames=many; allowed: whole numbers"),
         (["frames=1"], "frames >= 2"),
+        (["frames=[]"], "frames=[] names nothing; allowed: one or more, e.g. 'frames=[16,64,128]'"),
+        (["tracker=[dis_flow,dis_flow]"], "tracker names dis_flow twice; allowed: each once"),
         (["split=train"], "allowed: validation, test"),
         (["tacker=lucas_kanade"], "tracker"),
         (["lucas_kanade"], "is not an option"),

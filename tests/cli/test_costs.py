@@ -29,12 +29,10 @@ def test_a_dry_run_knows_time_and_memory_from_runs_of_other_lengths(cli: Cli, tm
     later = cli("run", "model=fake_model", *SMALL, "frames=6", "dry_run=true")
     assert "fake_model 6f: 3 samples, 0 cached, 3 to do, ground truth 3 to do; up to " in later.out
     assert "; about 54 s\n" in later.out, "24 s of 8 frames are 18 s of 6"
-    assert re.search(
-        r"1 processes on this machine, up to [\d.]+ [MG]B of memory each; about 108 s", later.out
-    )
+    assert re.search(r"1 process on this machine, up to [\d.]+ [MG]B of memory each; about 108 s", later.out)
     part = cli("run", "model=fake_model", *SMALL, "frames=6", "dry_run=true", "stages=[track]", "limit=1")
     assert "(1 of the 3 cases)" in part.out
-    assert "in all: 1 samples to do" in part.out
+    assert "in all: 1 sample to do" in part.out
     assert part.out.count("about 4 s") == 2, "tracking alone"
     assert (
         cli("run", "model=fake_model", *SMALL, "frames=8", "limit=2", "dry_run=true").out.count("no time")

@@ -20,7 +20,7 @@ def test_says_what_is_there(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         "torchvision",
         "absent, as it should be",
         "memory",
-        "threads",
+        " thread",
         "tracker lucas_kanade",
         "TORAEVAL_OFFLINE",
     ):

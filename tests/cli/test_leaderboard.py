@@ -134,7 +134,7 @@ def test_numbers_that_do_not_follow_from_the_tracks_are_found(
         (lambda run: (run / "cases" / "beta" / "tracks.npz").write_bytes(b"x"), "tracks.npz"),
         (lambda run: resealed(run, command="run results=/home/ann/x"), "record.json names /home/ann/x"),
         (lambda run: resealed(run, finished=False), "the run was not finished; resume it: "),
-        (lambda run: resealed(run, samples=["alpha", "delta"]), "incomplete: 1 of 2 samples have no row, e.g. delta"),
+        (lambda run: resealed(run, samples=["alpha", "delta"]), "incomplete: no row for 1 of 2 samples, e.g. delta"),
         (lambda run: resealed(run, counts="many"), "counts is missing or not of type dict"),
         (lambda run: (run / "record.json").write_text("{}"), "record.json is damaged"),
     ],
@@ -173,7 +173,26 @@ def test_failed_cases_are_not_complete(cli: Cli, fake: tuple[str, ...]) -> None:
     cli("export", "r", "out=s")
     ran = cli("check-submission", "s")
     assert ran.code == 1
-    assert "incomplete: 1 of 3 samples have no score, e.g. beta: ValueError" in ran.out
+    assert "incomplete: no score for 1 of 3 samples, e.g. beta: ValueError" in ran.out
+
+
+def test_an_interrupted_run_is_left_out_of_an_export_and_a_part_is_named(
+    cli: Cli, submissions: tuple[Path, Path]
+) -> None:
+    shutil.copytree("subs/ann", "r")
+    resealed(model_run(Path("r")), finished=False, partial=True)
+    resealed(next(Path("r").glob("runs/*/ground_truth/*")), partial=True, suite_size=5)
+    ran = cli("export", "r", "out=s")
+    assert (ran.code, ran.out.startswith("s/: 1 run, ")) == (0, True)
+    assert (
+        f"left out: {model_run(Path('r'))} was stopped before its end; resume it: python -m toraeval run"
+        in ran.err
+    )
+    assert "partial: ground_truth 8: 3 of 5 cases" in ran.err
+    assert not list(Path("s").glob("runs/*/fake_model"))
+    ran = cli("export", str(model_run(Path("r"))), "--eval-results")
+    assert (ran.code, ran.out) == (2, "")
+    assert "none of these runs is finished" in ran.err
 
 
 def test_a_hostile_name_stays_text(cli: Cli, submissions: tuple[Path, Path]) -> None:

@@ -61,6 +61,30 @@ def test_two_results_that_differ_are_refused(cli: Cli, fake: tuple[str, ...], tm
     assert not list(tmp_path.glob("*both*"))
 
 
+def test_a_part_of_another_version_names_its_command_with_the_new_folder(
+    cli: Cli, fake: tuple[str, ...], tmp_path: Path
+) -> None:
+    command = ("run", "model=fake_model", *fake, "floor=false")
+    for results, sample in (("a", "alpha"), ("b", "beta")):
+        assert cli(*command, f"samples=[{sample}]", f"results={results}").code == 0
+        (record,) = tmp_path.glob(f"{results}/runs/*/fake_model/*/record.json")
+        made = read_json(record) or {}
+        write_json(
+            record,
+            {
+                **made,
+                "command": f"python -m toraeval run results={results} frames=8",
+                "config": {**made["config"], "frames": 16},
+            },
+        )
+    ran = cli("merge", "a", "b", "out=both")
+    assert "; python -m toraeval run frames=8 results=both writes them" in ran.err
+
+
+def test_without_a_target_the_folders_are_kept_in_the_advice(cli: Cli) -> None:
+    assert "python -m toraeval merge a b out=both" in cli("merge", "a", "b").err
+
+
 @pytest.mark.parametrize("words", [(), ("a",), ("a", "b"), ("a", "b", "out=c")])
 def test_wrong_words_are_one_line(cli: Cli, words: tuple[str, ...]) -> None:
     ran = cli("merge", *words)

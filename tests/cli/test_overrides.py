@@ -65,6 +65,28 @@ Cli = Callable[..., Any]
             ("samples=[00_lin_1obj]", "model=static"),
             "unknown case '00_lin_1obj'. Did you mean '00_line_1obj'?",
         ),
+        (
+            ("results=null",),
+            "results=null gives no value; give one, or leave the option out for its default, results",
+        ),
+        (
+            ("results=",),
+            "results= gives no value; give one, or leave the option out for its default, results",
+        ),
+        (("results=''",), "results= gives no value"),
+        (
+            ("overlap=null",),
+            "overlap=null gives no value; give one, or leave the option out for its default, auto",
+        ),
+        (("floor=null",), "leave the option out for its default, true"),
+        (("frames=NULL",), "frames=null gives no value"),
+        (("seeds=null",), "seeds=null gives no value"),
+        (("model.weights=",), "model.weights= gives no value"),
+        (("tracker=null",), "run: tracker=null chooses none; allowed: lucas_kanade"),
+        (("metric=null",), "run: metric=null chooses none; allowed: traj_error"),
+        (("metric=[fvd,psnr,fvd]",), "run: metric names fvd twice; allowed: each once"),
+        (("stages=[track,track]", "model=static"), "stages names track twice"),
+        (("samples=[00_line_1obj,00_line_1obj]", "model=static"), "samples names 00_line_1obj twice"),
         (("model=precomputed",), "run: model.videos is missing; give it as model.videos=VALUE"),
         (("suite=movebench",), "see: python -m toraeval run suite=movebench --help"),
         (("suite=folder", "model=static"), "suite.path is missing"),
@@ -91,6 +113,14 @@ def test_wrong_arguments_of_run(cli: Cli, tmp_path: Path, arguments: tuple[str, 
         (("model_options.tora.stpes=3",), "unknown option of model tora 'stpes'. Did you mean 'steps'?"),
         (("model_options.tora.steps=many",), "model_options.tora: Value 'many'"),
         (("models=[precomputed]",), "model precomputed needs videos"),
+        (
+            ("models=[precomputed]", "model_options.precomputed.videos="),
+            "precomputed: videos= gives no value",
+        ),
+        (("models=[tora]", "model_options.tora.precision=null"), "tora: precision=null gives no value"),
+        (("models=[static,tora,static]",), "bench: models names static twice; allowed: each once"),
+        (("models=[static]", "frames=[16,16]"), "bench: frames names 16 twice; allowed: each once"),
+        (("models=[static]", "sizes=[[64,64],[64,64]]"), "bench: sizes names [64, 64] twice"),
         (("models=[]",), "models and frames must name at least one each"),
         (("frames=[16,0]", "models=[static]"), "frames=0: allowed are 2 to 1024"),
         (("frames=16",), "frames takes a list; with one value: 'frames=[VALUE]'"),
@@ -151,7 +181,7 @@ def test_ones_own_folder_holds_parts_and_presets(cli: Cli, tmp_path: Path, fake:
     made = yaml.safe_load(cli("run", "model=quick", "preset=mine", *own, "--cfg", "job").out)
     assert (made["model"]["name"], made["model"]["steps"], made["limit"]) == ("tora", 3, 1)
     ran = cli("bench", "preset=mine", *fake[:-1], *own, "dry_run=true")
-    assert "fake_model 8f: 1 samples" in ran.out, ran.err
+    assert "fake_model 8f: 1 sample," in ran.out, ran.err
     assert "Did you mean 'mine'?" in cli("run", "preset=mnie", *own).err
 
 

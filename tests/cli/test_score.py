@@ -30,9 +30,9 @@ def test_one_video_and_one_path(cli: Cli, clip: Path) -> None:
     ran = cli("score", "videos=clip.mkv", "trajectories=clip.npz", "tracker=fake_tracker", "label=mine")
     assert ran.code == 0, ran.err
     assert "| mine" in ran.out
-    assert "1 cases: 1 computed" in ran.out
+    assert "1 case: 1 computed" in ran.out
     again = cli("score", "videos=clip.mkv", "trajectories=clip.npz", "tracker=fake_tracker", "label=mine")
-    assert "nothing to do: 1 of 1 cases cached" in again.out
+    assert "nothing to do: 1 of 1 case cached" in again.out
 
 
 def test_missing_arguments(cli: Cli) -> None:
@@ -41,11 +41,11 @@ def test_missing_arguments(cli: Cli) -> None:
     assert "trajectories is missing" in ran.err
 
 
-def test_truncated_video_is_one_line_and_exit_code_2(cli: Cli, clip: Path) -> None:
+def test_a_single_truncated_video_is_a_failed_case_and_one_line(cli: Cli, clip: Path) -> None:
     whole = clip.read_bytes()
     clip.write_bytes(whole[: len(whole) // 2])
     ran = cli("score", "videos=clip.mkv", "trajectories=clip.npz", "tracker=fake_tracker", "canvas=[64,64]")
-    assert ran.code == 2
+    assert ran.code == 1
     assert "Traceback" not in ran.err + ran.out
     assert "clip.mkv" in ran.err
 

@@ -47,7 +47,7 @@ def test_status_follows_a_command_and_requeue_hands_it_a_failed_sample(
 
             again = cli("requeue", "results")
             assert "results/runs/fake_suite-v1/fake_model/" in again.out
-            assert "1 failed samples are tried again" in again.out
+            assert "1 failed sample is tried again" in again.out
             assert "1 of 3 done, 1 running, 0 failed, 2 left" in cli("status", "results").out
             gate.write_text("")
             assert process.wait(60) == 0

@@ -171,7 +171,7 @@ def test_what_is_in_the_folder_and_is_not_scored_is_said(tmp_path: Path) -> None
     assert sorted(case.id for _, case in plan.cases) == ["A", "frames"]
     (said,) = (note for note in plan.notes if "also holds" in note)
     for words in (
-        "more (folder with 1 videos",
+        "more (folder with 1 video",
         "empty (folder without clips)",
         "notes.txt (not a video)",
         "link.mp4 (broken link)",

@@ -71,7 +71,7 @@ def test_comfyui_text_in_every_wrapping(tmp_path: Path) -> None:
         assert found.tracks_NT2.tolist() == [[[10, 20], [30, 40]]]
     assert found.notes == ("left out of its points: highlighted",)
     (tmp_path / "e.json").write_text(json.dumps([track, track * 2]))
-    assert "1 shorter tracks are brought to the 4 points" in load(tmp_path / "e.json", (64, 64)).notes[0]
+    assert "1 shorter track is brought to the 4 points" in load(tmp_path / "e.json", (64, 64)).notes[0]
     (tmp_path / "e.json").write_text(json.dumps([{**track[0], "visible": False}, track[1]]))
     with pytest.raises(UserError, match="a hidden point"):
         load(tmp_path / "e.json", (64, 64))
@@ -106,7 +106,7 @@ def test_tables_with_objects_visibility_and_key_frames(tmp_path: Path) -> None:
         ("frame,x,y\n0,1,2\n1,3,4,5\n", r"a\.csv:3: a line must fill every column; got 4 cells under 3"),
         ("frame,x,y,z\n0,1,2,3\n1,3,4,5\n", "unknown columns; got z"),
         ("frame,x,y\n0,1,2\n-1,3,4\n", "wrong frame; got -1"),
-        ("frame,x,y\n0,1,2\n1000000000,3,4\n", "too many; got 1 objects of up to 1000000001 moments"),
+        ("frame,x,y\n0,1,2\n1000000000,3,4\n", "too many; got 1 object of up to 1000000001 moments"),
         ("frame,x,y\n", "the table is empty"),
         ("x,y,visible\n1,2,yes\n3,4,maybe\n", "wrong visibility; got maybe"),
         ("7,10,20\n7,30,40\n", "a line must hold two numbers; got 7,10,20"),
@@ -185,7 +185,7 @@ def test_mc_bench_key_points_lie_on_its_picture(paths: Path) -> None:
     [
         ('{"boxes": [[1, 2, 3, 4]]}', "an object with boxes"),
         ("{}", "an empty object"),
-        ("3", "int"),
+        ("3", "the number 3"),
     ],
 )
 def test_unknown_json_lists_what_can_be_read(tmp_path: Path, text: str, found: str) -> None:
@@ -194,6 +194,15 @@ def test_unknown_json_lists_what_can_be_read(tmp_path: Path, text: str, found: s
         UserError, match=f"no known path format; got {found}; allowed: native.*comfyui.*dragnuwa"
     ):
         load(tmp_path / "a.json", (64, 64))
+
+
+@pytest.mark.parametrize("format", ["auto", "native", "comfyui", "mc_bench", "draganything", "dragnuwa"])
+def test_a_file_that_is_only_a_text_is_told_as_one(tmp_path: Path, format: str) -> None:
+    (tmp_path / "str.json").write_text(json.dumps("a" * 60))
+    with pytest.raises(
+        UserError, match=f'; got a text of 60 characters, which begins "{"a" * 40}"; allowed: '
+    ):
+        load(tmp_path / "str.json", (64, 64), format=format)
 
 
 def test_three_dimensional_tracks_are_refused(paths: Path) -> None:

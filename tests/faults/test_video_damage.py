@@ -52,7 +52,7 @@ def test_a_damaged_file_is_refused_or_marked(name: str) -> None:
         assert "\n" not in str(caught.value)
     video = read_video(DATA / name, allow_damaged=True)
     assert 0 < video.num_frames < 16
-    assert video.info["reading"][0].startswith(f"DAMAGED FILE, {video.num_frames} frames taken")
+    assert video.info["reading"][0].startswith(f"DAMAGED FILE, {video.num_frames} frame")
 
 
 # name, codec, pixel format, options; b-frames, open groups of pictures, fragments and every usual container

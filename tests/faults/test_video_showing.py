@@ -92,8 +92,25 @@ def test_an_odd_angle_is_refused(tmp_path: Path) -> None:
         for _ in range(3):
             container.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
         container.mux(stream.encode(None))
-    with pytest.raises(UserError, match=r"30\.0 degrees; allowed are multiples of 90"):
+    with pytest.raises(UserError, match=r"30\.0 degrees; allowed are turns by multiples of 90"):
         read_video(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("matrix", "told"),
+    [
+        ([[0, 0], [0, 0]], "without any area: its display matrix is zero;"),
+        ([[65536, 0], [65536, 65536]], r"sheared or squeezed, by the display matrix \[\[65536, 0\]"),
+        ([[65536, 0], [0, 0]], "sheared or squeezed"),
+        ([[0, 0], [65536, 65536]], "sheared or squeezed"),
+    ],
+)
+def test_a_matrix_that_is_no_turn_is_not_told_as_one(matrix: list[list[int]], told: str) -> None:
+    full = np.zeros((3, 3), np.int32)
+    full[:2, :2] = matrix
+    with pytest.raises(UnsupportedMatrixError, match=told) as caught:
+        from_matrix(full)
+    assert "turned by" not in str(caught.value)
 
 
 def test_the_best_stream_is_read_and_named() -> None:

@@ -115,7 +115,7 @@ def test_dry_run_refuses_a_case_without_the_first_frame_that_the_model_needs(
         )  # fmt: skip
         codes.append(ran.code)
         assert "needs a first frame" in ran.err
-    assert codes == [2, 2]
+    assert codes == [1, 1]
 
 
 def test_dry_run_refuses_a_missing_clip_of_another_method(

@@ -107,7 +107,7 @@ def test_number_of_threads_changes_no_bit(metric):
 def test_what_gives_no_features_is_a_skip_with_its_reason(metric):
     assert "no reference" in metric.score(case(1, reference=False), None, clip(1)).skipped
     assert "15 frames" in metric.score(case(1, 15), None, clip(1, 15)).skipped
-    assert "1 frames" in metric.score(case(1, 1), None, clip(1, 1)).skipped
+    assert "1 frame, a clip" in metric.score(case(1, 1), None, clip(1, 1)).skipped
     assert "no video" in metric.score(case(1), None, None).skipped
     with pytest.raises(UserError, match="expected"):
         metric.score(case(1), None, clip(1, 19))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from toraeval.report.assemble import build
+from toraeval.report.collect import collect
 from toraeval.store.sealed import read_json, write_arrays, write_json
 
 # The first test pays for the imports of SciPy and matplotlib, which crawl on a busy machine.
@@ -71,6 +72,8 @@ def test_clips_of_their_own_length_and_size_are_reported_over_shares_of_the_clip
     assert curves["frame"].isna().all()
     assert curves["time"].max() == 1.0
     assert "each clip's own size" in (tmp_path / "out" / "table1.md").read_text()
+    (group,) = collect([run])
+    assert (group.name, group.size) == ("test-v1-lucas_kanade-own-size", "each clip's own size")
     assert len(list((tmp_path / "out" / "samples").glob("*.webp"))) == 1
 
 

@@ -145,10 +145,14 @@ def test_a_table_of_another_kind_costs_only_its_own_figure(results: Path, tmp_pa
     mixed = tmp_path / "results"
     shutil.copytree(results, mixed)
     (mixed / "ablations.csv").write_text("a,b\n1,2\n")
+    (mixed / "resolutions.csv").unlink(missing_ok=True)
     written, missing = build_paper(mixed, tmp_path / "paper")
     assert any(
-        "ablations.csv has no column ablation" in line and "preset=ablations" in line for line in missing
+        "ablations.csv has no column ablation" in line
+        and f"python -m toraeval bench preset=ablations results={mixed}" in line
+        for line in missing
     )
+    assert any(line.endswith(f"bench preset=resolutions results={mixed}") for line in missing)
     assert "table1.tex" in {path.name for path in written}
 
 

@@ -104,10 +104,10 @@ def test_one_damaged_video_is_a_failure_row(own: Path) -> None:
     assert report.exit_code == 1
 
 
-def test_only_damaged_videos_are_the_users_error(own: Path) -> None:
+def test_only_damaged_videos_are_failed_cases_too(own: Path) -> None:
     (own / "videos" / "run.mkv").write_bytes(b"no video")
     report = score(own, videos=str(own / "videos" / "run.mkv"), trajectories=str(own / "paths" / "run.txt"))
-    assert report.exit_code == 2
+    assert report.exit_code == 1
 
 
 def test_native_cases_bring_their_prompts(own: Path) -> None:

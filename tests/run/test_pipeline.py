@@ -55,6 +55,16 @@ def test_same_command_again_computes_nothing(tmp_path: Path) -> None:
     assert (again.result.run_dir / "cases.csv").read_bytes() == before
 
 
+def test_keep_none_also_deletes_what_finished_clips_kept(tmp_path: Path) -> None:
+    first = run(tmp_path, keep="lossless")
+    assert len(list(first.result.run_dir.glob("cases/*/*.m*"))) == 6
+    run(tmp_path, keep="preview")
+    assert len(list(first.result.run_dir.glob("cases/*/*.m*"))) == 6, "a default deletes nothing"
+    again = run(tmp_path, keep="none")
+    assert again.computed == 0
+    assert not list(tmp_path.glob("runs/**/*.m*"))
+
+
 class Killed(BaseException):
     """Ends a run as a kill would: nothing more is written."""
 
@@ -120,9 +130,9 @@ def test_failed_sample_is_tried_again_and_its_traces_go(tmp_path: Path) -> None:
     assert not (report.result.run_dir / "cases" / "beta" / "failure.json").exists()
 
 
-def test_users_error_everywhere_is_their_exit_code(tmp_path: Path) -> None:
-    report = run(tmp_path, model=model(bad="alpha", how="user"), limit=1)
-    assert report.exit_code == 2
+def test_a_failure_of_every_sample_is_exit_code_1_whatever_the_reason(tmp_path: Path) -> None:
+    for how in ("user", "crash"):
+        assert run(tmp_path / how, model=model(bad="alpha", how=how), limit=1).exit_code == 1
 
 
 def test_fail_fast_stops(tmp_path: Path) -> None:
@@ -196,7 +206,7 @@ def test_stages_can_run_one_after_the_other(tmp_path: Path) -> None:
 def test_scoring_without_videos_says_what_to_add(tmp_path: Path) -> None:
     report = run(tmp_path, stages=["score"], floor=False)
     assert "add generate to stages" in table(report).loc["alpha", "error"]
-    assert report.exit_code == 2
+    assert report.exit_code == 1
 
 
 def test_seeds_are_samples(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def test_safe_id(name: str) -> None:
         ({"a.txt": LINE, "a.prompt.txt": "\n"}, "the file is empty"),
         ({"a.txt": LINE, "a.png": "", "a.jpg": ""}, "several first frames"),
         ({"a.txt": LINE, "a.png": "no picture"}, "not a readable picture"),
-        ({"a.txt": LINE, "prompts.txt": "x\ny\n"}, "got 2 prompts for 1 cases"),
+        ({"a.txt": LINE, "prompts.txt": "x\ny\n"}, "got 2 prompts for 1 case "),
         ({"a.txt": LINE, "prompts.txt": "x@@fox.png\n"}, r"prompts\.txt:1: no such image; got fox\.png"),
         ({"a.txt": LINE, "a.prompt.txt": "x", "prompts.txt": "y\n"}, "the prompt of case a is given twice"),
         ({"cases.json": native(), "b.txt": LINE}, r"belong to no case: b\.txt"),

@@ -86,7 +86,7 @@ def test_incomplete_batches_are_filled_from_the_bucket() -> None:
 def test_small_videos_are_enlarged_only_on_request() -> None:
     buckets = read_buckets({"240p": {17: [1.0, 1]}})
     small = [VideoSize(20, 100, 100)]
-    with pytest.raises(UserError, match=r"none of 1 videos fits .* largest picture 10000 pixels"):
+    with pytest.raises(UserError, match=r"none of 1 video fits .* largest picture 10000 pixels"):
         BucketPlan(small, buckets, seed=0)
     assert BucketPlan(small, buckets, seed=0, enlarge=True).batch(0, 0)[1] == [0]
 

@@ -125,7 +125,7 @@ def test_cases_share_canvas_and_fps(tmp_path: Path) -> None:
         ("", "the file is empty"),
         ('{"format": ', ":1: not valid JSON"),
         ("[" * 100_000, "not valid JSON"),
-        ([], r"must be a JSON object; got list"),
+        ([], r"must be a JSON object; got an empty list"),
         (minimal(format="x"), r":2: format: unknown format; got 'x'|:2: format: unknown format; got x"),
         (minimal(version=2), "unknown format version; got 2"),
         (minimal(canvas="absent"), "wrong canvas; got None"),

@@ -120,8 +120,8 @@ def test_dragnuwa_tracks(data_dir: Path) -> None:
         ([[[1, 2], [3]]], "a point must be a pair"),
         ([[[1, 2], [3, None]]], "not a number; got None"),
         ([[[1, 2], [576, 3]]], "outside the canvas"),
-        (["fox"], "text that is not a track; got fox"),
-        ([7], "a track must be a list of points; got 7"),
+        (["fox"], 'text that is not a track; got a text of 3 characters "fox"'),
+        ([7], "a track must be a list of points; got the number 7"),
     ],
 )
 def test_malformed_dragnuwa(tmp_path: Path, data: Any, match: str) -> None:

@@ -156,11 +156,11 @@ def test_objects_that_a_first_map_does_not_show_are_told(tmp_path):
     paths = Trajectories(tracks, visible, CANVAS, None, "made", ("", "", ""))
     written = write_paths(tmp_path / "maps", paths, Target("magicmotion", box=(9, 9)))
     assert "2 objects are not in the first map, whose colours are the objects: they are lost" in written.notes
-    assert "boxes overlap in 1 maps: places may be read elsewhere" in written.notes
+    assert "boxes overlap in 1 map: places may be read elsewhere" in written.notes
     assert read_colour_maps(tmp_path / "maps").num_objects == 1
     border = Trajectories(np.array([[[1.0, 1], [9, 9]]]), visible[:1], CANVAS, None, "made", ("",))
     cut = write_paths(tmp_path / "border", border, Target("magicmotion", box=(9, 9))).notes
-    assert cut == ("1 boxes are cut at the border: their centres are read elsewhere",)
+    assert cut == ("1 box is cut at the border: its centre is read elsewhere",)
 
 
 def test_maps_that_would_not_be_read_are_not_written(tmp_path):

@@ -26,7 +26,7 @@ from toraeval.run.parts import Builder
 from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.trackers.shared.base import follow
 from toraeval.trajectories import ClipFacts, PathReading
-from toraeval.types import FloatArray, Score, Tracks, Trajectories, UserError, Video
+from toraeval.types import FloatArray, Score, Tracks, Trajectories, UserError, Video, counted
 
 MetricChoice = str | Iterable[str] | Mapping[str, Mapping[str, Any]]
 """A registered name, several, or name -> options."""
@@ -71,7 +71,8 @@ class ClipScores:
 
     def __repr__(self) -> str:
         width, height = self.target.canvas
-        head = f"ClipScores: {self.target.num_objects} paths, {self.target.num_frames} frames of {width}x{height}"
+        objects, frames = counted(self.target.num_objects, "path"), counted(self.target.num_frames, "frame")
+        head = f"ClipScores: {objects}, {frames} of {width}x{height}"
         wide = max(map(len, (*self.main, *self.skipped)), default=0)
         lines = [
             f"  {name:<{wide}}  {self.values[name]:.4g} {unit}".rstrip() for name, unit in self.main.items()
@@ -124,7 +125,9 @@ def evaluate(
     tracks = follow(build_tracker(tracker), case, clip)
     details = {name: metric.score(case, tracks, clip) for name, metric in chosen.items()}
     length = (
-        "" if how == "exact" else f"path of {given.num_frames} points {how} for {target.num_frames} frames"
+        ""
+        if how == "exact"
+        else f"path of {counted(given.num_frames, 'point')} {how} for {counted(target.num_frames, 'frame')}"
     )
     values = {column: value for found in details.values() for column, value in found.values.items()}
     return ClipScores(

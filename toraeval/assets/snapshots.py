@@ -11,7 +11,7 @@ from toraeval.assets.cache import cache_dir, need_disk, offline, read_notes, rem
 from toraeval.assets.table import Snapshot, fetch_command
 from toraeval.optional import require
 from toraeval.store import sealed
-from toraeval.types import MissingAsset, UserError, one_line
+from toraeval.types import MissingAsset, UserError, counted, one_line
 
 LOCK_FILE = "toraeval.lock.json"
 PICKLE_SUFFIXES = (".bin", ".pth", ".pt")
@@ -63,7 +63,9 @@ def fetch_snapshot(name: str, snapshot: Snapshot, revision: str | None, say: Cal
         files = _wanted(name, snapshot, info.siblings)
         todo = {place: f for place, f in files.items() if not _is_there(folder / place, f)}
         page_licence = (info.card_data or {}).get("license") or "not stated"
-        say(f"{name}: commit {info.sha}, licence on its page: {page_licence}, {len(todo)} files to download")
+        say(
+            f"{name}: commit {info.sha}, licence on its page: {page_licence}, {counted(len(todo), 'file')} to download"
+        )
         need_disk(folder, sum(f.size or 0 for f in todo.values()), f"downloading {name}")
         for place, file in todo.items():
             loaded = hub.hf_hub_download(snapshot.repo, file.rfilename, revision=info.sha, local_dir=folder)

@@ -38,7 +38,7 @@ def split(
         flags: allowed flags.
 
     Raises:
-        UserError: an unknown key or flag.
+        UserError: an unknown key or flag, or nothing where a value or a word is due.
     """
     words: list[str] = []
     values = dict(keys)
@@ -53,7 +53,13 @@ def split(
         elif "=" in text and not ("/" in key or (key not in keys and os.path.lexists(text))):
             if key not in keys:
                 raise UserError(unknown(f"option of {verb}", key, keys))
+            if not value or (value.lower() == "null" and not os.path.lexists(value)):
+                raise UserError(f"{verb}: {key}={value} gives no value; give one, or leave the option out")
             values[key] = expanded(f"{key}=", value, notes)
+        elif not text:
+            raise UserError(
+                f"{verb}: one of the words is empty, perhaps a variable of the shell without a value"
+            )
         else:
             words.append(expanded("", text, notes))
     for note in notes:

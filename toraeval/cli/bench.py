@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toraeval.cli.jobs import Done
+from toraeval.types import counted
 
 if TYPE_CHECKING:
     from toraeval.report.findings import Findings
@@ -136,7 +137,7 @@ def draw(
         if path not in sheets:
             print(path)
     if sheets:
-        print(f"{sheets[0].parent}/ ({len(sheets)} contact sheets)")
+        print(f"{sheets[0].parent}/ ({counted(len(sheets), 'contact sheet')})")
     print(f"report: {written[-1]}")
     for note in former_pages(page):
         print(note, file=sys.stderr)

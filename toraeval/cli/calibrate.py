@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toraeval.allowed import check_once
 from toraeval.cli.arguments import split
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,22 +56,22 @@ def main(argv: list[str]) -> int:
 
     folder = Path(values["results"])
     require_writable(folder)
-    damages = _listed(values["degrade"])
+    damages = _listed("degrade", values["degrade"])
     damages = {"all": list(calibration.DAMAGES), "none": []}.get(values["degrade"], damages)
-    frames = [_whole("frames", text) for text in _listed(values["frames"])]
+    frames = [_whole("frames", text) for text in _listed("frames", values["frames"])]
     suites = {"shapes": ("trackers", "Procedural world"), "photos": ("trackers_photos", "Suite `photos`")}
     if values["suite"] not in suites:
         raise UserError(registry.unknown("suite to calibrate on", values["suite"], suites))
     stem, world = suites[values["suite"]]
     make = calibration.photo_clips if values["suite"] == "photos" else calibration.clips
     clips = make(frames, _whole("count", values["count"]), damages, values["split"])
-    trackers = _listed(values["tracker"])
+    trackers = _listed("tracker", values["tracker"])
     for name in trackers:
         registry.load("tracker", name)
     rows = _calibrate(trackers, clips, folder / "runs" / "calibration")
     table = calibration.summarise(rows)
     heading = (
-        f"# Trackers on exact tracks\n\n{world}, {values['split']} split, 512 x 512, {len(clips)} clips. "
+        f"# Trackers on exact tracks\n\n{world}, {values['split']} split, 512 x 512, {counted(len(clips), 'clip')}. "
         f"Written by `python -m toraeval calibrate {' '.join(argv)}`."
     )
     atomic(folder / f"{stem}.csv", lambda path: table.to_csv(path, index=False, float_format="%.6g"))
@@ -97,9 +98,19 @@ def _calibrate(trackers: list[str], clips: list[CalibrationClip], cache: Path) -
         bar.close()
 
 
-def _listed(text: str) -> list[str]:
-    """Return the items of `a`, `a,b` or `[a,b]`."""
-    return [item.strip() for item in text.strip("[]").split(",") if item.strip()]
+def _listed(key: str, text: str) -> list[str]:
+    """Return the items of `a`, `a,b` or `[a,b]`.
+
+    Raises:
+        UserError: none, or one of them twice.
+    """
+    items = [item.strip() for item in text.strip("[]").split(",") if item.strip()]
+    if not items:
+        raise UserError(
+            f"calibrate: {key}={text} names nothing; allowed: one or more, e.g. '{key}={DEFAULTS[key]}'"
+        )
+    check_once(f"calibrate: {key}", items)
+    return items
 
 
 def _whole(key: str, text: str) -> int:

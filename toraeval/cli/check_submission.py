@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from toraeval.cli.arguments import split
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 HELP = """Check a folder of runs before it is shared; nothing is generated or tracked.
 
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
         print(f"problem: {printable(line, None)}")
     for run in runs:
         where = run.folder.relative_to(folder)
-        what = "" if run.run is None else f" ({len(run.run.cases)} samples)"
+        what = "" if run.run is None else f" ({counted(len(run.run.cases), 'sample')})"
         print(f"{'problem' if run.problems else 'ok'}: {printable(str(where), None)}{what}")
         for line in run.problems:
             print(f"  problem: {printable(line, None)}")
@@ -40,7 +40,8 @@ def main(argv: list[str]) -> int:
             print(f"  note: {printable(line, None)}")
     bad = sum(bool(run.problems) for run in runs)
     if bad or stray:
-        print(f"{bad} of {len(runs)} runs and {len(stray)} other files have problems")
+        print(f"problems in {bad} of {counted(len(runs), 'run')} and {counted(len(stray), 'other file')}")
         return 1
-    print(f"{len(runs)} runs, {sum(len(run.run.cases) for run in runs if run.run)} samples: nothing to mend")
+    samples = sum(len(run.run.cases) for run in runs if run.run)
+    print(f"{counted(len(runs), 'run')}, {counted(samples, 'sample')}: nothing to mend")
     return 0

@@ -19,7 +19,7 @@ from toraeval.machine import cpu_count, free_memory
 from toraeval.run.parts import Builder
 from toraeval.store import record
 from toraeval.store.disk import megabytes
-from toraeval.types import MissingAsset, UserError
+from toraeval.types import MissingAsset, UserError, counted
 
 HELP = """Say what is installed, what is missing, and how to get it. Exit code 3 if the embedded preset cannot run.
 
@@ -90,7 +90,7 @@ def _packages() -> list[Finding]:
             import torch
 
             gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
-            state += f", {torch.get_num_threads()} threads, {gpu}"
+            state += f", {counted(torch.get_num_threads(), 'thread')}, {gpu}"
         found.append((module, state, not probe.ok))
     for module, extra in OPTIONAL.items():
         probe = optional.probe(module)

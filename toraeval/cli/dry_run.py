@@ -17,7 +17,7 @@ from toraeval.run.queue import tasks_of
 from toraeval.run.request import LOCAL, Sample
 from toraeval.run.sample import open_samples, without_video
 from toraeval.store.disk import megabytes
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 NAMED = 3  # refused samples that are named in full
 
@@ -46,9 +46,13 @@ def _print_cost(plan: Plan, costs: Costs) -> int:
     refused = list(_refused(plan, todo))
     floor_todo = f", ground truth {len(open_samples(plan.floor))} to do" if plan.floor else ""
     label = f"{plan.model} {plan.frames}f" if plan.frames else plan.model
-    part = f" ({len(plan.cases)} of the {plan.suite_size} cases)" if len(plan.cases) < plan.suite_size else ""
+    part = (
+        f" ({len(plan.cases)} of the {counted(plan.suite_size, 'case')})"
+        if len(plan.cases) < plan.suite_size
+        else ""
+    )
     print(
-        f"{label}: {len(plan.samples)} samples, {len(plan.samples) - len(todo)} cached, {len(todo)} to do"
+        f"{label}: {counted(len(plan.samples), 'sample')}, {len(plan.samples) - len(todo)} cached, {len(todo)} to do"
         f"{floor_todo}{part}; up to {megabytes(estimate_bytes(plan, len(todo)))}; "
         f"{_time([costs.known(plan, sample) for sample in todo])}"
     )
@@ -56,9 +60,8 @@ def _print_cost(plan: Plan, costs: Costs) -> int:
     for error in refused[:NAMED]:
         print(error_text(error), file=sys.stderr)
     if len(refused) > NAMED:
-        print(f"and {len(refused) - NAMED} further samples", file=sys.stderr)
-    nothing_works = len(refused) == len(plan.samples)
-    return max(error.exit_code for error in refused) if refused and nothing_works else int(bool(refused))
+        print(f"and {counted(len(refused) - NAMED, 'further sample')}", file=sys.stderr)
+    return int(bool(refused))
 
 
 def _total(plans: Sequence[Plan], costs: Costs) -> str:
@@ -67,7 +70,7 @@ def _total(plans: Sequence[Plan], costs: Costs) -> str:
     tasks = [task for plan in every.values() for task in tasks_of(plan, open_samples(plan), costs)]
     disk = sum(estimate_bytes(plan, sum(task.plan is plan for task in tasks)) for plan in every.values())
     free = shutil.disk_usage(existing(plans[0].options.results)).free
-    line = f"in all: {len(tasks)} samples to do; up to {megabytes(disk)} of disk, {megabytes(free)} free"
+    line = f"in all: {counted(len(tasks), 'sample')} to do; up to {megabytes(disk)} of disk, {megabytes(free)} free"
     if not tasks:
         return line
     number = min(count(list(every.values()), [task.sample for task in tasks]), len(tasks))
@@ -76,7 +79,7 @@ def _total(plans: Sequence[Plan], costs: Costs) -> str:
         number, where = min(plans[0].options.cluster.jobs, len(tasks)), f"by {executor}"
     memory = f"up to {megabytes(each)} of memory each" if each else "memory unknown until such a run is done"
     known = [costs.known(task.plan, task.sample) for task in tasks]
-    return f"{line}; {number} processes {where}, {memory}; {_time(known, number)}"
+    return f"{line}; {counted(number, 'process')} {where}, {memory}; {_time(known, number)}"
 
 
 def existing(folder: Path) -> Path:
@@ -103,5 +106,5 @@ def _time(known: Sequence[float | None], processes: int = 1) -> str:
     if not seconds:
         return "time unknown until the first run is done"
     unknown = len(known) - len(seconds)
-    more = f" and the time of {unknown} samples of models that never ran here" if unknown else ""
+    more = f" and the time of {counted(unknown, 'sample')} of models that never ran here" if unknown else ""
     return f"about {max(sum(seconds) / processes, max(seconds)):.0f} s{more}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toraeval.cli.arguments import split
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 if TYPE_CHECKING:
     from toraeval.report.collect import Group
@@ -26,13 +26,14 @@ def main(argv: list[str]) -> int:
     words, values = split("figures", argv, {"results": "results", "out": ""})
     if words:
         raise UserError(f"figures: '{words[0]}' is not an option; write results=DIR or out=DIR")
-    from toraeval.report.paper.build import build
+    from toraeval.report.paper.build import BENCH, build
+    from toraeval.report.paper.stored import into
     from toraeval.store import lock
 
     results = Path(values["results"])
     if not results.is_dir():
         raise UserError(
-            f"figures: no folder {results}; give one with results=DIR, or run: python -m toraeval bench"
+            f"figures: no folder {results}; give one with results=DIR, or run: {into(results, BENCH)}"
         )
     folder = Path(values["out"] or results / "paper")
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,17 +41,17 @@ def main(argv: list[str]) -> int:
         written, missing = build(results, folder, _groups(results))
         calibrated = _calibration(results, folder)
     if not calibrated:
-        missing.append(f"trackers.csv is not in {results}: python -m toraeval calibrate")
+        missing.append(f"trackers.csv is not in {results}: {into(results, ['calibrate'])}")
     for path in [*written, *calibrated]:
         if path.suffix != ".webp":
             print(path)
     strips = sum(path.suffix == ".webp" for path in written)
     if strips:
-        print(f"{folder / 'strips'}/ ({strips} strips)")
+        print(f"{folder / 'strips'}/ ({counted(strips, 'strip')})")
     for line in missing:
         print(f"not drawn: {line}")
     if not written and not calibrated:
-        raise UserError(f"figures: no CSV file of a bench in {results}; run: python -m toraeval bench")
+        raise UserError(f"figures: no CSV file of a bench in {results}; run: {into(results, BENCH)}")
     return 0
 
 
@@ -75,7 +76,7 @@ def _calibration(results: Path, folder: Path) -> list[Path]:
         rows = read(
             results / f"{name}.csv",
             ("tracker", "group", "value", "floor", "aj"),
-            "python -m toraeval calibrate",
+            ("calibrate",),
         )
         if rows is not None and len(rows):
             calibration.draw(rows.astype({"value": str}), folder / f"{name}.png")

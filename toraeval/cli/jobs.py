@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from toraeval.cli import error_text
 from toraeval.cli.composing import explain
 from toraeval.config.source import hydra_of
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 MARK = "\ue000"
 """A character for private use, in place of a dollar sign that must not begin an interpolation."""
@@ -245,7 +245,7 @@ def report(ended: Sequence[Done], overrides: Sequence[Sequence[str]], command: s
                 print(job.error, file=sys.stderr)
         own = " ".join(text for text in mine if not text.startswith(TOLD))
         rows += [{"job": own, **row} if own else row for row in job.rows]
-    print(f"\nsweep of {len(ended)} jobs, {sum(job.exit_code == 0 for job in ended)} done:")
+    print(f"\nsweep of {counted(len(ended), 'job')}, {sum(job.exit_code == 0 for job in ended)} done:")
     if rows:
         print_table(pd.DataFrame(rows), "python -m toraeval show results columns=all shows every value")
     for job, mine in zip(ended, words, strict=True) if len(ended) > 1 else ():

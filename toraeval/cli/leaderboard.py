@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toraeval.cli.arguments import split
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ def _print(rows: pd.DataFrame) -> None:
             length_words(first["frames"]),
             first["size"],
             first["tracker"],
-            f"{first['cases']} cases",
+            counted(first["cases"], "case"),
         )
         print(f"{', '.join(told)}:")
         cells = [

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from toraeval.cli.arguments import split
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 HELP = """Join results folders of machines that share no disk; the sources stay as they are. Two results of one sample
 that differ are refused (exit code 2), and nothing is written.
@@ -23,7 +23,15 @@ def main(argv: list[str]) -> int:
     ):  # quoted, as in 'a b -> c'
         *words, _, values["out"] = words
     if len(words) < 2 or not values["out"]:
-        raise UserError("merge: give two or more results folders and a new one: merge A B out=C")
+        from toraeval.store.record import command_line
+
+        new = f"out={values['out'] or 'both'}"
+        known = words if len(words) > 1 else [*words, "ANOTHER"] if words else ["A", "B"]
+        raise UserError(
+            f"merge: {counted(len(words), 'results folder')} and {'a' if values['out'] else 'no'} new one; allowed: "
+            "two "
+            f"or more, and a new one for all: {command_line(['merge', *known, new])}"
+        )
     from toraeval.run.merging import join
 
     out = Path(values["out"])
@@ -31,6 +39,7 @@ def main(argv: list[str]) -> int:
     for run in runs:
         print(run)
     print(
-        f"{len(runs)} runs of {len(words)} folders in {out}; tables of all: python -m toraeval report results={out}"
+        f"{counted(len(runs), 'run')} of {len(words)} folders in {out}; tables of all: python -m toraeval report "
+        f"results={out}"
     )
     return 0

@@ -17,6 +17,7 @@ from toraeval.run.outcome import busy_line, utilisation
 from toraeval.stats import with_interval
 from toraeval.store.disk import megabytes
 from toraeval.store.tables.run import RunResult
+from toraeval.types import counted
 
 
 def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, command: str, page: str) -> None:
@@ -191,8 +192,8 @@ def done_lines(reports: Sequence[Report]) -> list[str]:
     cached = sum(report.cached for report in reports)
     failed = sum(report.result.num_failed for report in reports)
     if not any(report.computed for report in reports):
-        return [f"nothing to do: {cached} of {asked} cases cached"]
-    line = f"{asked} cases: {asked - cached} computed, {cached} cached"
+        return [f"nothing to do: {cached} of {counted(asked, 'case')} cached"]
+    line = f"{counted(asked, 'case')}: {asked - cached} computed, {cached} cached"
     if failed:
         line += f", {failed} failed (cases.csv says why, traceback.txt in each case's folder where)"
     outcomes = [outcome for report in reports for outcome in report.outcomes]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,12 @@ from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, StringNode
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
 
 from toraeval import config, optional, registry
-from toraeval.cli.composing import OPEN, combinations, composed, literal, quoted, reason, with_values
-from toraeval.config.source import search_path
-from toraeval.inputs.text_files import read_text, shown
+from toraeval.allowed import check_once
+from toraeval.cli.composing import OPEN, combinations, composed, literal, reason, with_values
+from toraeval.cli.own_settings import added_path, require_settings
+from toraeval.config.absent import check_given
 from toraeval.types import MissingAsset, UserError
 
 GROUPS = {
@@ -72,7 +72,7 @@ def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = 
         UserError: wrong syntax, an unknown group choice or key, or a value of the wrong type.
         MissingAsset: the packages of a launcher are absent.
     """
-    added = [_search_path(verb, folder)] if folder else []
+    added = [added_path(verb, folder)] if folder else []
     chosen, implied = [], _implied(verb, overrides)
     overrides = overrides + implied
     for text in overrides:
@@ -92,6 +92,7 @@ def check(verb: str, overrides: list[str], multirun: bool, folder: str | None = 
         if not _is_choice(verb, text) and "=" in text and not text.startswith("~"):
             for base in bases.values():
                 _check_key(verb, base, key)
+                _check_value(verb, base, key, text.partition("=")[2])
             if any(_is_text(base, key) for base in bases.values()):
                 text = literal(text, multirun, notes)
         plain.append(_normal(_parse(verb, text)))
@@ -116,6 +117,16 @@ def _key(text: str) -> str:
     return text.partition("=")[0].lstrip("+")
 
 
+def _check_value(verb: str, base: DictConfig, key: str, value: str) -> None:
+    """Refuse an empty value, or null, where the option takes none."""
+    if key.split(".")[0] in OPEN:
+        return  # checked with the model whose option it is
+    if value.strip() in ("", "''", '""'):
+        check_given(verb, base, key, "")
+    elif value.strip().lower() == "null" and not (_is_text(base, key) and os.path.lexists(value)):
+        check_given(verb, base, key, None, of_part=key.split(".")[0] in (*GROUPS[verb], "metrics"))
+
+
 def _is_text(base: DictConfig, key: str) -> bool:
     """Return True if the option is a string in this configuration."""
     first, *path = key.split(".")
@@ -130,13 +141,6 @@ def _is_text(base: DictConfig, key: str) -> bool:
     for part in path:
         node = node._get_node(part) if isinstance(node, DictConfig) and part in node.keys() else None  # noqa: SIM118
     return isinstance(node, StringNode)
-
-
-def _search_path(verb: str, folder: str) -> str:
-    path = Path(folder).absolute()
-    if not path.is_dir():
-        raise UserError(f"--config-dir {folder}: there is no such folder")
-    return f"hydra.searchpath=[{','.join(map(quoted, search_path(verb, path)))}]"
 
 
 def require_complete(verb: str, cfg: DictConfig) -> None:
@@ -184,19 +188,26 @@ def _check_choice(verb: str, override: Override, folder: str | None) -> None:
         return
     if group not in GROUPS[verb]:
         return
+    if override.value() is None:
+        raise UserError(
+            f"{verb}: {override.input_line} chooses none; allowed: {', '.join(config.choices(group))}"
+        )
     own = sorted(path.stem for path in Path(folder, group).glob("*.yaml")) if folder else []
     allowed = [*config.choices(group), *own]
     if group != "metric" and isinstance(override.value(), list):
         raise UserError(
             f"{override.input_line}: one {group} is allowed; several, one run after the other, need -m and no brackets"
         )
+    given = override.value()
+    if isinstance(given, list):
+        check_once(f"{verb}: {group}", given)
     for name in _values(override):
         if ":" in name and group in config.GROUPS:
             config.declared_by(group, name)  # refuses what cannot be imported
         elif name not in allowed:
             raise UserError(registry.unknown(group, name, allowed))
         elif folder and name in own:
-            _require_settings(Path(folder, group, f"{name}.yaml"))
+            require_settings(Path(folder, group, f"{name}.yaml"))
 
 
 def _require_launcher(name: str) -> None:
@@ -219,21 +230,6 @@ def _require_launcher(name: str) -> None:
     known = {node.removesuffix(".yaml") for node in ConfigStore.instance().list("hydra/launcher")}
     if name not in known | {"basic"}:
         raise UserError(registry.unknown("hydra/launcher", name, sorted({"basic", *LAUNCHERS} | known)))
-
-
-def _require_settings(file: Path) -> None:
-    """Check that a file of the user holds settings, before Hydra fails over it in many lines.
-
-    Raises:
-        UserError: it is not readable, not YAML, or holds something else.
-    """
-    read_text(file)
-    try:
-        found = OmegaConf.load(file)  # as Hydra does
-    except (YAMLError, OmegaConfBaseException, OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{file}: not readable as YAML ({shown(reason(error))})") from error
-    if not (isinstance(found, DictConfig) and all(isinstance(key, str) for key in found)):
-        raise UserError(f"{file}: holds no settings; allowed: lines of the form 'key: value'")
 
 
 def _values(override: Override) -> list[Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toraeval.cli.arguments import split
 from toraeval.cli.values import whole
-from toraeval.types import UserError
+from toraeval.types import UserError, be, counted
 
 HELP = """Let people compare the clips of two runs, pair by pair, without knowing which run made which.
 
@@ -47,18 +47,19 @@ def main(argv: list[str]) -> int:
     session = session_of(clips, folder, limit)
     for sample, why in list(clips.left_out.items())[:5]:
         print(f"note: {sample} is left out: {why}", file=sys.stderr)
-    if len(clips.left_out) > 5:
-        print(f"note: {len(clips.left_out) - 5} more samples are left out", file=sys.stderr)
+    if (more := len(clips.left_out) - 5) > 0:
+        print(f"note: {counted(more, 'more sample')} {be(more)} left out", file=sys.stderr)
     if values["page"]:
         print(write_static(session, clips, place))
         print(
-            f"{len(session.pairs)} pairs; the key stays in {folder}/; then: python -m toraeval import-ratings FILES"
+            f"{counted(len(session.pairs), 'pair')}; the key stays in {folder}/; then: python -m toraeval "
+            "import-ratings FILES"
         )
         return 0
     server = Loopback(served_votes(session, clips, folder), port)
     print(f"rate at {server.url} (only from this machine; Ctrl-C ends it)", flush=True)
     print(
-        f"{len(session.pairs)} pairs; votes are kept in {folder}/; then: python -m toraeval import-ratings",
+        f"{counted(len(session.pairs), 'pair')}; votes are kept in {folder}/; then: python -m toraeval import-ratings",
         flush=True,
     )
     if values.get("browser"):

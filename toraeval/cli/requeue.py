@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from toraeval.cli.arguments import split
-from toraeval.types import UserError
+from toraeval.types import UserError, be, counted
 
 HELP = """Take failed samples back: a command that is running takes them up before it ends, else the next one does.
 
@@ -26,7 +26,10 @@ def main(argv: list[str]) -> int:
     taken = requeue(Path(words[0]), words[1:])
     for run, sample in taken:
         print(f"{run / 'cases' / sample}")
-    print(f"{len(taken)} failed samples are tried again by the command that runs, or by the next one")
+    print(
+        f"{counted(len(taken), 'failed sample')} {be(len(taken))} tried again by the command that runs, or by the "
+        "next one"
+    )
     records = [read_json(run / RECORD) or {} for run in dict.fromkeys(run for run, _ in taken)]
     for command in dict.fromkeys(record["command"] for record in records if "command" in record):
         print(f"command: {command}")

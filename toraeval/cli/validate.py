@@ -6,7 +6,7 @@ from toraeval import registry
 from toraeval.cli import jobs, overrides
 from toraeval.suites.shared.base import check_request
 from toraeval.suites.shared.imported import NothingComplete
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 HELP = """Read every case of a suite, with its pictures, paths and real clip, and list what is missing or odd.
 
@@ -70,5 +70,5 @@ def main(argv: list[str]) -> int:
         suite.cases(frames, height, width)
     for case, problem in wrong.items():
         print(f"problem: {case}: {problem}")
-    print(f"{len(wrong)} cases cannot be used" if wrong else "nothing is missing")
+    print(f"{counted(len(wrong), 'case')} cannot be used" if wrong else "nothing is missing")
     return 1 if wrong else 0

@@ -57,7 +57,8 @@ class CommonConfig:
         tracker: the point tracker.
         metrics: chosen by `metric=NAME` or `'metric=[A,B]'`.
         stages: any of generate, track, score.
-        keep: what stays of each video after scoring: preview, lossless or none.
+        keep: what stays of each video after scoring: preview, lossless or none; none also deletes what earlier commands
+            kept of finished clips.
         workers: processes over cases; `auto` is one per core or GPU, as far as memory and work suffice. Results do not
             depend on it.
         overlap: clips that each process writes, tracks and scores while it generates another one: a number, `off`, or

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toraeval.types import BoolArray, FloatArray, Trajectories, UserError
+from toraeval.types import BoolArray, FloatArray, Trajectories, UserError, counted
 
 IntArray = npt.NDArray[np.int64]
 RESAMPLING_RULES = ("index", "arc_length", "pchip")
@@ -176,7 +176,9 @@ def extend(trajectories: Trajectories, frames: int) -> Trajectories:
     """
     missing = frames - trajectories.num_frames
     if missing < 0:
-        raise UserError(f"extend to {frames} frames: allowed are {trajectories.num_frames} or more")
+        raise UserError(
+            f"extend to {counted(frames, 'frame')}: allowed are {trajectories.num_frames} or more"
+        )
     return replace(
         trajectories,
         tracks_NT2=extend_points(trajectories.tracks_NT2, frames),
@@ -197,7 +199,7 @@ def cut(trajectories: Trajectories, frames: int) -> Trajectories:
         UserError: `frames` is outside 1..number of moments.
     """
     if not 1 <= frames <= trajectories.num_frames:
-        raise UserError(f"cut to {frames} frames: allowed are 1..{trajectories.num_frames}")
+        raise UserError(f"cut to {counted(frames, 'frame')}: allowed are 1..{trajectories.num_frames}")
     return replace(
         trajectories,
         tracks_NT2=trajectories.tracks_NT2[:, :frames],

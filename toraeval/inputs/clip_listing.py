@@ -23,7 +23,7 @@ from toraeval.inputs.text_files import (
     shown,
 )
 from toraeval.store.slot import sample_id
-from toraeval.types import UserError
+from toraeval.types import UserError, be, counted
 from toraeval.video import VIDEO_SUFFIXES, has_video_suffix
 
 MANIFESTS = ("manifest.json", "manifest.jsonl", "manifest.csv")
@@ -99,7 +99,7 @@ class Found:
         """Return what is not a clip in words, with `before` in front; empty where everything is one."""
         words = [f"{name} ({reason})" for name, reason in self.passed_over.items()]
         if self.hidden:
-            words.append(f"{self.hidden} hidden file{'s' * (self.hidden > 1)}")
+            words.append(counted(self.hidden, "hidden file"))
         if not words:
             return ""
         return f"{before}{listed(words, 5)}" + ")" * before.count("(")
@@ -139,7 +139,11 @@ def _no_clip(path: Path) -> str:
         if picture_files(path):
             return ""
         inside = sum(has_video_suffix(child) for child in path.rglob("*"))
-        return f"folder with {inside} videos, score it by itself" if inside else "folder without clips"
+        return (
+            f"folder with {counted(inside, 'video')}, score it by itself"
+            if inside
+            else "folder without clips"
+        )
     if not path.is_file():
         return "not a file"
     return "" if has_video_suffix(path) else "not a video"
@@ -168,7 +172,10 @@ def _from_manifest(manifest: Path, label: str | None) -> Listing:
     names = {name: row["file"] for name, row in zip(files, rows, strict=True)}
     absent = [shown(names[name]) for name, path in files.items() if not exists(path)]
     if absent:
-        raise UserError(f"{manifest}: {len(absent)} of {len(files)} files are not there: {listed(absent, 5)}")
+        raise UserError(
+            f"{manifest}: {len(absent)} of {counted(len(files), 'file')} {be(len(absent))} not there: "
+            f"{listed(absent, 5)}"
+        )
     return Listing(files, notes, labels[0] if len(labels) == 1 else label)
 
 

@@ -21,7 +21,7 @@ from toraeval.trajectories import (
     read_native,
     read_paths,
 )
-from toraeval.types import Trajectories, UserError
+from toraeval.types import Trajectories, UserError, counted
 
 FOR_ALL = "all:"
 
@@ -96,7 +96,8 @@ def match(clips: Sequence[str], source: str) -> Matched:
         if near:
             has = "the name {} holds that" if near is meant else "{} has the number"
             raise UserError(
-                f"trajectories={source}: {has.format(unit.name)} of the clip {listed(near)}, of {len(clips)} clips; "
+                f"trajectories={source}: {has.format(unit.name)} of the clip {listed(near)}, of "
+                f"{counted(len(clips), 'clip')}; "
                 f"allowed: name it like its clip, or let it serve all: trajectories=all:{source}"
             )
         why = "as asked" if for_all else "its name is that of no clip"
@@ -106,7 +107,8 @@ def match(clips: Sequence[str], source: str) -> Matched:
         return Matched(dict.fromkeys(clips, unit), dict.fromkeys(clips, rule), tuple(notes))
     if not found.partner or (found.alone and found.left_over):
         raise UserError(
-            f"score: {len(found.alone)} clips and {len(found.left_over)} sets of paths do not belong together by name "
+            f"score: {counted(len(found.alone), 'clip')} and {counted(len(found.left_over), 'set')} of paths do not "
+            "belong together by name "
             f"or number. Clips without paths: {listed(found.alone)}. Paths without clip: "
             f"{listed(found.left_over)}. Name them alike, or give one file for all: trajectories=all:FILE"
         )

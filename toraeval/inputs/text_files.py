@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -103,7 +103,8 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 continue
             if len(row) > len(head):
                 raise UserError(
-                    f"{path}:{reader.line_num}: {len(row)} cells under {len(head)} columns ({shown(','.join(head))}); "
+                    f"{path}:{reader.line_num}: {counted(len(row), 'cell')} under {counted(len(head), 'column')} "
+                    f"({shown(','.join(head))}); "
                     f'got {shown(",".join(row))}; a cell that holds commas stands in double quotes: "a cat, running"'
                 )
             yield reader.line_num, dict(zip(head, row, strict=False))

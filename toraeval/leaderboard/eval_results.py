@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 from toraeval.report import measures
 from toraeval.report.collect import Group, ReportedRun, grouped
 from toraeval.report.texts import printable
-from toraeval.store.tables.run import RunResult
+from toraeval.store.tables.run import OWN_SIZE, RunResult
 from toraeval.types import UserError
 
 TASK = {"type": "image-to-video", "name": "trajectory-controlled video generation"}
@@ -51,10 +51,11 @@ def _dataset(entry: ReportedRun, group: Group) -> dict[str, Any]:
     suite = entry.run.record.get("fingerprints", {}).get("suite", {})
     length = f"{entry.frames} frames" if entry.frames else "own lengths"
     partial = ", partial" if entry.run.record.get("partial") else ""
+    shape = f"{group.width}x{group.height}" if group.width else OWN_SIZE
     facts = {
         "name": f"toraeval {group.suite}, {length}, {group.size}, tracker {group.tracker}{partial}",
         "type": f"toraeval/{group.suite}",
-        "config": f"{entry.frames}f-{group.width}x{group.height}-{group.tracker}",
+        "config": f"{f'{entry.frames}f' if entry.frames else 'own-length'}-{shape}-{group.tracker}",
         "split": suite.get("split"),
         "revision": suite.get("hash"),
         "args": {

@@ -19,6 +19,7 @@ from toraeval.report.texts import csv_text, markdown_text
 from toraeval.stats import ALPHA, Sensitivity, bootstrap_mean, holm, paired_difference, with_interval
 from toraeval.store.keys import digest
 from toraeval.store.tables.run import RECORD, RunResult
+from toraeval.types import counted
 
 LEADERBOARD: dict[str, str] = {
     "board": "rows of one board measured the same thing on the same cases; never compare across boards",
@@ -204,7 +205,7 @@ def to_markdown(rows: pd.DataFrame, left_out: Mapping[str, str]) -> str:
         cells = [_cells(row, further) for row in board.to_dict("records")]
         parts += [
             f"## {markdown_text(first['suite'])}, {length}, {first['size']}, {markdown_text(first['tracker'])}\n",
-            f"Board `{key}`, {first['cases']} cases, fingerprint `{first['fingerprint']}`.\n",
+            f"Board `{key}`, {counted(first['cases'], 'case')}, fingerprint `{first['fingerprint']}`.\n",
             tabulate(cells, headers=heads, tablefmt="pipe", disable_numparse=True) + "\n",
         ]
     if left_out:

@@ -23,7 +23,7 @@ from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.store.slot import SCORE, TRACKS, VIDEO_META
 from toraeval.store.tables.rows import END, FIRST
 from toraeval.store.tables.run import CASES, RECORD, RunResult, load_run
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 SCHEMA: dict[str, type] = {
     "command": str, "finished": bool, "partial": bool, "run": dict, "counts": dict, "failed": list, "seeds": list,
@@ -130,12 +130,12 @@ def _table(run: RunResult) -> Iterator[str]:
     samples = [str(name) for name in run.record["samples"]]
     missing = [name for name in samples if name not in rows.index]
     if missing:
-        yield f"incomplete: {len(missing)} of {len(samples)} samples have no row, e.g. {missing[0]}"
+        yield f"incomplete: no row for {len(missing)} of {counted(len(samples), 'sample')}, e.g. {missing[0]}"
     bad = rows[rows["status"] != "ok"]
     if len(bad):
         first = bad.iloc[0]
         why = first["error"] if isinstance(first["error"], str) else first["status"]
-        yield f"incomplete: {len(bad)} of {len(rows)} samples have no score, e.g. {bad.index[0]}: {why}"
+        yield f"incomplete: no score for {len(bad)} of {counted(len(rows), 'sample')}, e.g. {bad.index[0]}: {why}"
     for name in ("model", "suite", "frames", "height", "width", "tracker", "fingerprint"):
         stated = run.record["run"].get(name)
         if stated not in (0, None) and set(rows[name].astype(type(stated))) != {stated}:
@@ -217,7 +217,7 @@ def _paths(folder: Path) -> Iterator[str]:
 def _notes(run: RunResult) -> Iterator[str]:
     if run.record.get("partial"):
         cases = run.cases["case"].nunique()
-        yield f"covers {cases} cases, a part of its suite: ranked only with runs of the same cases"
+        yield f"covers {counted(cases, 'case')}, a part of its suite: ranked only with runs of the same cases"
     git = run.record.get("git") or {}
     if git.get("dirty_diff_sha256"):
         yield "made by a checkout with changes that were not committed"

@@ -15,7 +15,7 @@ from toraeval.metrics.shared.networks import efficientnet
 from toraeval.metrics.shared.reference import reference_features
 from toraeval.metrics.shared.set_distances import at_infinite_size, kernel_distance
 from toraeval.metrics.shared.video_features import RECIPES, PhotoVideoFeatures, VideoFeatures
-from toraeval.types import Case, FloatArray, UserError, Video
+from toraeval.types import Case, FloatArray, UserError, Video, counted
 
 KERNEL = above("shuffled", "frozen", "smeared", "vanished")
 PARTS = {"": "", "_frame": ", what the frames show", "_time": ", how they change over time"}
@@ -139,7 +139,7 @@ class FVD(FeatureSetMetric):
         """Return no value and the arrays `features` and `reference_features`, float64 (clips, features)."""
         needed = self.recipe.frames
         if video.num_frames < needed:
-            return f"{video.num_frames} frames, a clip of backbone {self.backbone} has {needed}"
+            return f"{counted(video.num_frames, 'frame')}, a clip of backbone {self.backbone} has {needed}"
 
         own = self._features(video, self.clip_stride)
 

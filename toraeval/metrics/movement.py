@@ -19,7 +19,7 @@ from toraeval.metrics.shared.paths import (
     travelled,
 )
 from toraeval.metrics.shared.readings import mean_over
-from toraeval.types import Case, FloatArray, Video
+from toraeval.types import Case, FloatArray, Video, counted
 
 STILL_SHARE = 0.25
 STILL_DEGREES = 90.0
@@ -67,7 +67,7 @@ class DirectionError(PathMetric):
         """Return values and arrays `angle_NT` degrees by the later frame of a step, NaN elsewhere."""
         steps = steps_of(paths)
         if not steps.moving_NS.any():
-            return f"nothing to score: no target moves {steps.min_move:g} px in {steps.lag} frames"
+            return f"nothing to score: no target moves {steps.min_move:g} px in {counted(steps.lag, 'frame')}"
         angle_NS, still_NS = _angles(steps)
         angle_NT = np.full(paths.counted_NT.shape, np.nan)
         angle_NT[:, steps.lag :] = angle_NS

@@ -14,7 +14,7 @@ from toraeval.inputs.text_files import listed
 from toraeval.models.shared.base import Generator
 from toraeval.store.keys import digest, file_sha256, short
 from toraeval.store.slot import sample_id
-from toraeval.types import Case, UserError, Video
+from toraeval.types import Case, UserError, Video, counted
 from toraeval.video import read_video
 
 FRAMES = "{frames}"
@@ -101,7 +101,7 @@ class GivenClips(Generator):
             video, length_mode = replace(video, frames_TCHW=video.frames_TCHW[: case.frames]), "cut"
         if video.num_frames != case.frames:
             hint = "; model.cut=true takes the first ones" if video.num_frames > case.frames else ""
-            raise UserError(f"{path}: has {video.num_frames} frames, expected {case.frames}{hint}")
+            raise UserError(f"{path}: has {counted(video.num_frames, 'frame')}, expected {case.frames}{hint}")
         if (video.height, video.width) != (case.height, case.width):
             raise UserError(
                 f"{path}: is {video.width}x{video.height}, expected {case.width}x{case.height}; "

@@ -13,6 +13,7 @@ from toraeval.report.figures import COLOURS, DPI
 from toraeval.report.tables import to_csv
 from toraeval.stats import without_interval
 from toraeval.store.sealed import atomic, write_text
+from toraeval.types import counted
 
 ABLATIONS: dict[str, str] = {
     "ablation": "what is varied",
@@ -146,7 +147,8 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     steps, frames, cases = (rows[name].iloc[0] for name in ("steps", "frames", "cases"))
     seeds = rows["seeds"].max()
     figure.suptitle(
-        f"Ablations of Tora nano: {steps} training steps each, {seeds} seeds (white: best to worst), "
-        f"{cases} cases of {frames} frames"
+        f"Ablations of Tora nano: {counted(steps, 'training step')} each, {counted(seeds, 'seed')} (white: best to "
+        "worst), "
+        f"{counted(cases, 'case')} of {frames} frames"
     )
     atomic(path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None}))

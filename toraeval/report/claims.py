@@ -12,6 +12,7 @@ from toraeval.report.measures import main_measure
 from toraeval.stats import bootstrap_ratio, case_means, ratio_sensitivity, without_interval
 from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.store.tables.run import length_words
+from toraeval.types import counted
 
 REFERENCE = "tora"
 CLAIM = (
@@ -64,7 +65,7 @@ def ratio_lines(rows: pd.DataFrame) -> list[str]:
         if np.isfinite(row.low):
             between = f" (95 % interval {row.low:.2f} to {row.high:.2f})"
         said.append(
-            f"{where}: {row.ratio:.2f} times the TrajError of {row.reference}{between}, {row.cases} cases."
+            f"{where}: {row.ratio:.2f} times the TrajError of {row.reference}{between}, {counted(row.cases, 'case')}."
             + _could_have_seen(row.detectable, row.cases_needed)
         )
     return [CLAIM, *said] if said else []

@@ -14,8 +14,8 @@ import pandas as pd
 from toraeval import registry
 from toraeval.metrics.shared.readings import mean_over
 from toraeval.store.main_metric import MAIN_METRIC, main_of
-from toraeval.store.tables.run import CASES, RECORD, RunResult, length_words, load_run
-from toraeval.types import FloatArray, UserError
+from toraeval.store.tables.run import CASES, OWN_SIZE, RECORD, RunResult, length_words, load_run, size_words
+from toraeval.types import FloatArray, UserError, counted
 
 FLOOR_MODEL = "ground_truth"
 STATIC_MODEL = "static"
@@ -121,8 +121,8 @@ class Group:
             tracker,
             int(height),
             int(width),
-            name=f"{suite}-{tracker or 'untracked'}-{width}x{height}",
-            size=f"{width}x{height}" if width else "each clip's own size",
+            name=f"{suite}-{tracker or 'untracked'}-{f'{width}x{height}' if width else OWN_SIZE}",
+            size=size_words(width, height),
             lengths=sorted({entry.frames for entry in entries}),
             labels=list(dict.fromkeys(entry.label for entry in sorted(entries, key=_model_order))),
             definitions={name: stated for run in runs for name, stated in run.definitions.items()},
@@ -275,7 +275,7 @@ def differing_clips(a: RunResult, b: RunResult) -> str:
     if not differ:
         return ""
     first, second = ("{} frames of {}x{}".format(*shape[differ[0]]) for shape in shapes)
-    more = f" (and {len(differ) - 1} more clips)" if len(differ) > 1 else ""
+    more = f" (and {counted(len(differ) - 1, 'more clip')})" if len(differ) > 1 else ""
     return f"{differ[0]} has {first} against {second}{more}"
 
 

@@ -24,7 +24,7 @@ from toraeval.stats import (
 from toraeval.store.keys import canonical
 from toraeval.store.sealed import require_json
 from toraeval.store.tables.run import RECORD, RunResult, length_words, load_run
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 COMPARISON: dict[str, str] = {
     "frames": "length",
@@ -140,7 +140,9 @@ def _runs(name: str, results: Path, wanted: Mapping[str, str]) -> list[RunResult
     ]
     if not runs:
         asked = ", ".join(f"{key}={value}" for key, value in wanted.items() if value)
-        raise UserError(f"compare: {name} has {len(folders)} runs in {results}/runs, none with {asked}")
+        raise UserError(
+            f"compare: {name} has {counted(len(folders), 'run')} in {results}/runs, none with {asked}"
+        )
     return runs
 
 
@@ -290,5 +292,5 @@ def verdict(row: Mapping[str, Any]) -> str:
     elif row["p_holm"] <= ALPHA:
         said = f"{better} is {kind} by {amount}"
     else:
-        said = f"no difference that {row['cases']} cases can show"
+        said = f"no difference that {counted(row['cases'], 'case')} can show"
     return f"FORCED, not comparable: {said}" if row["forced"] else said

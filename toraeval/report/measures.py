@@ -17,6 +17,7 @@ from toraeval.report.collect import FLOOR_MODEL, Group, ReportedRun
 from toraeval.stats import MIN_CASES, bootstrap_mean, case_means, with_interval
 from toraeval.store.main_metric import MAIN_METRIC, main_columns
 from toraeval.store.tables.run import length_words
+from toraeval.types import counted
 
 CONTROL, APPEARANCE, CHECKS = "control", "appearance", "degenerate-winner checks"
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -147,7 +148,9 @@ def _of_cases(entry: ReportedRun, measure: Measure) -> dict[str, dict[str, Any]]
     known = entry.run.skips
     mine = known[(known["metric"] == measure.name) & known["sample"].isin(set(entry.cases["sample"]))]
     # on how many samples it did not run, with the first reason
-    skipped = f"{len(mine)} of {len(entry.cases)} samples: {mine['reason'].iloc[0]}" if len(mine) else ""
+    skipped = (
+        f"{len(mine)} of {counted(len(entry.cases), 'sample')}: {mine['reason'].iloc[0]}" if len(mine) else ""
+    )
     rows = {}
     for column in measure.columns:
         if column not in measure.main and column not in entry.cases:

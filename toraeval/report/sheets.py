@@ -27,7 +27,7 @@ from toraeval.store.slot import TRACKS, VIDEO_META
 from toraeval.store.tables.run import CaseResult
 from toraeval.trajectories import draw
 from toraeval.trajectories.draw import draw_paths
-from toraeval.types import ByteArray, UserError
+from toraeval.types import ByteArray, UserError, counted
 from toraeval.video import probe_video, read_frames
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ class _Row:
         """
         pictures, count = read_frames(self.video, self.shown)
         if count < self.frames:
-            raise UserError(f"{self.video}: {count} frames, expected {self.frames}; generate it again")
+            raise UserError(
+                f"{self.video}: {counted(count, 'frame')}, expected {self.frames}; generate it again"
+            )
         size = (pictures.shape[2], pictures.shape[1])
         target = scale_points(self.stored.target_NT2, size, self.tile)
         tracked = scale_points(self.stored.tracks_NT2, size, self.tile)

@@ -15,7 +15,7 @@ from toraeval.stats import case_means
 from toraeval.store.keys import canonical
 from toraeval.store.sealed import require_json
 from toraeval.store.tables.run import RECORD, RunResult, length_words, load_run
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 REFERENCES = (FLOOR_MODEL, STATIC_MODEL)
 LEAST_MODELS = 2
@@ -48,7 +48,8 @@ class TrackerComparison:
         ranks = self.means.drop(index=[name for name in REFERENCES if name in self.means.index])
         ranks = ranks.rank(ascending=self.lower_is_better, method="min")
         lines = [
-            f"{self.suite}, {length_words(self.frames)}: {self.column} of {len(self.cases)} shared cases (rank)",
+            f"{self.suite}, {length_words(self.frames)}: {self.column} of {counted(len(self.cases), 'shared case')} "
+            "(rank)",
             "",
         ]
         trackers = list(self.means.columns)
@@ -64,7 +65,7 @@ class TrackerComparison:
         for (first, second), tau in self.tau.items():
             told = f"{tau:.2f}" if np.isfinite(tau) else "not defined: all models are equal under one of them"
             lines.append(
-                f"Kendall's tau of the order under {first} and {second}: {told} ({len(ranks)} models)"
+                f"Kendall's tau of the order under {first} and {second}: {told} ({counted(len(ranks), 'model')})"
             )
         return "\n".join([*lines, *(f"note: {note}" for note in self.left_out)])
 
@@ -147,7 +148,9 @@ def _compared(runs: list[RunResult]) -> TrackerComparison | None:
         means = case_means(_by_case(run, column))
         other = _other_videos(run, videos)
         if other:
-            notes.append(f"{run.model} under {run.tracker}: {other} other videos than under another tracker")
+            notes.append(
+                f"{run.model} under {run.tracker}: {counted(other, 'other video')} than under another tracker"
+            )
             continue
         values.setdefault(run.model, {})[run.tracker] = means
     trackers = sorted({tracker for model in values.values() for tracker in model})

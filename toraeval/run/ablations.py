@@ -19,7 +19,7 @@ from toraeval.run.plan import plan_run
 from toraeval.stats import Sensitivity, bootstrap_mean, case_means, paired_difference
 from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.training.recipes.ablations import BACKBONE, DEFAULT, GROUPS, Trained, check, train_all, variants
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 ByCase = dict[str, list[float]]
 Entries = dict[str, list[tuple[Report, Trained]]]
@@ -185,7 +185,8 @@ def remarks_of(options: AblationsConfig, backbone: Trained, default: Trained, do
         "The default is the paper's design, so it binds no entities; what the shipped weights do is in their card.",
         "The shipped weights were once trained with the default design. What of that is left in the common "
         "start may favour the default; the paper's own start never saw a path.",
-        f"Scored on {len(done.result.cases)} cases of {done.result.suite} ({done.result.frames} frames, tracker "
+        f"Scored on {counted(len(done.result.cases), 'case')} of {done.result.suite} ({done.result.frames} frames, "
+        "tracker "
         f"{done.result.tracker}). An order is worth something where a variant is worse (or better) than the default "
         "with every seed and the interval of the difference leaves out 0; other differences say nothing.",
     ]

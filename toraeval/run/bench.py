@@ -12,7 +12,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from toraeval import registry
+from toraeval.allowed import check_once
 from toraeval.config import source, uninterpolated
+from toraeval.config.absent import check_given
 from toraeval.config.verbs import CasesConfig
 from toraeval.run import pipeline, requirements
 from toraeval.run.ending import Progress, Report
@@ -53,7 +55,8 @@ def plan_bench(config: Mapping[str, Any]) -> Bench:
         MissingParts: anything that one of the models, the tracker or the metrics need is absent.
         UserError: an unknown model, a wrong option, or a length or size that one of the models cannot make.
     """
-    chosen, lengths = chosen_models(config), list(dict.fromkeys(config["frames"]))
+    chosen, lengths = chosen_models(config), list(config["frames"])
+    check_once("bench: frames", lengths)
     builder = requirements.require(config, [entry.options for entry in chosen])
     shared = {name: config[name] for name in SHARED}
     plans = [
@@ -78,10 +81,10 @@ def plan_bench(config: Mapping[str, Any]) -> Bench:
 
 
 def chosen_sizes(config: Mapping[str, Any]) -> list[dict[str, int]]:
-    """Return height and width of every size that is asked for, each once.
+    """Return height and width of every size that is asked for.
 
     Raises:
-        UserError: an entry of `sizes` that is not a pair of whole numbers.
+        UserError: an entry of `sizes` that is not a pair of whole numbers, or is there twice.
     """
     sizes = list(config.get("sizes") or [[config["height"], config["width"]]])
     for size in sizes:
@@ -90,8 +93,8 @@ def chosen_sizes(config: Mapping[str, Any]) -> list[dict[str, int]]:
                 f"bench: sizes has the entry {size!r}; allowed: [height, width] in pixels, "
                 "e.g. 'sizes=[[256,256],[320,576]]'"
             )
-    pairs = dict.fromkeys((height, width) for height, width in sizes)
-    return [{"height": height, "width": width} for height, width in pairs]
+    check_once("bench: sizes", [list(size) for size in sizes])
+    return [{"height": height, "width": width} for height, width in sizes]
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def chosen_models(config: Mapping[str, Any]) -> list[BenchModel]:
     """Return every model of a bench, the ground truth first.
 
     Raises:
-        UserError: no model or length, an unknown model, a wrong option, or the same model twice with lengths.
+        UserError: no model or length, an unknown model, a wrong option, or the same model twice.
     """
     if not config["models"] or not config["frames"]:
         raise UserError(
@@ -132,15 +135,12 @@ def chosen_models(config: Mapping[str, Any]) -> list[BenchModel]:
             )
     stray = [name for name in config["model_options"] if name not in names]
     if stray:
-        raise UserError(registry.unknown("model in model_options", stray[0], names))
+        raise UserError(registry.unknown("model in model_options", stray[0], dict.fromkeys(names)))
     variants.sort(key=lambda variant: variant[0] != "ground_truth")
     entries: dict[str, BenchModel] = {}
     for name, own, lengths in variants:
         title = " ".join([name, *(f"{key}={value}" for key, value in own.items())])
-        if title in entries and entries[title].frames != lengths:
-            raise UserError(
-                f"bench: models names {title} twice with different frames; allowed: one entry of it"
-            )
+        check_once("bench: models", [*entries, title])
         options = model_options(name, {**config["model_options"].get(name, {}), **own})
         entries[title] = BenchModel(title, options, lengths)
     return list(entries.values())
@@ -162,6 +162,7 @@ def split_variant(model: Any) -> tuple[str, dict[str, Any], tuple[int, ...] | No
             raise UserError(
                 f"bench: the entry of {model['name']} has frames={lengths}; allowed: a list of lengths, e.g. [16]"
             )
+        check_once(f"bench: frames of {model['name']}", lengths or ())
         own = {key: value for key, value in model.items() if key not in ("name", "frames")}
         return model["name"], own, None if lengths is None else tuple(lengths)
     raise UserError(
@@ -181,6 +182,9 @@ def model_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     wrong = [str(key) for key in given if key not in allowed]
     if wrong:
         raise UserError(registry.unknown(f"option of model {name}", wrong[0], allowed))
+    for key, value in given.items():
+        if value in ("", None):
+            check_given(f"model_options.{name}", merged, key, value, of_part=True)
     try:
         literal = {
             key: uninterpolated(value) if isinstance(value, str) else value for key, value in given.items()

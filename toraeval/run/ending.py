@@ -58,14 +58,10 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0; 1 if some samples failed or nothing was scored; 2 or 3 if none worked and the user can fix it."""
-        failed = [outcome for outcome in self.outcomes if outcome.failed]
-        if not failed:
-            nothing_scored = self.scores and not (self.result.cases["status"] == "ok").any()
-            return 1 if nothing_scored else self.floor.exit_code if self.floor else 0
-        codes = {outcome.exit_code for outcome in failed}
-        nothing_worked = self.cached == 0 and len(failed) == len(self.outcomes)
-        return codes.pop() if nothing_worked and len(codes) == 1 else 1
+        """0; 1 if a sample failed, whatever the reason, or nothing was scored, here or in the floor."""
+        failed = any(outcome.failed for outcome in self.outcomes)
+        nothing_scored = self.scores and not (self.result.cases["status"] == "ok").any()
+        return 1 if failed or nothing_scored else self.floor.exit_code if self.floor else 0
 
     @property
     def computed(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -53,8 +54,14 @@ def _close(run: Path, folders: Sequence[Path], out: Path, say: Callable[[str], N
         write(plan, [], record.command_line(), time.perf_counter(), not open_samples(plan))
     except UserError as error:
         say(
-            f"{run}: its tables are those of {folders[0]} ({error}); {records[0]['command']} results={out} writes them"
+            f"{run}: its tables are those of {folders[0]} ({error}); {_into(out, records[0]['command'])} writes them"
         )
+
+
+def _into(out: Path, command: str) -> str:
+    """Return a recorded command with another results folder."""
+    kept = [word for word in shlex.split(command) if not word.startswith("results=")]
+    return shlex.join([*kept, f"results={out}"])
 
 
 def _plan(records: Sequence[Mapping[str, Any]], out: Path) -> Plan:

@@ -21,7 +21,6 @@ class Outcome:
         computed: stages that ran; empty when everything was cached.
         failed: True if it has a failure row.
         error: one line, empty unless failed.
-        exit_code: 0, or what the error asks for: 2 for the user's errors, 1 for anything else.
         broken: True if the error leaves the process of no further use: memory or a GPU gave out.
         peak_mb: memory that its process took so far, if that is a worker.
         busy_s: seconds that each of `BUSY` took now.
@@ -34,7 +33,6 @@ class Outcome:
     computed: tuple[str, ...] = ()
     failed: bool = False
     error: str = ""
-    exit_code: int = 0
     broken: bool = False
     peak_mb: int = 0
     busy_s: Mapping[str, float] = field(default_factory=dict)

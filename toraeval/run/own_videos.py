@@ -22,7 +22,7 @@ from toraeval.store import keys
 from toraeval.store.keys import digest, safe_id, short
 from toraeval.suites.shared.base import content_hash
 from toraeval.trajectories import ClipFacts, PathReading, check_one_canvas
-from toraeval.types import Case, Reference, Trajectories, UserError
+from toraeval.types import Case, Reference, Trajectories, UserError, counted
 from toraeval.video import VIDEO_SUFFIXES, VideoFacts, measure_video, read_video
 
 ALIGNMENTS = ("resample", "cut")
@@ -225,8 +225,8 @@ def _reference(path: Path, frames: int, size: tuple[int, int], align: str) -> tu
         cures.append("give both the same length")
     if cures:
         problem = (
-            f"the reference {path.name} has {facts.frames} frames of {facts.width}x{facts.height}, the clip {frames} "
-            f"of {size[0]}x{size[1]}, so nothing is compared with it; {', and '.join(cures)}"
+            f"the reference {path.name} has {counted(facts.frames, 'frame')} of {facts.width}x{facts.height}, the "
+            f"clip {frames} of {size[0]}x{size[1]}, so nothing is compared with it; {', and '.join(cures)}"
         )
         return None, problem, command
 

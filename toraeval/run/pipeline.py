@@ -14,7 +14,7 @@ from toraeval.run.ending import Closer, Progress, Report, RunAtWork
 from toraeval.run.outcome import Outcome
 from toraeval.run.plan import Plan
 from toraeval.run.queue import Queue, Task, tasks_of
-from toraeval.run.request import LOCAL
+from toraeval.run.request import LOCAL, Sample
 from toraeval.run.sample import open_samples, without_video
 from toraeval.run.work import stop_signals
 from toraeval.run.workers import engine_for
@@ -23,6 +23,7 @@ from toraeval.store.claims import Claims
 from toraeval.store.disk import require_space, require_writable
 from toraeval.store.journal import Journal
 from toraeval.store.sealed import require_no_link, sweep
+from toraeval.types import be, counted
 
 CACHE_SWEEP_S = 60.0  # writing a file of a cache takes less
 
@@ -105,9 +106,15 @@ def _prepared(runs: Sequence[RunAtWork], progress: Progress, wait_s: float | Non
             plan.store.require_checksums()
             plan.store.sweep()
             todo = open_samples(plan)
+            deleted = _trim(plan, todo)
         for metric in plan.metrics.values():
             if metric.cache is not None:  # other runs may be writing into it
                 sweep(metric.cache, least_age_s=CACHE_SWEEP_S)
+        if deleted:
+            progress.note(
+                f"keep=none: {counted(deleted, 'video')} of {plan.model} that earlier commands kept {be(deleted)} "
+                "deleted"
+            )
         for sample in todo:
             asked = stages.setdefault((plan.run_dir, sample.id), set())
             if not asked >= set(plan.options.stages):
@@ -123,6 +130,16 @@ def _prepared(runs: Sequence[RunAtWork], progress: Progress, wait_s: float | Non
         if cases:
             one.plan.generator.prepare_cases(cases)
     return tasks
+
+
+def _trim(plan: Plan, todo: Sequence[Sample]) -> int:
+    """Delete the videos of finished samples if none shall stay; returns how many there were.
+
+    Only `none` reaches back: it is never a default, while `preview` would delete what `lossless` was asked to keep.
+    """
+    if plan.options.keep != "none" or "score" not in plan.options.stages:
+        return 0
+    return sum(plan.slot(sample).trim("none") for sample in plan.samples if sample not in todo)
 
 
 def _work(

@@ -16,7 +16,7 @@ from toraeval.run.sample import is_current
 from toraeval.store.claims import Claims
 from toraeval.store.sealed import sweep
 from toraeval.store.slot import FAILURE
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 POLL_S = 0.5
 """How often a sample that another process works on is looked at again."""
@@ -96,14 +96,14 @@ def settled_elsewhere(task: Task) -> Outcome | None:
         return Outcome(name, frames)
     failure = task.plan.slot(task.sample).failure()
     if failure is not None and failure_state(task.plan, task.sample) != task.failed_at:
-        return Outcome(name, frames, failed=True, error=failure["error"], exit_code=1)
+        return Outcome(name, frames, failed=True, error=failure["error"])
     return None
 
 
 def given_up(task: Task, line: str) -> Outcome:
     """Store that a sample failed with its process, and return the outcome."""
     task.plan.slot(task.sample).save_failure(task.plan.facts(task.sample), line, line)
-    return Outcome(task.sample.id, task.sample.case.frames, failed=True, error=line, exit_code=1)
+    return Outcome(task.sample.id, task.sample.case.frames, failed=True, error=line)
 
 
 class Queue:
@@ -218,7 +218,7 @@ class Queue:
         sweep(task.plan.slot(task.sample).folder)
         if not self._finished and self._deaths.total() >= HOPELESS:
             raise UserError(
-                f"{self._deaths.total()} worker processes died before one finished a sample ({ended.died}); "
+                f"{counted(self._deaths.total(), 'worker process')} died before one finished a sample ({ended.died}); "
                 "run the same command again with workers=1"
             )
         if self._deaths[task] < ATTEMPTS:

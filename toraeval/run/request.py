@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from toraeval import registry
+from toraeval.allowed import check_once
 from toraeval.config.verbs import KEEP, STAGES, ClusterConfig
 from toraeval.models.shared.base import MAX_FRAMES
 from toraeval.store.keys import safe_id
@@ -72,6 +73,7 @@ def options_of(config: Mapping[str, Any]) -> RunOptions:
         raise UserError(f"seeds={list(seeds)}: allowed are different whole numbers >= 0, e.g. 'seeds=[0,1]'")
     if not stages:
         raise UserError("stages=[]: name at least one stage")
+    check_once("stages", stages)
     for stage in stages:
         if stage not in STAGES:
             raise UserError(registry.unknown("stage", stage, STAGES))
@@ -118,6 +120,7 @@ def choose(
         raise UserError(f"limit={limit}: allowed are whole numbers >= 1")
     numbered = list(enumerate(cases))
     if samples is not None:
+        check_once("samples", samples)
         known = [case.id for case in cases]
         for sample in samples:
             if sample not in known:

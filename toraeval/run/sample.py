@@ -60,8 +60,7 @@ def settle(work: Work) -> Outcome:
         ) from error
     line = error_line(error)
     work.slot.save_failure(plan.facts(sample), line, "".join(traceback.format_exception(error)))
-    code = error.exit_code if isinstance(error, UserError) else 1
-    return replace(done, failed=True, error=line, exit_code=code, broken=is_broken(error))
+    return replace(done, failed=True, error=line, broken=is_broken(error))
 
 
 def make(work: Work) -> None:

@@ -16,7 +16,7 @@ from toraeval.metrics.shared.reference import share_reference
 from toraeval.run.outcome import BUSY
 from toraeval.run.plan import Plan
 from toraeval.run.request import Sample
-from toraeval.types import Case, UserError, Video
+from toraeval.types import Case, UserError, Video, counted
 from toraeval.video import video_sha256
 
 _GENERATING = (
@@ -125,7 +125,7 @@ class Work:
             self.busy_s["generate"] += seconds
         if (video.num_frames, video.height, video.width) != (case.frames, case.height, case.width):
             raise UserError(
-                f"case {case.id}: {self.plan.model} returned {video.num_frames} frames of "
+                f"case {case.id}: {self.plan.model} returned {counted(video.num_frames, 'frame')} of "
                 f"{video.width}x{video.height}, expected {case.frames} of {case.width}x{case.height}"
             )
         self.video = video

@@ -95,10 +95,14 @@ class Slot:
         except UserError:
             return None
 
-    def trim(self, keep: str) -> None:
-        """Delete the video files that `keep` does not want."""
-        for name in {VIDEO, PREVIEW}.difference(KEPT[keep]):
-            (self.folder / name).unlink(missing_ok=True)
+    def trim(self, keep: str) -> int:
+        """Delete the video files that `keep` does not want; returns how many there were."""
+        found = [
+            path for name in {VIDEO, PREVIEW}.difference(KEPT[keep]) if (path := self.folder / name).is_file()
+        ]
+        for path in found:
+            path.unlink()
+        return len(found)
 
     def save_tracks(self, case: Case, tracks: Tracks, key: str, video_sha256: str, seconds: float) -> None:
         meta = {"key": key, "video_sha256": video_sha256, "seconds": seconds, "tracker": plain(tracks.info)}

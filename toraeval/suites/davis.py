@@ -13,6 +13,7 @@ from toraeval.inputs.text_files import is_folder, read_text, split_lines
 from toraeval.suites.shared.imported import ClipOnDisk, ImportedSuite
 from toraeval.suites.shared.media import first_of_folder, index_masks, read_clip
 from toraeval.trajectories.colour_maps import centres
+from toraeval.types import counted
 
 
 class Davis(ImportedSuite):
@@ -64,7 +65,10 @@ class Davis(ImportedSuite):
                 return None
         frames, masks = picture_files(pictures), tuple(picture_files(annotations))
         if not frames or [file.stem for file in frames] != [file.stem for file in masks]:
-            self.problem(name, f"{len(frames)} pictures and {len(masks)} annotations; expected: one for each")
+            self.problem(
+                name,
+                f"{counted(len(frames), 'picture')} and {counted(len(masks), 'annotation')}; expected: one for each",
+            )
             return None
         read = partial(index_masks, masks, one_object=self.year == 2016)
         return ClipOnDisk(

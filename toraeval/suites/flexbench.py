@@ -19,7 +19,7 @@ from toraeval.suites.shared.media import first_of_video, read_clip
 from toraeval.suites.shared.run_lengths import decode
 from toraeval.trajectories.array_files import as_array, flags
 from toraeval.trajectories.formats import PathFile
-from toraeval.types import BoolArray, FloatArray, Trajectories, UserError, Video
+from toraeval.types import BoolArray, FloatArray, Trajectories, UserError, Video, be, counted
 from toraeval.video import read_picture
 
 LISTING = "flexbench.json"
@@ -150,7 +150,9 @@ def _paths(tracks: Path, segments: Path) -> Trajectories:
         raise UserError(
             f"{tracks}: no track starts visibly in one of the {len(masks)} segments of {segments.name}"
         )
-    notes = (f"{len(chosen)} of {len(places)} tracks are taken, the middle one of every segment",)
+    notes = (
+        f"{len(chosen)} of {counted(len(places), 'track')} {be(len(chosen))} taken, the middle one of every segment",
+    )
     kept = np.unique(chosen)
     return Trajectories(places[kept], visible[kept], (width, height), None, str(tracks), notes=notes)
 

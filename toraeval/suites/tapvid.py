@@ -25,7 +25,7 @@ from toraeval.trajectories.formats import PathFile, tapvid
 from toraeval.trajectories.formats.arrays import hidden_flags, objects_first
 from toraeval.trajectories.formats.source import PICKLE_SUFFIXES
 from toraeval.trajectories.reading import ClipFacts
-from toraeval.types import ByteArray, Case, Trajectories, UserError, Video
+from toraeval.types import ByteArray, Case, Trajectories, UserError, Video, counted
 
 STRIDE, FPS = 5, 25.0
 
@@ -127,7 +127,8 @@ class TAPVid(ImportedSuite):
         starts = [start for start in _starts(~hidden, self.query) if frames - start >= MIN_POINTS]
         if not starts:  # nothing follows a query
             self.problem(
-                label, f"none of {len(hidden)} points is asked for before the last of {frames} frames"
+                label,
+                f"none of {counted(len(hidden), 'point')} is asked for before the last of {frames} frames",
             )
         for start in starts:
             yield ClipOnDisk(

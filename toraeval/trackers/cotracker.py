@@ -21,7 +21,7 @@ import torch
 
 from toraeval.trackers.shared.base import check_queries
 from toraeval.trackers.shared.cotracker_hub import REPOSITORY, HubSource, random_state_kept
-from toraeval.types import FloatArray, Tracks, UserError, Video
+from toraeval.types import FloatArray, Tracks, UserError, Video, be, counted
 
 LICENCE = "code CC BY-NC 4.0 (facebookresearch/co-tracker LICENSE.md); weights: treat as non-commercial"
 
@@ -185,7 +185,8 @@ class CoTracker3Online(_CoTracker3):
         super()._check_clip(video)
         if video.num_frames <= 8:
             raise UserError(
-                f"tracker {self.name}: {video.num_frames} frames are too few; at least 9, "
+                f"tracker {self.name}: {counted(video.num_frames, 'frame')} {be(video.num_frames)} too few; at least "
+                "9, "
                 f"or use tracker=cotracker3_offline"
             )
 

@@ -14,12 +14,13 @@ import numpy as np
 
 from toraeval import geometry
 from toraeval.inputs.text_files import exists, parse_json, read_text, shown
-from toraeval.types import BoolArray, FloatArray, UserError
+from toraeval.types import BoolArray, FloatArray, UserError, counted
 
 MIN_POINTS = 2
 MAX_OBJECTS = 2048  # tracked and scored one after the other: some 15 ms each per 16 frames
 MAX_MOMENTS = 100_000
 MAX_POINTS = 4_000_000
+SHOWN_TEXT = 40
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -47,6 +48,20 @@ def path_text(path: Path) -> str:
     if not text.strip():
         fail(path, "the file is empty", f"{len(text)} characters", "one point a line, or JSON")
     return text
+
+
+def outline(data: Any) -> str:
+    """Return in words what a JSON value is: kind, size and beginning."""
+    if isinstance(data, dict):
+        names = shown(", ".join(list(data)[:6])) + (", ..." if len(data) > 6 else "")
+        return f"an object with {names}" if data else "an empty object"
+    if isinstance(data, list):
+        return f"a list of {len(data)}, the first being {outline(data[0])}" if data else "an empty list"
+    if isinstance(data, str):
+        begins = "" if len(data) <= SHOWN_TEXT else ", which begins"
+        told = json.dumps(data[:SHOWN_TEXT], ensure_ascii=False)
+        return f"a text of {counted(len(data), 'character')}{begins} {told}"
+    return f"the number {_short(data)}" if type(data) in (int, float) else json.dumps(data)
 
 
 class JsonFile:
@@ -145,7 +160,7 @@ def check_count(path: Path | str, objects: int, moments: int) -> None:
     """
     if objects > MAX_OBJECTS or moments > MAX_MOMENTS or objects * moments > MAX_POINTS:
         allowed = f"{MAX_OBJECTS} objects, {MAX_MOMENTS} moments, {MAX_POINTS:,} points; leave some out"
-        fail(path, "too many", f"{objects} objects of up to {moments} moments", allowed)
+        fail(path, "too many", f"{counted(objects, 'object')} of up to {counted(moments, 'moment')}", allowed)
 
 
 def tiny(points: FloatArray) -> bool:

@@ -21,7 +21,7 @@ from toraeval.inputs.picture_folder import picture_files, read_pictures
 from toraeval.inputs.text_files import is_folder
 from toraeval.store.sealed import atomic
 from toraeval.trajectories.checks import fill_hidden
-from toraeval.types import BoolArray, ByteArray, Trajectories, UserError
+from toraeval.types import BoolArray, ByteArray, Trajectories, UserError, be, counted
 from toraeval.video import read_video
 
 NAME = "annotated_frame_{:05d}.png"
@@ -167,12 +167,17 @@ def map_losses(paths: Trajectories, box: tuple[int, int]) -> list[str]:
     lost = sum(not within[i, 0] or i in covered for i in range(paths.num_objects))
     notes = []
     if lost:
-        notes.append(f"{lost} objects are not in the first map, whose colours are the objects: they are lost")
+        notes.append(
+            f"{counted(lost, 'object')} {be(lost)} not in the first map, whose colours are the objects: "
+            f"{'it' if lost == 1 else 'they'} {be(lost)} lost"
+        )
     if cut.any():
-        notes.append(f"{int(cut.sum())} boxes are cut at the border: their centres are read elsewhere")
+        boxes = int(cut.sum())
+        centres = "its centre is" if boxes == 1 else "their centres are"
+        notes.append(f"{counted(boxes, 'box')} {be(boxes)} cut at the border: {centres} read elsewhere")
     if np.any(touching):
         notes.append(
-            f"boxes overlap in {int(np.any(touching, axis=0).sum())} maps: places may be read elsewhere"
+            f"boxes overlap in {counted(int(np.any(touching, axis=0).sum()), 'map')}: places may be read elsewhere"
         )
     return notes
 
@@ -197,7 +202,8 @@ def write_colour_maps(folder: Path, paths: Trajectories, box: tuple[int, int]) -
     spare = old - {folder / NAME.format(frame) for frame in range(paths.num_frames)}
     if spare:
         raise UserError(
-            f"{folder}: holds {len(spare)} other pictures, e.g. {min(spare).name}; allowed: an empty or new folder"
+            f"{folder}: holds {counted(len(spare), 'other picture')}, e.g. {min(spare).name}; allowed: an empty or "
+            "new folder"
         )
     files = []
     for frame in range(paths.num_frames):

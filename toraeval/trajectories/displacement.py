@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from toraeval.types import FloatArray, UserError
+from toraeval.types import FloatArray, UserError, counted
 
 Float32Array = npt.NDArray[np.float32]
 CELL = 32  # pixels of a latent cell
@@ -46,7 +46,7 @@ def displacement_maps(tracks_NT2: FloatArray, width: int, height: int, sigma: fl
     frames = tracks_NT2.shape[1]
     if frames % STRIDE_T != 1 or width % CELL or height % CELL or min(width, height) < CELL:
         raise UserError(
-            f"displacement maps: {frames} moments on {width}x{height}; "
+            f"displacement maps: {counted(frames, 'moment')} on {width}x{height}; "
             f"allowed: 1 + 4k moments, sides divisible by {CELL}"
         )
     steps = np.diff(tracks_NT2, axis=1).transpose(1, 0, 2) / UNIT

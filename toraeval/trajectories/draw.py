@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from toraeval.types import BoolArray, ByteArray, FloatArray, Trajectories, UserError, Video
+from toraeval.types import BoolArray, ByteArray, FloatArray, Trajectories, UserError, Video, counted
 
 # Okabe and Ito's palette: the eight colours stay apart for colour-blind readers.
 PATH_COLOURS = (
@@ -91,8 +91,8 @@ def draw_clip(
     """
     if target.canvas != (video.width, video.height) or target.num_frames != video.num_frames:
         raise UserError(
-            f"draw: paths of {target.num_frames} moments on {target.canvas}; "
-            f"allowed: {video.num_frames} moments on {(video.width, video.height)}"
+            f"draw: paths of {counted(target.num_frames, 'moment')} on {target.canvas}; "
+            f"allowed: {counted(video.num_frames, 'moment')} on {(video.width, video.height)}"
         )
     frames = [
         draw_paths(frame, target.tracks_NT2, tracked_NT2, moment, target.visible_NT, tracked_visible_NT)

@@ -22,10 +22,11 @@ from toraeval.trajectories.checks import (
     fill_hidden,
     json_number,
     json_point,
+    outline,
     outside_point,
     tiny,
 )
-from toraeval.types import BoolArray, FloatArray, Trajectories
+from toraeval.types import BoolArray, FloatArray, Trajectories, counted
 
 FORMAT = "toraeval-trajectories"
 VERSION = 1
@@ -90,7 +91,7 @@ def parse_native(file: JsonFile) -> list[NativeCase]:
     """Check and convert an already parsed native file, as `read_native` does."""
     data = file.data
     if not isinstance(data, dict):
-        file.fail([], "the file must be a JSON object", type(data).__name__, f'{{"format": "{FORMAT}", ...}}')
+        file.fail([], "the file must be a JSON object", outline(data), f'{{"format": "{FORMAT}", ...}}')
     if data.get("format") != FORMAT:
         file.fail(["format"], "unknown format", data.get("format"), f'"{FORMAT}"')
     if data.get("version") != VERSION or isinstance(data.get("version"), bool):
@@ -130,7 +131,12 @@ def _case(file: JsonFile, where: Sequence[str | int], data: Mapping[str, Any], d
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         file.fail([*where, "names"], "names must be strings", names, "a list of strings")
     if len(names) != len(tracks):
-        file.fail([*where, "names"], "one name per object", f"{len(names)} names", f"{len(tracks)} names")
+        file.fail(
+            [*where, "names"],
+            "one name per object",
+            counted(len(names), "name"),
+            counted(len(tracks), "name"),
+        )
     identifier = data.get("id", default_id)
     source = str(file.path) if identifier == file.path.stem else f"{file.path}#{identifier}"
     camera = None
@@ -195,7 +201,7 @@ def _tracks(
             file.fail(
                 [*where, index],
                 "all objects of a case share their moments",
-                f"{len(track)} points after {len(tracks[0])}",
+                f"{counted(len(track), 'point')} after {len(tracks[0])}",
                 "equally many points per object, null where an object is hidden",
             )
         tracks.append(track)
@@ -216,7 +222,7 @@ def _path(
         or not all(isinstance(flag, bool) for flag in flags)
     ):
         place = [*where[:-2], "visible", where[-1]]
-        file.fail(place, "wrong visibility", flags, f"{len(points)} times true or false")
+        file.fail(place, "wrong visibility", flags, f"{counted(len(points), 'time')} true or false")
     known = np.array([point is not None for point in points])
     visible = known & (True if flags is None else np.array(flags, dtype=bool))
     if flags is not None and (np.array(flags) & ~known).any():

@@ -27,7 +27,7 @@ from toraeval.trajectories.checks import (
     tiny,
 )
 from toraeval.trajectories.reading import Canvas, ClipFacts, PathReading, Raw
-from toraeval.types import BoolArray, FloatArray, Trajectories
+from toraeval.types import BoolArray, FloatArray, Trajectories, counted
 
 _CLIP_SIZE = "the clip's size"
 _SETTLED = re.compile(rf"canvas \d+x\d+, (?P<rule>{_CLIP_SIZE}|the one).* of format (?P<format>\w+)")
@@ -55,7 +55,7 @@ def settle(path: Path, format: str, raw: Raw, reading: PathReading, clip: ClipFa
     count, moments = tracks.shape[:2]
     check_count(path, count, moments)
     if raw.names and len(raw.names) != count:
-        fail(path, "one name per object", f"{len(raw.names)} names", f"{count} names")
+        fail(path, "one name per object", counted(len(raw.names), "name"), counted(count, "name"))
     visible = np.ones((count, moments), dtype=bool) if raw.visible is None else raw.visible
     tracks = _filled(path, raw, visible)
     units = _units(path, raw, reading, tracks, visible)
@@ -122,13 +122,12 @@ def _order(path: Path, raw: Raw, reading: PathReading, clip: ClipFacts) -> tuple
         return raw.order, ()
     if len(moments) == 1:
         (order,) = moments
-        return order, () if order == "nt" else (f"{a} moments of {b} object, layout (T,N,2)",)
+        return order, () if order == "nt" else (f"{counted(a, 'moment')} of {b} object, layout (T,N,2)",)
     if len(fitting) == 1:
         order = fitting[0]
-        objects = a if order == "nt" else b
-        return order, (
-            f"layout {_SHAPES[order]}: {clip.frames} moments, as in the clip, of {objects} objects",
-        )
+        objects, length = (a, b) if order == "nt" else (b, a)
+        of_clip = f"{counted(length, 'moment')}, as in the clip"
+        return order, (f"layout {_SHAPES[order]}: {of_clip}, of {counted(objects, 'object')}",)
     _two_orders(path, reading, (a, b), "nothing tells which")
 
 
@@ -137,7 +136,8 @@ def _two_orders(path: Path, reading: PathReading, shape: tuple[int, int], why: s
     fail(
         path,
         "the layout can be read in two ways",
-        f"shape ({a}, {b}, 2): {a} objects over {b} moments, or {b} objects over {a} moments; {why}",
+        f"shape ({a}, {b}, 2): {counted(a, 'object')} over {counted(b, 'moment')}, or {counted(b, 'object')} over "
+        f"{counted(a, 'moment')}; {why}",
         reading.advice("layout=nt for the first, layout=tn for the second") or "a file that says which",
     )
 

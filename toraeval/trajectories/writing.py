@@ -12,7 +12,7 @@ from toraeval.trajectories.formats import ati
 from toraeval.trajectories.formats.source import READ_ALIKE
 from toraeval.trajectories.reading import Canvas
 from toraeval.trajectories.writers import WRITERS, Target, Writer
-from toraeval.types import Trajectories, UserError
+from toraeval.types import Trajectories, UserError, be, counted
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,13 @@ def _conversions(before: Trajectories, after: Trajectories, writer: Writer) -> l
         notes.append(f"moved from the {_size(before.canvas)} canvas to {_size(after.canvas)}")
     if before.num_frames != after.num_frames and writer.frames == ati.SAMPLES:
         notes.append(
-            f"{before.num_frames} moments brought to the {ati.FRAMES} that ATI's loader picks of {ati.SAMPLES}"
+            f"{counted(before.num_frames, 'moment')} brought to the {ati.FRAMES} that ATI's loader picks of "
+            f"{ati.SAMPLES}"
         )
     elif before.num_frames != after.num_frames:
-        notes.append(f"{before.num_frames} moments brought to {after.num_frames}, evenly over the points")
+        notes.append(
+            f"{counted(before.num_frames, 'moment')} brought to {after.num_frames}, evenly over the points"
+        )
     if writer.whole and (after.tracks_NT2 % 1).any():
         notes.append("coordinates rounded to whole pixels, up to half a pixel each")
     return notes
@@ -76,8 +79,11 @@ def _conversions(before: Trajectories, after: Trajectories, writer: Writer) -> l
 
 def _losses(paths: Trajectories, writer: Writer, target: Target) -> list[str]:
     hidden = int((~paths.visible_NT).sum())
+    they_were = "it was" if hidden == 1 else "they were"
     carried = {
-        f"{hidden} hidden points are written as if they were visible": "visible" if hidden else None,
+        f"{counted(hidden, 'hidden point')} {be(hidden)} written as if {they_were} visible": "visible"
+        if hidden
+        else None,
         f"the frame rate {paths.fps or 0:g}": "fps" if paths.fps else None,
         "the names of the objects": "names" if any(paths.names) else None,
         "the prompt": "prompt" if target.prompt else None,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageSequence
 
-from toraeval.types import ByteArray, UserError
+from toraeval.types import ByteArray, UserError, counted
 from toraeval.video import structure
 from toraeval.video.colours import over_white
 from toraeval.video.decoding import DamagedError, Decoded, Take
@@ -62,7 +62,9 @@ def decode(path: Path, take: Take | None, strict: bool = True) -> Decoded:
                     take(rgb)
     except _ERRORS as error:
         if strict or not delays:
-            raise DamagedError(f"{path}: damaged after {len(delays)} frames: {reason(error)}") from error
+            raise DamagedError(
+                f"{path}: damaged after {counted(len(delays), 'frame')}: {reason(error)}"
+            ) from error
     times = [0.0, *np.cumsum([delay or 0.0 for delay in delays])[:-1].tolist()]
     return Decoded(
         stamps=Stamps(times, delays, 0.001),

@@ -12,7 +12,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from toraeval.types import ByteArray, UserError
+from toraeval.types import ByteArray, UserError, counted
 from toraeval.video import structure
 from toraeval.video.colours import Converter
 from toraeval.video.display import Display, UnsupportedMatrixError, display_of
@@ -98,7 +98,9 @@ def decode(
                 _refuse_faults(path, container)
             found.run(container, strict)
         except (av.error.FFmpegError, OSError, IndexError) as error:  # IndexError: a stream begins late
-            raise DamagedError(f"{path}: damaged after {len(found.times)} frames: {reason(error)}") from error
+            raise DamagedError(
+                f"{path}: damaged after {counted(len(found.times), 'frame')}: {reason(error)}"
+            ) from error
         if not found.times:
             raise UserError(f"{path}: no frame could be decoded")
         made = found.summary(container)
@@ -211,7 +213,9 @@ class _Frames:
                 f"{container.format.name} states no length: a file cut between two pictures looks like a whole one"
             )
         if frames < self.expected and not self.interlaced:
-            raise DamagedError(f"{self.path}: damaged: {frames} of {self.expected} stored frames decode")
+            raise DamagedError(
+                f"{self.path}: damaged: {frames} of {counted(self.expected, 'stored frame')} decode"
+            )
         stated = len(self.stream.index_entries) if "mov" in names else 0
         if "avi" in names:
             stated = self.stream.frames
@@ -221,11 +225,13 @@ class _Frames:
         tagged = number(container.metadata.get(FRAMES_TAG))
         if self.packets < stated:
             raise DamagedError(
-                f"{self.path}: the file is cut off: its header states {stated} frames, {self.packets} are there"
+                f"{self.path}: the file is cut off: its header states {counted(stated, 'frame')}, {self.packets} are "
+                "there"
             )
         if tagged is not None and int(tagged) != frames:
             raise DamagedError(
-                f"{self.path}: the file is cut off: {frames} of {int(tagged)} frames decode; delete it and run the "
+                f"{self.path}: the file is cut off: {frames} of {counted(int(tagged), 'frame')} decode; delete it "
+                "and run the "
                 "command again"
             )
         duration = self._stated_end(container) if _STATE_DURATION.intersection(names) else None

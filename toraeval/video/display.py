@@ -95,7 +95,13 @@ def from_matrix(matrix_33: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> D
         return Display(False, bool(a < 0), bool(d < 0))
     if across > 0 and max(abs(a), abs(d)) <= _SMALL * across:
         return Display(True, bool(c < 0), bool(b < 0))
-    angle = np.degrees(np.arctan2(b, a))
+    size = max(abs(a), abs(b), abs(c), abs(d))
+    if size == 0:
+        asked = "without any area: its display matrix is zero"
+    elif max(abs(a - d), abs(b + c)) <= _SMALL * size:
+        asked = f"turned by {np.degrees(np.arctan2(b, a)):.1f} degrees"
+    else:
+        asked = f"sheared or squeezed, by the display matrix [[{a:.6g}, {b:.6g}], [{c:.6g}, {d:.6g}]] / 65536"
     raise UnsupportedMatrixError(
-        f"the file asks to be shown turned by {angle:.1f} degrees; allowed are multiples of 90 and mirrors"
+        f"the file asks to be shown {asked}; allowed are turns by multiples of 90 degrees, and mirrors"
     )

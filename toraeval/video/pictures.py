@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from toraeval.types import ByteArray, UserError
+from toraeval.types import ByteArray, UserError, counted
 from toraeval.video.colours import over_white
 from toraeval.video.opening import reason
 
@@ -77,7 +77,7 @@ def _values(path: Path, opened: Image.Image) -> ByteArray:
     """Return uint8 (H, W, 3), or (H, W, 4) where the picture may be transparent."""
     # Phones store a second view beside a JPEG (MPO); the first one is the picture.
     if opened.format in ("GIF", "WEBP", "PNG", "TIFF") and getattr(opened, "n_frames", 1) > 1:
-        raise UserError(f"{path}: holds {getattr(opened, 'n_frames', 1)} pictures; allowed is one")
+        raise UserError(f"{path}: holds {counted(getattr(opened, 'n_frames', 1), 'picture')}; allowed is one")
     tiles = getattr(opened, "tile", None)
     raw = str(tiles[0][3]) if tiles else ""
     if opened.mode in ("RGB", "RGBA", "LA", "L") and ";16" in raw:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from toraeval.types import ByteArray, UserError, Video
+from toraeval.types import ByteArray, UserError, Video, counted
 from toraeval.video import animated_webp, timing
 from toraeval.video.decoding import DamagedError, Decoded, Take, decode
 from toraeval.video.opening import MAX_CLIP_BYTES, opened, require_bytes
@@ -195,7 +195,7 @@ def _decode(path: Path, buffer: _Buffer | None, allow_damaged: bool) -> Decoded:
             ) from error
         damage = str(error).removeprefix(f"{path}: ")
     decoded = reader(path, take, strict=False)
-    decoded.notes.insert(0, f"DAMAGED FILE, {len(decoded.stamps.times)} frames taken ({damage})")
+    decoded.notes.insert(0, f"DAMAGED FILE, {counted(len(decoded.stamps.times), 'frame')} taken ({damage})")
     return decoded
 
 
@@ -217,7 +217,8 @@ def _shown(path: Path, decoded: Decoded) -> _Shown:
         require_bytes(path, sum(counts), *decoded.size)
         extra = sum(counts) - len(counts)
         notes.append(
-            f"{extra} frames added where the file holds a picture longer than {unit:.3g} s, its shortest delay"
+            f"{counted(extra, 'frame')} added where the file holds a picture longer than {unit:.3g} s, its shortest "
+            "delay"
         )
         return _Shown(1 / unit, False, tuple(notes), counts)
     if variable:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from toraeval.types import counted
 from toraeval.video import structure_pages
 from toraeval.video.structure_pages import cut as _cut
 from toraeval.video.structure_pages import needs as _needs
@@ -88,7 +89,7 @@ def _lost_samples(data: mmap.mmap, start: int, end: int) -> str | None:
             timed = sum(struct.unpack_from(">I", data, run)[0] for run in runs)
             (sized,) = struct.unpack_from(">I", data, found["stsz"][0] + 8)
             if timed > sized:
-                return f"damaged: its header gives times to {timed} pictures and sizes to {sized}"
+                return f"damaged: its header gives times to {counted(timed, 'picture')} and sizes to {sized}"
             del found["stsz"]
         at += 8 if inside else size
     return None

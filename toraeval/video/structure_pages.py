@@ -7,6 +7,8 @@ import re
 import struct
 import zlib
 
+from toraeval.types import counted
+
 _OGG_END = 4
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _MXF_PARTITION = bytes.fromhex("060e2b34020501010d010201")
@@ -126,4 +128,8 @@ def ivf(data: mmap.mmap) -> str | None:
         if at > len(data):
             return needs(at, data, "last frame")
         found += 1
-    return cut(f"its header states {stated} frames, {found} are there") if found < stated < 1 << 31 else None
+    return (
+        cut(f"its header states {counted(stated, 'frame')}, {found} are there")
+        if found < stated < 1 << 31
+        else None
+    )

@@ -150,7 +150,7 @@ def test_guidance_of_equal_captions_changes_nothing(tiny: Tiny) -> None:
 def test_wrong_inputs_are_named(tiny: Tiny) -> None:
     z, draw = torch.zeros(1, 3, 16, 4, 6), drawn("a", 0)
     model, solver = tiny(), Solver(2)
-    with pytest.raises(UserError, match="1 captions for 1 clips at guidance 6; allowed: one clip, with 2"):
+    with pytest.raises(UserError, match="1 caption for 1 clip at guidance 6; allowed: one clip, with 2"):
         next(denoise(model, solver, z, text(1), z, draw, DenoisingOptions()))
     with pytest.raises(UserError, match="takes no latents of a first frame"):
         next(denoise(model, solver, z, text(), z, draw, DenoisingOptions(), z))

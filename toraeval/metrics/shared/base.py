@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from toraeval.store.main_metric import main_columns
-from toraeval.types import Case, FloatArray, Part, Score, Tracks, UserError, Video
+from toraeval.types import Case, FloatArray, Part, Score, Tracks, UserError, Video, counted
 
 Found = tuple[dict[str, float], dict[str, FloatArray]] | str
 """Values (NaN = could not be computed) and arrays of one case, or the reason why there are none."""
@@ -188,6 +188,6 @@ def check_video(metric: str, case: Case, video: Video) -> None:
     asked, found = (case.frames, case.height, case.width), (video.num_frames, video.height, video.width)
     if asked != found:
         raise UserError(
-            f"{metric}: case {case.id} has a video of {found[0]} frames of {found[2]}x{found[1]}, expected "
+            f"{metric}: case {case.id} has a video of {counted(found[0], 'frame')} of {found[2]}x{found[1]}, expected "
             f"{asked[0]} of {asked[2]}x{asked[1]}"
         )

@@ -15,7 +15,7 @@ from toraeval.metrics.shared.base import BACKBONE, Found, SetMetric
 from toraeval.metrics.shared.reference import FrameMetric
 from toraeval.metrics.shared.set_distances import Moments, bootstrap_interval, frechet_distance
 from toraeval.stats import MIN_CASES
-from toraeval.types import FloatArray, Score
+from toraeval.types import FloatArray, Score, counted
 
 WHOLE = slice(None)
 
@@ -118,7 +118,7 @@ class FeatureSetMetric(FrameMetric, SetMetric):
         for suffix, part in self.parts.items():
             sets = collect(contributions, part)
             if sets is None or videos < self.min_videos:
-                return f"{videos} videos with features; {who} needs {self.min_videos}"
+                return f"{counted(videos, 'video')} with features; {who} needs {self.min_videos}"
             if sets.samples < 2:
                 return self.too_few
             values |= self.distances(suffix, sets)

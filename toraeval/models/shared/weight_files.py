@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from toraeval.assets import need_disk, require_numbers
 from toraeval.store.sealed import atomic
-from toraeval.types import MissingAsset, UserError, one_line
+from toraeval.types import MissingAsset, UserError, counted, one_line
 
 Shape = tuple[int, ...]
 SECTIONS = ("module", "ema", "state_dict")  # keys under which trainers nest a state dict
@@ -61,7 +61,7 @@ class StateReader:
             absent = sorted(set(index) - set(self.shapes))
             if absent:
                 raise self.damaged(
-                    f"its index lists {len(absent)} tensors that no shard holds {absent[:NAMED]}"
+                    f"its index lists {counted(len(absent), 'tensor')} that no shard holds {absent[:NAMED]}"
                 )
 
     def tensor(self, name: str) -> Tensor:
@@ -111,7 +111,7 @@ class StateReader:
         absent = [name for name in names if not (index.parent / name).is_file()]
         if absent:
             raise MissingAsset(
-                f"{self.what}: {index.parent} lacks {len(absent)} of {len(names)} weight shards: "
+                f"{self.what}: {index.parent} lacks {len(absent)} of {counted(len(names), 'weight shard')}: "
                 f"{', '.join(absent)}; run: {self._cure}"
             )
         return list(weight_map), tuple(index.parent / name for name in names)
@@ -197,7 +197,7 @@ def key_difference(own: Mapping[str, Shape], found: Mapping[str, Shape], may_lac
         return ""
     shapes = [f"{k} {list(found[k])} instead of {list(own[k])}" for k in wrong[:NAMED]]
     return (
-        f"{len(missing)} keys missing {missing[:NAMED]}, {len(extra)} unexpected {extra[:NAMED]}, "
+        f"{counted(len(missing), 'key')} missing {missing[:NAMED]}, {len(extra)} unexpected {extra[:NAMED]}, "
         f"{len(wrong)} of another shape {shapes}"
     )
 

@@ -24,7 +24,7 @@ from toraeval.models.shared.trajectory import integer_points, trajectory_video
 from toraeval.models.tora_cogvideox.autoencoder import VideoAutoencoder
 from toraeval.models.tora_cogvideox.solver import Solver, guidance_scale
 from toraeval.models.tora_cogvideox.transformer import ToraCogVideoXTransformer, rotary_positions
-from toraeval.types import ByteArray, FloatArray, UserError
+from toraeval.types import ByteArray, FloatArray, UserError, counted
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ def denoise(
     guided = options.guidance > 1
     if latents_BTCHW.shape[0] != 1 or text_BLE.shape[0] != 1 + guided:
         raise UserError(
-            f"tora_cogvideox: {text_BLE.shape[0]} captions for {latents_BTCHW.shape[0]} clips at guidance "
+            f"tora_cogvideox: {counted(text_BLE.shape[0], 'caption')} for {counted(latents_BTCHW.shape[0], 'clip')} "
+            "at guidance "
             f"{options.guidance:g}; allowed: one clip, with {1 + guided} (unconditional first if 2)"
         )
     if model.config.takes_first_frame != (image_BTCHW is not None):

@@ -16,7 +16,7 @@ from toraeval.store.keys import safe_id
 from toraeval.store.sealed import Damaged, require_json, write_json
 from toraeval.store.slot import PREVIEW
 from toraeval.store.tables.run import CaseResult, RunResult, load_run
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 KEY_FILE = "key.json"
 SIDES = ("x", "y")
@@ -160,7 +160,7 @@ def session_of(clips: Clips, folder: Path, limit: int | None = None) -> BlindSes
                 f"{missing[0]} is gone: {clips.left_out.get(missing[0], '')}" if missing else f"pairs={limit}"
             )
             raise UserError(
-                f"{folder} was begun with {len(found.pairs)} pairs, but {what}; give another out=DIR"
+                f"{folder} was begun with {counted(len(found.pairs), 'pair')}, but {what}; give another out=DIR"
             )
         return found
     chance = random.SystemRandom()

@@ -14,11 +14,12 @@ from toraeval.report.collect import Group
 from toraeval.report.findings import ERROR_OVER_TIME
 from toraeval.report.paper import by_kind, table1
 from toraeval.report.paper.published import published
-from toraeval.report.paper.stored import in_order, read
+from toraeval.report.paper.stored import in_order, into, read
 from toraeval.report.resolutions import RESOLUTIONS, draw_resolutions
 from toraeval.report.tables import to_csv
 from toraeval.report.texts import csv_text
 from toraeval.store.sealed import require_no_link, sweep, write_text
+from toraeval.store.tables.run import size_words
 from toraeval.types import UserError
 
 DRAWN = (
@@ -26,8 +27,11 @@ DRAWN = (
     "frames",
 )  # fmt: skip
 """Columns of `ablations.csv` that its figure needs."""
-REPORT = "python -m toraeval report"
-BENCH = "python -m toraeval bench"
+REPORT = ("report",)
+BENCH = ("bench",)
+RESOLUTIONS_BENCH = (*BENCH, "preset=resolutions")
+ABLATIONS_BENCH = (*BENCH, "preset=ablations")
+"""What writes each table; the results folder is added."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ def build(results: Path, folder: Path, groups: Sequence[Group] = ()) -> tuple[li
         ("table1.csv", BENCH, _table1),
         ("error_over_time.csv", BENCH, _error_over_time),
         ("by_case.csv", REPORT, _by_kind),
-        ("resolutions.csv", f"{BENCH} preset=resolutions", _resolutions),
-        ("ablations.csv", f"{BENCH} preset=ablations", _ablations),
+        ("resolutions.csv", RESOLUTIONS_BENCH, _resolutions),
+        ("ablations.csv", ABLATIONS_BENCH, _ablations),
     ):
         try:
             found = draw(results, folder) if (results / name).is_file() else []
@@ -70,7 +74,7 @@ def build(results: Path, folder: Path, groups: Sequence[Group] = ()) -> tuple[li
             continue
         written += found
         if not found:
-            missing.append(f"{name} is not in {results}, or empty: {command}")
+            missing.append(f"{name} is not in {results}, or empty: {into(results, command)}")
     if groups:
         written += [
             sheet.path
@@ -78,7 +82,7 @@ def build(results: Path, folder: Path, groups: Sequence[Group] = ()) -> tuple[li
             for sheet in sheets.write_sheets(group, folder / "strips" / group.name)
         ]
     else:
-        missing.append(f"strips need the clips of a bench in {results}: {BENCH}")
+        missing.append(f"strips need the clips of a bench in {results}: {into(results, BENCH)}")
     return written, missing
 
 
@@ -88,7 +92,7 @@ def _rows(results: Path) -> pd.DataFrame | None:
 
 def _setting(rows: pd.DataFrame) -> Setting:
     first = rows.iloc[0]
-    size = f"{first['width']}x{first['height']}" if first["width"] else "each clip's own size"
+    size = size_words(first["width"], first["height"])
     return Setting(str(first["suite"]), size, str(first["tracker"]), in_order(rows["model"]))
 
 
@@ -140,7 +144,7 @@ def _by_kind(results: Path, folder: Path) -> list[Path]:
 
 
 def _resolutions(results: Path, folder: Path) -> list[Path]:
-    rows = read(results / "resolutions.csv", RESOLUTIONS, f"{BENCH} preset=resolutions")
+    rows = read(results / "resolutions.csv", RESOLUTIONS, RESOLUTIONS_BENCH)
     if rows is None or rows.empty:
         return []
     draw_resolutions(rows, folder / "resolutions.png")
@@ -148,7 +152,7 @@ def _resolutions(results: Path, folder: Path) -> list[Path]:
 
 
 def _ablations(results: Path, folder: Path) -> list[Path]:
-    rows = read(results / "ablations.csv", DRAWN, f"{BENCH} preset=ablations")
+    rows = read(results / "ablations.csv", DRAWN, ABLATIONS_BENCH)
     if rows is None or rows.empty:
         return []
     if "seeds" not in rows:  # of a version that trained each variant once

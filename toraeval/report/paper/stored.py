@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from toraeval.report.collect import FLOOR_MODEL, STATIC_MODEL
 from toraeval.report.texts import from_csv
+from toraeval.store import record
 from toraeval.store.tables.run import WORDS
 from toraeval.types import UserError
 
@@ -25,13 +26,19 @@ TEXTS = (
 )
 
 
-def read(path: Path, columns: Iterable[str], writes: str) -> pd.DataFrame | None:
+def into(results: Path, words: Sequence[str]) -> str:
+    """Return the command that writes into a results folder."""
+    folder = () if results == Path("results") else (f"results={results}",)
+    return record.command_line([*words, *folder])
+
+
+def read(path: Path, columns: Iterable[str], writes: Sequence[str]) -> pd.DataFrame | None:
     """Return a table, None where there is no such file.
 
     Args:
         path: the CSV file.
         columns: that it must have.
-        writes: the command that writes it, for the message.
+        writes: words of the command that writes it into its folder, for the message.
 
     Raises:
         UserError: it is not such a table.
@@ -41,10 +48,14 @@ def read(path: Path, columns: Iterable[str], writes: str) -> pd.DataFrame | None
     try:
         rows = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str))
     except (ValueError, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}); write it again: {writes}") from error
+        raise UserError(
+            f"{path} cannot be read ({error}); write it again: {into(path.parent, writes)}"
+        ) from error
     absent = [name for name in columns if name not in rows]
     if absent:
-        raise UserError(f"{path} has no column {', '.join(absent)}; write it again: {writes}")
+        raise UserError(
+            f"{path} has no column {', '.join(absent)}; write it again: {into(path.parent, writes)}"
+        )
     for name in ("model", "case", "family"):
         if name in rows:
             rows[name] = [from_csv(text) if isinstance(text, str) else "" for text in rows[name]]

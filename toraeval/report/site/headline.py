@@ -13,6 +13,7 @@ from toraeval.report.site.columns import columns, decimals, lines
 from toraeval.report.tables import caption
 from toraeval.report.texts import latex_text
 from toraeval.stats import LEVEL, case_means, holm, paired_difference
+from toraeval.types import counted
 
 LIMIT = round(1 - LEVEL, 6)
 BEST, NEAR = "best", "near"
@@ -97,7 +98,7 @@ def _marks(findings: Findings, models: list[ReportedRun]) -> dict[str, tuple[str
         elif not p < LIMIT:
             said = f"p = {p:.2g} after Holm's correction" if np.isfinite(p) else "no test"
             power = other.sensitivity.words(findings.main.unit)
-            shared = f"{cases} shared cases" + (f"; {power}" if power else "")
+            shared = counted(cases, "shared case") + (f"; {power}" if power else "")
             found[label] = (NEAR, f"{MARKS[NEAR]}: {said}, {shared}")
     return found
 

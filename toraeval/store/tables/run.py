@@ -18,7 +18,7 @@ from toraeval.store.keys import current_sha256
 from toraeval.store.main_metric import main_columns, main_of
 from toraeval.store.sealed import Damaged, require_json
 from toraeval.store.slot import SET_SCORES, RunStore, Slot
-from toraeval.types import BoolArray, FloatArray, UserError
+from toraeval.types import BoolArray, FloatArray, UserError, counted
 
 CASES, TIMINGS, SKIPS = "cases.csv", "timings.csv", "skips.csv"
 RECORD, DEFINITIONS = "record.json", "definitions.json"
@@ -52,6 +52,15 @@ class CaseResult:
 def length_words(frames: int) -> str:
     """Return a length as it stands in a sentence; 0 is that of runs whose cases differ in length."""
     return f"{frames} frames" if frames else "the clips' own lengths"
+
+
+OWN_SIZE = "own-size"
+"""In names of files, in place of the size of clips that differ in it."""
+
+
+def size_words(width: int, height: int) -> str:
+    """Return the size of a run's clips as it stands in a sentence; 0 is that of runs whose clips differ in it."""
+    return f"{width}x{height}" if width else "each clip's own size"
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,9 @@ class RunResult:
         cases, whole = self.cases["case"].nunique(), self.record.get("suite_size")
         stopped = "" if self.record.get("finished", True) else ", stopped before its end"
         return (
-            f"{cases} of {whole} cases{stopped}" if whole else f"{cases} cases, a part of the suite{stopped}"
+            f"{cases} of {counted(whole, 'case')}{stopped}"
+            if whole
+            else f"{counted(cases, 'case')}, a part of the suite{stopped}"
         )
 
     @cached_property

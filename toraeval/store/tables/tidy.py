@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from toraeval.store import record
-from toraeval.store.tables.run import CASES, RECORD, TIMINGS, RunResult, load_run
-from toraeval.types import UserError
+from toraeval.store.tables.run import CASES, RECORD, TIMINGS, RunResult, load_run, size_words
+from toraeval.types import UserError, counted
 
 RUN = ("run", "model", "suite", "frames", "height", "width", "tracker")
 CURVE = ("sample", "case", "seed", "metric", "array", "object", "frame", "value")
@@ -48,8 +48,7 @@ class Results:
 
     @property
     def _head(self) -> str:
-        count = len(self.loaded)
-        return f"Results of {count} run{'s' * (count != 1)}; data frames: {', '.join(FRAMES)}"
+        return f"Results of {counted(len(self.loaded), 'run')}; data frames: {', '.join(FRAMES)}"
 
     @property
     def _shown(self) -> pd.DataFrame:
@@ -59,7 +58,7 @@ class Results:
                 "model": run.model,
                 "suite": run.suite,
                 "frames": run.frames,
-                "size": f"{run.width}x{run.height}",
+                "size": size_words(run.width, run.height),
                 "tracker": run.tracker,
                 "samples": len(run.cases),
                 "failed": run.num_failed,

@@ -23,7 +23,7 @@ from toraeval.trajectories import (
     read_paths,
     read_prompts,
 )
-from toraeval.types import Trajectories, UserError
+from toraeval.types import Trajectories, UserError, counted
 from toraeval.video import has_picture_suffix, has_video_suffix
 
 CASES_FILE, PROMPTS_FILE, PROMPT_SUFFIX = "cases.json", "prompts.txt", ".prompt.txt"
@@ -204,8 +204,9 @@ class _Directory:
         if len(prompts) != len(cases):
             ids = ", ".join(case.id for case in cases[:6])
             raise UserError(
-                f"{file}: one prompt per case is needed; got {len(prompts)} prompts for {len(cases)} cases ({ids}); "
-                f"allowed: {len(cases)} lines in this order"
+                f"{file}: one prompt per case is needed; got {counted(len(prompts), 'prompt')} for "
+                f"{counted(len(cases), 'case')} ({ids}); "
+                f"allowed: {counted(len(cases), 'line')} in this order"
             )
         joined = []
         for number, (case, (prompt, image)) in enumerate(zip(cases, prompts, strict=True), start=1):

@@ -23,7 +23,7 @@ from toraeval.suites.shared import first_frame
 from toraeval.suites.shared.base import Suite, case_seed, check_request, content_hash
 from toraeval.suites.shared.real_clip import fit_masks, fitted, on_disk, shared_frames
 from toraeval.trajectories.checks import MIN_POINTS
-from toraeval.types import BoolArray, ByteArray, Case, Reference, Trajectories, UserError, Video
+from toraeval.types import BoolArray, ByteArray, Case, Reference, Trajectories, UserError, Video, be, counted
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class ImportedSuite(Suite, ABC):
             )
         if not self.clips:
             raise NothingComplete(
-                f"suite {self.name}: none of {len(self.problems)} cases is complete in {self.path}; "
+                f"suite {self.name}: none of {counted(len(self.problems), 'case')} is complete in {self.path}; "
                 f"{self._first_problem()}; expected there: {self.layout}",
                 self.problems,
             )
@@ -181,7 +181,8 @@ class ImportedSuite(Suite, ABC):
         inside = moved.visible_NT[:, 0] & geometry.inside_canvas(moved.tracks_NT2[:, 0], (width, height))
         if not inside.any():
             raise UserError(
-                f"suite {self.name}: {clip.name}: none of its {native.num_objects} objects is visible inside "
+                f"suite {self.name}: {clip.name}: none of its {counted(native.num_objects, 'object')} is visible "
+                "inside "
                 f"{width}x{height} at the start, of the {native.canvas[0]}x{native.canvas[1]} they lie on; the size of "
                 "the protocol: frames={} height={} width={}".format(*self.native_size)
             )
@@ -230,7 +231,9 @@ class ImportedSuite(Suite, ABC):
                 found.append("note: no caption: models are given an empty prompt")
             hidden = int((~paths.visible_NT[:, 0]).sum())
             if hidden:
-                found.append(f"note: {hidden} of {paths.num_objects} objects are hidden in frame 0: left out")
+                found.append(
+                    f"note: {hidden} of {counted(paths.num_objects, 'object')} {be(hidden)} hidden in frame 0: left out"
+                )
             if hidden == paths.num_objects:
                 return ["every object is hidden in frame 0"]
             picture = None if clip.picture is None else clip.picture()
@@ -244,7 +247,9 @@ class ImportedSuite(Suite, ABC):
         if video is None:
             return [*found, "note: no real clip, so nothing can be compared with one"]
         if video.num_frames != paths.num_frames:
-            found.append(f"its video has {video.num_frames} frames, its paths have {paths.num_frames}")
+            found.append(
+                f"its video has {counted(video.num_frames, 'frame')}, its paths have {paths.num_frames}"
+            )
         return found
 
     def describe(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from toraeval import geometry
 from toraeval.trajectories.reading import Raw
-from toraeval.types import Trajectories, UserError
+from toraeval.types import Trajectories, UserError, be, counted
 
 MAX_CHOSEN = 2048
 
@@ -32,11 +32,16 @@ def choose_points(paths: Trajectories, points: int, frame: int = 0) -> Trajector
     """
     visible = np.flatnonzero(paths.visible_NT[:, frame])
     if not visible.size:
-        raise UserError(f"{paths.source}: none of {paths.num_objects} points is visible in frame {frame}")
+        raise UserError(
+            f"{paths.source}: none of {counted(paths.num_objects, 'point')} is visible in frame {frame}"
+        )
     kept = visible[np.unique(np.linspace(0, visible.size - 1, min(points, visible.size)).round().astype(int))]
     notes = paths.notes
     if kept.size < paths.num_objects:
-        notes = (*notes, f"{kept.size} of {paths.num_objects} points are taken, visible in frame {frame}")
+        notes = (
+            *notes,
+            f"{kept.size} of {counted(paths.num_objects, 'point')} {be(kept.size)} taken, visible in frame {frame}",
+        )
     return replace(
         paths,
         tracks_NT2=paths.tracks_NT2[kept],
@@ -62,5 +67,9 @@ def on_picture(raw: Raw, canvas: tuple[int, int], source: str) -> Trajectories:
     outside = int((visible & ~inside).sum())
     notes = raw.notes
     if outside:
-        notes = (*notes, f"{outside} points outside the picture that are called visible count as hidden")
+        notes = (
+            *notes,
+            f"{counted(outside, 'point')} outside the picture that {be(outside)} called visible "
+            f"count{'s' * (outside == 1)} as hidden",
+        )
     return Trajectories(tracks, visible & inside, canvas, raw.fps, source, notes=notes)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from toraeval import geometry
 from toraeval.suites.shared import first_frame
-from toraeval.types import BoolArray, ByteArray, Case, UserError, Video
+from toraeval.types import BoolArray, ByteArray, Case, UserError, Video, counted
 
 
 def shared_frames(native: int, frames: int) -> npt.NDArray[np.int64] | None:
@@ -52,7 +52,9 @@ def fitted(
     def clip() -> Video:
         video = read()
         if video.num_frames != native:
-            raise UserError(f"{name}: its video has {video.num_frames} frames and its paths {native}")
+            raise UserError(
+                f"{name}: its video has {counted(video.num_frames, 'frame')} and its paths {native}"
+            )
         pictures = [first_frame.fit(Image.fromarray(video.thwc[i]), *size, squeeze)[0] for i in chosen]
         return Video.from_thwc(np.stack(pictures), fps, video.info)
 

@@ -18,7 +18,7 @@ import numpy as np
 from toraeval.allowed import COUNT, check_option
 from toraeval.models.tora.sampling.sizes import Grid, size_table
 from toraeval.store import keys
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 MAX_CLIPS = 25  # per batch, as in arXiv 2407.21705
 
@@ -115,7 +115,8 @@ class BucketPlan:
         if not self._fits.any():
             longest, largest = frames.max(initial=0), (height * width).max(initial=0)
             raise UserError(
-                f"buckets: none of {len(self.videos)} videos fits a bucket: the longest clip has {longest} frames, "
+                f"buckets: none of {counted(len(self.videos), 'video')} fits a bucket: the longest clip has "
+                f"{counted(longest, 'frame')}, "
                 f"the largest picture {largest} pixels, the smallest bucket {self.buckets[-1].frames} frames of "
                 f"{self.buckets[-1].resolution}; add smaller buckets, or allow enlarge"
             )

@@ -21,7 +21,7 @@ from toraeval.training.engine.distributed import World
 from toraeval.training.engine.launch import INTERRUPTED, interruption, say
 from toraeval.training.engine.log import Log
 from toraeval.training.engine.parts import CLOCKS, Counters, Objective, Recipe, Row, Schedule, Source
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 # what an optimiser keeps of each weight
 MOMENTS = {"AdamW": ("exp_avg", "exp_avg_sq"), "Muon": ("momentum_buffer",)}
@@ -238,6 +238,7 @@ def check_spread(recipe: Recipe, world: World) -> None:
     if recipe.batches_per_step % world.size:
         fitting = -(-recipe.batches_per_step // world.size) * world.size
         raise UserError(
-            f"train: batches_per_step={recipe.batches_per_step} with {world.size} processes; allowed: a multiple of "
+            f"train: batches_per_step={recipe.batches_per_step} with {counted(world.size, 'process')}; allowed: a "
+            "multiple of "
             f"the number of processes, e.g. batches_per_step={fitting}"
         )

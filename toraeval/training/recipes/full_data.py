@@ -30,7 +30,7 @@ from toraeval.training.data.feed import Encoders
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.launch import say
 from toraeval.training.engine.parts import draws
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 
 def source_of(options: FullSizeOptions) -> ClipSource:
@@ -52,7 +52,9 @@ def source_of(options: FullSizeOptions) -> ClipSource:
     )
     if folder.skipped:
         file, reason = folder.skipped[0]
-        say(f"{len(folder.skipped)} videos left out, {len(folder.entries)} used; the first: {file}: {reason}")
+        say(
+            f"{counted(len(folder.skipped), 'video')} left out, {len(folder.entries)} used; the first: {file}: {reason}"
+        )
     return folder
 
 

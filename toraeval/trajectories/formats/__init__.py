@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from toraeval.inputs.text_files import shown
-from toraeval.trajectories.checks import fail
+from toraeval.trajectories.checks import fail, outline
 from toraeval.trajectories.formats import (
     arrays,
     ati,
@@ -65,17 +62,5 @@ def choose(source: PathFile) -> Format:
 
 def _found(source: PathFile) -> str:
     if source.kind == "json":
-        return _outline(source.json.data)
+        return outline(source.json.data)
     return f"arrays {shown(', '.join(source.names))}" if source.kind == "npz" else source.kind
-
-
-def _outline(data: Any) -> str:
-    if isinstance(data, dict):
-        return f"an object with {_first(list(data))}" if data else "an empty object"
-    if isinstance(data, list):
-        return f"a list of {len(data)}, the first being {_outline(data[0])}" if data else "an empty list"
-    return type(data).__name__
-
-
-def _first(names: Sequence[str]) -> str:
-    return shown(", ".join(names[:6])) + (", ..." if len(names) > 6 else "")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from toraeval.inputs.text_files import parse_json
-from toraeval.trajectories.checks import JsonFile, json_number
+from toraeval.trajectories.checks import JsonFile, json_number, outline
 from toraeval.trajectories.formats.json_tracks import STAND_STILL, Where, joined
 from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Raw
@@ -36,7 +36,7 @@ def read(source: PathFile) -> Raw:
     file = source.json
     data, where = _unpacked(file, [], file.data)
     if not isinstance(data, list) or not data:
-        file.fail([], "no tracks", data, _SHAPE)
+        file.fail([], "no tracks", outline(data), _SHAPE)
     if isinstance(data[0], dict):
         tracks, places = [(data, where)], [where]
     else:
@@ -58,12 +58,12 @@ def _unpacked(file: JsonFile, where: Where, value: Any) -> tuple[Any, Where]:
             return parse_json(text), where
         except ValueError:
             continue
-    file.fail(where, "text that is not a track", value, _SHAPE)
+    file.fail(where, "text that is not a track", outline(value), _SHAPE)
 
 
 def _points(file: JsonFile, where: Where, track: Any, extra: set[str]) -> FloatArray:
     if not isinstance(track, list):
-        file.fail(where, "a track must be a list of points", track, _SHAPE)
+        file.fail(where, "a track must be a list of points", outline(track), _SHAPE)
     if len(track) < 2:
         file.fail(where, "too few points", len(track), STAND_STILL)
     points = []

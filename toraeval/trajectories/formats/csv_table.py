@@ -16,6 +16,7 @@ from toraeval.trajectories.checks import check_count, fail
 from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.formats.text import number
 from toraeval.trajectories.reading import Raw
+from toraeval.types import counted
 
 COLUMN_NAMES = {
     "frame": "frame", "x": "x", "y": "y", "object": "object", "object_id": "object", "id": "object",
@@ -48,7 +49,7 @@ def read(source: PathFile) -> Raw:
     points: dict[str, dict[int, tuple[float, float, bool, int]]] = {}
     for place, cells in rows:
         if len(cells) != len(names):
-            got = f"{len(cells)} cells under {len(names)} columns"
+            got = f"{counted(len(cells), 'cell')} under {counted(len(names), 'column')}"
             fail(source.path, "a line must fill every column", got, ",".join(names), line=place)
         row = dict(zip(names, cells, strict=True))
         track = points.setdefault(row.get("object", ""), {})
@@ -89,12 +90,15 @@ def _raw(
             visible[index, frame - frames[0]], lines[index, frame - frames[0]] = seen, place
         given[np.array(list(track)) - frames[0]] = True
     if not given.all():  # between key frames the object is there; missing beside others it is hidden
-        notes.append(f"{int((~given).sum())} frames that the table leaves out lie on straight lines")
+        absent = int((~given).sum())
+        told = f"{counted(absent, 'frame')} that the table leaves out"
+        notes.append(f"{told} {'lies' if absent == 1 else 'lie'} on straight lines")
         _fill_key_frames(values, visible, given)
     short = sum(len(track) < given.sum() for track in points.values())
     if short:
         what = "frames of others" if numbered else "lines"
-        notes.append(f"{short} objects have fewer {what} than the longest: hidden there")
+        has = f"{counted(short, 'object')} {'has' if short == 1 else 'have'}"
+        notes.append(f"{has} fewer {what} than the longest: hidden there")
     names = tuple(points) if len(points) > 1 else ("",) * len(points)
     return Raw(
         values,

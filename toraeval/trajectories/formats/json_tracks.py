@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from toraeval import geometry
-from toraeval.trajectories.checks import MIN_POINTS, JsonFile, check_count, json_point
+from toraeval.trajectories.checks import MIN_POINTS, JsonFile, check_count, json_point, outline
 from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Raw
-from toraeval.types import FloatArray
+from toraeval.types import FloatArray, be, counted
 
 Where = list[str | int]
 STAND_STILL = "2 or more; give the point twice to stand still"
@@ -24,7 +24,7 @@ def pairs(file: JsonFile, where: Where, track: Any, least: int = MIN_POINTS) -> 
         UserError: it is not a list, has fewer than `least` points, or holds anything other than pairs of numbers.
     """
     if not isinstance(track, list):
-        file.fail(where, "a track must be a list of points", track, "[[x, y], ...]")
+        file.fail(where, "a track must be a list of points", outline(track), "[[x, y], ...]")
     if len(track) < least and not any(isinstance(value, int | float) for value in track):
         file.fail(where, "too few points", len(track), STAND_STILL)
     return np.array([json_point(file, [*where, i], point) for i, point in enumerate(track)])
@@ -49,8 +49,8 @@ def joined(
     short = [index for index, track in enumerate(tracks) if len(track) < longest]
     notes = facts.pop("notes", ())
     if short:
-        more = f"{len(short)} shorter tracks are brought to the {longest} points of the longest, evenly"
-        notes = (*notes, more)
+        are = f"{counted(len(short), 'shorter track')} {be(len(short))}"
+        notes = (*notes, f"{are} brought to the {longest} points of the longest, evenly")
     values = [
         geometry.resample_points(track, longest)[0] if len(track) < longest else track for track in tracks
     ]
@@ -70,7 +70,7 @@ def _draganything(source: PathFile) -> Raw:
     """Read `{"0": [[x, y], ...], ...}`; the ids become the objects' names."""
     file = source.json
     if not isinstance(file.data, dict) or not file.data:
-        file.fail([], "no tracks", file.data, '{"0": [[x, y], ...], ...}')
+        file.fail([], "no tracks", outline(file.data), '{"0": [[x, y], ...], ...}')
     ids = list(file.data)
     tracks = [pairs(file, [name], file.data[name]) for name in ids]
     return joined(file, tracks, lambda index, point: [ids[index], point], names=tuple(ids))
@@ -80,7 +80,7 @@ def _dragnuwa(source: PathFile) -> Raw:
     """Read a list of tracks `[[[x, y], ...], ...]`."""
     file = source.json
     if not isinstance(file.data, list) or not file.data:
-        file.fail([], "no tracks", file.data, "a list of tracks [[[x, y], ...], ...]")
+        file.fail([], "no tracks", outline(file.data), "a list of tracks [[[x, y], ...], ...]")
     tracks = [pairs(file, [index], track) for index, track in enumerate(file.data)]
     return joined(file, tracks, lambda index, point: [index, point], default_canvas=geometry.DRAGNUWA_CANVAS)
 

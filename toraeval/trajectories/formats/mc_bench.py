@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from toraeval import geometry
+from toraeval.trajectories.checks import outline
 from toraeval.trajectories.formats.json_tracks import joined, pairs
 from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Raw
@@ -15,6 +16,7 @@ from toraeval.video import picture_size
 
 KEY, FRAMES = "traj_key_points", 16
 PICTURE = "first_frame.png"
+SHAPE = f'{{"{KEY}": [[[x, y], ...], ...]}}'
 
 
 def fits(source: PathFile) -> bool:
@@ -29,9 +31,11 @@ def read(source: PathFile) -> Raw:
         UserError: wrong JSON types, or a picture that cannot be read.
     """
     file = source.json
-    drags = file.data.get(KEY) if isinstance(file.data, dict) else None
+    if not isinstance(file.data, dict):
+        file.fail([], "no drags", outline(file.data), SHAPE)
+    drags = file.data.get(KEY)
     if not isinstance(drags, list) or not drags:
-        file.fail([KEY], "no drags", drags, f'{{"{KEY}": [[[x, y], ...], ...]}}')
+        file.fail([KEY], "no drags", outline(drags), SHAPE)
     points = [pairs(file, [KEY, index], drag, least=1) for index, drag in enumerate(drags)]
     points = [np.repeat(drag, 2, axis=0) if len(drag) == 1 else drag for drag in points]
     tracks = [geometry.resample_points(drag, FRAMES, "pchip")[0] for drag in points]

@@ -6,6 +6,7 @@ from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.native import looks_native, parse_native
 from toraeval.trajectories.reading import Raw
+from toraeval.types import counted
 
 
 def fits(source: PathFile) -> bool:
@@ -23,7 +24,7 @@ def read(source: PathFile) -> Raw:
     chosen = cases if len(cases) == 1 else [case for case in cases if case.id == source.item]
     if not chosen:
         names = ", ".join(case.id for case in cases[:4])
-        got = f"{len(cases)} cases ({names})"
+        got = f"{counted(len(cases), 'case')} ({names})"
         fail(source.path, "one case is needed here", got, "suite=folder for many")
     paths = chosen[0].trajectories
     return Raw(

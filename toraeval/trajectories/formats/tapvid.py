@@ -18,6 +18,7 @@ from toraeval.trajectories.checks import fail
 from toraeval.trajectories.formats.arrays import hidden_flags, objects_first
 from toraeval.trajectories.formats.source import Format, PathFile
 from toraeval.trajectories.reading import Canvas, Raw
+from toraeval.types import be, counted
 
 KEYS = ("points", "occluded")
 _ITEM = "an item {video, points, occluded}, or a list or dict of such items"
@@ -46,7 +47,7 @@ def read(source: PathFile) -> Raw:
     hidden = hidden_flags(path, "occluded", item["occluded"], points)
     ever = np.asarray(~hidden.all(axis=1))
     if not ever.any():
-        fail(path, "no point is ever visible", f"{len(ever)} points", "at least one visible point")
+        fail(path, "no point is ever visible", counted(len(ever), "point"), "at least one visible point")
     never = int((~ever).sum())
     # Where a point is hidden its place is not defined.
     return Raw(
@@ -54,7 +55,9 @@ def read(source: PathFile) -> Raw:
         visible=~hidden[ever],
         canvas=size,
         units="tapnet",
-        notes=(f"{never} points that are never visible are left out",) if never else (),
+        notes=(f"{counted(never, 'point')} that {be(never)} never visible {be(never)} left out",)
+        if never
+        else (),
     )
 
 
@@ -82,7 +85,7 @@ def _item(source: PathFile) -> Mapping[str, Any]:
         return next(iter(found.values()))
     if source.item not in found:
         few = ", ".join(list(found)[:6]) + (", ..." if len(found) > 6 else "")
-        got = f"{len(found)} items ({shown(few)})"
+        got = f"{counted(len(found), 'item')} ({shown(few)})"
         fail(source.path, "one item is needed here", got, "clips or cases named like the items")
     return found[source.item]
 

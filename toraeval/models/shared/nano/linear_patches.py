@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toraeval.types import ByteArray, UserError
+from toraeval.types import ByteArray, UserError, counted
 
 BLOCK = 32
 STRIDE_T = 4
@@ -45,7 +45,7 @@ class LinearPatchAutoencoder(nn.Module):
         """
         if frames % STRIDE_T != 1 or height % BLOCK or width % BLOCK:
             raise UserError(
-                f"linear autoencoder: {frames} frames of {width}x{height}; "
+                f"linear autoencoder: {counted(frames, 'frame')} of {width}x{height}; "
                 f"allowed: 1 + 4k frames, sides divisible by {BLOCK}"
             )
         return 1 + (frames - 1) // STRIDE_T, height // BLOCK, width // BLOCK

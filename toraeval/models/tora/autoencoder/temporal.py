@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toraeval.models.tora.autoencoder.posterior import Posterior
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ class TemporalVAE(nn.Module):
         """
         if z_BCTHW.shape[2] != self.latent_frames(frames):
             raise UserError(
-                f"vae: {z_BCTHW.shape[2]} latent frames cannot be decoded to {frames} frames; "
+                f"vae: {counted(z_BCTHW.shape[2], 'latent frame')} cannot be decoded to {counted(frames, 'frame')}; "
                 f"these need {self.latent_frames(frames)}"
             )
         return self.decoder(self.post_quant_conv(z_BCTHW))[:, :, -frames % self.config.stride :]

@@ -24,7 +24,7 @@ from toraeval.models.shared.noise import Draw, seeded_draw
 from toraeval.models.tora.autoencoder.spatial import SpatialVAE, SpatialVAEConfig
 from toraeval.models.tora.autoencoder.temporal import TemporalVAE, TemporalVAEConfig
 from toraeval.models.tora.autoencoder.tiling import Tiling
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 # How upstream names the two networks, and options that say where their weights once came from.
 SPATIAL_TYPE, TEMPORAL_TYPE = "VideoAutoencoderKL", "VAE_Temporal_SD"
@@ -117,7 +117,8 @@ class OpenSoraVAE(nn.Module):
         stride = self.config.spatial.stride
         if frames < 1 or min(height, width) < stride:
             raise UserError(
-                f"vae: {frames} frames of {width}x{height}; allowed: at least 1 frame and {stride}x{stride} pixels"
+                f"vae: {counted(frames, 'frame')} of {width}x{height}; allowed: at least 1 frame and "
+                f"{stride}x{stride} pixels"
             )
         chunks, rest = divmod(frames, self.config.chunk_frames)
         per_chunk = self.temporal_vae.latent_frames(self.config.chunk_frames)
@@ -209,6 +210,8 @@ class OpenSoraVAE(nn.Module):
             )
         needed = self.latent_size(frames, z.shape[3] * stride, z.shape[4] * stride)[0]
         if z.shape[2] != needed:
-            raise UserError(f"vae: {frames} frames have {needed} latent frames, got {z.shape[2]}")
+            raise UserError(
+                f"vae: {counted(frames, 'frame')} have {counted(needed, 'latent frame')}, got {z.shape[2]}"
+            )
         if not z.isfinite().all():
             raise UserError(f"vae: {int((~z.isfinite()).sum())} of {z.numel()} latents are not finite")

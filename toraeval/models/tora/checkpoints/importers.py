@@ -22,7 +22,7 @@ from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.weight_files import StateReader, fill, write_safetensors
 from toraeval.models.tora.network.model import ToraNetwork
-from toraeval.types import UserError
+from toraeval.types import UserError, counted
 
 if TYPE_CHECKING:
     from toraeval.models.tora.autoencoder.video import OpenSoraVAE, OpenSoraVAEConfig
@@ -209,6 +209,7 @@ def _check_motion(reader: StateReader, config: STDiTConfig, motion: str) -> None
         raise UserError("tora: motion=new needs a configuration with a fuser, e.g. fuser=adaptive_norm")
     elif stored:
         raise UserError(
-            f"tora: {reader.path} holds {len(stored)} motion weights ({stored[0]}, ...), which motion=new would "
+            f"tora: {reader.path} holds {counted(len(stored), 'motion weight')} ({stored[0]}, ...), which motion=new "
+            "would "
             "overwrite; leave motion=stored"
         )
