@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from tests.fake_parts import config
 from toraeval import machine
-from toraeval.run import costs, pipeline
+from toraeval.run import costs, pipeline, workers
 from toraeval.run.ending import Report
 from toraeval.run.plan import plan_run
 from toraeval.types import MissingAsset
@@ -81,3 +83,25 @@ def test_auto_is_as_many_as_cores_memory_and_work_allow(
     monkeypatch.setattr(costs, "free_memory", lambda: 3 * costs.MEMORY_OF_ONE)
     assert costs.count([plan], samples) == 3
     assert machine.free_memory() > 0
+
+
+class Started(Exception):
+    """Stands for a process that is about to start."""
+
+
+def test_libraries_that_are_loaded_before_a_process_begins_keep_to_its_share_of_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str | None] = []
+
+    def start(process: BaseProcess) -> None:
+        given.append(os.environ.get("OPENBLAS_NUM_THREADS"))
+        raise Started
+
+    monkeypatch.setattr(BaseProcess, "start", start)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setattr(workers, "cpu_count", lambda: 6)
+    with pytest.raises(Started):
+        run(tmp_path, "", "", number=2)
+    assert given == ["3"]
+    assert "OPENBLAS_NUM_THREADS" not in os.environ

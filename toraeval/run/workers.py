@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -27,6 +27,21 @@ from toraeval.run.queue import Ended, Task, WorkEngine
 from toraeval.run.worker import work_for
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@contextmanager
+def _environment(changed: Mapping[str, str]) -> Iterator[None]:
+    """Give variables to what starts meanwhile: libraries read them when they are loaded, before a process has its own.
+
+    The BLAS of numpy began a thread for each core in every process, and they waited for each other at full speed.
+    """
+    before = dict(os.environ)
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager
@@ -213,7 +228,8 @@ class Workers(AbstractContextManager["Workers"]):
             multiprocessing.set_forkserver_preload([name for name in loaded if name != "toraeval.__main__"])
         given = (theirs, registry.snapshot(), self._recipes, environment, threads, self._depth)
         child = self._context.Process(target=work_for, args=given, daemon=True)  # type: ignore[attr-defined]
-        child.start()
+        with _environment({name: environment[name] for name in THREAD_VARIABLES}):
+            child.start()
         theirs.close()
         worker = _Worker(child, ours, gpu)
         self._workers.append(worker)
