@@ -52,9 +52,5 @@ def main(argv: list[str]) -> int:
     server = Loopback(served_page(html, out), whole("draw", "port", values["port"], 0, 65535) or 0)
     print(f"draw at {server.url} (only from this machine; Ctrl-C ends it)", flush=True)
     print(f"drawings are kept in {out}/", flush=True)
-    if values.get("browser"):
-        import webbrowser
-
-        webbrowser.open(server.url)
-    server.until_interrupted()
+    server.until_interrupted(bool(values.get("browser")))
     return 0

@@ -62,9 +62,5 @@ def main(argv: list[str]) -> int:
         f"{counted(len(session.pairs), 'pair')}; votes are kept in {folder}/; then: python -m toraeval import-ratings",
         flush=True,
     )
-    if values.get("browser"):
-        import webbrowser
-
-        webbrowser.open(server.url)
-    server.until_interrupted()
+    server.until_interrupted(bool(values.get("browser")))
     return 0

@@ -72,8 +72,12 @@ class Loopback(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://{HOST}:{self.server_port}/{self.token}/"
 
-    def until_interrupted(self) -> None:
-        """Serve until Ctrl-C."""
+    def until_interrupted(self, browser: bool) -> None:
+        """Serve until Ctrl-C, after the page was opened in a browser if wanted."""
+        if browser:
+            import webbrowser
+
+            webbrowser.open(self.url)
         try:
             self.serve_forever()
         except KeyboardInterrupt:

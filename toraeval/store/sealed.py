@@ -35,8 +35,8 @@ class Damaged(UserError):
     """A stored file is not what was written."""
 
 
-def atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, flush it to the disk, then rename it into place.
+def atomic(path: Path, write: Callable[[Path], object], durable: bool = True) -> None:
+    """Let `write` fill a temporary file beside `path`, flush it to the disk if `durable`, then rename it into place.
 
     Raises:
         UserError: the disk is full or the place cannot be written; no partial file stays.
@@ -46,10 +46,12 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            if durable:
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
             temporary.replace(path)
-            _sync_folder(path.parent)
+            if durable:
+                _sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:

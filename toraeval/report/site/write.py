@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,8 @@ from toraeval.report.site.cases import ShownCase, cases
 from toraeval.report.site.headline import to_latex
 from toraeval.report.site.overview import Overview
 from toraeval.report.site.view import Link, case_view, index_view, player_index, record_name
-from toraeval.store.sealed import require_no_link
+from toraeval.store.sealed import atomic, require_no_link
 from toraeval.store.tables.run import RECORD, RunResult
-from toraeval.types import TEMPORARY, UserError
 
 STATIC = Path(__file__).parent / "static"
 INDEX = "index.html"
@@ -40,7 +38,10 @@ class PageFolder:
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file where its content is another.
 
-        Through a temporary file, but without waiting for the disk: these are hundreds that can be drawn again.
+        Without waiting for the disk: these are hundreds that can be drawn again.
+
+        Raises:
+            UserError: the place cannot be written.
         """
         content = content.encode() if isinstance(content, str) else content
         place = self.path / name
@@ -48,19 +49,7 @@ class PageFolder:
         self.files.append(name)
         if place.is_file() and place.stat().st_size == len(content) and place.read_bytes() == content:
             return
-        temporary = place.with_name(f"{TEMPORARY}{os.getpid()}-{place.name}")
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                temporary.write_bytes(content)
-                temporary.replace(place)
-            finally:
-                temporary.unlink(missing_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{place}: cannot be written ({error.strerror or error}); free space or name another folder, then "
-                "run `python -m toraeval report` again"
-            ) from error
+        atomic(place, lambda temporary: temporary.write_bytes(content), durable=False)
 
     def finish(self) -> None:
         """Remove what a former page has left and this one does not have; files of others stay."""
