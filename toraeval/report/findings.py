@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from toraeval.report import claims, measures, tables
-from toraeval.report.collect import Group
+from toraeval.report.collect import Group, ReportedRun
 from toraeval.report.measures import Measure, main_measure
 from toraeval.report.people import people_lines
-from toraeval.stats import bootstrap_band
+from toraeval.stats import LEVEL, bootstrap_band, case_means, holm, paired_difference
 from toraeval.store.main_metric import MAIN_METRIC
-from toraeval.types import FloatArray
+from toraeval.types import FloatArray, counted
 
 OWN_LENGTH = 0
 """`frames` of a run whose cases differ in length; its curves are interpolated to `MOMENTS` shares of the clip."""
@@ -36,6 +36,14 @@ ERROR_OVER_TIME: dict[str, str] = {
     "high": "upper bound of a pointwise percentile bootstrap over cases",
 }
 """Columns of `error_over_time.csv` and what each means."""
+
+
+LIMIT = round(1 - LEVEL, 6)
+BEST, NEAR = "best", "near"
+MARKS = {
+    BEST: "best mean of its length among the models",
+    NEAR: "not significantly worse than the best of its length on the cases that both have",
+}
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,47 @@ class Findings:
             UserError: stored arrays are damaged.
         """
         return error_over_time(self.group)
+
+    @cached_property
+    def marks(self) -> dict[tuple[str, int], tuple[str, str]]:
+        """(label, frames) -> `BEST` or `NEAR`, and why; other rows are absent."""
+        found: dict[tuple[str, int], tuple[str, str]] = {}
+        for frames in self.group.lengths:
+            models = [entry for entry in self.group.at(frames) if not entry.is_reference]
+            found |= {(label, frames): mark for label, mark in _marks(self, models).items()}
+        return found
+
+
+def _marks(findings: Findings, models: list[ReportedRun]) -> dict[str, tuple[str, str]]:
+    column, sign = findings.group.main_column, -1 if findings.main.direction == "higher" else 1
+    table = findings.rows.set_index(["model", "frames"])[column]
+    means = {entry.label: sign * float(table[entry.label, entry.frames]) for entry in models}
+    means = {label: value for label, value in means.items() if np.isfinite(value)}
+    if len(means) < 2:  # one model alone is not the best of anything
+        return {}
+    best = min(means, key=lambda label: means[label])
+    found = {best: (BEST, MARKS[BEST])}
+    if findings.main.of_set:
+        return found
+    by_label = {entry.label: entry for entry in models}
+    mine = by_label[best].by_case(column)
+    floor = findings.floors.get(by_label[best].frames, np.nan) if findings.main.has_floor else np.nan
+    others = {
+        label: paired_difference(by_label[label].by_case(column), mine)
+        for label in means
+        if label != best and set(case_means(by_label[label].by_case(column))) & set(case_means(mine))
+    }
+    adjusted = dict(zip(others, holm([other.p for other in others.values()]), strict=True))
+    for label, other in others.items():
+        cases, p = other.difference.cases, adjusted[label]
+        if abs(other.difference.mean) < floor:
+            found[label] = (NEAR, f"differs from {best} by less than the tracker's floor")
+        elif not p < LIMIT:
+            said = f"p = {p:.2g} after Holm's correction" if np.isfinite(p) else "no test"
+            power = other.sensitivity.words(findings.main.unit)
+            shared = counted(cases, "shared case") + (f"; {power}" if power else "")
+            found[label] = (NEAR, f"{MARKS[NEAR]}: {said}, {shared}")
+    return found
 
 
 def error_over_time(group: Group) -> pd.DataFrame:

@@ -9,8 +9,7 @@ import pytest
 
 from tests.report.site.conftest import CASES, written
 from toraeval.report.collect import ReportedRun, collect, former_pages, runs_below, sorted_out
-from toraeval.report.findings import Findings
-from toraeval.report.site.headline import NEAR, marks
+from toraeval.report.findings import NEAR, Findings
 from toraeval.report.site.overview import ALL_SUITES
 from toraeval.report.site.write import write
 from toraeval.report.texts import case_slug, slug
@@ -181,7 +180,7 @@ def test_what_cannot_be_told_from_the_best_says_what_could_have_been_seen(make_r
 
     monkeypatch.setattr(ReportedRun, "by_case", by_case)
     seen = paired_difference(*values.values()).sensitivity
-    whys = {label: why for (label, _), (mark, why) in marks(Findings.of(group)).items() if mark == NEAR}
+    whys = {label: why for (label, _), (mark, why) in Findings.of(group).marks.items() if mark == NEAR}
     assert len(whys) == 1
     assert next(iter(whys.values())).endswith(f"9 shared cases; {seen.words(Findings.of(group).main.unit)}")
 

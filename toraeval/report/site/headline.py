@@ -7,20 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toraeval.report.collect import ReportedRun
-from toraeval.report.findings import Findings
+from toraeval.report.findings import BEST, NEAR, Findings
 from toraeval.report.site.columns import columns, decimals, lines
 from toraeval.report.tables import caption
 from toraeval.report.texts import latex_text
-from toraeval.stats import LEVEL, case_means, holm, paired_difference
-from toraeval.types import counted
-
-LIMIT = round(1 - LEVEL, 6)
-BEST, NEAR = "best", "near"
-MARKS = {
-    BEST: "best mean of its length among the models",
-    NEAR: "not significantly worse than the best of its length on the cases that both have",
-}
 
 ARROWS = {"↓": r"$\downarrow$", "↑": r"$\uparrow$"}
 """Marks of the better end in LaTeX."""
@@ -62,50 +52,9 @@ class Standing:
     bars: list[Bar]
 
 
-def marks(findings: Findings) -> dict[tuple[str, int], tuple[str, str]]:
-    """Return (label, frames) -> `BEST` or `NEAR`, and why; other rows are absent."""
-    found: dict[tuple[str, int], tuple[str, str]] = {}
-    for frames in findings.group.lengths:
-        models = [entry for entry in findings.group.at(frames) if not entry.is_reference]
-        found |= {(label, frames): mark for label, mark in _marks(findings, models).items()}
-    return found
-
-
-def _marks(findings: Findings, models: list[ReportedRun]) -> dict[str, tuple[str, str]]:
-    column, sign = findings.group.main_column, -1 if findings.main.direction == "higher" else 1
-    table = findings.rows.set_index(["model", "frames"])[column]
-    means = {entry.label: sign * float(table[entry.label, entry.frames]) for entry in models}
-    means = {label: value for label, value in means.items() if np.isfinite(value)}
-    if len(means) < 2:  # one model alone is not the best of anything
-        return {}
-    best = min(means, key=lambda label: means[label])
-    found = {best: (BEST, MARKS[BEST])}
-    if findings.main.of_set:
-        return found
-    by_label = {entry.label: entry for entry in models}
-    mine = by_label[best].by_case(column)
-    floor = findings.floors.get(by_label[best].frames, np.nan) if findings.main.has_floor else np.nan
-    others = {
-        label: paired_difference(by_label[label].by_case(column), mine)
-        for label in means
-        if label != best and set(case_means(by_label[label].by_case(column))) & set(case_means(mine))
-    }
-    adjusted = dict(zip(others, holm([other.p for other in others.values()]), strict=True))
-    for label, other in others.items():
-        cases, p = other.difference.cases, adjusted[label]
-        if abs(other.difference.mean) < floor:
-            found[label] = (NEAR, f"differs from {best} by less than the tracker's floor")
-        elif not p < LIMIT:
-            said = f"p = {p:.2g} after Holm's correction" if np.isfinite(p) else "no test"
-            power = other.sensitivity.words(findings.main.unit)
-            shared = counted(cases, "shared case") + (f"; {power}" if power else "")
-            found[label] = (NEAR, f"{MARKS[NEAR]}: {said}, {shared}")
-    return found
-
-
 def standings(findings: Findings) -> list[Standing]:
     """Return who stands where, by length."""
-    marked = marks(findings)
+    marked = findings.marks
     return [_standing(findings, frames, marked) for frames in findings.group.lengths]
 
 
@@ -157,7 +106,7 @@ def _axis(numbers: np.ndarray) -> Callable[[float], float | None]:
 def to_latex(findings: Findings) -> str:
     """Return a `tabular` with booktabs rules: best bold, what is not significantly worse underlined."""
     shown = [column for column in columns(findings) if column.headline]
-    marked = marks(findings)
+    marked = findings.marks
     heads = ["Model", "Frames", *(_escaped(column.title) for column in shown)]
     body, former = [], None
     for line in lines(findings, [*shown]):

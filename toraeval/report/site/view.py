@@ -60,7 +60,7 @@ def index_view(
         # groups of columns of which some are hidden at first
         "sets": [name for name in SETS if any(c.group == name and not c.headline for c in kinds)],
         "lines": lines(findings, kinds),
-        "marks": headline.marks(findings),
+        "marks": findings.marks,
         "families": names if len(names) > 1 else [],
         "cases": shown,
         "kept": sum(clip.source is not None for case in shown for clip in case.clips),
