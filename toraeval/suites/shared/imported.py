@@ -182,9 +182,8 @@ class ImportedSuite(Suite, ABC):
         if not inside.any():
             raise UserError(
                 f"suite {self.name}: {clip.name}: none of its {counted(native.num_objects, 'object')} is visible "
-                "inside "
-                f"{width}x{height} at the start, of the {native.canvas[0]}x{native.canvas[1]} they lie on; the size of "
-                "the protocol: frames={} height={} width={}".format(*self.native_size)
+                f"inside {width}x{height} at the start, of the {native.canvas[0]}x{native.canvas[1]} they lie on; "
+                "the size of the protocol: frames={} height={} width={}".format(*self.native_size)
             )
         names = tuple(name for name, kept in zip(moved.names, inside, strict=False) if kept)
         paths = replace(
@@ -193,8 +192,7 @@ class ImportedSuite(Suite, ABC):
         )  # fmt: skip
         identifier = safe_id(clip.name)
         seed = case_seed(identifier) if clip.seed is None else clip.seed
-        size = {"frames": frames, "height": height, "width": width}
-        request: dict[str, Any] = {**size, "fps": clip.fps, "seed": seed}
+        request: dict[str, Any] = dict(frames=frames, height=height, width=width, fps=clip.fps, seed=seed)
         stamps = {"files": [current_sha256(file) for file in clip.files]}
         case = Case(
             id=identifier,
@@ -247,9 +245,8 @@ class ImportedSuite(Suite, ABC):
         if video is None:
             return [*found, "note: no real clip, so nothing can be compared with one"]
         if video.num_frames != paths.num_frames:
-            found.append(
-                f"its video has {counted(video.num_frames, 'frame')}, its paths have {paths.num_frames}"
-            )
+            length = counted(video.num_frames, "frame")
+            found.append(f"its video has {length}, its paths have {paths.num_frames}")
         return found
 
     def describe(self) -> dict[str, Any]:
