@@ -1,6 +1,6 @@
 """Measure every stage at several lengths and sizes, and others' code beside ours; writes docs/performance.md.
 
-    python -m benchmarks.all                                        # about eight minutes of one core
+    python -m benchmarks.all                                        # about a quarter of an hour of one core
     python -m benchmarks.all --frames 16 64 --sizes 256x256         # less
     python -m benchmarks.all --tapnet ~/tapnet --co-tracker ~/co-tracker --open-sora ~/Open-Sora
 
@@ -16,13 +16,16 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from tabulate import tabulate
 
 from benchmarks.machine import describe, parser_of
+from benchmarks.stages import HELD
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 SIZES = ("256x256", "512x512", "1280x720")
@@ -41,15 +44,16 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, help="a checkout, see benchmarks.peers")
     args = parser.parse_args()
     stages: Found = {}
+    held: Found = {}
     for size in args.sizes:
         for frames in args.frames:
             print(f"{size}, {frames} frames", file=sys.stderr, flush=True)
-            stages[size, frames] = child(
-                "stages", "--frames", str(frames), "--size", *size.split("x"), check=False
-            )
+            words = ("stages", "--frames", str(frames), "--size", *size.split("x"))
+            stages[size, frames] = child(*words, check=False)
+            held[size, frames] = child(*words, "--held", check=False, environment=HELD)
     cases = {count: child("harness_cost", "--child", str(count)) for count in (10, 100)}
     peers = child("peers", *checkouts(args))
-    args.out.write_text(page(stages, cases, peers))
+    args.out.write_text(page(stages, held, cases, peers))
     print(args.out)
 
 
@@ -62,11 +66,15 @@ def checkouts(args: argparse.Namespace) -> list[str]:
     return words
 
 
-def child(module: str, *words: str, check: bool = True) -> Any:
+def child(
+    module: str, *words: str, check: bool = True, environment: Mapping[str, str] = MappingProxyType({})
+) -> Any:
     """Run a benchmark in a fresh process with one thread and return the JSON that it prints."""
     one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     command = [sys.executable, "-m", f"benchmarks.{module}", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **one})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **one, **environment}
+    )
     if done.returncode:
         if check:
             raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
@@ -75,7 +83,7 @@ def child(module: str, *words: str, check: bool = True) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def page(stages: Found, cases: dict[int, float], peers: list[dict[str, Any]]) -> str:
+def page(stages: Found, held: Found, cases: dict[int, float], peers: list[dict[str, Any]]) -> str:
     """Return the page in Markdown."""
     few, many = cases.values()
     growth = (
@@ -112,9 +120,12 @@ def page(stages: Found, cases: dict[int, float], peers: list[dict[str, Any]]) ->
             "## Growth",
             "",
             f"Exponent b of seconds = a * frames^b, fitted from {FITTED_FROM} frames on. What grows faster than "
-            f"frames^{STEEP} is marked.",
+            f"frames^{STEEP} is marked. The seconds are those of a second process that has touched as much memory as "
+            "two clips and keeps what it frees: handing out fresh memory is the work of the system, which takes "
+            "longer for each further page on some virtual machines. It is in the seconds above; `fresh memory for "
+            "one clip` is what merely filling a new array of the clip's size takes.",
             "",
-            exponents(stages),
+            exponents(held),
             "",
             growth,
             "",

@@ -2,7 +2,9 @@
 
     python -m benchmarks.stages --frames 128 --size 512 512
 
-Prints JSON, which `benchmarks.all` collects: processor seconds and the memory that a stage adds at its peak.
+Prints JSON, which `benchmarks.all` collects: processor seconds and the memory that a stage adds at its peak. With
+`--held` the process first touches as much memory as two clips and keeps it, if glibc was told so (`HELD`): what the
+system takes to hand out fresh memory is then no part of the seconds, and memory is not measured.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.machine import parser_of, peak_memory_gib, use_threads
 from toraeval import registry
 from toraeval.metrics.shared.reference import share_reference
@@ -27,20 +31,27 @@ METRICS = (
     "psnr",
 )  # fmt: skip
 
+HELD = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**62), "MALLOC_ARENA_MAX": "1"}
+"""Environment in which glibc gives no memory back to the system."""
+
 
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=128)
     parser.add_argument("--size", type=int, nargs=2, default=(512, 512), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--held", action="store_true", help="without fresh memory, see above")
     args = parser.parse_args()
     use_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         width, height = args.size
-        json.dump(measure(args.frames, width, height, Path(folder)), sys.stdout)
+        json.dump(measure(args.frames, width, height, Path(folder), args.held), sys.stdout)
 
 
-def measure(frames: int, width: int, height: int, folder: Path) -> dict[str, Any]:
-    """Return {stage: {seconds, mib}}, or {stage: reason} where a stage cannot be."""
+def measure(frames: int, width: int, height: int, folder: Path, held: bool = False) -> dict[str, Any]:
+    """Return {stage: {seconds, mib}}, or {stage: reason} where a stage cannot be.
+
+    With `held` none gets fresh memory, see above.
+    """
     warm_up(folder)
     case = registry.build("suite", {"name": "shapes"}).cases(frames, height, width, 1)[0]
     found: dict[str, Any] = {}
@@ -56,6 +67,11 @@ def measure(frames: int, width: int, height: int, folder: Path) -> dict[str, Any
         found[name] = {"seconds": seconds, "mib": _status("VmHWM") - before}
         return result
 
+    clip = frames * height * width * 3
+    if held:
+        np.ones(2 * clip + 2**29, np.uint8)
+    else:
+        stage("fresh memory for one clip", lambda: np.ones(clip, np.uint8).size)
     video = stage("render", lambda: case.reference().video)
     file = folder / "clip.mkv"
     stage("write lossless", lambda: write_lossless(video, file))
