@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toraeval.models.shared.nano import checkpoint
-from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.types import UserError
 
-from ..dragnuwa.network import DragNUWANetwork
-from ..motionctrl.network import MotionCtrlNetwork
 from .config import UNetConfig
-from .network import UNet
+
+if TYPE_CHECKING:
+    from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+
+    from .network import UNet
 
 PREFIX = "unet."
-NETWORKS: dict[str, type[UNet]] = {"motionctrl": MotionCtrlNetwork, "dragnuwa": DragNUWANetwork}
 
 
 def weights_path(name: str) -> Path:
@@ -41,12 +41,16 @@ def load(path: Path, name: str | None = None) -> tuple[UNet, LinearPatchAutoenco
     Raises:
         UserError: besides, the file belongs to another model.
     """
-    named = name or next((known for known in NETWORKS if known in path.name), next(iter(NETWORKS)))
+    from ..dragnuwa.network import DragNUWANetwork
+    from ..motionctrl.network import MotionCtrlNetwork
+
+    networks: dict[str, type[UNet]] = {"motionctrl": MotionCtrlNetwork, "dragnuwa": DragNUWANetwork}
+    named = name or next((known for known in networks if known in path.name), next(iter(networks)))
 
     def build(card: dict[str, Any]) -> UNet:
         config = checkpoint.architecture(card, path, named, UNetConfig)
         if name is not None and config.design != name:
             raise UserError(f"{name}: {path} holds weights of {config.design}; give those of {name}")
-        return NETWORKS[config.design](config)
+        return networks[config.design](config)
 
     return checkpoint.load(path, named, build, PREFIX)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from toraeval.models.shared.nano.generator import NanoGenerator
-from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
-from toraeval.models.shared.nano.pipeline import WINDOW, ClipRequest, Window, plan_windows, seams
+from toraeval.models.shared.nano.pipeline import BLOCK, WINDOW, ClipRequest, Window, plan_windows, seams
 from toraeval.trajectories.displacement import displacement_maps
 from toraeval.types import Case
 
 from . import checkpoint
-from .network import UNet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+
+    from .network import UNet
 
 VERSION = "1"
 
@@ -82,6 +84,8 @@ class EmbeddedRival(NanoGenerator):
         Under guidance the null half sees what the published code shows it: MotionCtrl's an empty flow, DragNUWA's the
         same drags.
         """
+        import torch
+
         height, width = request.size
         maps = torch.from_numpy(displacement_maps(request.tracks_NT2, width, height))[None]
         if rows == 2:

@@ -45,14 +45,21 @@ def test_rows_hold_the_exact_error_and_the_floor(tmp_path: Path) -> None:
     assert report.exit_code == 0
 
 
-def test_same_command_again_computes_nothing(tmp_path: Path) -> None:
+def test_same_command_again_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run(tmp_path)
-    before = (first.result.run_dir / "cases.csv").read_bytes()
+    table_file = first.result.run_dir / "cases.csv"
+    before = table_file.read_bytes(), table_file.stat().st_ino
+    monkeypatch.setattr("toraeval.store.record.machine", lambda: {"processor": "another"})
     FakeModel.calls.clear()
     tracked = FakeTracker.calls
     again = run(tmp_path)
     assert (FakeModel.calls, FakeTracker.calls - tracked, again.computed, again.cached) == ([], 0, 0, 3)
-    assert (again.result.run_dir / "cases.csv").read_bytes() == before
+    assert (table_file.read_bytes(), table_file.stat().st_ino) == before, "what is there is not written again"
+    assert again.result.record["machine"] == first.result.record["machine"], (
+        "that of what computed the results"
+    )
+    more = run(tmp_path, model=model(shift=3))
+    assert more.result.record["machine"] == {"processor": "another"}
 
 
 def test_keep_none_also_deletes_what_finished_clips_kept(tmp_path: Path) -> None:

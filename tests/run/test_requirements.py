@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -173,3 +175,15 @@ def test_a_length_that_cannot_be_made_is_told_before_anything_is_downloaded(
         requirements.require({**shared, "model": ati, "frames": 81})
     with pytest.raises(UserError, match=r"steps=0; allowed"):
         requirements.require({**shared, "model": {**ati, "steps": 0}, "frames": 81})
+
+
+def test_a_bench_is_planned_without_torch(tmp_path: Path) -> None:
+    script = (
+        "import sys; from toraeval.__main__ import main\n"
+        f"code = main(['bench', 'limit=1', 'frames=[16]', 'dry_run=true', 'results={tmp_path}'])\n"
+        "assert code == 0, code\n"
+        "print('torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == "False"

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
@@ -109,13 +109,19 @@ def search_path(verb: str, folder: Path) -> list[str]:
 
 
 def model_options(name: str) -> DictConfig:
-    """Return the options of a model with the values that they have unless given.
+    """Return the options of a model with the values that they have unless given: its class's, then its file's.
+
+    Put together without Hydra, which would look for all settings of a command again for each model of a bench.
 
     Raises:
         UserError: unknown model, or one that cannot be imported.
     """
-    registry.entry("model", name)
-    with hydra_of("run"):
-        options = compose(f"model/{name}").model
+    options = OmegaConf.structured(schema_of("model", name))
+    file = conf_dir() / "model" / f"{name}.yaml"
+    if file.is_file():
+        values = OmegaConf.load(file)
+        assert isinstance(values, DictConfig)
+        values.pop("defaults", None)  # names the class's options, which are there already
+        options = OmegaConf.merge(options, values)
     assert isinstance(options, DictConfig)
     return options

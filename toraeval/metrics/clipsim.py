@@ -8,28 +8,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from toraeval import assets
 from toraeval.machine import one_thread
 from toraeval.metrics.shared.base import BACKBONE, Found
 from toraeval.metrics.shared.expectations import below
 from toraeval.metrics.shared.frames import Preparation, in_chunks
-from toraeval.metrics.shared.networks import dual_encoder, shipped
+from toraeval.metrics.shared.networks import shipped
 from toraeval.metrics.shared.networks.weight_sources import own_or_fetched, readable
 from toraeval.metrics.shared.reference import FrameMetric, over_clip, spread_frames
 from toraeval.optional import require
 from toraeval.types import Case, FloatArray, Video
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 # OpenAI CLIP, `clip/clip.py`: mean and standard deviation of the pictures it was trained on.
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 RECIPES = {
-    "shapes": Preparation(dual_encoder.SIDE, "squash", "bilinear", True),
+    "shapes": Preparation(shipped.SIDE, "squash", "bilinear", True),
     "clip_vit_b32": Preparation(224, "crop", "bicubic", True, _CLIP_MEAN, _CLIP_STD),
 }
 SOURCES = {
@@ -51,6 +51,8 @@ class ShapesEncoder:
     """The dual encoder that was trained on the world `shapes`."""
 
     def __init__(self, folder: Path | None, device: str) -> None:
+        from toraeval.metrics.shared.networks import dual_encoder
+
         network = shipped.load("clip", folder)
         assert isinstance(network, dual_encoder.DualEncoder)
         self._network = network.to(device)
@@ -58,6 +60,8 @@ class ShapesEncoder:
 
     def caption(self, text: str) -> EncodedCaption:
         """Return what the text encoder makes of a caption."""
+        from toraeval.metrics.shared.networks import dual_encoder
+
         count = len(dual_encoder.split_words(text))
         vector = self._network.caption(self._network.numbers(text).to(self._device))
         return EncodedCaption(vector, count, count > dual_encoder.MAX_WORDS)
@@ -90,6 +94,8 @@ class ClipEncoder:
 
     def caption(self, text: str) -> EncodedCaption:
         """Return what the text encoder makes of a caption; beyond 77 tokens, start and end included, it is cut."""
+        from torch.nn import functional as F
+
         count = len(self._tokenizer(text)["input_ids"])
         cut = self._tokenizer(text, truncation=True, max_length=self._limit, return_tensors="pt").to(
             self._device
@@ -101,6 +107,8 @@ class ClipEncoder:
 
     def frames(self, frames_TCHW: Tensor) -> Tensor:
         """Return unit vectors (T, D) of prepared frames."""
+        from torch.nn import functional as F
+
         pooled = self._model.vision_model(pixel_values=frames_TCHW).pooler_output
         return F.normalize(self._model.visual_projection(pooled), dim=-1)
 
@@ -174,6 +182,8 @@ class ClipSim(FrameMetric):
 
     def measure(self, case: Case, video: Video) -> Found:
         """Return values, and array `clipsim_T`, NaN for frames that are not looked at."""
+        import torch
+
         if not case.prompt.strip():
             return "the case has no prompt to compare with"
         chosen = spread_frames(0, video.num_frames, self.max_frames)
@@ -191,6 +201,8 @@ class ClipSim(FrameMetric):
         return values, {"clipsim_T": per_frame}
 
     def _cosines(self, frames_TCHW: Tensor, vector_1D: Tensor) -> FloatArray:
+        import torch
+
         found = []
         for chunk, count in in_chunks(frames_TCHW):
             vectors = self._encoder.frames(chunk.to(self.device))

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from toraeval import assets
 from toraeval.machine import one_thread
@@ -18,16 +17,21 @@ from toraeval.metrics.shared.base import BACKBONE
 from toraeval.metrics.shared.expectations import APART
 from toraeval.metrics.shared.frame_features import FrameFeatures
 from toraeval.metrics.shared.frames import CHUNK, Preparation, in_chunks
-from toraeval.metrics.shared.networks import dual_encoder, efficientnet, perceptual, shipped
+from toraeval.metrics.shared.networks import efficientnet, shipped
 from toraeval.metrics.shared.networks.weight_sources import own_or_fetched
 from toraeval.metrics.shared.reference import ComparedMetric, Numbers
 from toraeval.optional import require
 from toraeval.types import ByteArray, FloatArray, UserError, Video
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from toraeval.metrics.shared.networks.perceptual import Distance
+
 IMPLEMENTATIONS = ("own", "lpips", "torchmetrics")
 EMBEDDED = {
     "shapes": (
-        Preparation(dual_encoder.SIDE, "squash", "bilinear", True),
+        Preparation(shipped.SIDE, "squash", "bilinear", True),
         "; features of toraeval.metrics.networks.dual_encoder, equal weights",
     ),
     efficientnet.NAME: (
@@ -77,7 +81,7 @@ class LPIPS(ComparedMetric):
     columns = {f"lpips_{BACKBONE}": "mean perceptual distance from the reference frames"}
     source = "Zhang et al., arXiv 1801.03924, version 0.1"
     expected = {f"lpips_{BACKBONE}": APART}
-    backbones = ("shapes", *perceptual.LAYOUTS, efficientnet.NAME)
+    backbones = ("shapes", "alex", "vgg", efficientnet.NAME)
     keyed = ("backbone", "implementation", "prepare", "weights", "max_frames")
     implementation: str
 
@@ -113,6 +117,8 @@ class LPIPS(ComparedMetric):
         if self.implementation != "own":
             # the package brings its own weights
             return self._package(self.implementation).__version__
+        from toraeval.metrics.shared.networks import perceptual
+
         return assets.files_sha256([self._path(), perceptual.heads_file(self.backbone)])
 
     def _package(self, module: str) -> Any:
@@ -124,7 +130,9 @@ class LPIPS(ComparedMetric):
         )
 
     @cached_property
-    def _distance(self) -> perceptual.Distance:
+    def _distance(self) -> Distance:
+        from toraeval.metrics.shared.networks import dual_encoder, perceptual
+
         if self.backbone == "shapes":
             network = shipped.load("clip", self._file)
             assert isinstance(network, dual_encoder.DualEncoder)
@@ -143,6 +151,10 @@ class LPIPS(ComparedMetric):
         truth_KCHW = truth_KHWC.transpose(0, 3, 1, 2)
         if self.backbone == efficientnet.NAME:
             return self._of_photographs(video, chosen_K, truth_KCHW)
+        import torch
+
+        from toraeval.metrics.shared.networks import perceptual
+
         distance = self._distance
         with one_thread(), torch.inference_mode():
             if self.prepare is not None:
@@ -162,6 +174,10 @@ class LPIPS(ComparedMetric):
 
     def _of_photographs(self, video: Video, chosen_K: Numbers, truth_KCHW: ByteArray) -> FloatArray:
         """Return the same by the classifier, whose maps of a clip's frames other metrics have asked for, too."""
+        import torch
+
+        from toraeval.metrics.shared.networks import perceptual
+
         frames = self._frames
         distance = perceptual.FeatureDistance(frames.network)
         found = []
@@ -177,6 +193,8 @@ class LPIPS(ComparedMetric):
         return float(found_T[chosen_K].mean())
 
 
-def _in_range(frames_TCHW: ByteArray) -> torch.Tensor:
+def _in_range(frames_TCHW: ByteArray) -> Tensor:
     """Return frames of their own size as float32 in [-1, 1]."""
+    import torch
+
     return torch.from_numpy(np.ascontiguousarray(frames_TCHW)).float() / 127.5 - 1

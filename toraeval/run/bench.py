@@ -20,7 +20,7 @@ from toraeval.run import pipeline, requirements
 from toraeval.run.ending import Progress, Report
 from toraeval.run.plan import Plan, plan_run
 from toraeval.store import record
-from toraeval.store.sealed import Damaged, require_json, write_json
+from toraeval.store.sealed import Damaged, read_json, require_json, write_json
 from toraeval.types import UserError
 
 RECORD = "record.json"
@@ -192,7 +192,7 @@ def model_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         merged = OmegaConf.merge(merged, literal)
     except OmegaConfBaseException as error:
         raise UserError(f"model_options.{name}: {str(error).splitlines()[0]}") from error
-    missing = sorted(key.removeprefix("model.") for key in OmegaConf.missing_keys(merged))
+    missing = sorted(OmegaConf.missing_keys(merged))
     if missing:
         raise UserError(
             f"model {name} needs {missing[0]}; give it as model_options.{name}.{missing[0]}=VALUE"
@@ -223,10 +223,12 @@ def write_record(bench: Bench, reports: list[Report], command: str | None, wall_
         }
         for report in reports
     }
+    computed = any(outcome.computed for report in reports for outcome in report.outcomes)
+    former = None if computed else read_json(results / RECORD)
     content = {
         "command": command or record.command_line(),
         "config": dict(bench.config),
-        **record.environment(wall_s),
+        **record.environment(wall_s, former),
         "samples": bench.samples,
         "runs": runs,
     }

@@ -181,7 +181,8 @@ def write(plan: Plan, outcomes: Sequence[Outcome], command: str, start: float, f
     if finished and "score" in plan.options.stages:
         pool_sets(plan)
     asked = {sample.id for sample in plan.samples}
-    use = utilisation(outcomes) or (read_json(plan.run_dir / RECORD) or {}).get("utilisation")
+    former = None if any(outcome.computed for outcome in outcomes) else read_json(plan.run_dir / RECORD) or {}
+    use = utilisation(outcomes) or (former or {}).get("utilisation")
     content = {
         "command": command,
         "finished": finished,
@@ -191,7 +192,7 @@ def write(plan: Plan, outcomes: Sequence[Outcome], command: str, start: float, f
         "utilisation": use,  # of the last command that computed something
         "fingerprints": plan.fingerprints,
         "config": plan.config,
-        **record.environment(time.perf_counter() - start),
+        **record.environment(time.perf_counter() - start, former),
         "files": table_hashes(plan.run_dir),
     }
     # the largest process: this one, or a worker

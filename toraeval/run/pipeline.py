@@ -161,6 +161,8 @@ def _work(
             engine = stack.enter_context(engine_for(plans, tasks))
             ended = Queue(tasks, claims).work_off(engine)
         else:
+            import torch  # noqa: F401 - the record tells of it
+
             ended = stack.enter_context(closing(cluster.work_off(plans, tasks, claims)))
         for task, outcome in ended:
             one = of_plan[id(task.plan)]

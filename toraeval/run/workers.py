@@ -214,6 +214,8 @@ class Workers(AbstractContextManager["Workers"]):
         return list(worker.tasks.values())
 
     def _start(self) -> _Worker:
+        import torch  # noqa: F401 - the record tells of it; the processes need it for themselves
+
         taken = [worker.gpu for worker in self._workers]
         gpu = min(range(self._gpus), key=taken.count) if self._gpus > 1 else None
         threads = max(1, cpu_count() // self._number)
@@ -225,7 +227,9 @@ class Workers(AbstractContextManager["Workers"]):
         if self._context.get_start_method() == "forkserver":
             # what is loaded here is loaded once for all of them
             loaded = sorted(name for name in sys.modules if name.partition(".")[0] == "toraeval")
-            multiprocessing.set_forkserver_preload([name for name in loaded if name != "toraeval.__main__"])
+            multiprocessing.set_forkserver_preload(
+                ["torch", *(name for name in loaded if name != "toraeval.__main__")]
+            )
         given = (theirs, registry.snapshot(), self._recipes, environment, threads, self._depth)
         child = self._context.Process(target=work_for, args=given, daemon=True)  # type: ignore[attr-defined]
         with _environment({name: environment[name] for name in THREAD_VARIABLES}):

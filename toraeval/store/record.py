@@ -9,7 +9,7 @@ import resource
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -96,12 +96,18 @@ def peak_memory_mb() -> int:
     return max(own, children) // unit
 
 
-def environment(wall_s: float) -> dict[str, Any]:
-    """Return the code, the packages and the machine of this process, and what it took: seconds and memory."""
+def environment(wall_s: float, former: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the code, the packages and the machine of this process, and what it took: seconds and memory.
+
+    Args:
+        wall_s: seconds.
+        former: the record of the command that computed what is there, where this one computes nothing: its machine
+            stays.
+    """
     return {
         "git": git_state(),
         "packages": versions(),
-        "machine": machine(),
+        "machine": (former or {}).get("machine") or machine(),
         "wall_s": round(wall_s, 3),
         "peak_memory_mb": peak_memory_mb(),
     }

@@ -62,8 +62,12 @@ def atomic(path: Path, write: Callable[[Path], object], durable: bool = True) ->
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
+    """Write UTF-8 text atomically; a file that holds it already stays, because flushing to the disk takes long."""
+    data = text.encode()
+    with contextlib.suppress(OSError):
+        if not path.is_symlink() and path.read_bytes() == data:
+            return
+    atomic(path, lambda temporary: temporary.write_bytes(data))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

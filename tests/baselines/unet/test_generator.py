@@ -18,7 +18,7 @@ from baselines.unet.network import UNet
 from baselines.unet.rival import Rival
 from toraeval import registry
 from toraeval.config import schema_of
-from toraeval.models.shared.nano import pipeline
+from toraeval.models.shared import noise as shared_noise
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.types import Case, MissingAsset, Trajectories, UserError, Video
 
@@ -138,13 +138,13 @@ def test_same_bytes_whatever_was_made_before(weights: Callable[[str], str], desi
 def test_windows_of_a_clip_have_noise_of_their_own(
     weights: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used, original = [], pipeline.initial_noise
+    used, original = [], shared_noise.initial_noise
 
     def noise(key: str, seed: int, shape: tuple[int, ...]) -> torch.Tensor:
         used.append((key, seed))
         return original(key, seed, shape)
 
-    monkeypatch.setattr(pipeline, "initial_noise", noise)
+    monkeypatch.setattr(shared_noise, "initial_noise", noise)
     build("motionctrl", weights("motionctrl"), steps=1).generate(case(40), 7)
     assert used == [(f"test-v1/a/{i}", 7) for i in range(3)]
 

@@ -7,7 +7,7 @@ import torch
 
 from toraeval import registry
 from toraeval.__main__ import main
-from toraeval.metrics.shared.networks import efficientnet
+from toraeval.metrics.shared.networks import efficientnet, efficientnet_layers
 from toraeval.types import MissingAsset, UserError
 
 
@@ -25,7 +25,7 @@ def test_maps_have_five_scales_and_features_one_vector():
     shapes = [tuple(m.shape[1:]) for m in network.maps(picture)]
     assert shapes == [(16, 112, 112), (24, 56, 56), (40, 28, 28), (112, 14, 14), (320, 7, 7)]
     assert network.features(picture).shape == (1, efficientnet.FEATURES)
-    assert network(picture).shape == (1, efficientnet.CLASSES)
+    assert network(picture).shape == (1, efficientnet_layers.CLASSES)
 
 
 def test_numbers_of_a_picture_do_not_depend_on_those_beside_it():
@@ -44,15 +44,15 @@ def test_the_order_of_numbers_in_memory_and_portions_change_nothing_but_rounding
     pictures = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     plain = efficientnet.load().to(memory_format=torch.contiguous_format)
     with torch.inference_mode():
-        x = efficientnet.active(plain.bn0, plain.conv_stem(pictures))
+        x = efficientnet_layers.active(plain.bn0, plain.conv_stem(pictures))
         for block in plain.blocks:
             x = block(x)
-        x = efficientnet.active(plain.bn1, plain.conv_head(x)).mean((2, 3))
+        x = efficientnet_layers.active(plain.bn1, plain.conv_head(x)).mean((2, 3))
         torch.testing.assert_close(network.features(pictures), x, rtol=1e-4, atol=1e-5)
 
 
 def test_strided_convolutions_pad_the_right_and_the_bottom():
-    convolution = efficientnet.SameConv(1, 1, 3, 2)
+    convolution = efficientnet_layers.SameConv(1, 1, 3, 2)
     with torch.no_grad():
         convolution.weight[:] = torch.tensor([[1.0, 0, 0], [0, 0, 0], [0, 0, 0]])
         out = convolution(torch.arange(16.0).view(1, 1, 4, 4))

@@ -12,11 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from toraeval.machine import one_thread
 from toraeval.metrics.shared.frames import CHUNK, OfLatest
@@ -24,13 +22,18 @@ from toraeval.metrics.shared.networks import efficientnet
 from toraeval.metrics.shared.reference import Numbers, reference_features, reference_frames, spread_frames
 from toraeval.types import ByteArray, Case, FloatArray, Video
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from toraeval.metrics.shared.networks.efficientnet_layers import EfficientNetLite0
+
 BACKBONES = (efficientnet.NAME,)
 GROUP = 20
 LATER_RULE = "at most {max_frames}, evenly spread after frame 0 up to the last"
 QUIET = 0.001  # features change by 0.05 to 0.2 between frames of real clips; keeps the logarithm of 0 finite
 CAPACITY, MAPS = 4096, 32  # pictures whose features, 10 kB each, and maps, 1.4 MB each, are remembered
 
-Maps = tuple[Tensor, ...]
+Maps = tuple["Tensor", ...]
 V = TypeVar("V")
 Known = tuple[str, bytes]
 
@@ -65,7 +68,7 @@ class Memory(Generic[V]):
 _features: Memory[FloatArray] = Memory(CAPACITY)
 _maps: Memory[Maps] = Memory(MAPS)
 _digests: OfLatest[int, bytes] = OfLatest()
-_networks: dict[tuple[str, str], efficientnet.EfficientNetLite0] = {}
+_networks: dict[tuple[str, str], EfficientNetLite0] = {}
 
 
 class FrameFeatures:
@@ -91,7 +94,7 @@ class FrameFeatures:
         return dict(efficientnet.fingerprint(self._file))
 
     @property
-    def network(self) -> efficientnet.EfficientNetLite0:
+    def network(self) -> EfficientNetLite0:
         """The network with its weights."""
         key = (self.identity["weights_sha256"], self._device)
         if key not in _networks:
@@ -151,6 +154,8 @@ class FrameFeatures:
         return [known[key] for key in keys]
 
     def _computed(self, frames_TCHW: ByteArray) -> tuple[list[Maps], FloatArray]:
+        import torch
+
         with one_thread(), torch.inference_mode():
             maps, features = self.network.seen(efficientnet.PREPARE(frames_TCHW).to(self._device))
         return list(zip(*maps, strict=True)), np.asarray(features.double().cpu().numpy())
@@ -179,6 +184,8 @@ def _of_clip(video: Video, chosen_K: Numbers) -> tuple[list[ByteArray], list[byt
 
 
 def _stacked(maps: Sequence[Maps]) -> list[Tensor]:
+    import torch
+
     return [torch.stack(scale) for scale in zip(*maps, strict=True)]
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from toraeval.types import ByteArray, Video
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CHUNK = 8  # frames that are fed at once, always; it bounds the memory and fixes the shape of every product
 REMEMBERED = 256  # frames of a clip that are kept prepared, 0.2 MB each at 128x128: long clips take no more
@@ -61,10 +61,14 @@ class Preparation:
 
         Values are brought back into the range of the pixels after resizing, then normalised.
         """
+        import torch
+
         return torch.stack([self._prepared(frame) for frame in frames_TCHW])
 
     def of(self, video: Video, chosen: Iterable[int]) -> Tensor:
         """Return the same of the chosen frames of a clip; metrics with one recipe share what they resized last."""
+        import torch
+
         known = _prepared(video).setdefault(self, {})
         pictures = []
         for t in map(int, chosen):
@@ -75,6 +79,9 @@ class Preparation:
         return torch.stack(pictures)
 
     def _prepared(self, frame_CHW: ByteArray) -> Tensor:
+        import torch
+        from torch.nn import functional as F
+
         # one picture at a time with its channels last, as clips lie in memory: twice as fast, bit for bit the same
         picture = torch.from_numpy(np.require(frame_CHW.transpose(1, 2, 0), requirements=["C", "W"]))
         x = picture.permute(2, 0, 1)[None].float()
@@ -99,6 +106,8 @@ def in_chunks(frames_TCHW: Tensor, size: int = CHUNK) -> Iterator[tuple[Tensor, 
 
     The numbers of a matrix product may depend on its shape in the last bit; this way the shape never changes.
     """
+    import torch
+
     for start in range(0, len(frames_TCHW), size):
         chunk = frames_TCHW[start : start + size]
         count = len(chunk)

@@ -10,23 +10,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from toraeval import assets
 from toraeval.machine import one_thread
 from toraeval.metrics.shared.frame_features import FrameFeatures, changes
 from toraeval.metrics.shared.frames import Preparation
-from toraeval.metrics.shared.networks import efficientnet, shipped, video_net, videomae
+from toraeval.metrics.shared.networks import efficientnet, shipped
 from toraeval.metrics.shared.networks.weight_sources import own_or_fetched, readable
 from toraeval.metrics.shared.reference import Numbers, reference_frames
 from toraeval.types import Case, FloatArray, Video
 
-# Of a clip, float (B, T, C, H, W), to features (B, D).
-Network = Callable[[Tensor], Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    # Of a clip, float (B, T, C, H, W), to features (B, D).
+    Network = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class FeatureRecipe:
 
 
 SHAPES = FeatureRecipe(
-    Preparation(video_net.SIDE, "squash", "bilinear", True),
-    video_net.FRAMES,
+    Preparation(shipped.SIDE, "squash", "bilinear", True),
+    shipped.FRAMES,
     "the 64 features that its readings share",
     "",
     "toraeval, trained on the world `shapes`; toraeval.metrics.networks.video_net",
@@ -114,6 +115,8 @@ class VideoFeatures:
             MissingAsset: no weights.
         """
         if self.backbone == "random":
+            import torch
+
             return {"seed": 0, "torch": torch.__version__}
         if self.backbone == "shapes":
             return shipped.fingerprint("video", self._file)
@@ -171,6 +174,8 @@ class VideoFeatures:
 
     def _one(self, prepared_TCHW: Tensor) -> FloatArray:
         """Return float64 (1, D); one clip at a time, so that no number depends on how many there are."""
+        import torch
+
         with one_thread(), torch.inference_mode():
             return np.asarray(self._network(prepared_TCHW[None].to(self.device)).double().cpu().numpy())
 
@@ -181,6 +186,8 @@ class VideoFeatures:
         if self.backbone == "random":
             return _random_network().to(self.device)
         if self.backbone == "videomae":
+            from toraeval.metrics.shared.networks import videomae
+
             return videomae.load(self._path(), self.device)
         return _load_i3d(self._path(), self.device)
 
@@ -224,13 +231,19 @@ class PhotoVideoFeatures(VideoFeatures):
 
 
 def _random_network() -> nn.Module:
+    import torch
+
+    from toraeval.metrics.shared.networks.video_net import VideoNet
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return video_net.VideoNet().eval().requires_grad_(False)
+        return VideoNet().eval().requires_grad_(False)
 
 
 def _load_i3d(file: Path, device: str) -> Network:
     """Return the TorchScript I3D, with its own resizing and rescaling switched off, because the recipe has done it."""
+    import torch
+
     cure = f"delete it and run: {assets.fetch_command('fvd_i3d')}"
     assets.require_numbers([file], "fvd", cure)
     with readable(f"fvd: {file} is not a TorchScript file", cure), warnings.catch_warnings():

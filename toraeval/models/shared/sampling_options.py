@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from toraeval.allowed import check_options
 from toraeval.models.shared.base import GUIDANCE, STEPS
 from toraeval.types import UserError
 
-PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+PRECISIONS = {"bf16": "bfloat16", "fp32": "float32"}
+"""Names of torch's types of numbers by our own ones."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,22 @@ def sampling_options(
     return made
 
 
+def dtype_of(precision: str) -> torch.dtype:
+    """Return torch's type of numbers of a precision."""
+    import torch
+
+    dtype: torch.dtype = getattr(torch, PRECISIONS[precision])
+    return dtype
+
+
 def resolve_device(model: str, name: str) -> torch.device:
     """Return the device that a name stands for; `auto` is a GPU if there is one, else the CPU.
 
     Raises:
         UserError: an unknown name, or a GPU that is not there.
     """
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
@@ -70,6 +83,8 @@ def resolve_device(model: str, name: str) -> torch.device:
 @contextmanager
 def at_work(network: nn.Module, device: torch.device | str, offload: bool) -> Iterator[None]:
     """Have a network on its device while the block runs; with `offload` it is on the CPU afterwards."""
+    import torch
+
     network.to(device)
     try:
         yield

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, cast
 
 from toraeval.models.shared.nano.generator import NanoGenerator
-from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.nano.pipeline import ClipRequest, Window
 from toraeval.models.shared.network.step_cache import StepCache, joint_facts
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.checkpoints import nano as checkpoint
-from toraeval.models.tora.conditions.nano_motion import path_input
-from toraeval.models.tora.network.model import ToraNetwork
 from toraeval.models.tora.options import NANO_VERSION, SIZES, ToraOptions
 from toraeval.types import Case, UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+    from toraeval.models.tora.network.model import ToraNetwork
 
 CONDITIONS = ("auto", "first_frame")
 
@@ -59,6 +60,8 @@ class NanoTora(NanoGenerator):
         rows: int,
     ) -> dict[str, Any]:
         """Return the caption and the features of Tora's trajectory extractor, see `NanoGenerator.conditions`."""
+        from toraeval.models.tora.conditions.nano_motion import path_input
+
         told: dict[str, Any] = {"text": network.guided_text(request.prompt, rows), "motion": None}
         if network.traj_extractor is not None:
             motion = path_input(network.config, vae, request.tracks_NT2, *request.size, first_1C1hw)
@@ -70,8 +73,7 @@ class NanoTora(NanoGenerator):
 
     def sample(self, request: ClipRequest) -> Tensor:
         assert self._loaded is not None
-        network, cache = self._loaded[0], self.options.new_cache()
-        assert isinstance(network, ToraNetwork)
+        network, cache = cast("ToraNetwork", self._loaded[0]), self.options.new_cache()
         network.step_cache, self._caches = cache, [] if cache is None else [cache]
         try:
             return super().sample(request)

@@ -15,7 +15,7 @@ from toraeval.allowed import check_options
 from toraeval.geometry import native_frames
 from toraeval.models.shared.base import MAX_FRAMES, Generator, need_first_frame
 from toraeval.models.shared.noise import keyed_generator, seeded_draw
-from toraeval.models.shared.sampling_options import PRECISIONS, resolve_device, sampling_options
+from toraeval.models.shared.sampling_options import dtype_of, resolve_device, sampling_options
 from toraeval.models.shared.trajectory import all_tracks, clipped_points
 from toraeval.models.tora.conditions.t5 import T5Captions, encode_ahead
 from toraeval.models.tora_cogvideox import checkpoint as weights_on_disk
@@ -123,7 +123,7 @@ class ToraCogVideoX(Generator):
         if self._networks is not None:
             return
         o, found = self.options, self._found()
-        dtype, device = PRECISIONS[o.precision], o.torch_device()
+        dtype, device = dtype_of(o.precision), o.torch_device()
         place = torch.device("cpu") if o.offload else device
         solver = Solver(o.steps, self._schedule(), self._zero_snr(found.format))
         self._text()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from toraeval.metrics.shared.networks.dual_encoder import PAD, UNKNOWN
-from toraeval.metrics.shared.networks.video_net import FRAMES
+from toraeval.metrics.shared.networks.shipped import FRAMES
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import BACKGROUNDS, COLOURS, DRIFTS, SHAPES, Scene, sample_scene
 from toraeval.suites.shared.drawing import CANVAS

@@ -91,7 +91,7 @@ class MetricNet(SmallNet):
         self.recipe = CosineRecipe(
             minutes=options.minutes, seed=options.seed, clip=2.0, log_every=50, average=False
         )
-        side = video_net.SIDE if name == "video" else dual_encoder.SIDE
+        side = shipped.SIDE
         self.source = PoolBatches(Pool(folder, name, options.scenes, side), options.batch, options.seed)
 
     def clipped(self) -> list[nn.Parameter]:

@@ -57,7 +57,6 @@ def halve(channels: int, wider: int) -> nn.Sequential:
     )
 
 
-SIDE = 128
 FEATURES = 128
 MAX_WORDS = 40
 PAD, UNKNOWN = "<pad>", "<unk>"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from toraeval.assets import require_numbers
-from toraeval.metrics.shared.networks.dual_encoder import DualEncoder
-from toraeval.metrics.shared.networks.video_net import VideoNet
 from toraeval.metrics.shared.networks.weight_sources import readable
 from toraeval.store.keys import current_sha256
 from toraeval.types import MissingAsset, UserError
 
+if TYPE_CHECKING:
+    from torch import nn
+
 WEIGHTS = Path(__file__).parents[1] / "weights"
 NETS = ("video", "clip")
+SIDE = 128  # pixels of the pictures that both look at
+FRAMES = 16  # of a clip of the video network
 # Raised when a network's layers or preprocessing change, so that older weights are refused.
 NET_VERSION = "1"
 
@@ -67,6 +67,9 @@ def build(net: str, card: dict[str, Any]) -> nn.Module:
     """
     if net not in NETS:
         raise UserError(f"unknown metric network '{net}'; allowed: {', '.join(NETS)}")
+    from toraeval.metrics.shared.networks.dual_encoder import DualEncoder
+    from toraeval.metrics.shared.networks.video_net import VideoNet
+
     return VideoNet() if net == "video" else DualEncoder(card["words"])
 
 
@@ -77,6 +80,7 @@ def load(net: str, file: Path | None = None) -> nn.Module:
         MissingAsset: no weights.
         UserError: a damaged file, one of another version, or one with other tensors or numbers that are not finite.
     """
+    import torch
     from safetensors import SafetensorError, safe_open
 
     path = require_weights(net, file)

@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toraeval.metrics.shared.networks.dual_encoder import ImageEncoder, Residual
+from toraeval.metrics.shared.networks.shipped import SIDE
 
-FRAMES = 16
-SIDE = 128
 FEATURES = 64
 
 

@@ -12,24 +12,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from toraeval.assets import require_numbers
-from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
-from toraeval.models.shared.weight_files import key_difference
 from toraeval.store.keys import current_sha256
 from toraeval.store.sealed import atomic
 from toraeval.types import MissingAsset, UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 
 AUTOENCODER = Path(__file__).with_name("weights") / "autoencoder.safetensors"
 """The autoencoder of the shipped models that leave it out."""
 
 VAE = "vae."
 Shape = TypeVar("Shape")
-Net = TypeVar("Net", bound=torch.nn.Module)
+Net = TypeVar("Net", bound="torch.nn.Module")
 
 
 def train_command(model: str) -> str:
@@ -58,6 +59,8 @@ def save(
         card: model card, stored as JSON in the header and beside the file.
         prefix: of the network's names in the file.
     """
+    import torch
+
     tensors = {
         f"{prefix}{k}": v.to(torch.bfloat16) if v.is_floating_point() else v for k, v in model_state.items()
     }
@@ -91,6 +94,8 @@ def ship(files: dict[str, Path], targets: dict[str, Path], shared: Path = AUTOEN
         MissingAsset: one of the files does not exist.
         UserError: one is corrupt, holds no autoencoder, or another one than the first; nothing is written then.
     """
+    import torch
+
     read_files = {model: _read_file(path, model) for model, path in files.items()}
     autoencoders = {
         model: {k: v for k, v in tensors.items() if k.startswith(VAE)}
@@ -135,6 +140,8 @@ def load(
         MissingAsset: the file does not exist.
         UserError: it is corrupt, or its keys or shapes do not fit.
     """
+    from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+
     tensors, card = read(path, model)
     network = build(card)
     vae = LinearPatchAutoencoder(int(network.latent_channels))  # type: ignore[arg-type]
@@ -206,6 +213,8 @@ def fill(module: torch.nn.Module, tensors: dict[str, Tensor], prefix: str, path:
     Raises:
         UserError: a name is missing or unknown, or a shape differs.
     """
+    from toraeval.models.shared.weight_files import key_difference
+
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     own = module.state_dict()
     found = {k: tuple(v.shape) for k, v in state.items()}

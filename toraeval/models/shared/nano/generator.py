@@ -6,21 +6,24 @@ from abc import abstractmethod
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from toraeval.geometry import native_frames
+from toraeval.machine import give_back_memory
 from toraeval.models.shared.base import MAX_FRAMES, Generator, need_first_frame
-from toraeval.models.shared.nano.caption_encoder import prompt_facts
 from toraeval.models.shared.nano.checkpoint import train_command
-from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoencoder
-from toraeval.models.shared.nano.pipeline import ClipRequest, Window, make_windows, sample_latents
+from toraeval.models.shared.nano.pipeline import BLOCK, ClipRequest, Window, make_windows, sample_latents
 from toraeval.models.shared.sampling_options import sampling_options
 from toraeval.models.shared.trajectory import all_tracks
 from toraeval.store.keys import current_sha256
 from toraeval.types import ByteArray, Case, FloatArray, MissingAsset, UserError, Video
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+
+LARGE = 2**28  # bytes of a clip for whose sake what the network has freed is given back to the system first
 
 
 class EmbeddedOptions(Protocol):
@@ -138,6 +141,8 @@ class NanoGenerator(Generator):
         )
 
     def generate(self, case: Case, seed: int) -> Video:
+        from toraeval.models.shared.nano.caption_encoder import prompt_facts
+
         self.check_case(case, seed)
         assert case.first_frame_HWC is not None
         self.prepare()
@@ -173,6 +178,8 @@ class NanoGenerator(Generator):
         tracks_NT2: FloatArray,
     ) -> ByteArray:
         """Make the frames of one window, uint8 (T, H, W, 3)."""
+        import torch
+
         assert self._loaded is not None
         key = self.noise_key(case, window)
         request = ClipRequest(key, seed, case.prompt, given_THWC, tracks_NT2, case.fps)
@@ -180,4 +187,6 @@ class NanoGenerator(Generator):
         if not torch.isfinite(latents).all():
             where = f" in window {window.index}" if passes > 1 else ""
             raise UserError(f"{self.name}: case {case.id} gave non-finite latents{where}; try precision=fp32")
+        if window.frames * case.height * case.width * 3 > LARGE:
+            give_back_memory()
         return self._loaded[1].decode(latents)

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from toraeval.models.shared.nano.pipeline import BLOCK as BLOCK
+from toraeval.models.shared.nano.pipeline import STRIDE_T as STRIDE_T
 from toraeval.types import ByteArray, UserError, counted
-
-BLOCK = 32
-STRIDE_T = 4
 
 
 class LinearPatchAutoencoder(nn.Module):

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from toraeval.allowed import check_option
 from toraeval.geometry import extend_points, native_frames, windows
-from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
-from toraeval.models.shared.noise import initial_noise
-from toraeval.models.shared.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
 from toraeval.models.shared.sampling_options import SamplingOptions
 from toraeval.types import ByteArray, FloatArray
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+
+BLOCK, STRIDE_T = 32, 4  # pixels of a side and frames that one latent of the embedded models stands for
 WINDOW = 17  # the first frame, given, and 16 new ones
 MODES = ("autoregressive", "direct")
 OVERLAPS = (1, 5, 9)  # shared frames that are whole latent frames: 1 + 4k
@@ -59,10 +60,9 @@ class ClipRequest:
 
 # From network, autoencoder, request, latent of the first frame (1, C, 1, h, w) and the number of rows of a batch, 1 or
 # 2 with the caption left out of the second, to what `predict_clean` is given of caption and paths.
-Conditions = Callable[[Any, LinearPatchAutoencoder, ClipRequest, Tensor, int], dict[str, Any]]
+Conditions = Callable[[Any, "LinearPatchAutoencoder", ClipRequest, "Tensor", int], dict[str, Any]]
 
 
-@torch.no_grad()
 def sample_latents(
     network: Any,
     vae: LinearPatchAutoencoder,
@@ -78,6 +78,11 @@ def sample_latents(
         options: sampling options.
         conditions: how caption and paths enter the network.
     """
+    import torch
+
+    from toraeval.models.shared.noise import initial_noise
+    from toraeval.models.shared.rectified_flow import ClipSize, FlowConfig, RectifiedFlow
+
     (height, width), frames = request.size, request.tracks_NT2.shape[1]
     shape = (1, network.latent_channels, *vae.latent_size(frames, height, width))
     z = initial_noise(request.key, request.seed, shape)
@@ -87,7 +92,7 @@ def sample_latents(
     mask[:, : known.shape[2]] = 0.0
     copies = 1 if options.guidance == 1.0 else 2
     first = known[:, :, :1]
-    with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
         told = conditions(network, vae, request, first, copies)
         cond, rate = first.repeat(copies, 1, 1, 1, 1), torch.tensor([request.fps])
 

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from toraeval.allowed import POSITIVE, check_option
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 METHODS = ("none", "teacache", "pab")
 THRESHOLD = 0.1  # summed relative change up to which a step is skipped

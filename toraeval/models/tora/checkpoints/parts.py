@@ -14,7 +14,7 @@ from toraeval import assets
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.noise import keyed_generator
-from toraeval.models.shared.sampling_options import PRECISIONS
+from toraeval.models.shared.sampling_options import dtype_of
 from toraeval.models.shared.weight_files import StateReader
 from toraeval.models.tora.autoencoder.video import OpenSoraVAE
 from toraeval.models.tora.checkpoints.importers import (
@@ -100,7 +100,7 @@ class Parts:
 
     def networks(self, device: torch.device) -> tuple[STDiT3 | ToraNetwork, OpenSoraVAE]:
         """Load transformer and autoencoder to a device; random ones always have the same numbers."""
-        dtype = PRECISIONS[self.precision]
+        dtype = dtype_of(self.precision)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(RANDOM_SEED)
             if self.weights == RANDOM:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from toraeval import assets
 from toraeval.allowed import Numbers, check_option
-from toraeval.models.shared.sampling_options import PRECISIONS
+from toraeval.models.shared.sampling_options import PRECISIONS, dtype_of
 from toraeval.models.shared.weight_files import StateReader, read_safetensors, write_safetensors
 from toraeval.optional import require
 from toraeval.store import keys
@@ -172,7 +172,7 @@ class T5Captions:
         features = encoder(input_ids=ids, attention_mask=seen).last_hidden_state[0]
         if not torch.isfinite(features).all():
             raise UserError(f"{WHAT}: {self.path} gives NaN or infinite features; get it again: {FETCH}")
-        return features.to("cpu", PRECISIONS[self.precision]), mask[0].to(torch.int64)
+        return features.to("cpu", dtype_of(self.precision)), mask[0].to(torch.int64)
 
     def _load(self) -> Any:
         if self._encoder is not None:
@@ -188,7 +188,7 @@ class T5Captions:
             encoder, info = transformers.T5EncoderModel.from_pretrained(
                 self._encoder_folder,
                 local_files_only=True,
-                dtype=PRECISIONS[self.precision],
+                dtype=dtype_of(self.precision),
                 output_loading_info=True,
             )
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
