@@ -74,10 +74,10 @@ def spoil(path: Path, change: Callable[[dict[str, torch.Tensor]], None], card: o
 @pytest.mark.parametrize(
     ("key", "shape", "message"),
     [
-        ("unet.conv_in.weight", None, "1 keys missing"),
+        ("unet.conv_in.weight", None, "1 key missing"),
         ("unet.conv_in.weight", (3, 3), "1 of another shape"),
         ("unet.stray", (1,), "1 unexpected"),
-        ("vae.mean", None, "1 keys missing"),
+        ("vae.mean", None, "1 key missing"),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(
