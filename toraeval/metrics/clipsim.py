@@ -16,7 +16,7 @@ from toraeval import assets
 from toraeval.machine import one_thread
 from toraeval.metrics.shared.base import BACKBONE, Found
 from toraeval.metrics.shared.expectations import below
-from toraeval.metrics.shared.frames import Preparation, in_chunks
+from toraeval.metrics.shared.frames import SHAPES_SIDE, Preparation, in_chunks
 from toraeval.metrics.shared.networks import shipped
 from toraeval.metrics.shared.networks.weight_sources import own_or_fetched, readable
 from toraeval.metrics.shared.reference import FrameMetric, over_clip, spread_frames
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # OpenAI CLIP, `clip/clip.py`: mean and standard deviation of the pictures it was trained on.
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 RECIPES = {
-    "shapes": Preparation(shipped.SIDE, "squash", "bilinear", True),
+    "shapes": Preparation(SHAPES_SIDE, "squash", "bilinear", True),
     "clip_vit_b32": Preparation(224, "crop", "bicubic", True, _CLIP_MEAN, _CLIP_STD),
 }
 SOURCES = {

@@ -16,7 +16,7 @@ from toraeval.machine import one_thread
 from toraeval.metrics.shared.base import BACKBONE
 from toraeval.metrics.shared.expectations import APART
 from toraeval.metrics.shared.frame_features import FrameFeatures
-from toraeval.metrics.shared.frames import CHUNK, Preparation, in_chunks
+from toraeval.metrics.shared.frames import CHUNK, SHAPES_SIDE, Preparation, in_chunks
 from toraeval.metrics.shared.networks import efficientnet, shipped
 from toraeval.metrics.shared.networks.weight_sources import own_or_fetched
 from toraeval.metrics.shared.reference import ComparedMetric, Numbers
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 IMPLEMENTATIONS = ("own", "lpips", "torchmetrics")
 EMBEDDED = {
     "shapes": (
-        Preparation(shipped.SIDE, "squash", "bilinear", True),
+        Preparation(SHAPES_SIDE, "squash", "bilinear", True),
         "; features of toraeval.metrics.networks.dual_encoder, equal weights",
     ),
     efficientnet.NAME: (

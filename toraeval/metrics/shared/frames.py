@@ -17,6 +17,8 @@ from toraeval.types import ByteArray, Video
 if TYPE_CHECKING:
     from torch import Tensor
 
+# what the networks look at that were trained on the world `shapes`: pixels of a side, and frames of a clip
+SHAPES_SIDE, SHAPES_FRAMES = 128, 16
 CHUNK = 8  # frames that are fed at once, always; it bounds the memory and fixes the shape of every product
 REMEMBERED = 256  # frames of a clip that are kept prepared, 0.2 MB each at 128x128: long clips take no more
 K = TypeVar("K")

@@ -17,7 +17,7 @@ import numpy as np
 from toraeval import assets
 from toraeval.machine import one_thread
 from toraeval.metrics.shared.frame_features import FrameFeatures, changes
-from toraeval.metrics.shared.frames import Preparation
+from toraeval.metrics.shared.frames import SHAPES_FRAMES, SHAPES_SIDE, Preparation
 from toraeval.metrics.shared.networks import efficientnet, shipped
 from toraeval.metrics.shared.networks.weight_sources import own_or_fetched, readable
 from toraeval.metrics.shared.reference import Numbers, reference_frames
@@ -51,8 +51,8 @@ class FeatureRecipe:
 
 
 SHAPES = FeatureRecipe(
-    Preparation(shipped.SIDE, "squash", "bilinear", True),
-    shipped.FRAMES,
+    Preparation(SHAPES_SIDE, "squash", "bilinear", True),
+    SHAPES_FRAMES,
     "the 64 features that its readings share",
     "",
     "toraeval, trained on the world `shapes`; toraeval.metrics.networks.video_net",

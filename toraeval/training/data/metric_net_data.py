@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toraeval.metrics.shared.frames import SHAPES_FRAMES
 from toraeval.metrics.shared.networks.dual_encoder import PAD, UNKNOWN
-from toraeval.metrics.shared.networks.shipped import FRAMES
 from toraeval.suites.shapes.render import SceneRenderer
 from toraeval.suites.shapes.world import BACKGROUNDS, COLOURS, DRIFTS, SHAPES, Scene, sample_scene
 from toraeval.suites.shared.drawing import CANVAS
@@ -50,7 +50,7 @@ def scene_labels(scene: Scene, length: int, first: int) -> dict[str, Any]:
     for thing in scene.objects:
         looks[SHAPES.index(thing.shape) * len(COLOURS) + COLOUR_NAMES.index(thing.colour)] = 1
         discs[COLOUR_NAMES.index(thing.disc)] = 1
-    track = scene.tracks(length)[0, first : first + FRAMES] / (CANVAS / 2)
+    track = scene.tracks(length)[0, first : first + SHAPES_FRAMES] / (CANVAS / 2)
     return {
         "looks": looks,
         "discs": discs,
@@ -67,11 +67,11 @@ def render_clip(index: int, side: int) -> tuple[np.ndarray, dict[str, Any], str]
     scene = sample_scene("train", FIRST_SCENE + index)
     rng = np.random.default_rng([FIRST_SCENE, index])
     length = int(rng.choice(LENGTHS))
-    first = int(rng.integers(length - FRAMES + 1))
+    first = int(rng.integers(length - SHAPES_FRAMES + 1))
     # drawn at twice the side and averaged, because scored frames are larger ones made small
     renderer = SceneRenderer(scene, length, 2 * side, 2 * side)
-    frames = [renderer.frame(first + t) for t in range(FRAMES)]
-    large = np.stack([*frames, renderer.background(first + FRAMES // 2)])
+    frames = [renderer.frame(first + t) for t in range(SHAPES_FRAMES)]
+    large = np.stack([*frames, renderer.background(first + SHAPES_FRAMES // 2)])
     small = large.reshape(-1, side, 2, side, 2, 3).mean((2, 4), dtype=np.float32)
     return np.rint(small).astype(np.uint8), scene_labels(scene, length, first), scene.caption
 
@@ -79,8 +79,8 @@ def render_clip(index: int, side: int) -> tuple[np.ndarray, dict[str, Any], str]
 def render_frame(index: int, side: int) -> tuple[np.ndarray, str]:
     """Return two pictures uint8 (2, H, W, C), a frame of a scene and its background alone, and the caption."""
     scene = sample_scene("train", FIRST_SCENE + index)
-    moment = int(np.random.default_rng([FIRST_SCENE, index]).integers(FRAMES))
-    renderer = SceneRenderer(scene, FRAMES, side, side)
+    moment = int(np.random.default_rng([FIRST_SCENE, index]).integers(SHAPES_FRAMES))
+    renderer = SceneRenderer(scene, SHAPES_FRAMES, side, side)
     return np.stack([renderer.frame(moment), renderer.background(moment)]), scene.caption
 
 
@@ -100,7 +100,7 @@ class Pool:
         self.folder, self.net, self.size, self.side, self.first = folder, net, size, side, first
         self._facts = folder / f"{net}-{size}-{side}.jsonl"
         file = folder / f"{net}-{size}-{side}.npy"
-        shape = (size, FRAMES + 1 if net == "video" else 2, side, side, 3)
+        shape = (size, SHAPES_FRAMES + 1 if net == "video" else 2, side, side, 3)
         if not file.exists():
             self._facts.unlink(missing_ok=True)
             np.lib.format.open_memmap(file, "w+", np.uint8, shape).flush()
@@ -154,7 +154,7 @@ def draw_clips(pool: Pool, size: int, seed: Sequence[int]) -> ClipBatch:
     clips = []
     for row, index in enumerate(chosen):
         stored = torch.from_numpy(np.ascontiguousarray(pool.frames[index])).permute(0, 3, 1, 2)
-        clip, empty = stored[:FRAMES].float() / 127.5 - 1, stored[FRAMES].float() / 127.5 - 1
+        clip, empty = stored[:SHAPES_FRAMES].float() / 127.5 - 1, stored[SHAPES_FRAMES].float() / 127.5 - 1
         for kind in rng.choice(len(DEFECTS), size=int(rng.integers(0, 3)), replace=False):
             strengths[row, kind] = rng.uniform(0.1, 1.0)
             clip = spoil(clip, empty, DEFECTS[kind], float(strengths[row, kind]), rng)

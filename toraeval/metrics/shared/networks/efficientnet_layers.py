@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toraeval.metrics.shared.frames import in_chunks
-from toraeval.metrics.shared.networks.efficientnet import FEATURES
 
 CLASSES = 1000
 # (kernel, stride, expansion, channels out, blocks)
@@ -90,9 +89,13 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The classifier; `features` is what it sees, `maps` the feature maps for a perceptual distance."""
+    """The classifier; `features` is what it sees, `maps` the feature maps for a perceptual distance.
 
-    def __init__(self) -> None:
+    Args:
+        features: channels before the classifier.
+    """
+
+    def __init__(self, features: int) -> None:
         super().__init__()
         self.conv_stem = SameConv(3, STEM, 3, 2)
         self.bn0 = nn.BatchNorm2d(STEM, EPSILON)
@@ -104,9 +107,9 @@ class EfficientNetLite0(nn.Module):
                     InvertedResidual(into, out, kernel, stride if number == 0 else 1, expansion)
                 )
                 into = out
-        self.conv_head = SameConv(into, FEATURES, 1)
-        self.bn1 = nn.BatchNorm2d(FEATURES, EPSILON)
-        self.fc = nn.Linear(FEATURES, CLASSES)
+        self.conv_head = SameConv(into, features, 1)
+        self.bn1 = nn.BatchNorm2d(features, EPSILON)
+        self.fc = nn.Linear(features, CLASSES)
 
     def seen(self, image_BCHW: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return the outputs of the five scales, finest first, and the means (B, 1280) over all places after them.

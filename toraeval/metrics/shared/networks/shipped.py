@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 NETS = ("video", "clip")
-SIDE = 128  # pixels of the pictures that both look at
-FRAMES = 16  # of a clip of the video network
 # Raised when a network's layers or preprocessing change, so that older weights are refused.
 NET_VERSION = "1"
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from toraeval.metrics.shared.frames import SHAPES_SIDE
 from toraeval.metrics.shared.networks.dual_encoder import ImageEncoder, Residual
-from toraeval.metrics.shared.networks.shipped import SIDE
 
 FEATURES = 64
 
@@ -75,7 +75,7 @@ class VideoNet(nn.Module):
         vector = self.pictures.project.out_features
         self.scale = vector**0.5  # unit vectors have small entries
         self.project = nn.Linear((looks + 1) * width + 2 * vector, features)
-        line = torch.linspace(-1.0, 1.0, SIDE // 16)
+        line = torch.linspace(-1.0, 1.0, SHAPES_SIDE // 16)
         self.register_buffer(
             "places", torch.stack(torch.meshgrid(line, line, indexing="ij")), persistent=False
         )

@@ -22,8 +22,6 @@ from toraeval.types import ByteArray, FloatArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
-
 BLOCK, STRIDE_T = 32, 4  # pixels of a side and frames that one latent of the embedded models stands for
 WINDOW = 17  # the first frame, given, and 16 new ones
 MODES = ("autoregressive", "direct")
@@ -60,12 +58,12 @@ class ClipRequest:
 
 # From network, autoencoder, request, latent of the first frame (1, C, 1, h, w) and the number of rows of a batch, 1 or
 # 2 with the caption left out of the second, to what `predict_clean` is given of caption and paths.
-Conditions = Callable[[Any, "LinearPatchAutoencoder", ClipRequest, "Tensor", int], dict[str, Any]]
+Conditions = Callable[[Any, Any, ClipRequest, "Tensor", int], dict[str, Any]]
 
 
 def sample_latents(
     network: Any,
-    vae: LinearPatchAutoencoder,
+    vae: Any,
     request: ClipRequest,
     options: SamplingOptions,
     conditions: Conditions,
