@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +27,7 @@ from toraeval.training.data.batches import BatchSource, StepPlan
 from toraeval.training.data.preparation import shard_plan
 from toraeval.training.data.scenes import encode_scene
 from toraeval.training.data.shards import load_vae, set_world, shard_stem, world_of, write_shard
-from toraeval.training.engine.distributed import World
+from toraeval.training.engine.distributed import World, checkpoints
 from toraeval.training.engine.log import read_rows
 from toraeval.training.engine.parts import Counters
 from toraeval.training.recipes import nano, second
@@ -88,6 +94,29 @@ def test_an_interrupted_run_resumes_to_the_same_weights(folder: Path, tmp_path: 
     assert resumed.done.clips == whole.done.clips
     for one, other in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)  # starts processes, which import torch
+def test_ctrl_c_ends_several_runs_and_begins_no_further_one(folder: Path, tmp_path: Path) -> None:
+    outs = [tmp_path / name for name in "abc"]
+    runs = [
+        (tiny("wan_move", folder, out=str(out), samples=10**6, validation=None), nano.Ending())
+        for out in outs
+    ]
+    (tmp_path / "runs").write_bytes(pickle.dumps(runs))
+    code = "import pickle, sys; from toraeval.training.recipes import nano; "
+    code += "list(nano.results(pickle.load(open(sys.argv[1], 'rb')), 2))"
+    command = [sys.executable, "-c", code, str(tmp_path / "runs")]
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": root}, start_new_session=True) as process:
+        while not all((out / "log.csv").exists() for out in outs[:2]):
+            assert process.poll() is None
+            time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(120) != 0
+    assert [out.exists() for out in outs] == [True, True, False]
+    assert all(len(checkpoints(out / "checkpoints")) == 1 for out in outs[:2])
 
 
 def test_shards_of_two_worlds_are_not_mixed(folder: Path, tmp_path: Path) -> None:

@@ -210,8 +210,7 @@ class Engine:
         for name, value in found.items():
             self.validation[name].fill_(value)
         if found:
-            row = {"step": self.done.step, "clips": self.done.clips, "seconds": round(self.done.seconds)}
-            log.validation(row | {name: f"{value:.5f}" for name, value in found.items()})
+            log.validation(self.done.row() | {name: f"{value:.5f}" for name, value in found.items()})
 
 
 def last_checkpoint(folder: Path) -> tuple[int, Path] | None:

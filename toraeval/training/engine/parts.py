@@ -26,6 +26,10 @@ class Counters:
     clips: int = 0
     seconds: float = 0.0
 
+    def row(self) -> Row:
+        """Return how rows of a log begin."""
+        return {"step": self.step, "clips": self.clips, "seconds": round(self.seconds)}
+
 
 @dataclass(frozen=True)
 class Schedule:

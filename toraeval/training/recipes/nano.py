@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, fields
 from multiprocessing import get_context
 from pathlib import Path
@@ -144,13 +146,27 @@ def result(recipe: NanoRecipe, ending: Ending) -> dict[str, Any]:
 
 
 def results(runs: Sequence[tuple[NanoRecipe, Ending]], workers: int) -> Iterator[NanoRecipe]:
-    """Make several runs of one process and thread each, `workers` at a time; yield each recipe that is done."""
+    """Make several runs of one process and thread each, `workers` at a time; yield each recipe that is done.
+
+    Raises:
+        UserError: a process is gone, e.g. for lack of memory; what its run has is kept.
+    """
     if workers == 1:
         yield from (_alone(*run) for run in runs)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        for made in as_completed([pool.submit(_alone, *run) for run in runs]):
-            yield made.result()
+    try:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            for made in as_completed([pool.submit(_pooled, *run) for run in runs]):
+                yield made.result()
+    except BrokenProcessPool as error:
+        raise UserError("train: a process of a run is gone; its last checkpoint is kept") from error
+
+
+def _pooled(recipe: NanoRecipe, ending: Ending) -> NanoRecipe:
+    try:
+        return _alone(recipe, ending)
+    except KeyboardInterrupt:
+        os._exit(INTERRUPTED)  # a process that stayed would begin the next run
 
 
 def _alone(recipe: NanoRecipe, ending: Ending) -> NanoRecipe:

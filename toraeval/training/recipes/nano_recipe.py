@@ -118,9 +118,7 @@ class NanoRecipe(Recipe):
     def row(self, done: Counters, loss: float, norm: float, facts: Sequence[Mapping[str, Any]]) -> Row:
         plan = self.plan(done)
         return {
-            "step": done.step,
-            "clips": done.clips,
-            "seconds": round(done.seconds),
+            **done.row(),
             "loss": f"{loss:.5f}",
             "grad_norm": f"{norm:.3f}",
             "lr_factor": f"{self.factor(done):.3f}",

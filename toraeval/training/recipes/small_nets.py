@@ -53,9 +53,7 @@ class CosineRecipe(Recipe):
     def row(self, done: Counters, loss: float, norm: float, facts: Sequence[Mapping[str, Any]]) -> Row:
         means = {name: sum(fact[name] for fact in facts) / len(facts) for name in facts[0]}
         return {
-            "step": done.step,
-            "clips": done.clips,
-            "seconds": round(done.seconds),
+            **done.row(),
             "loss": f"{loss:.4f}",
             **{name: f"{value:.3f}" for name, value in means.items()},
         }
