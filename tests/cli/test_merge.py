@@ -23,7 +23,7 @@ def tables(results: Path) -> dict[str, bytes]:
 
 
 def test_two_parts_give_the_tables_of_the_whole(cli: Cli, fake: tuple[str, ...], tmp_path: Path) -> None:
-    command = ("run", "model=fake_model", *PARTS, "frames=8")
+    command = ("run", "model=fake_model", *PARTS, "frames=8", "metric=[traj_error,tapvid,psnr]")
     assert cli(*command, "results=whole").code == 0
     assert cli(*command, "samples=[alpha,beta]", "results=a").code == 0
     assert cli(*command, "samples=[beta,gamma]", "results=b").code == 0

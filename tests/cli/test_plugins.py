@@ -97,6 +97,7 @@ def test_run_and_bench(name: str, installed: Cli, tmp_path: Path) -> None:
     assert "mymodel 8f: 3 samples, 0 cached, 3 to do" in ran.out, ran.err
 
 
+@pytest.mark.long
 def test_workers_find_it_too(installed: Cli) -> None:
     ran = installed(
         "run", f"model={PLACE}", *WORLD, "frames=8", "workers=2", "metric=[traj_error]", "floor=false"

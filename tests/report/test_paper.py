@@ -66,6 +66,7 @@ def no_families(results: Path) -> bool:
     return bool(pd.read_csv(results / "by_case.csv")["family"].isna().all())
 
 
+@pytest.mark.long
 def test_what_is_shipped_can_be_drawn(tmp_path: Path) -> None:
     """The repository's own CSV files are enough for everything but the strips."""
     shutil.copytree(
