@@ -85,6 +85,11 @@ Cli = Callable[..., Any]
         (("tracker=null",), "run: tracker=null chooses none; allowed: lucas_kanade"),
         (("metric=null",), "run: metric=null chooses none; allowed: traj_error"),
         (("metric=[fvd,psnr,fvd]",), "run: metric names fvd twice; allowed: each once"),
+        (("metric=[]",), "run: metric=[] names none; to stop before scoring: 'stages=[generate,track]'"),
+        (
+            ("model=static", "executor=slurm", "cluster.jobs=-1", "dry_run=true", "limit=1"),
+            "cluster.jobs=-1: allowed are whole numbers from 1",
+        ),
         (("stages=[track,track]", "model=static"), "stages names track twice"),
         (("samples=[00_line_1obj,00_line_1obj]", "model=static"), "samples names 00_line_1obj twice"),
         (("model=precomputed",), "run: model.videos is missing; give it as model.videos=VALUE"),

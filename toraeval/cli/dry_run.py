@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 
 from toraeval.cli import error_text
+from toraeval.run import cluster
 from toraeval.run.costs import Costs, count, memory_of
 from toraeval.run.pipeline import estimate_bytes
 from toraeval.run.plan import Plan
@@ -24,6 +25,7 @@ NAMED = 3  # refused samples that are named in full
 
 def print_plan(plan: Plan, command: str) -> int:
     """Print config, samples, cache hits and costs; return the exit code that the run would have, as far as is known."""
+    _check_executor(plan)
     print(yaml.safe_dump(dict(plan.config), sort_keys=False, allow_unicode=True).rstrip())
     print()
     return print_costs([plan], command)
@@ -33,12 +35,21 @@ def print_costs(plans: Sequence[Plan], command: str) -> int:
     """Print how much of each plan is done and what the rest costs; return the exit code that the run would have.
 
     Cases that the generator refuses are named on stderr; what else can fail shows only when it is tried.
+
+    Raises:
+        MissingDependency, UserError: as of `toraeval.run.cluster.check`.
     """
+    _check_executor(plans[0])
     costs = Costs([*plans, *(plan.floor for plan in plans if plan.floor)])
     codes = [_print_cost(plan, costs) for plan in plans]
     print(_total(plans, costs))
     print(f"command: {command}")
     return max(codes)
+
+
+def _check_executor(plan: Plan) -> None:
+    if plan.options.executor != LOCAL:
+        cluster.check(plan.options.executor, plan.options.cluster)
 
 
 def _print_cost(plan: Plan, costs: Costs) -> int:

@@ -199,6 +199,8 @@ def _check_choice(verb: str, override: Override, folder: str | None) -> None:
             f"{override.input_line}: one {group} is allowed; several, one run after the other, need -m and no brackets"
         )
     given = override.value()
+    if given == []:
+        raise UserError(f"{verb}: {group}=[] names none; to stop before scoring: 'stages=[generate,track]'")
     if isinstance(given, list):
         check_once(f"{verb}: {group}", given)
     for name in _values(override):
