@@ -16,7 +16,7 @@ from toraeval.report import claims, measures, tables
 from toraeval.report.collect import Group, ReportedRun
 from toraeval.report.measures import Measure, main_measure
 from toraeval.report.people import people_lines
-from toraeval.stats import LEVEL, bootstrap_band, case_means, holm, paired_difference
+from toraeval.stats import LEVEL, MIN_CASES, bootstrap_band, case_means, holm, paired_difference
 from toraeval.store.main_metric import MAIN_METRIC
 from toraeval.types import FloatArray, counted
 
@@ -123,7 +123,7 @@ def _marks(findings: Findings, models: list[ReportedRun]) -> dict[str, tuple[str
         cases, p = other.difference.cases, adjusted[label]
         if abs(other.difference.mean) < floor:
             found[label] = (NEAR, f"differs from {best} by less than the tracker's floor")
-        elif not p < LIMIT:
+        elif cases >= MIN_CASES and not p < LIMIT:  # among few cases a test misses any difference
             said = f"p = {p:.2g} after Holm's correction" if np.isfinite(p) else "no test"
             power = other.sensitivity.words(findings.main.unit)
             shared = counted(cases, "shared case") + (f"; {power}" if power else "")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.report.site.conftest import CASES, written
 from toraeval.report.collect import ReportedRun, collect, former_pages, runs_below, sorted_out
-from toraeval.report.findings import NEAR, Findings
+from toraeval.report.findings import BEST, NEAR, Findings
 from toraeval.report.site.overview import ALL_SUITES
 from toraeval.report.site.write import write
 from toraeval.report.texts import case_slug, slug
@@ -183,6 +183,21 @@ def test_what_cannot_be_told_from_the_best_says_what_could_have_been_seen(make_r
     whys = {label: why for (label, _), (mark, why) in Findings.of(group).marks.items() if mark == NEAR}
     assert len(whys) == 1
     assert next(iter(whys.values())).endswith(f"9 shared cases; {seen.words(Findings.of(group).main.unit)}")
+
+
+def test_two_cases_make_nobody_as_good_as_the_best(make_run, tmp_path, monkeypatch):
+    models = ("tora", "dragnuwa", "ground_truth")
+    (group,) = collect([make_run(tmp_path, model, 6, CASES[:2], video=False) for model in models])
+    read = ReportedRun.by_case
+
+    def by_case(entry, column):
+        far = 100 if entry.label == "dragnuwa" and column == "traj_error" else 0
+        return {case: np.add(values, far) for case, values in read(entry, column).items()}
+
+    monkeypatch.setattr(ReportedRun, "by_case", by_case)
+    marks = Findings.of(group).marks
+    assert marks["tora", 6][0] == BEST
+    assert ("dragnuwa", 6) not in marks
 
 
 @pytest.fixture(scope="module")
