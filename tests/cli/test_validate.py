@@ -67,7 +67,7 @@ def test_a_missing_caption_is_noted(tmp_path, capsys):
         (["suite=movebench", "suite.path=x", "frames=a"], "could not be converted to Integer"),
         (["suite=shapes", "frames=0"], "frames=0"),
         (["suite=shapes", "height=-3"], "size 512x-3"),
-        (["suite=movebench", "suite.path="], "nothing does not exist; give its folder"),
+        (["suite=movebench", "suite.path="], "suite.path= gives no value"),
         (["x"], "name one suite"),
     ],
 )

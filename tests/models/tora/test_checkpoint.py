@@ -92,13 +92,13 @@ def test_wrong_keys_are_counted_and_named(weights: Path, tmp_path: Path, tiny_co
     tensors["dit.extra"] = tensors.pop("dit.t_block.1.bias")
     save_file(tensors, str(other))
     message = refused(other, tiny_config)
-    assert "1 keys missing ['t_block.1.bias'], 1 unexpected ['extra'], 0 of another shape []" in message
+    assert "1 key missing ['t_block.1.bias'], 1 unexpected ['extra'], 0 of another shape []" in message
     save_file({"something": torch.zeros(3)}, str(other))
     assert "keys missing" in refused(other, tiny_config)
     del tensors["vae.basis"]
     tensors["dit.t_block.1.bias"] = tensors.pop("dit.extra")
     save_file(tensors, str(other))
-    assert "1 keys missing ['basis']" in refused(other, tiny_config)
+    assert "1 key missing ['basis']" in refused(other, tiny_config)
 
 
 def test_another_size_is_refused(weights: Path) -> None:

@@ -166,7 +166,7 @@ def test_keys_and_shapes_that_do_not_fit(state: State, tmp_path: Path) -> None:
     changed["extra.weight"] = changed.pop("t_block.1.bias")
     changed["x_embedder.proj.bias"] = torch.zeros(7)
     message = refused(single(tmp_path, changed))
-    assert "1 keys missing ['t_block.1.bias'], 1 unexpected ['extra.weight'], 1 of another shape" in message
+    assert "1 key missing ['t_block.1.bias'], 1 unexpected ['extra.weight'], 1 of another shape" in message
     assert "x_embedder.proj.bias [7] instead of [48]" in message
 
 

@@ -139,7 +139,7 @@ def test_missing_and_unexpected_tensors_are_named(tiny: Tiny, write: Write, tmp_
     state["7.flow_gamma_spatial.bias"] = state.pop("0.flow_gamma_spatial.bias")
     save_file(state, str(file))
     with pytest.raises(
-        UserError, match=r"1 keys missing \['fuser\.0\.flow_gamma_spatial\.bias'\], 1 unexpected"
+        UserError, match=r"1 key missing \['fuser\.0\.flow_gamma_spatial\.bias'\], 1 unexpected"
     ):
         load_transformer(folder)
     file.unlink()
