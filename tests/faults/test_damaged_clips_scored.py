@@ -19,6 +19,7 @@ def test_refused_then_scored_and_marked(tmp_path: Path, capsys: pytest.CaptureFi
     shown = capsys.readouterr()
     assert "Traceback" not in shown.out + shown.err
     assert "the file is cut off: its Segment needs 7445 bytes, the file has 4467" in shown.out + shown.err
+    assert "has no value" not in shown.err  # said once: the clip failed, and so every metric
     assert main([*given, "allow_damaged=true"]) == 0
     shown = capsys.readouterr()
     assert "DAMAGED FILE, 6 frames taken" in shown.err + shown.out

@@ -168,3 +168,12 @@ def test_a_reference_of_another_size_or_length_is_the_reason_of_every_metric_tha
     assert all(words in reason for words in cures)
     (note,) = [note for note in report.result.record["notes"] if reason in note]
     assert (side == 64) == ("-vf scale=64:64 -c:v ffv1 walk_resized.mkv" not in note)
+
+
+def test_why_a_reference_cannot_be_read_is_noted(own: Path) -> None:
+    (own / "real").mkdir()
+    (own / "real" / "walk.mkv").write_bytes(b"no clip")
+    one = {"videos": str(own / "videos" / "walk.mkv"), "trajectories": str(own / "paths" / "walk.txt")}
+    report = score(own, **one, references=str(own / "real"), metrics={"psnr": {"name": "psnr"}})
+    (note,) = [note for note in report.result.record["notes"] if "cannot be read" in note]
+    assert f"{own / 'real' / 'walk.mkv'}: " in note

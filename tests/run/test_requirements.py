@@ -101,6 +101,12 @@ def test_a_gpu_is_needed_where_one_is_asked_for(monkeypatch: pytest.MonkeyPatch)
         requirements.missing_of("model", {"name": "rival", "strict": True}, Builder())
 
 
+def test_a_command_with_a_line_of_its_own_is_not_in_the_reason_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rival, "requirements", lambda self: [])
+    (found,) = requirements.missing_of("model", {"name": "rival"}, Builder())
+    assert (found.reason, found.command) == ("rival: no checkout", "git clone X")
+
+
 def test_one_message_lists_everything_with_size_licence_command_and_cost() -> None:
     models = [{"name": "rival"}, {"name": "tora", "size": "xl2"}]
     wanted = {

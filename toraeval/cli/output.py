@@ -41,7 +41,7 @@ def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, comm
 
 
 def metrics_without_value(further: pd.DataFrame, asked: Collection[str]) -> dict[str, str]:
-    """Return the metrics of `asked` that have no value at all, with the reason; nothing where no clip was scored."""
+    """Return the metrics of `asked` that have no value at all, with the reason."""
     mine = further[further["metric"].isin(list(asked))]
     empty = mine.groupby("metric").filter(lambda part: part["value"].isna().all())
     return {

@@ -24,6 +24,7 @@ from toraeval.suites.shared.base import content_hash
 from toraeval.trajectories import ClipFacts, PathReading, check_one_canvas
 from toraeval.types import Case, Reference, Trajectories, UserError, counted
 from toraeval.video import VIDEO_SUFFIXES, VideoFacts, measure_video, read_video
+from toraeval.video.decoding import DamagedError
 
 ALIGNMENTS = ("resample", "cut")
 REFERENCE_ROWS = ("ground_truth", "static")
@@ -159,9 +160,13 @@ def _references(clips: list[str], source: Path) -> tuple[dict[str, Path], list[s
 def _facts(path: Path, allow_damaged: bool = False) -> VideoFacts | None:
     """Return size, length and rate of a clip, or None for one that cannot be read: that is reported in its turn."""
     try:
-        return measure_pictures(path) if path.is_dir() else measure_video(path, allow_damaged)
+        return _measured(path, allow_damaged)
     except UserError:
         return None
+
+
+def _measured(path: Path, allow_damaged: bool = False) -> VideoFacts:
+    return measure_pictures(path) if path.is_dir() else measure_video(path, allow_damaged)
 
 
 def _case(
@@ -209,10 +214,13 @@ def _case(
 
 
 def _reference(path: Path, frames: int, size: tuple[int, int], align: str) -> tuple[Any, str, str]:
-    """Return what reads the reference clip, or None, why it cannot be compared with, and a command that helps."""
-    facts = _facts(path)
-    if facts is None:
-        return None, f"the reference {path.name} cannot be read, so nothing is compared with it", ""
+    """Return what reads the reference clip, or None, why it cannot be compared with, and what else a note says."""
+    try:
+        facts = _measured(path)
+    except UserError as error:
+        # allow_damaged, which the error offers for a damaged file, is for clips that are scored
+        why = error.__cause__ if isinstance(error.__cause__, DamagedError) else error
+        return None, f"the reference {path.name} cannot be read, so nothing is compared with it", f": {why}"
     cures, command = [], ""
     if (facts.width, facts.height) != size:
         cures.append(f"bring the reference to {size[0]}x{size[1]}")

@@ -132,7 +132,8 @@ def missing_of(kind: str, options: Mapping[str, Any], builder: Builder) -> list[
         if not missing:  # otherwise it is what stands in the list already
             text = " ".join(str(error).split())
             command = text.rpartition("run: ")[2] if "run: " in text else ""
-            missing.append(Requirement(f"files of {kind} {name}", f"{kind} {name}", False, command, text))
+            reason = text.removesuffix(f"; run: {command}")  # the command has a line of its own
+            missing.append(Requirement(f"files of {kind} {name}", f"{kind} {name}", False, command, reason))
     except UserError:
         if not any(item.what == GPU for item in missing):  # the part says the same of the device
             raise
