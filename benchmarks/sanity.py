@@ -2,12 +2,13 @@
 
     python -m benchmarks.sanity                              # 4 cases at 16 and 64 frames, 512x512
     python -m benchmarks.sanity --cases 16 --metrics traj_error ssim
+    python -m benchmarks.sanity --suite photos               # with the backbones of its preset: results/sanity_photos.*
 
 Every condition of `toraeval.metrics.shared.expectations` is made from the suite's own render by moving, delaying,
 shuffling, freezing, filtering or fading it; the first frame stays as given except in `other_case`. Shifts move the
 whole picture sideways, away from the nearer border, and repeat the border's pixels. Each video is tracked again.
-Writes results/sanity.csv (one row per length, condition and value) and results/sanity.md; exit code 1 if a metric
-orders the videos differently from what its documentation says.
+Writes results/sanity.csv (one row per length, condition and value) and results/sanity.md, for `photos` sanity_photos.*;
+exit code 1 if a metric orders the videos differently from what its documentation says.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+from omegaconf import OmegaConf
 from tabulate import tabulate
 
 from benchmarks.machine import describe, parser_of, use_threads
@@ -201,14 +203,18 @@ def to_markdown(table: pd.DataFrame, about: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def build(names: Sequence[str]) -> dict[str, Metric]:
-    """Return the metrics by name, with their default options."""
-    return Builder().metrics({"metrics": {name: {"name": name} for name in names}})
+def build(names: Sequence[str], suite: str = "shapes") -> dict[str, Metric]:
+    """Return the metrics by name, with their default options or, for `photos`, those of its preset."""
+    preset = Path(__file__).parents[1] / "conf" / "preset" / f"{suite}.yaml"
+    options = OmegaConf.to_container(OmegaConf.load(preset).metrics) if preset.exists() else {}
+    assert isinstance(options, dict)
+    return Builder().metrics({"metrics": {name: {"name": name, **options.get(name, {})} for name in names}})
 
 
 def main() -> int:
     """Measure, write both files and print the Markdown."""
     parser = parser_of(__doc__)
+    parser.add_argument("--suite", choices=("shapes", "photos"), default="shapes")
     parser.add_argument("--frames", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--cases", type=int, default=4, help="test cases, spread over the suite (default: 4)")
     parser.add_argument("--size", type=int, default=512, help="height and width in pixels (default: 512)")
@@ -219,7 +225,7 @@ def main() -> int:
     args = parser.parse_args()
     use_threads(args.threads)
     tracker = registry.build("tracker", {"name": args.tracker})
-    metrics = build(args.metrics or registry.names("metric"))
+    metrics = build(args.metrics or registry.names("metric"), args.suite)
     start = time.perf_counter()
 
     def progress(line: str) -> None:
@@ -227,21 +233,22 @@ def main() -> int:
 
     parts = []
     for frames in args.frames:
-        every = registry.build("suite", {"name": "shapes"}).cases(frames, args.size, args.size)
+        every = registry.build("suite", {"name": args.suite}).cases(frames, args.size, args.size)
         chosen = every[:: max(1, len(every) // args.cases)][: args.cases]
         parts.append(measure(chosen, tracker, metrics, progress).assign(frames=frames))
     table = pd.concat(parts, ignore_index=True)
     table = table[["frames", "condition", "metric", "column", "value", "cases", "skipped"]]
     about = (
-        f"Means over {len(chosen)} cases of `shapes` ({', '.join(case.id for case in chosen)}) at "
+        f"Means over {len(chosen)} cases of `{args.suite}` ({', '.join(case.id for case in chosen)}) at "
         f"{args.size}x{args.size}, tracker `{args.tracker}`. Conditions: "
         "`toraeval/metrics/shared/expectations.py`; expected orders: each metric's `expected`. "
-        "Made by `python -m benchmarks.sanity "
+        f"Made by `python -m benchmarks.sanity {'' if args.suite == 'shapes' else f'--suite {args.suite} '}"
         f"--frames {' '.join(map(str, args.frames))} --cases {args.cases} --size {args.size}`."
     )
     text = to_markdown(table, about)
-    write_text(args.out / "sanity.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    write_text(args.out / "sanity.md", text)
+    name = "sanity" if args.suite == "shapes" else f"sanity_{args.suite}"
+    write_text(args.out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    write_text(args.out / f"{name}.md", text)
     print(describe(), file=sys.stderr)
     print(text)
     return int(any(finding.holds is False for _, finding in findings(table)))

@@ -54,3 +54,10 @@ def test_what_stopped_early_or_covers_a_part_is_marked(cli: Cli, tmp_path: Path)
     shown = cli("show", str(folder))
     assert "partial: fake_model 8: 1 of 3 cases, stopped before its end\n" in shown.out
     assert "partial" not in cli(*words).out
+
+
+def test_a_limit_above_the_suite_is_said(cli: Cli) -> None:
+    more = cli("run", "model=fake_model", *SMALL, "frames=6", "dry_run=true", "limit=4")
+    assert "note: limit=4: the suite has 3 cases, all of which are taken" in more.out + more.err
+    exact = cli("run", "model=fake_model", *SMALL, "frames=6", "dry_run=true", "limit=3")
+    assert "all of which are taken" not in exact.out + exact.err

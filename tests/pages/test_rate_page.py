@@ -130,14 +130,17 @@ def test_a_folder_without_a_server_gives_a_file_of_votes(page, static, folder, t
 
 def test_people_see_other_orders_and_sides(chromium, static, session, clips, tmp_path):
     seen = set()
-    for name in ("Ann", "Bob", "Cem", "Dee", "Eve"):
+    # orders hang on the session's random name: twelve people see the same first clip once in 6**11 sessions
+    for name in ("Ann", "Bob", "Cem", "Dee", "Eve", "Fay", "Gus", "Hal", "Ida", "Jan", "Kim", "Lea"):
         with watched_page(chromium, viewport={"width": 390, "height": 800}, color_scheme="dark") as page:
             begin(page, static, name)
             seen.add(page.locator("#left").get_attribute("src"))
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
             if name == "Ann":
                 assert accessibility_problems(page) == []
-    assert len(seen) > 1
+        if len(seen) > 1:
+            return
+    pytest.fail(f"all of them see {seen} first")
 
 
 def test_a_name_is_needed(page, static):

@@ -27,7 +27,7 @@ from toraeval.store.main_metric import main_of
 from toraeval.store.slot import RunStore, Slot
 from toraeval.suites.shared.base import Suite
 from toraeval.trackers.shared.base import Tracker
-from toraeval.types import Case
+from toraeval.types import Case, counted
 
 FLOOR = "ground_truth"
 """The model that shows the tracker's own error."""
@@ -229,6 +229,11 @@ def plan_run(config: Mapping[str, Any], builder: Builder | None = None) -> Plan:
     every, count, suite_fingerprint, suite_notes = _suite(builder, config["suite"], size, most)
     check_ids(every)
     cases = choose(every, samples, limit)
+    if samples is None and limit and limit > count:
+        suite_notes = (
+            *suite_notes,
+            f"limit={limit}: the suite has {counted(count, 'case')}, all of which are taken",
+        )
     return Plan(
         planner="toraeval.run.plan:plan_run",
         config=config,
