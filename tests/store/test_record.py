@@ -41,8 +41,11 @@ def test_git_state_sees_commit_and_uncommitted_changes(tmp_path: Path) -> None:
 
     git("init")
     (tmp_path / "a").write_text("1")
-    git("add", "a")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "table1.csv").write_text("1")
+    git("add", "a", "results")
     git("commit", "-m", "one")
+    (tmp_path / "results" / "table1.csv").write_text("2")  # made by the code, not a part of it
     record.git_state.cache_clear()
     clean = record.git_state(tmp_path)
     assert clean is not None

@@ -13,7 +13,6 @@ KEEP = ("preview", "lossless", "none")
 COMPARING: dict[str, dict[str, Any]] = {
     "fvd": {"backbone": "efficientnet_lite0"},
     "fid": {},
-    "class_kept": {},
     "lpips": {"backbone": "efficientnet_lite0"},
     "ssim": {},
     "psnr": {},

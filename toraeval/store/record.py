@@ -42,12 +42,15 @@ def versions() -> dict[str, str]:
 
 @cache
 def git_state(folder: Path | None = None) -> dict[str, Any] | None:
-    """Return commit and hash of the uncommitted difference of the checkout, or None outside of one."""
+    """Return commit and hash of the uncommitted difference of the checkout, or None outside of one.
+
+    What a bench writes into `results/` is no difference: it makes the numbers no others, and holds this very hash.
+    """
     folder = folder or Path(__file__).resolve().parents[1]
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
-    difference = _git(folder, "diff", "HEAD") or ""
+    difference = _git(folder, "diff", "HEAD", "--", ":(top)", ":(top,exclude)results") or ""
     dirty = hashlib.sha256(difference.encode()).hexdigest() if difference else None
     return {"commit": commit, "dirty_diff_sha256": dirty}
 
