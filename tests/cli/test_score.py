@@ -50,12 +50,18 @@ def test_a_single_truncated_video_is_a_failed_case_and_one_line(cli: Cli, clip: 
     assert "clip.mkv" in ran.err
 
 
-def test_no_model_code_is_imported(clip: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "unwanted"),
+    [((), "toraeval.models.tora"), (("metric=[traj_error,flicker]",), ("toraeval.models.tora", "torch"))],
+)
+def test_no_model_code_is_imported(
+    clip: Path, options: tuple[str, ...], unwanted: str | tuple[str, ...]
+) -> None:
     script = (
         "import sys; from toraeval.__main__ import main\n"
-        "code = main(['score', 'videos=clip.mkv', 'trajectories=clip.npz'])\n"
+        f"code = main(['score', 'videos=clip.mkv', 'trajectories=clip.npz', *{options!r}])\n"
         "assert code == 0, code\n"
-        "print(sorted(m for m in sys.modules if m == 'torch' or m.startswith('toraeval.models.tora')))"
+        f"print(sorted(m for m in sys.modules if m.startswith({unwanted!r})))"
     )
     ran = subprocess.run(
         [sys.executable, "-c", script], cwd=clip.parent, capture_output=True, text=True, check=False
