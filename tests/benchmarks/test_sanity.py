@@ -16,7 +16,7 @@ from toraeval.run.parts import with_base
 from toraeval.suites.shapes.suite import Shapes
 from toraeval.types import MissingAsset, Score, UserError
 
-COMMITTED = Path(__file__).parents[2] / "results" / "sanity.csv"
+COMMITTED = Path(__file__).parents[2] / "results"
 SIDE = 128
 
 
@@ -85,8 +85,9 @@ def test_every_metric_orders_spoilt_videos_as_its_documentation_says(table):
     assert [finding for _, finding in found if not finding.holds] == []
 
 
-def test_the_committed_table_follows_the_expectations():
-    table = pd.read_csv(COMMITTED, keep_default_na=False, na_values={"value": [""]})
+@pytest.mark.parametrize("name", ["sanity.csv", "sanity_photos.csv"])
+def test_the_committed_tables_follow_the_expectations(name):
+    table = pd.read_csv(COMMITTED / name, keep_default_na=False, na_values={"value": [""]})
     assert set(table["condition"]) == set(CONDITIONS)
     assert {16, 64} <= set(table["frames"])
     found = sanity.findings(table)
