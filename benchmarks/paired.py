@@ -1,8 +1,8 @@
 """Compare the processor time of the embedded bench with that of another checkout, in alternation on one machine.
 
-    git worktree add /tmp/old 44122f0
-    python -m benchmarks.paired /tmp/old                       # 2 cases, every model, 16, 64 and 128 frames, 3 times
-    python -m benchmarks.paired /tmp/old --frames 128 --models tora --cases 3 --repeat 5
+    git worktree add ~/44122f0 44122f0
+    python -m benchmarks.paired ~/44122f0                       # 2 cases, every model, 16, 64 and 128 frames, 3 times
+    python -m benchmarks.paired ~/44122f0 --frames 128 --models tora --cases 3 --repeat 5
 
 Each repetition runs `bench` on an empty results folder in a fresh process of either checkout, the order swapped every
 time, with one worker and threads as they come; both sides compute the metrics that both have. What is compared is the

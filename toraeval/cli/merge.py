@@ -29,8 +29,7 @@ def main(argv: list[str]) -> int:
         known = words if len(words) > 1 else [*words, "ANOTHER"] if words else ["A", "B"]
         raise UserError(
             f"merge: {counted(len(words), 'results folder')} and {'a' if values['out'] else 'no'} new one; allowed: "
-            "two "
-            f"or more, and a new one for all: {command_line(['merge', *known, new])}"
+            f"two or more, and a new one for all: {command_line(['merge', *known, new])}"
         )
     from toraeval.run.merging import join
 
