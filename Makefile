@@ -1,6 +1,6 @@
 # Every target makes the virtual environment by itself when it is missing or out of date.
 #   make bench                    the benchmark on the embedded models: tables, figures, a page with videos
-#   make bench ARGS="frames=16"   any override of the verb behind a target
+#   make bench ARGS="frames=[16]"  any override of the verb behind a target
 #   make PYTHON=python3.12 test   another interpreter (3.11 or newer)
 
 PYTHON ?= python3
@@ -20,7 +20,7 @@ STAMP := $(VENV)/.toraeval-ready
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
 		awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
-	@echo '  Options: ARGS="frames=16" PYTHON=python3.12 VENV=.venv PYTEST_ARGS="-n 2"'
+	@echo '  Options: ARGS="frames=[16]" PYTHON=python3.12 VENV=.venv PYTEST_ARGS="-n 2"'
 
 setup: $(STAMP)  ## Make .venv and install toraeval with its development tools
 
