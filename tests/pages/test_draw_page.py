@@ -194,7 +194,7 @@ def test_formats_through_the_server(page, served, format, tmp_path):
     assert np.abs(ends - pixels(ZIGZAG[:2])).max() < 0.6
     page.click("#clear")
     page.locator("#open").set_input_files([tmp_path / name for name in files])
-    page.get_by_text("1 paths of").wait_for()
+    page.get_by_text("1 path of").wait_for()
     shown = [float(page.get_by_label(f"{axis} of point 1", exact=True).input_value()) for axis in "xy"]
     assert np.abs(np.array(shown) - pixels(ZIGZAG[0])).max() < 0.6
 
@@ -249,7 +249,7 @@ def test_hostile_files_are_only_text(page, served, tmp_path):
     page.locator("#open").set_input_files(
         {"name": "a<b>.json", "mimeType": "", "buffer": json.dumps(case).encode()}
     )
-    page.get_by_text("1 paths of 2 moments").wait_for()
+    page.get_by_text("1 path of 2 moments").wait_for()
     assert page.input_value("#id") == HOSTILE
     assert page.locator("img").count() == 0
     assert page.locator("#stage text").text_content() == HOSTILE[:40]

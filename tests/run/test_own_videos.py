@@ -177,3 +177,9 @@ def test_why_a_reference_cannot_be_read_is_noted(own: Path) -> None:
     report = score(own, **one, references=str(own / "real"), metrics={"psnr": {"name": "psnr"}})
     (note,) = [note for note in report.result.record["notes"] if "cannot be read" in note]
     assert f"{own / 'real' / 'walk.mkv'}: " in note
+
+
+def test_one_reference_that_is_no_clip_is_refused_at_once(own: Path) -> None:
+    (own / "real.mkv").write_bytes(b"no clip")
+    with pytest.raises(UserError, match=r"references: .*real\.mkv: not a readable video"):
+        score(own, references=str(own / "real.mkv"))

@@ -141,6 +141,11 @@ def _listed(source: Path, option: str) -> tuple[Mapping[str, Path], list[str]]:
 
 def _references(clips: list[str], source: Path) -> tuple[dict[str, Path], list[str]]:
     files, notes = _listed(source, "references")
+    if is_file(source):  # of a folder the other files still serve
+        try:
+            _measured(source)
+        except UserError as error:
+            raise UserError(f"references: {error}") from None
     found = pairing.pair_names(clips, list(files))
     if not found.partner and len(clips) == len(files) == 1:
         return {clips[0]: next(iter(files.values()))}, notes

@@ -170,7 +170,7 @@ async function openFiles(files) {
     change(() => fromNative(cases[0]));
     view.cases = cases;
     if (cases.length > 1) notes.push(`${cases.length} cases in the file: choose one above`);
-    notes.push(`${drawing.tracks.length} paths of ${drawing.moments} moments`);
+    notes.push(`${drawing.tracks.length} path${drawing.tracks.length === 1 ? "" : "s"} of ${drawing.moments} moments`);
   }
   render();
   say(notes);
