@@ -10,6 +10,7 @@ Shape legend: N paths, T frames, t latent frames, h, w latent cells, C channels.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,7 +37,7 @@ def copied_latents(first_hwC: Tensor, tracks_NT2: FloatArray) -> Tensor:
         cells, x and y of each frame; all zero in the first latent frame and where nothing is copied.
     """
     rows, columns, channels = first_hwC.shape
-    tracks = torch.from_numpy(tracks_NT2).float()
+    tracks = torch.from_numpy(np.ascontiguousarray(tracks_NT2, np.float32))
     moments = (tracks.shape[1] - 1) // STRIDE_T
     steps = (tracks[:, 1:] - tracks[:, :1]).unflatten(1, (moments, STRIDE_T)) / BLOCK  # (N, k, 4, 2) cells
     whole = steps.mean(2).round()

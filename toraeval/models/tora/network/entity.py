@@ -9,6 +9,7 @@ Shape legend: N paths, T frames, t latent frames, h, w latent cells, C channels.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +30,7 @@ def entity_maps(first_hwC: Tensor, tracks_NT2: FloatArray) -> Tensor:
     Returns:
         float32 (t, h, w, C + 1): the painted looks, weighted where paths overlap, and how much is painted, in [0, 1].
     """
-    tracks = torch.from_numpy(tracks_NT2).float()
+    tracks = torch.from_numpy(np.ascontiguousarray(tracks_NT2, np.float32))
     rows, columns = first_hwC.shape[:2]
     near = falloff(tracks, rows, columns, PATH_SIGMA)
     moments = 1 + (tracks.shape[1] - 1) // STRIDE_T
