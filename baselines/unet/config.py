@@ -35,16 +35,16 @@ class UNetConfig:
     """
 
     design: str
-    latent_channels: int = 64
-    widths: tuple[int, ...] = (160, 192, 192)
-    blocks: tuple[int, ...] = (1, 2, 1)
-    attention: tuple[bool, ...] = (False, True, True)
-    head_width: int = 64
-    embedding: int = 256
+    latent_channels: int = 160
+    widths: tuple[int, ...] = (128, 64, 64)  # most of the time at the cells that a token of Tora nano has
+    blocks: tuple[int, ...] = (3, 1, 1)
+    attention: tuple[bool, ...] = (True, True, True)
+    head_width: int = 32
+    embedding: int = 128
     groups: int = 32
     caption_channels: int = 64
     motion_in: int = CHANNELS
-    motion_channels: tuple[int, ...] = (96, 128, 128)
+    motion_channels: tuple[int, ...] = (48, 48, 48)
     guided_above: float = 0.0
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ def motionctrl_nano(**changes: Any) -> UNetConfig:
 
 def dragnuwa_nano(**changes: Any) -> UNetConfig:
     """Configuration of the embedded DragNUWA; keyword arguments override fields."""
-    return replace(UNetConfig("dragnuwa", motion_channels=(128, 160, 192)), **changes)
+    return replace(UNetConfig("dragnuwa"), **changes)
 
 
 def tiny(design: str, **changes: Any) -> UNetConfig:

@@ -16,9 +16,13 @@ from .copies import EXTRA
 
 
 def wan_move_nano(**changes: Any) -> STDiTConfig:
-    """Configuration of the embedded Wan-Move; keyword arguments override fields."""
+    """Configuration of the embedded Wan-Move; keyword arguments override fields.
+
+    Wider than Tora nano in its MLPs, as extractor and fusers are saved.
+    """
     channels = changes.get("in_channels", nano().in_channels)
-    return nano(**{"fuser": "none", "cond_channels": 2 * channels + EXTRA} | changes)
+    own = {"fuser": "none", "binding": "none", "mlp_ratio": 5.0, "cond_channels": 2 * channels + EXTRA}
+    return nano(**own | changes)
 
 
 class WanMoveNetwork(CaptionedSTDiT):

@@ -56,10 +56,10 @@ def test_options_reach_the_training_package(cli: Cli, monkeypatch: pytest.Monkey
         ),
         (
             ["task=trials", "part=1", "parts=2"],
-            "second.run_trials",
+            "trials.run",
             TrialsOptions(task="trials", part=1, parts=2),
         ),
-        (["task=long_run", "status=true"], "second.run_long", LongRunOptions(task="long_run", status=True)),
+        (["task=long_run", "status=true"], "long_run.run", LongRunOptions(task="long_run", status=True)),
     ],
 )
 def test_every_training_and_task_is_reached(

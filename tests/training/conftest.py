@@ -63,6 +63,8 @@ def tiny_size(monkeypatch: pytest.MonkeyPatch) -> STDiTConfig:
         cond_channels=CHANNELS,
         caption_channels=8,
         motion_channels=8,
+        patch_size=(1, 2, 2),
+        binding="none",
     )
     for module in (checkpoint, tora_config):
         monkeypatch.setattr(module, "nano", partial(replace, config))

@@ -15,7 +15,7 @@ from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.rectified_flow import ClipSize, RectifiedFlow
 from toraeval.models.tora.checkpoints import nano as checkpoint
 from toraeval.suites.shapes.render import SceneRenderer
-from toraeval.suites.shapes.world import sample_scene
+from toraeval.suites.shapes.world2 import sample_scene
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.log import read_rows
 from toraeval.training.recipes import nano, validation

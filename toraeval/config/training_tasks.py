@@ -26,9 +26,9 @@ class TuneOptions(TrainingOptions):
     limits: ClassVar = {"tries": COUNT, "samples": COUNT, "workers": COUNT}
 
     tries: int = 3
-    samples: int = 4000
-    clips: int = 9000
-    workers: int = 2
+    samples: int = 360
+    clips: int = 6144
+    workers: int = 1
     seed: int = 0
     table: str | None = None
 
@@ -143,7 +143,7 @@ class TrialsOptions(SeveralTrainings):
         table: CSV to write.
     """
 
-    made_by: ClassVar = "second:run_trials"
+    made_by: ClassVar = "trials:run"
     limits: ClassVar = {"minutes": POSITIVE}
 
     data: str = "training_state/gen2"
@@ -158,24 +158,22 @@ class TrialsOptions(SeveralTrainings):
 
 @dataclass
 class LongRunOptions(SeveralTrainings):
-    """Train all embedded models of the second generation with one recipe and equal clips.
+    """Train all embedded models with one recipe and equal clips.
 
     Attributes:
         samples: clips that every model sees.
         clips: of 17 frames to render; changing it later changes what is drawn.
         renderers: processes that render clips, as many as `workers` if not given.
-        trials: folder of `task=trials`, read once; without finished trials the defaults stand.
         models: which, separated by commas, in this order.
         status: only say how far they are.
     """
 
-    made_by: ClassVar = "second:run_long"
+    made_by: ClassVar = "long_run:run"
     limits: ClassVar = {"samples": COUNT, "clips": Numbers(64)}
 
-    samples: int = 100_000
-    clips: int = 12_032
+    samples: int = 16_000
+    clips: int = 6144
     workers: int = 2
     renderers: int | None = None
-    trials: str = "training_state/trials"
     models: str = ",".join(EMBEDDED)
     status: bool = False

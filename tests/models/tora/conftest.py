@@ -25,6 +25,8 @@ def tiny_nano() -> STDiTConfig:
         cond_channels=CHANNELS,
         caption_channels=8,
         motion_channels=8,
+        patch_size=(1, 2, 2),
+        binding="none",
     )
 
 

@@ -51,7 +51,7 @@ def test_swapped_looks_are_told_apart_where_paths_meet() -> None:
 def small(**changes: object) -> ToraNetwork:
     torch.manual_seed(0)
     sizes = {"depth": 1, "hidden_size": 32, "num_heads": 2, "in_channels": 8, "cond_channels": 8,
-             "caption_channels": 8, "motion_channels": 8, "patch_size": (1, 1, 1)}  # fmt: skip
+             "caption_channels": 8, "motion_channels": 8}  # fmt: skip
     return ToraNetwork(nano(**{**sizes, **changes})).eval()
 
 
@@ -66,7 +66,7 @@ def vae() -> LinearPatchAutoencoder:
 
 
 def test_the_extractor_gets_the_looks(vae: LinearPatchAutoencoder) -> None:
-    plain, bound = small(), small(binding="entity")
+    plain, bound = small(binding="none"), small()
     assert plain.config.motion_in_channels == 8
     assert bound.config.motion_in_channels == 8 + 9
     path, first = tracks(((20, 20), (50, 40))), torch.randn(1, 8, 1, 2, 2)
@@ -93,3 +93,9 @@ def test_weights_with_binding_load_and_generate(vae: LinearPatchAutoencoder, tmp
 def test_unknown_bindings_are_refused() -> None:
     with pytest.raises(ValueError, match="binding 'name' is not one of none, entity"):
         nano(binding="name")
+
+
+def test_paths_read_backwards_are_painted_alike() -> None:
+    path, first = tracks(((20, 20), (50, 40))), torch.randn(2, 2, 8)
+    backwards = path[:, ::-1]
+    assert torch.equal(entity_maps(first, backwards), entity_maps(first, backwards.copy()))

@@ -78,15 +78,13 @@ def prepare(
     spread(_write, jobs, workers, "rendering")
 
 
-def shard_plan(clips: int, mixed: bool = False) -> Plan:
-    """Return the shards for a number of 17-frame clips: long ones first, or mixed so that any start has all lengths."""
+def shard_plan(clips: int) -> Plan:
+    """Return the shards for a number of 17-frame clips, mixed so that any start of the list has all lengths."""
     plan = []
     for frames, (first, size) in SCENES.items():
         count = max(1, round(clips * SHARES[frames] / size))
         plan += [((k + 0.5) / count, (frames, first + k * size, size)) for k in range(count)]
-    if mixed:
-        return [shard for _, shard in sorted(plan)]
-    return sorted((shard for _, shard in plan), key=lambda shard: -shard[0])
+    return [shard for _, shard in sorted(plan)]
 
 
 def spread(work: Callable[[Any], None], jobs: Sequence[Any], workers: int, what: str) -> None:

@@ -47,8 +47,8 @@ class Learner(ABC):
     named: tuple[str, ...] = ()  # the name again, where the checkpoint module serves several models
     prefix: str = "dit."  # of the network's names in a weights file
     motion_keys: tuple[str, ...] = ()  # how the names of the parameters begin that read the paths
-    needs_tracks: bool = True  # reads the paths of stored clips, which lie beside the shards
-    tokens: int = 2560  # per batch and process on a CPU
+    rate: float = 1.0  # factor on the recipe's learning rates, see `docs/fairness.md`
+    tokens: int = 640  # per batch and process on a CPU; larger batches learn less per clip, see the recipe
     open_shard: Callable[[Path], Shard] = Shard  # opens stored clips, whole or as excerpts of 17 frames
 
     def configure(self, **changes: Any) -> Any:
@@ -188,7 +188,8 @@ def _rival(name: str, network: str, preset: str) -> RivalLearner:
         named=(name,),
         prefix="unet.",
         motion_keys=("motion_encoder.", "encoder_fusions.", "decoder_fusions."),
-        tokens=2048,  # as many steps of equally many clips as Tora makes, whose longer clips make smaller batches
+        rate=0.5,
+        tokens=512,  # as many steps of equally many clips as Tora makes, whose longer clips make smaller batches
         open_shard=ExcerptShard,
     )
 
@@ -200,7 +201,6 @@ LEARNERS: dict[str, Learner] = {
         "toraeval.models.shared.network.config:nano",
         "toraeval.models.tora.checkpoints.nano",
         motion_keys=("traj_extractor.", "fuser.", "fuser_spatial."),
-        needs_tracks=False,
     ),
     "wan_move": WanMoveLearner(
         "wan_move",

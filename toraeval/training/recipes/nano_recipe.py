@@ -38,12 +38,12 @@ class NanoRecipe(Recipe):
     window: int = 5  # token rows and columns of a window around a path: 2.6 times cheaper
     group_window: int | None = None  # squares of a window around all of several objects; None: whole pictures
     group_share: float = 0.34  # of the windowed steps, on several objects, once there are such
-    single_share: float = 0.35  # clips with one object only
+    single_share: float = 0.0  # clips with one object only
     clock: str = "wall"  # what `minutes` and the log count: `wall` or `processor` time of the first process
     compile: bool = False  # run the blocks through `torch.compile`; only transformers can
     decay_share: float = 0.25  # the last part, over which the learning rate falls to zero
-    lr_matrix: float = 2e-3  # Muon, block matrices
-    lr_other: float = 1e-3  # AdamW, everything else
+    lr_matrix: float = 4e-3  # Muon, block matrices
+    lr_other: float = 2e-3  # AdamW, everything else
     warmup_steps: int = 100
     clip: float = 1.0
     ema: float = 0.998
@@ -51,7 +51,7 @@ class NanoRecipe(Recipe):
     channel_power: float = 0.5  # channel weights: component variance to this power
     save_minutes: float = 4.0
     seed: int = 0
-    tokens: int = 2560  # per batch and process
+    tokens: int = 640  # per batch and process
     clips: int | None = None  # use no more clips of each length, all that are there if not given
     start: str | None = None  # weights file to begin from
     start_motion: bool = True  # take what reads the paths from it too; else it starts from scratch
@@ -61,7 +61,7 @@ class NanoRecipe(Recipe):
     validation_share: float = 0.1  # part of the budget between two measurements
     lengths: Mapping[int, float] = field(default_factory=lambda: {17: 0.66, 33: 0.2, 65: 0.09, 129: 0.05})
     late_lengths: Mapping[int, float] = field(default_factory=lambda: {17: 0.5, 33: 0.2, 65: 0.17, 129: 0.13})
-    flow: FlowConfig = field(default_factory=lambda: FlowConfig(prediction="clean", loc=1.5, t_min=0.4))
+    flow: FlowConfig = field(default_factory=lambda: FlowConfig(prediction="clean", loc=3.0, t_min=0.4))
 
     log_every = 20
 

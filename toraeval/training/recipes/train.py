@@ -1,7 +1,7 @@
 """An embedded model from nothing to exported weights: prepare the data, train in two stages, export with a card.
 
 `task=tune` searches its learning rates by short runs of equal length. Each trains from nothing with half, once and
-twice the default rates, on the same clips and on the whole schedule in small; the lowest loss over all validation clips
+twice the default rates, on the same clips of 17 frames, mostly in windows; the lowest loss over all validation clips
 wins. Runs that are finished are not repeated.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from toraeval.config.training_tasks import TuneOptions
 from toraeval.config.trainings import NanoOptions
@@ -18,11 +19,10 @@ from toraeval.training.engine.log import draw_curve, write_rows
 from toraeval.training.recipes import nano
 from toraeval.training.recipes.learners import Learner, learner
 from toraeval.training.recipes.nano_recipe import NanoRecipe
-from toraeval.training.recipes.validation import CLIPS, MEASURES, ValidationClips
+from toraeval.training.recipes.validation import MEASURES, ValidationClips
 
-DATA = DataSet(world=1, components=64, fit_scenes=500)
-WARMUP_SHARE = 0.06  # of the steps of a tuning run, as in the full run of a hundred in 1,800
-CLIPS_PER_STEP = 26
+DATA = DataSet(world=2, components=160, fit_scenes=600)  # as many components as the budget of 60 MB allows
+TUNED = {17: 1.0}  # lengths of the clips of a tuning run: the cheapest
 
 
 def main(options: NanoOptions) -> int:
@@ -36,9 +36,12 @@ def main(options: NanoOptions) -> int:
     kind = learner(options.model)
     start = str(kind.shipped()) if options.start == "shipped" else options.start
     folder = Path(options.folder)
-    prepare_for(folder, kind, options.clips, options.workers, start)
-    # trained weights are past dense flow, single objects and mere windows
-    past = dict.fromkeys(("dense_share", "single_share", "window_share"), 0.0) if start else {}
+    prepare_for(folder, kind, options.clips, options.workers, start, options.device)
+    # trained weights keep their network, and are past dense flow, single objects and mere windows
+    past: dict[str, Any] = {}
+    if start:
+        past = dict.fromkeys(("dense_share", "single_share", "window_share"), 0.0)
+        past["network"] = kind.load(Path(start))[0].config
     trained = recipe(
         folder,
         kind,
@@ -72,7 +75,7 @@ def state_folder(folder: Path, model: str) -> Path:
 
 
 def recipe(folder: Path, kind: Learner, rate: float = 1.0, **changes: object) -> NanoRecipe:
-    """Return the recipe of a model on the data of a folder, with a factor on both learning rates.
+    """Return the recipe of a model on the data of a folder, with a factor on both of its learning rates.
 
     Keyword arguments override its values.
     """
@@ -83,15 +86,18 @@ def recipe(folder: Path, kind: Learner, rate: float = 1.0, **changes: object) ->
         tokens=kind.tokens,
         validation=str(folder / "validation.npz"),
     )
-    rates = {"lr_matrix": rate * plain.lr_matrix, "lr_other": rate * plain.lr_other}
+    rates = {name: kind.rate * rate * getattr(plain, name) for name in ("lr_matrix", "lr_other")}
     return replace(plain, **rates, **changes)  # type: ignore[arg-type]
 
 
-def prepare_for(folder: Path, kind: Learner, clips: int, workers: int, start: str | None) -> None:
-    """Make what training of a model reads: autoencoder, shards, validation clips.
+def prepare_for(
+    folder: Path, kind: Learner, clips: int, workers: int, start: str | None = None, device: str = "cpu"
+) -> None:
+    """Make what training of a model reads and is not there yet: autoencoder, shards, validation clips.
 
-    Weights fit the autoencoder only that they were trained with; rivals are compared with the shipped Tora on its own
-    latents, and Tora without weights gets a new one.
+    Weights fit the autoencoder only that they were trained with; without them a new one is fitted, the same for every
+    model. `clips` are those of 17 frames; longer ones come in the shares of
+    `toraeval.training.data.preparation.SHARES`.
 
     Raises:
         UserError: a folder that cannot be made.
@@ -100,14 +106,10 @@ def prepare_for(folder: Path, kind: Learner, clips: int, workers: int, start: st
     vae = None
     if start is not None:
         vae = lambda: kind.load(Path(start))[1]  # noqa: E731
-    elif kind.name != "tora":
-        shipped = learner("tora")
-        vae = lambda: shipped.load(shipped.shipped())[1]  # noqa: E731
     elif not (folder / "vae.safetensors").exists():
         say(f"fitting the autoencoder on {DATA.fit_scenes} scenes")
-    parts = ("excerpts", "clips") if kind.needs_tracks else ("clips",)
-    prepare(folder, DATA, shard_plan(clips), workers, vae, parts)
-    ValidationClips.prepare(folder, CLIPS)
+    prepare(folder, DATA, shard_plan(clips), workers, vae, ("excerpts", "clips"), device)
+    ValidationClips.prepare(folder)
 
 
 def tune(options: TuneOptions) -> int:
@@ -119,10 +121,13 @@ def tune(options: TuneOptions) -> int:
         tried = recipe(
             folder,
             kind,
-            rate,
+            rate / kind.rate,
             out=str(folder / "tuning" / f"{kind.name}-{rate:g}-{options.samples}-{options.seed}"),
             samples=options.samples,
-            warmup_steps=max(1, round(WARMUP_SHARE * options.samples / CLIPS_PER_STEP)),
+            warmup_steps=20,
+            window_share=1.0,
+            lengths=TUNED,
+            late_lengths=TUNED,
             seed=options.seed,
             workers=options.workers,
             validation_share=1.0,

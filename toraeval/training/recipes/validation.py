@@ -31,7 +31,8 @@ from toraeval.training.recipes.nano_recipe import NanoRecipe
 from toraeval.types import FloatArray, UserError
 
 FIRST_SCENE = 10_000  # the first scenes of the split choose steps and follow a run
-CLIPS = 32  # of each kind
+CLIPS = 48  # of each kind
+WORLD = 2  # version of the world, that of training
 BATCH = 8
 KINDS = ("fast", "slow")
 SAMPLED = ("object_one", "object_several", "rest")
@@ -50,11 +51,11 @@ class ValidationClips:
 
     @classmethod
     @torch.no_grad()
-    def render(cls, vae: LinearPatchAutoencoder, count: int = CLIPS, world: int = 1) -> ValidationClips:
-        """Render and encode `count` clips of each kind of a version of the world."""
+    def render(cls, vae: LinearPatchAutoencoder, count: int) -> ValidationClips:
+        """Render and encode `count` clips of each kind."""
         video, tracks, words, kinds = [], [], [], []
         for k in range(len(KINDS) * count):
-            scene = sample_scene("validation", FIRST_SCENE + k, world)
+            scene = sample_scene("validation", FIRST_SCENE + k, WORLD)
             slow = k >= count
             frames = SLOW_LENGTHS[k % 2] if slow else FRAMES
             starts = excerpt_starts(frames)
@@ -68,11 +69,11 @@ class ValidationClips:
         return cls(torch.stack(video), tuple(tracks), torch.tensor(words), tuple(kinds))
 
     @classmethod
-    def prepare(cls, folder: Path, count: int, world: int = 1) -> None:
+    def prepare(cls, folder: Path) -> None:
         """Write `validation.npz` into a folder that has its `vae.safetensors`, unless it is there."""
         path = folder / "validation.npz"
         if not path.exists():
-            cls.render(load_vae(folder / "vae.safetensors"), count, world).save(path)
+            cls.render(load_vae(folder / "vae.safetensors"), CLIPS).save(path)
 
     def save(self, path: Path) -> None:
         """Write the clips as one `.npz` file; paths are filled up with NaN."""

@@ -121,23 +121,29 @@ def xl2(**changes: Any) -> STDiTConfig:
 
 
 def nano(**changes: Any) -> STDiTConfig:
-    """Configuration of the embedded size on 64-channel linear latents; keyword arguments override fields."""
+    """Configuration of the embedded size on 160-channel linear latents; keyword arguments override fields.
+
+    `docs/models/recipe.md` has the trials behind it.
+    """
     base = STDiTConfig(
         depth=4,
-        hidden_size=320,
-        num_heads=5,
-        in_channels=64,
+        hidden_size=192,
+        num_heads=3,
+        mlp_ratio=3.5,
+        patch_size=(1, 1, 1),
+        in_channels=160,
         pred_sigma=False,
         caption_channels=64,
         model_max_length=20,
         latent_stride=32,
-        cond_channels=64,
+        cond_channels=160,
         fuser="adaptive_norm",
-        motion_channels=96,
+        motion_channels=64,
         fuser_groups=0,
         extractor_blocks=1,
         extractor_norm=False,
         motion_unshuffle=4,
+        binding="entity",
         embedded_text=True,
     )
     return replace(base, **changes)
