@@ -153,7 +153,7 @@ def test_other_options_and_states_of_older_code_are_refused(
 ) -> None:
     run(replace(config, steps=1), world)
     with pytest.raises(
-        UserError, match=r"lr_other differs from what the run in .* began with \(was 0.001, is"
+        UserError, match=r"lr_other differs from what the run in .* began with \(was 0.002, is"
     ):
         nano.build(replace(config, steps=2, lr_other=1.0), world)
     (tmp_path / "old").mkdir()
