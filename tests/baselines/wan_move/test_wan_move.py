@@ -1,4 +1,4 @@
-"""The embedded Wan-Move: latents land where the path goes, the network reads them, weights and options."""
+"""The embedded Wan-Move: the network reads copied latents; weights and options."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from baselines.wan_move import checkpoint
-from baselines.wan_move.copies import EXTRA, copied_latents
 from baselines.wan_move.generator import WanMove
 from baselines.wan_move.network import WanMoveNetwork, wan_move_nano
 from toraeval import registry
+from toraeval.models.shared.nano.copies import copied_latents
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.config import nano
 from toraeval.training.recipes.learners import learner
@@ -22,37 +22,6 @@ from toraeval.types import Case, MissingAsset, Trajectories, UserError
 
 def line(start: tuple[float, float], end: tuple[float, float], frames: int = 17) -> np.ndarray:
     return np.linspace(start, end, frames)[None]
-
-
-def grid(rows: int = 16, columns: int = 16) -> torch.Tensor:
-    return torch.arange(rows * columns, dtype=torch.float32).view(rows, columns, 1) + 1
-
-
-def test_cells_around_the_start_are_put_down_along_the_path() -> None:
-    first = grid()
-    copies = copied_latents(first, line((143.5, 143.5), (271.5, 143.5)))  # 4 cells to the right in 16 frames
-    assert copies.shape == (5, 16, 16, 1 + EXTRA)
-    assert not copies[0].any()
-    # the last four frames have moved by 3.25, 3.5, 3.75 and 4 cells: 4 whole ones on the mean
-    assert copies[4, 4, 8, 0] == first[4, 4, 0]
-    assert copies[4, 2:7, 6:11, 1].sum() == copies[4, ..., 1].sum() == 21  # cells within 2.4 of the centre
-    torch.testing.assert_close(copies[4, 4, 8, 2:6], torch.tensor([-0.75, -0.5, -0.25, 0.0]))
-    assert not copies[4, 4, 8, 6:].any()  # nothing moves along y
-    assert not copies[4, 12, 12].any()
-
-
-def test_a_cell_that_two_objects_reach_shows_the_nearer_one() -> None:
-    tracks = np.concatenate([line((111.5, 255.5), (239.5, 255.5)), line((400.0, 255.5), (272.0, 255.5))])
-    copies, alone = copied_latents(grid(), tracks), copied_latents(grid(), tracks[:1])
-    assert copies[4, 7, 6, 0] == alone[4, 7, 6, 0]
-    assert copies[4, 7, 10, 0] == copied_latents(grid(), tracks[1:])[4, 7, 10, 0]
-    torch.testing.assert_close(copies, copied_latents(grid(), tracks[::-1].copy()))
-
-
-def test_paths_that_leave_the_picture_copy_nothing_outside() -> None:
-    copies = copied_latents(grid(4, 4), line((20.0, 20.0), (-300.0, 500.0)))
-    assert not copies[4].any()
-    assert copies[1].any()
 
 
 def network() -> WanMoveNetwork:
@@ -137,13 +106,14 @@ def test_impossible_requests_are_refused(weights: Path) -> None:
         model.generate(replace(case(), first_frame_HWC=None), 0)
 
 
-def test_a_network_with_fusers_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs fuser 'none' and 329 cond_channels"):
-        WanMoveNetwork(nano())
+@pytest.mark.parametrize("changes", [{}, {"fuser": "none", "binding": "none"}])
+def test_a_network_with_fusers_or_without_copies_is_refused(changes: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="needs fuser 'none' and binding 'entity'"):
+        WanMoveNetwork(nano(**changes))
 
 
 def test_training_reads_the_same_copies_as_generation() -> None:
     kind, tracks = learner("wan_move"), line((100.0, 100.0), (200.0, 150.0))
     first = torch.randn(16, 16, 64)
     vae = LinearPatchAutoencoder(64)
-    torch.testing.assert_close(kind.motion(None, vae, tracks, first), copied_latents(first, tracks))
+    torch.testing.assert_close(kind.motion(None, vae, tracks, first), copied_latents(vae, first, tracks))

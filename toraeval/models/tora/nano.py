@@ -65,7 +65,9 @@ class NanoTora(NanoGenerator):
         told: dict[str, Any] = {"text": network.guided_text(request.prompt, rows), "motion": None}
         if network.traj_extractor is not None:
             motion = path_input(network.config, vae, request.tracks_NT2, *request.size, first_1C1hw)
-            told["motion"] = [features.repeat(rows, 1, 1, 1) for features in network.encode_motion(motion)]
+            flow = network.config.motion_in_channels
+            told["motion"] = [f.repeat(rows, 1, 1, 1) for f in network.encode_motion(motion[:, :flow])]
+            told["copies"] = motion[:, flow:].repeat(rows, 1, 1, 1, 1)
         return told
 
     def choices(self) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from toraeval.models.shared.nano.caption_encoder import tokenise
+from toraeval.models.shared.nano.copies import copied_latents
 from toraeval.models.shared.nano.linear_patches import STRIDE_T, LinearPatchAutoencoder
-from toraeval.models.tora.network.entity import entity_maps
 from toraeval.store.sealed import atomic
 from toraeval.suites.shapes.suite import sample_scene
 from toraeval.suites.shapes.world import Scene
@@ -207,10 +207,12 @@ def stored_motion(shard: Shard, picks: np.ndarray, kind: str, compression: str =
     return shard.rows(kind if compression == "vae" else f"{kind}_{compression}", picks)
 
 
-def bound_motion(shard: Shard, picks: np.ndarray, kind: str, compression: str = "vae") -> Tensor:
+def bound_motion(
+    shard: Shard, picks: np.ndarray, kind: str, vae: LinearPatchAutoencoder, compression: str = "vae"
+) -> Tensor:
     """Read stored motion, and beside it the looks of the objects along their paths."""
     firsts = zip(shard.rows("video", picks)[:, 0], picks, strict=True)
-    looks = [entity_maps(first, shard.tracks(int(pick))).half() for first, pick in firsts]
+    looks = [copied_latents(vae, first, shard.tracks(int(pick))).half() for first, pick in firsts]
     return torch.cat((stored_motion(shard, picks, kind, compression), torch.stack(looks)), -1)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from toraeval.models.shared.nano.copies import copied_latents
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.captioned import CaptionedSTDiT
 from toraeval.models.shared.network.config import STDiTConfig
@@ -59,9 +60,13 @@ class Learner(ABC):
         """Return a new network; its weights come from torch's global generator."""
         return resolve_name(self.network)(network)  # type: ignore[no-any-return]
 
+    def follows(self, network: Any) -> bool:
+        """Return whether a network of this configuration is given paths."""
+        return True
+
     @abstractmethod
-    def motion_reader(self, network: Any) -> MotionReader | None:
-        """Return what reads the motion input of stored clips, or None for a network that follows no path."""
+    def motion_reader(self, network: Any, vae: LinearPatchAutoencoder) -> MotionReader:
+        """Return what reads the motion input of stored clips; `vae` made their latents."""
 
     @abstractmethod
     def motion(
@@ -103,11 +108,13 @@ class Learner(ABC):
 class ToraLearner(Learner):
     """Tora: whole clips of any length, motion pictures as latents."""
 
-    def motion_reader(self, network: STDiTConfig) -> MotionReader | None:
-        if network.fuser == "none":
-            return None
-        read = bound_motion if network.binding == "entity" else stored_motion
-        return partial(read, compression=network.compression)
+    def follows(self, network: STDiTConfig) -> bool:
+        return (network.fuser, network.binding) != ("none", "none")
+
+    def motion_reader(self, network: STDiTConfig, vae: LinearPatchAutoencoder) -> MotionReader:
+        if network.binding == "entity":
+            return partial(bound_motion, vae=vae, compression=network.compression)
+        return partial(stored_motion, compression=network.compression)
 
     def motion(
         self, network: STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first_hwC: Tensor
@@ -134,27 +141,28 @@ class ToraLearner(Learner):
     def path_arguments(self, model: CaptionedSTDiT, motion: Tensor | None) -> dict[str, Any]:
         """Return what `predict_clean` is given of the paths; `motion` is (B, C, t, h, w) or None for no path."""
         assert isinstance(model, ToraNetwork)
-        return {"motion": None if motion is None else model.encode_motion(motion)}
+        if motion is None:
+            return {"motion": None}
+        flow = model.config.motion_in_channels
+        return {"motion": model.encode_motion(motion[:, :flow]), "copies": motion[:, flow:]}
 
 
 class WanMoveLearner(ToraLearner):
     """Wan-Move: Tora's transformer on whole clips of any length, given paths as copied latents."""
 
-    def motion_reader(self, network: STDiTConfig) -> MotionReader | None:
-        return self._read
+    def motion_reader(self, network: STDiTConfig, vae: LinearPatchAutoencoder) -> MotionReader:
+        def read(shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
+            """Copy latents along the paths of stored clips; there is no dense kind of motion."""
+            firsts = zip(shard.rows("video", picks)[:, 0], picks, strict=True)
+            made = [self.motion(network, vae, shard.tracks(int(k)), first) for first, k in firsts]
+            return torch.stack(made).half()
 
-    def _read(self, shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
-        """Copy latents along the paths of stored clips; it has no dense kind of motion."""
-        firsts = zip(shard.rows("video", picks)[:, 0], picks, strict=True)
-        return torch.stack([self._copies(first, shard.tracks(int(k))).half() for first, k in firsts])
-
-    def _copies(self, first_hwC: Tensor, tracks_NT2: FloatArray) -> Tensor:
-        return resolve_name("toraeval.baselines.wan_move.copies:copied_latents")(first_hwC, tracks_NT2)  # type: ignore[no-any-return]
+        return read
 
     def motion(
         self, network: STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first_hwC: Tensor
     ) -> Tensor:
-        return self._copies(first_hwC, tracks_NT2)
+        return copied_latents(vae, first_hwC, tracks_NT2)
 
     def path_arguments(self, model: CaptionedSTDiT, motion: Tensor | None) -> dict[str, Any]:
         return {"copies": motion}
@@ -163,7 +171,7 @@ class WanMoveLearner(ToraLearner):
 class RivalLearner(Learner):
     """A U-Net that sees 17 frames at once and reads displacement maps."""
 
-    def motion_reader(self, network: Any) -> MotionReader | None:
+    def motion_reader(self, network: Any, vae: LinearPatchAutoencoder) -> MotionReader:
         return displacement_motion
 
     def motion(

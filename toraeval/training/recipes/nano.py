@@ -187,6 +187,7 @@ def build(recipe: NanoRecipe, world: World) -> Engine:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
     objective = NanoObjective(recipe, not begun, world.first)
+    kind = objective.learner
     drawing = batch_source(
         recipe.device,
         Path(recipe.data),
@@ -194,9 +195,9 @@ def build(recipe: NanoRecipe, world: World) -> Engine:
         recipe.seed,
         world.rank,
         recipe.tokens,
-        objective.learner.motion_reader(recipe.network),
+        kind.motion_reader(recipe.network, objective.vae) if kind.follows(recipe.network) else None,
         recipe.clips,
-        objective.learner.open_shard,
+        kind.open_shard,
     )
     source = ShardedClips(drawing, recipe.plan, recipe.samples, (world.rank, world.size))
     schedule = Schedule(folder, save_minutes=recipe.save_minutes, clock=recipe.clock)

@@ -89,7 +89,7 @@ class NanoRecipe(Recipe):
         """
         progress, step = self.progress(done), done.step
         motion = "dense" if progress < self.dense_share else "sparse"
-        if learner(self.model).motion_reader(self.network) is None:
+        if not learner(self.model).follows(self.network):
             motion = "none"
         objects = 1 if progress < self.single_share else 3
         late = progress >= self.window_share

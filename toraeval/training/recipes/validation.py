@@ -171,7 +171,7 @@ class HeldOut:
         for begin in range(0, len(clips.video), BATCH):
             part = slice(begin, begin + BATCH)
             motion = None
-            if kind.motion_reader(network) is not None:
+            if kind.follows(network):
                 pairs = zip(clips.tracks[part], clips.video[part, 0], strict=True)
                 motion = torch.stack([kind.motion(network, self.errors.vae, *pair) for pair in pairs])
             video, words = clips.video[part], clips.words[part]

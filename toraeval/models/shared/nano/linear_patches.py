@@ -65,6 +65,19 @@ class LinearPatchAutoencoder(nn.Module):
         return self.encode_blocks(to_blocks(frames_THWC)).reshape(t, h, w, -1).permute(3, 0, 1, 2)
 
     @torch.no_grad()
+    def decode_first(self, first_hwC: Tensor) -> Tensor:
+        """Decode the latent of a first frame (h, w, C) to float32 (H, W, 3), grey levels not rounded."""
+        rows, columns, _ = first_hwC.shape
+        basis = self.basis[:, -BLOCK * BLOCK * 3 :]  # the last of the four equal frames of a block
+        flat = first_hwC.flatten(0, 1).float() * self.scale
+        pixels = torch.addmm(self.mean[-BLOCK * BLOCK * 3 :], flat, basis)
+        return (
+            pixels.view(rows, columns, BLOCK, BLOCK, 3)
+            .permute(0, 2, 1, 3, 4)
+            .reshape(rows * BLOCK, columns * BLOCK, 3)
+        )
+
+    @torch.no_grad()
     def decode(self, latents_CTHW: Tensor) -> ByteArray:
         """Decode float latents (C, t, h, w) to a uint8 clip (1 + 4 (t - 1), H, W, 3)."""
         _, t, h, w = latents_CTHW.shape

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from toraeval.models.shared.nano.caption_encoder import CaptionEncoder, tokenise
+from toraeval.models.shared.nano.copies import EXTRA
 from toraeval.models.shared.network.blocks import TextContext
 from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.rectified_flow import linear_estimate
@@ -45,7 +46,13 @@ class CaptionedSTDiT(STDiT3):
         return self.precompute_text(y)
 
     def predict_clean(
-        self, x: Tensor, timestep: Tensor, x_mask: Tensor | None, cond: Tensor, **others: Any
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        x_mask: Tensor | None,
+        cond: Tensor,
+        copies: Tensor | None = None,
+        **others: Any,
     ) -> Tensor:
         """Predict the clean latent as a change of the first frame's latent; the embedded size's output.
 
@@ -58,10 +65,16 @@ class CaptionedSTDiT(STDiT3):
             timestep: (B,) on 0..1000.
             x_mask: bool (B, T), False marks given frames; they enter unscaled.
             cond: latent of the first frame (B, C, 1, H, W).
+            copies: (B, C + 1, T, H, W) of `toraeval.models.shared.nano.copies` for entity binding, or None for no path.
             others: further arguments of `forward`.
 
         Returns:
             float32 (B, C, T, H, W).
         """
         estimate = linear_estimate(x, timestep, x_mask)
-        return self(estimate, timestep, x_mask=x_mask, cond=cond, **others) + cond  # type: ignore[no-any-return]
+        given = cond
+        if self.config.binding == "entity":
+            b, c, t, h, w = x.shape
+            put_down = x.new_zeros(b, c + EXTRA, t, h, w) if copies is None else copies.to(cond.dtype)
+            given = torch.cat((cond.expand(-1, -1, t, -1, -1), put_down), 1)
+        return self(estimate, timestep, x_mask=x_mask, cond=given, **others) + cond  # type: ignore[no-any-return]

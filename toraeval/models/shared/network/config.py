@@ -52,7 +52,7 @@ class STDiTConfig:
     extractor_norm: bool = True
     compression: str = "vae"  # how a trajectory picture becomes the extractor's input
     motion_unshuffle: int = 8  # pixel-unshuffle side of the compressions without an autoencoder
-    binding: str = "none"  # what the extractor is given of the object on a path, see `entity`
+    binding: str = "none"  # `entity`: what is at the start of a path enters along it, see `nano.copies`
     embedded_text: bool = False  # own word encoder instead of T5 features
 
     def __post_init__(self) -> None:
@@ -91,12 +91,13 @@ class STDiTConfig:
 
     @property
     def motion_in_channels(self) -> int:
-        """Channels of the trajectory extractor's input.
+        """Channels of the trajectory extractor's input: latent channels, or (u, v) of each unshuffled pixel."""
+        return self.in_channels if self.compression == "vae" else 2 * self.motion_unshuffle**2
 
-        Latent channels, or (u, v) of each unshuffled pixel; with entity binding also the look and its weight.
-        """
-        flow = self.in_channels if self.compression == "vae" else 2 * self.motion_unshuffle**2
-        return flow + (self.in_channels + 1 if self.binding == "entity" else 0)
+    @property
+    def given_channels(self) -> int:
+        """Channels beside the noisy latent: the condition, and with entity binding copied latents and their share."""
+        return self.cond_channels + (self.in_channels + 1 if self.binding == "entity" else 0)
 
     @property
     def mlp_hidden(self) -> int:

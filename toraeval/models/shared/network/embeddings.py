@@ -140,7 +140,7 @@ class PatchEmbed(nn.Module):
         super().__init__()
         patch = config.patch_size
         self.proj = nn.Conv3d(
-            config.in_channels + config.cond_channels, config.hidden_size, patch, stride=patch
+            config.in_channels + config.given_channels, config.hidden_size, patch, stride=patch
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -198,7 +198,7 @@ class STDiT3(nn.Module):
     def _embed_patches(
         self, x: Tensor, cond: Tensor | None, dtype: torch.dtype
     ) -> tuple[Tensor, tuple[int, int, int]]:
-        expected = self.config.cond_channels
+        expected = self.config.given_channels
         given = 0 if cond is None else cond.shape[1]
         if given != expected:
             raise ValueError(f"cond has {given} channels; this configuration takes {expected}")

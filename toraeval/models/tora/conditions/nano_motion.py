@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toraeval.models.shared.nano.copies import copied_latents
 from toraeval.models.shared.nano.linear_patches import STRIDE_T, LinearPatchAutoencoder
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.trajectory import flow_patches, integer_points, trajectory_patches
 from toraeval.models.tora.conditions.compression import compress_flow
-from toraeval.models.tora.network.entity import entity_maps
 from toraeval.types import ByteArray, FloatArray
 
 
@@ -51,7 +51,7 @@ def path_input(
     width: int,
     first_1C1hw: Tensor | None = None,
 ) -> Tensor:
-    """Make the extractor's input from the targets of 1 + 4k moments, as `compression` and `binding` say.
+    """Make what a network is given of the targets of 1 + 4k moments, as `compression` and `binding` say.
 
     Args:
         config: of the network.
@@ -61,7 +61,7 @@ def path_input(
         first_1C1hw: latent of the first frame; needed with `binding=entity`.
 
     Returns:
-        float32 (1, motion_in_channels, t, h, w).
+        float32 (1, C, t, h, w): `motion_in_channels` for the extractor, then with entity binding copied latents.
     """
     if config.compression == "vae":
         flow = motion_latents(vae, tracks_NT2, height, width)
@@ -73,5 +73,5 @@ def path_input(
     if config.binding == "none":
         return flow
     assert first_1C1hw is not None
-    looks = entity_maps(first_1C1hw[0, :, 0].permute(1, 2, 0), tracks_NT2)
+    looks = copied_latents(vae, first_1C1hw[0, :, 0].permute(1, 2, 0), tracks_NT2)
     return torch.cat((flow, looks.permute(3, 0, 1, 2)[None]), 1)
