@@ -96,7 +96,9 @@ def test_muon_takes_the_matrices_of_the_blocks(model: str) -> None:
 
 def drawing(objective: NanoObjective, excerpts: Path) -> BatchSource:
     kind = objective.learner
-    return BatchSource(excerpts, LENGTHS, 0, 0, 320, kind.motion_reader(None), None, kind.open_shard)
+    return BatchSource(
+        excerpts, LENGTHS, 0, 0, 320, kind.motion_reader(None, objective.vae), None, kind.open_shard
+    )
 
 
 def test_the_loss_falls(tmp_path: Path, excerpts: Path, vae_path: Path) -> None:

@@ -36,6 +36,7 @@ from toraeval.training.recipes.nano_recipe import NanoRecipe
 from toraeval.training.recipes.validation import MEASURES, CleanLoss, HeldOut, ValidationClips
 from toraeval.types import UserError
 
+INPUT = "x_embedder.proj.weight"
 PATHS = ("data", "out", "vae", "start", "validation")
 # what may differ when a run is resumed
 CHANGEABLE = (*PATHS, "minutes", "steps", "samples", "clock", "compile", "save_minutes", "workers", "device",
@@ -72,8 +73,13 @@ class NanoObjective(Objective):
         state = network.state_dict()
         if not self.recipe.start_motion:
             keys = self.learner.motion_keys
-            fresh = {k: v for k, v in self.model.state_dict().items() if k.startswith(keys)}
-            state = {k: v for k, v in state.items() if not k.startswith(keys)} | fresh
+            own = self.model.state_dict()
+            fresh = {k: v for k, v in own.items() if k.startswith(keys)}
+            # copied latents are the last input channels: at first the network does not look at them
+            first = own[INPUT].clone().zero_()
+            common = min(first.shape[1], state[INPUT].shape[1])
+            first[:, :common] = state[INPUT][:, :common]
+            state = {k: v for k, v in state.items() if not k.startswith(keys)} | fresh | {INPUT: first}
         self.model.load_state_dict(state)
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
