@@ -40,6 +40,26 @@ def test_a_dry_run_knows_time_and_memory_from_runs_of_other_lengths(cli: Cli, tm
     )
 
 
+def test_clips_of_another_size_count_by_their_pixels(cli: Cli, tmp_path: Path) -> None:
+    words = (
+        "run",
+        "model=static",
+        "frames=6",
+        "limit=1",
+        "tracker=fake_tracker",
+        "metric=[traj_error]",
+        "floor=false",
+    )
+    assert cli(*words, "height=64", "width=64").code == 0
+    (table,) = tmp_path.glob("results/runs/*/static/*/timings.csv")
+    seconds = pd.read_csv(table).assign(generate_s=16.0, track_s=6.0, score_s=2.0)
+    seconds.to_csv(table, index=False)
+    larger = cli(*words, "height=128", "width=96", "dry_run=true").out
+    assert larger.count("; about 72 s, in proportion to the pixels of clips of another size\n") == 2
+    longer = cli(*words[:2], "frames=12", *words[3:], "height=64", "width=64", "dry_run=true").out
+    assert longer.count("; about 48 s\n") == 2
+
+
 def test_what_stopped_early_or_covers_a_part_is_marked(cli: Cli, tmp_path: Path) -> None:
     words = ("bench", "models=[ground_truth,fake_model]", "frames=[8]", *SMALL, "workers=1", "fail_fast=true")
     ran = cli(*words, "model_options.fake_model.bad=alpha")

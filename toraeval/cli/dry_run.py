@@ -20,6 +20,7 @@ from toraeval.run.sample import open_samples, without_video
 from toraeval.store.disk import megabytes
 from toraeval.types import UserError, counted
 
+SCALED = ", in proportion to the pixels of clips of another size"
 NAMED = 3  # refused samples that are named in full
 
 
@@ -65,7 +66,7 @@ def _print_cost(plan: Plan, costs: Costs) -> int:
     print(
         f"{label}: {counted(len(plan.samples), 'sample')}, {len(plan.samples) - len(todo)} cached, {len(todo)} to do"
         f"{floor_todo}{part}; up to {megabytes(estimate_bytes(plan, len(todo)))}; "
-        f"{_time([costs.known(plan, sample) for sample in todo])}"
+        f"{_time([costs.known(plan, sample) for sample in todo])}{SCALED if todo and costs.scaled(plan) else ''}"
     )
     print(f"  {plan.run_dir}")
     for error in refused[:NAMED]:
@@ -90,7 +91,8 @@ def _total(plans: Sequence[Plan], costs: Costs) -> str:
         number, where = min(plans[0].options.cluster.jobs, len(tasks)), f"by {executor}"
     memory = f"up to {megabytes(each)} of memory each" if each else "memory unknown until such a run is done"
     known = [costs.known(task.plan, task.sample) for task in tasks]
-    return f"{line}; {counted(number, 'process')} {where}, {memory}; {_time(known, number)}"
+    scaled = SCALED if any(costs.scaled(task.plan) for task in tasks) else ""
+    return f"{line}; {counted(number, 'process')} {where}, {memory}; {_time(known, number)}{scaled}"
 
 
 def existing(folder: Path) -> Path:

@@ -32,12 +32,17 @@ MEMORY_OF_ONE = 1200 << 20  # bytes of a process of the embedded bench, rounded 
 class Costs:
     """Seconds that samples take on one core, by finished ones of the same run, else of the model at other lengths.
 
+    Clips of another size count where there are none of this one, in proportion to their pixels; small ones then promise
+    too long a time, because part of a clip's cost does not grow.
+
     Args:
         plans: whose run folders are looked at.
     """
 
     def __init__(self, plans: Sequence[Plan]) -> None:
-        self._of_plan = {id(plan): rate for plan in plans if (rate := _rate(plan)) is not None}
+        found = {id(plan): rate for plan in plans if (rate := _rate(plan)) is not None}
+        self._of_plan = {key: seconds for key, (seconds, _) in found.items()}
+        self._scaled = {key for key, (_, scaled) in found.items() if scaled}
         of_model: dict[str, list[float]] = defaultdict(list)
         for plan in plans:
             if id(plan) in self._of_plan:
@@ -48,6 +53,10 @@ class Costs:
         """Return the seconds that a sample is expected to take, or None if no such model ran here."""
         rate = self._of_plan.get(id(plan), self._of_model.get(model_of(plan)))
         return None if rate is None else rate * sample.case.frames
+
+    def scaled(self, plan: Plan) -> bool:
+        """Return whether what is known of a plan comes from clips of another size."""
+        return id(plan) in self._scaled
 
     def guess(self, plan: Plan, sample: Sample) -> float:
         """Return the same with a guess where nothing is known: good enough for an order."""
@@ -72,20 +81,28 @@ def _siblings(plan: Plan) -> list[Path]:
     return sorted(folder for folder in plan.run_dir.parent.glob("*") if folder != plan.run_dir)
 
 
-def _rate(plan: Plan) -> float | None:
-    """Return the median seconds per frame in the tables of a run folder, else of its siblings; None without any."""
+def _rate(plan: Plan) -> tuple[float, bool] | None:
+    """Return the median seconds per frame in the tables of a run folder, else of its siblings; None without any.
+
+    The second value says whether it is scaled from siblings with clips of another size.
+    """
     stages = [name for stage, name in zip(STAGES, SECONDS, strict=True) if stage in plan.options.stages]
     frames = pd.Series({sample.id: sample.case.frames for sample in plan.samples}, dtype=float)
     own = _rates(plan.run_dir, stages, frames)
     if len(own):
-        return float(own.median())
-    known = []
+        return float(own.median()), False
+    pixels = statistics.median(sample.case.height * sample.case.width for sample in plan.samples)
+    known: dict[bool, list[float]] = {False: [], True: []}
     for folder in _siblings(plan):
-        length = ((read_json(folder / RECORD) or {}).get("run") or {}).get("frames")
-        if length:
-            known.append(_rates(folder, stages, pd.Series(float(length), index=_samples(folder))))
-    rates = pd.concat(known) if known else pd.Series(dtype=float)
-    return float(rates.median()) if len(rates) else None
+        run = (read_json(folder / RECORD) or {}).get("run") or {}
+        if run.get("frames"):
+            there = (run.get("height") or 0) * (
+                run.get("width") or 0
+            )  # none where every clip has its own size
+            factor = pixels / there if there else 1.0
+            rates = _rates(folder, stages, pd.Series(float(run["frames"]), index=_samples(folder)))
+            known[factor != 1.0] += (rates * factor).tolist()
+    return next(((statistics.median(rates), other) for other, rates in known.items() if rates), None)
 
 
 def _samples(folder: Path) -> list[str]:
