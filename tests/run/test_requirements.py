@@ -130,6 +130,18 @@ def test_one_message_lists_everything_with_size_licence_command_and_cost() -> No
     assert "\n" not in str(caught.value)
 
 
+def test_what_several_parts_need_is_listed_once() -> None:
+    lacking = [
+        Requirement("package clip", f"metric {name}", False, "pip install clip", f"{name} needs it")
+        for name in ("clipsim", "jedi", "clipsim")
+    ]
+    report = requirements.describe([*lacking, Requirement(requirements.GPU, "model ati", False)], [])
+    assert report.startswith(
+        "2 missing:\nmissing: package clip for metric clipsim, metric jedi\n    clipsim needs it\n"
+    )
+    assert report.count("run: pip install clip") == 1
+
+
 def test_downloads_that_do_not_fit_the_disk_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = [Requirement("weights a", "model a", False, "fetch a", "", "MIT", 12_000)]
     for free_gb, warned in ((20, False), (5, True)):

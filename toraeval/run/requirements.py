@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,7 @@ def collect(chosen: Iterable[Choice], builder: Builder) -> tuple[list[Requiremen
 
 def describe(missing: list[Requirement], costs: list[str]) -> str:
     """Return one message: every missing thing with its reason, size, licence and command; then memory and time."""
+    missing = _merged(missing)
     lines = [f"{len(missing)} missing:"]
     for item in missing:
         size = f", {item.size_mb / 1000:.1f} GB" if item.size_mb else ""
@@ -193,6 +195,17 @@ def describe(missing: list[Requirement], costs: list[str]) -> str:
             )
     lines += [f"cost: {line}" for line in costs]
     return "\n".join(lines)
+
+
+def _merged(missing: list[Requirement]) -> list[Requirement]:
+    """Return each missing thing once, with all parts that need it and the reason of the first."""
+    same: dict[tuple[str, str], list[Requirement]] = {}
+    for item in missing:
+        same.setdefault((item.what, item.command), []).append(item)
+    return [
+        replace(items[0], needed_by=", ".join(dict.fromkeys(item.needed_by for item in items)))
+        for items in same.values()
+    ]
 
 
 def require(config: Mapping[str, Any], models: Iterable[Mapping[str, Any]] | None = None) -> Builder:
