@@ -110,6 +110,7 @@ def test_circles_of_imports_are_found(tree: Path) -> None:
     assert re.search("in a circle:.* toraeval.stats.extra", shown)
 
 
+@pytest.mark.long
 def test_dead_code_is_found(tree: Path) -> None:
     add(tree, "toraeval/stats/paired.py", "def used_by_tests_alone() -> int:\n    return 1")
     add(

@@ -23,6 +23,7 @@ DOCS = ROOT / "docs"
 pytestmark = pytest.mark.timeout(300)
 
 
+@pytest.mark.long
 def test_every_example_of_the_python_page_gives_what_it_shows(tmp_path: Path) -> None:
     parts = {"model": "static", "suite": "shapes", "tracker": "lucas_kanade"}
     made = config(

@@ -37,6 +37,7 @@ def collected(metrics: Any) -> MetricCollection:
     return MetricCollection(metrics)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # a whole run on a busy machine
 def test_the_numbers_are_those_of_the_bench(tmp_path: Path) -> None:
     asked = config(

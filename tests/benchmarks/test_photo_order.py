@@ -31,6 +31,7 @@ def test_every_condition_keeps_size_and_length_and_spoils_the_clip(clips):
         assert (spoilt != clips[0]).any() == (name != "clean")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # a hundred pictures through a network
 def test_a_clip_orders_as_documented_in_time_and_a_frozen_one_is_the_farthest(features):
     away = {

@@ -63,6 +63,7 @@ def bench(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 FAKE_TRACKER = ("tracker=fake_tracker", "frames=[8]", "metric=[traj_error]")
 
 
+@pytest.mark.long
 def test_every_group_gets_its_rows_and_the_default_stands_in_each(bench: Cli) -> None:
     ran = bench(*FAKE_TRACKER)
     assert ran.code == 0, ran.err

@@ -54,6 +54,7 @@ def test_bench_writes_tables_figures_and_record(cli: Cli, tmp_path: Path) -> Non
     assert FakeModel.calls == []
 
 
+@pytest.mark.long
 def test_a_finished_bench_is_drawn_again_only_where_something_of_it_has_changed(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +182,7 @@ def test_bench_refuses_an_entry_without_a_name(cli: Cli, entry: str) -> None:
     assert "allowed: a name, or a name with options like" in ran.err
 
 
+@pytest.mark.long
 def test_a_bench_over_sizes_reports_each_and_all(cli: Cli, tmp_path: Path) -> None:
     ran = cli(*BENCH[:1], "models=[cut_and_drag]", "frames=[8]", "suite=shapes", "tracker=lucas_kanade", "limit=1",
               "sizes=[[64,64],[64,96]]", "metric=traj_error")  # fmt: skip

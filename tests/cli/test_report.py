@@ -23,6 +23,7 @@ def pages(out: str) -> list[Path]:
     return [Path(path) for path in re.findall(r"^report: (.*)$", out, re.MULTILINE)]
 
 
+@pytest.mark.long
 def test_single_runs_and_sweeps_are_found_without_a_bench(cli: Cli) -> None:
     cli("run", "-m", "model=fake_model,static", "frames=8,6", *PARTS)
     ran = cli("report")
@@ -35,6 +36,7 @@ def test_single_runs_and_sweeps_are_found_without_a_bench(cli: Cli) -> None:
     assert not Path("results/table1.csv").exists(), "only a bench writes tables beside its runs"
 
 
+@pytest.mark.long
 def test_the_first_page_covers_the_last_bench_and_all_other_runs(cli: Cli) -> None:
     ran = cli(*BENCH, *PARTS)
     assert pages(ran.out) == [Path("results/report/index.html")]

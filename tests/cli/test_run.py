@@ -65,6 +65,7 @@ def test_interrupt_says_how_to_go_on(cli: Cli, fake: tuple[str, ...]) -> None:
     assert FakeModel.calls == ["alpha/0", "beta/0", "beta/0", "gamma/0"]
 
 
+@pytest.mark.long
 def test_multirun_runs_every_combination(cli: Cli, fake: tuple[str, ...], tmp_path: Path) -> None:
     sizes = [text for text in fake if not text.startswith("frames")]
     ran = cli("run", "-m", "model=fake_model,static", "frames=6,8", *sizes)
@@ -107,6 +108,7 @@ def test_unwritable_results_folder(cli: Cli, fake: tuple[str, ...], tmp_path: Pa
     assert "file/below cannot be written" in ran.err
 
 
+@pytest.mark.long
 def test_several_workers_give_the_same_rows(cli: Cli, fake: tuple[str, ...], tmp_path: Path) -> None:
     cli("run", "model=fake_model", *fake, "results=one")
     ran = cli("run", "model=fake_model", *fake, "results=two", "workers=2")

@@ -50,6 +50,7 @@ def test_a_single_truncated_video_is_a_failed_case_and_one_line(cli: Cli, clip: 
     assert "clip.mkv" in ran.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "unwanted"),
     [((), "toraeval.models.tora"), (("metric=[traj_error,flicker]",), ("toraeval.models.tora", "torch"))],

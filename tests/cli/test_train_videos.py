@@ -49,6 +49,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_both_stages_on_videos_and_resumed(
     options: tuple[str, ...], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -20,6 +20,8 @@ from toraeval.pages.loopback import Loopback
 from toraeval.trajectories import PathReading, load, read_native
 from toraeval.types import UserError
 
+pytestmark = pytest.mark.long  # a browser starts
+
 HOSTILE = '</script><img src=x onerror=alert(1)> "שלום" 🦊 {{ 7*7 }}'
 ZIGZAG = [(0.1, 0.2), (0.5, 0.8), (0.9, 0.3)]
 

@@ -14,6 +14,8 @@ from toraeval.pages.rate.page import served_votes, write_static
 from toraeval.pages.rate.session import Clips, find_clips, session_of
 from toraeval.pages.rate.votes import read_votes
 
+pytestmark = pytest.mark.long  # a browser starts
+
 HOSTILE = '</script><img src=x onerror=alert(1)> "שלום" 🦊'
 
 

@@ -184,6 +184,7 @@ def test_thirds_of_speed_hold_every_case_once() -> None:
     assert by_kind.by_family(cases).empty
 
 
+@pytest.mark.long
 def test_sizes_of_one_model_get_a_table_and_a_figure(make_run: Callable[..., Path], tmp_path: Path) -> None:
     runs = [
         make_run(tmp_path, model, frames, size=size, video=False)

@@ -81,6 +81,7 @@ def test_the_verb_prints_it(results, capsys):
     assert "Kendall's tau of the order under dis_flow and lucas_kanade" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_it_stands_under_the_table_of_a_report(results, capsys):
     folders = [str(path.parent) for path in sorted(results.glob("runs/*/*/*/record.json"))]
     assert main(["report", *folders, f"out={results / 'report'}"]) == 0

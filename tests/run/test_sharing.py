@@ -89,6 +89,7 @@ def shared(child: Child, folder: Path, processes: int, rounds: int) -> None:
             assert not list(results.glob("runs/*/*/*/.claims"))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("fakes")
 def test_two_processes_share_one_folder(child: Child, tmp_path: Path) -> None:
     shared(child, tmp_path, processes=2, rounds=2)

@@ -27,6 +27,7 @@ def run(results: Path, bad: str, how: str, number: int = 2, **changes: Any) -> t
     return report, [line.split("/") for line in (results / "log").read_text().splitlines()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("how", "number"), [("killed once", 2), ("gpu", 2), ("gpu", 1)])
 def test_a_process_that_dies_is_replaced_and_its_sample_done(tmp_path: Path, how: str, number: int) -> None:
     report, begun = run(tmp_path, "beta", how, number)

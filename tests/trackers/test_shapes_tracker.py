@@ -139,6 +139,7 @@ def test_the_shipped_weights_follow_an_object_through_noise():
     assert np.abs(found.tracks_NT2 - points).sum(-1).mean() < 0.1 * moved
 
 
+@pytest.mark.long
 def test_number_of_threads_changes_no_bit():
     case = Shapes().cases(64, 512, 512)[10]  # its confidence once differed
     found = []

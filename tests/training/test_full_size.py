@@ -33,6 +33,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_from_options_to_weights_that_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
@@ -69,6 +70,7 @@ def test_from_options_to_weights_that_load(tmp_path: Path, capsys: pytest.Captur
         train_command({**options, "lr": 1e-2})
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("compression", ["key_frame", "vae"])
 def test_cached_latents_change_nothing(tmp_path: Path, compression: str) -> None:

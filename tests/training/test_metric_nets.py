@@ -102,6 +102,7 @@ def small(monkeypatch):
     monkeypatch.setattr(metric_nets, "CHECKED", 4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("net", shipped.NETS)
 @pytest.mark.usefixtures("clock")
 def test_a_run_in_two_parts_equals_one_and_its_weights_load(net, tmp_path):

@@ -70,6 +70,7 @@ def kept(engine: Engine) -> dict[str, torch.Tensor]:
     return flat
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("clock")
 def test_a_killed_run_resumes_to_the_same_weights(
     config: NanoRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: World

@@ -40,6 +40,7 @@ def config(model: str, out: Path, excerpts: Path, vae_path: Path, **changes: obj
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", RIVALS)
 def test_a_run_ends_at_exactly_its_clips_and_resumes_there(
     model: str, tmp_path: Path, excerpts: Path, vae_path: Path, world: World

@@ -129,6 +129,7 @@ def test_from_nothing_to_weights_that_generate(tmp_path: Path, capsys: pytest.Ca
     assert keys.file_sha256(tmp_path / "again.safetensors") == before  # no time is left, so nothing changed
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("clock")
 def test_training_goes_on_from_weights_with_their_network_and_autoencoder(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_size: STDiTConfig
@@ -151,6 +152,7 @@ def test_training_goes_on_from_weights_with_their_network_and_autoencoder(
     assert learner("tora").shipped() == weights
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("clock")
 def test_card_says_what_was_done_and_nothing_of_this_machine(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -73,6 +73,7 @@ def test_an_untrained_network_has_the_loss_of_standing_still(
     assert found["all"] == pytest.approx(float(expected.mean()), rel=1e-3)
 
 
+@pytest.mark.long
 def test_training_measures_it_on_the_way(
     clips: ValidationClips,
     tmp_path: Path,

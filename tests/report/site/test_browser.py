@@ -8,7 +8,7 @@ from toraeval.report.collect import collect
 from toraeval.report.findings import Findings
 from toraeval.report.site.write import write
 
-pytestmark = pytest.mark.timeout(180)  # a browser starts, on a busy machine
+pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]  # a browser starts, on a busy machine
 FRAMES = "toraeval.player.frames()"
 
 

@@ -32,6 +32,7 @@ def test_points_and_objects_are_grouped_and_measured():
     assert all(np.isfinite(row["traj_error"]) for row in rows)
 
 
+@pytest.mark.long
 def test_damage_spoils_photographs_as_it_does_shapes():
     clean, blurred, faded = (photo_clips([2], 1, [name])[15] for name in ("blur_8", "noise_25", "fade_60"))
     truth = clean.renderer.render()
@@ -40,6 +41,7 @@ def test_damage_spoils_photographs_as_it_does_shapes():
         assert (clip.video().thwc != truth).any()
 
 
+@pytest.mark.long
 def test_the_command_writes_files_of_its_own(tmp_path, capsys):
     words = [
         "calibrate",
