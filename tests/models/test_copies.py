@@ -13,16 +13,6 @@ from toraeval.models.shared.nano.linear_patches import BLOCK, LinearPatchAutoenc
 FIRST = torch.randn(16, 16, 8, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.fixture(scope="module")
-def vae() -> LinearPatchAutoencoder:
-    made = LinearPatchAutoencoder(8)
-    basis = torch.randn(8, made.mean.numel(), generator=torch.Generator().manual_seed(0))
-    made.basis.copy_(torch.linalg.qr(basis.T).Q.T)
-    made.mean.fill_(120.0)
-    made.scale.fill_(900.0)
-    return made
-
-
 def line(*ends: tuple[tuple[float, float], tuple[float, float]], frames: int = 17) -> np.ndarray:
     return np.stack([np.linspace(start, end, frames) for start, end in ends])
 

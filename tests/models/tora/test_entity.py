@@ -30,16 +30,6 @@ def small(**changes: object) -> ToraNetwork:
     return ToraNetwork(nano(**{**sizes, **changes})).eval()
 
 
-@pytest.fixture
-def vae() -> LinearPatchAutoencoder:
-    made = LinearPatchAutoencoder(8)
-    basis = torch.randn(8, made.mean.numel(), generator=torch.Generator().manual_seed(0))
-    made.basis.copy_(torch.linalg.qr(basis.T).Q.T)
-    made.mean.fill_(120.0)
-    made.scale.fill_(500.0)
-    return made
-
-
 def test_copies_enter_beside_the_first_frame(vae: LinearPatchAutoencoder) -> None:
     plain, bound = small(binding="none"), small()
     assert (plain.config.given_channels, bound.config.given_channels) == (8, 8 + 9)
