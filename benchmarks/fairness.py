@@ -18,11 +18,11 @@ from typing import Any
 
 from toraeval.store.sealed import write_text
 from toraeval.training.engine.log import read_rows
-from toraeval.training.recipes.learners import learner
+from toraeval.training.recipes.learners import LEARNERS, learner
 from toraeval.types import MissingAsset, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-MODELS = ("tora", "motionctrl", "dragnuwa")
+MODELS = tuple(LEARNERS)
 TOLERANCE = 0.10  # of the parameters between any two models
 CLIPS_APART = 0.05  # of the clips that any two models saw
 TIME_APART = 0.20  # of the time that any two models were trained; a design may cost more, so this is no rule
@@ -161,16 +161,15 @@ def checks(models: Sequence[Evidence]) -> list[str]:
 def differences(models: Sequence[Evidence]) -> list[str]:
     """Return in words what is not equal, as far as the records show it or the designs require it."""
     lines = [
-        "- **Length of what is seen.** Tora trains on whole clips of 17 to 129 frames. The rivals have windows of 17 "
-        "frames; from longer clips they see excerpts of 17. One clip counts as one either way, so Tora has seen more "
-        "frames per clip.",
-        "- **Course of Tora's run.** Its objective and its shares of lengths were changed at restarts (see "
-        "[tora_nano.md](models/tora_nano.md)); the rivals run the final settings from the start, to their advantage.",
-        "- **Hand work.** Tora's settings were found while it was developed; the rivals take them over. Only learning "
-        "rate and sampling steps are searched for each model.",
+        "- **Length of what is seen.** Tora and Wan-Move train on whole clips of 17 to 129 frames. The U-Nets have "
+        "windows of 17 frames; from longer clips they see excerpts of 17. One clip counts as one either way, so the "
+        "transformers have seen more frames per clip.",
+        "- **Hand work.** The recipe was chosen on Tora ([recipe.md](models/recipe.md)); the others take it over. Only "
+        "learning rate and sampling steps are searched for each model.",
         "- **How a model is given a path.** Each model gets it as its paper says: Tora a coloured picture through the "
-        "autoencoder, the rivals blurred displacements. MotionCtrl reads it at noise levels of 0.8 and more only, as "
-        "published.",
+        "autoencoder (and, with entity binding, the look of what is at its start), Wan-Move the first frame's latents "
+        "copied along it, the U-Nets blurred displacements. MotionCtrl reads it at noise levels of 0.8 and more only, "
+        "as published.",
     ]
     steps = [m.card["steps"] for m in models]
     if max(steps) > 1.05 * min(steps):
@@ -203,8 +202,8 @@ def render(models: Sequence[Evidence]) -> str:
             "# How equal the comparison is",
             "",
             "Written by `python -m benchmarks.fairness` from the model cards, the training logs and the tables in",
-            "`docs/models`. The three embedded models share world, autoencoder, caption encoder, loss, optimisers and",
-            "schedule; the loss is the weighted error of the clean latent.",
+            "`docs/models`. The embedded models share world, autoencoder, captions, loss, optimisers and schedule;",
+            "the loss is the weighted error of the clean latent.",
             "",
             *table(models),
             "",
@@ -220,7 +219,7 @@ def render(models: Sequence[Evidence]) -> str:
             "",
             "```bash",
             "python -m toraeval train task=tune model=NAME      # docs/models/NAME_tuning.csv",
-            "python -m toraeval train model=NAME size=nano samples=CLIPS rate=RATE",
+            "python -m toraeval train task=long_run             # all models; docs/models/NAME_nano_log.csv",
             "python -m toraeval train task=steps model=NAME     # docs/models/NAME_steps.csv",
             "python -m toraeval train task=validate model=NAME  # docs/models/NAME_validation.csv",
             "```",

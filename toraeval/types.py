@@ -163,7 +163,7 @@ class Case:
 
     Attributes:
         id: stable name inside the suite, safe as a folder name; the same for every length.
-        suite: name and version of the suite, e.g. `shapes-v1`.
+        suite: name and version of the suite, e.g. `shapes-v2`.
         prompt: the caption as given.
         trajectories: target paths, already on the `(width, height)` canvas with `frames` moments.
         frames, height, width, fps: what is requested from the generator.

@@ -59,7 +59,7 @@ def test_pairs_are_compared_by_the_median_of_their_ratios():
 
 def test_values_that_moved_are_named(tmp_path):
     for side, value in (("old", 1.0), ("new", 1.25)):
-        place = tmp_path / side / "runs" / "shapes-v1" / "tora" / "016f-512x512-ab" / "cases" / "00"
+        place = tmp_path / side / "runs" / "shapes-v2" / "tora" / "016f-512x512-ab" / "cases" / "00"
         place.mkdir(parents=True)
         metrics = {"m": {"values": {"traj_error": value, "ssim": 0.5}}}
         content = {"facts": {"model": "tora", "frames": 16, "sample": "00"}, "metrics": metrics}

@@ -189,7 +189,7 @@ def test_a_bench_over_sizes_reports_each_and_all(cli: Cli, tmp_path: Path) -> No
     assert ran.code == 0, ran.err
     results = tmp_path / "results"
     assert {path.parent.name for path in results.glob("*/table1.csv")} == {
-        "shapes-v1-lucas_kanade-64x64", "shapes-v1-lucas_kanade-96x64",
+        "shapes-v2-lucas_kanade-64x64", "shapes-v2-lucas_kanade-96x64",
     }  # fmt: skip
     figures = cli("figures")
     assert figures.code == 0, figures.err

@@ -260,7 +260,7 @@ def test_wrong_use_is_one_line(cli: Cli, words: tuple[str, ...]) -> None:
         ("~/clips/a.mp4", ["~/clips/a.mp4"]),
         (r"C:\Users\ann", [r"C:\Users\ann"]),
         ("https://example.org/a/b and/or results/runs x*256/width (|dx|+|dy|)/2 a / b", []),
-        ("runs/shapes-v1/tora", []),
+        ("runs/shapes-v2/tora", []),
     ],
 )
 def test_paths_of_a_machine(text: str, found: list[str]) -> None:

@@ -17,7 +17,7 @@ Cli = Callable[..., Any]
         ("models", ("tora", "ground_truth", "Apache-2.0")),
         ("trackers", ("lucas_kanade", "CC BY-NC 4.0")),
         ("metrics", ("traj_error", "lower", "px")),
-        ("suites", ("shapes", "16", "folder")),
+        ("suites", ("shapes", "36", "folder")),
     ],
 )
 def test_lists(cli: Cli, what: str, expected: tuple[str, ...]) -> None:

@@ -64,7 +64,7 @@ def test_bench_lists_everything_that_is_missing_at_once(cli: Cli, dry_run: bool,
     assert "run: git clone RIVAL" in said
     assert "cost: model tora_cogvideox: 26 GB of GPU memory" in said
     assert "GB free" in said
-    assert not (tmp_path / "results" / "runs" / "shapes-v1").exists()
+    assert not (tmp_path / "results" / "runs" / "shapes-v2").exists()
 
 
 def test_a_metric_asked_for_by_name_is_missed_before_anything_is_generated(cli: Cli, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_metric_asked_for_by_name_is_missed_before_anything_is_generated(cli: 
     )
     assert ran.code == 3
     assert "missing: weights clip_vit_b32" in ran.err
-    assert not (tmp_path / "results" / "runs" / "shapes-v1").exists()
+    assert not (tmp_path / "results" / "runs" / "shapes-v2").exists()
 
 
 def test_every_model_of_the_preset_takes_the_sizes_it_is_asked_for() -> None:

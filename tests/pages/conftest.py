@@ -23,5 +23,5 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     ]
     for model in ("cut_and_drag", "static"):
         assert main(["run", f"model={model}", *options, "keep=preview", f"results={results}"]) == 0
-    found = [next((results / "runs" / "shapes-v1" / model).glob("*")) for model in ("cut_and_drag", "static")]
+    found = [next((results / "runs" / "shapes-v2" / model).glob("*")) for model in ("cut_and_drag", "static")]
     return found[0], found[1]

@@ -155,7 +155,7 @@ def test_a_metric_agrees_with_people_who_vote_by_it(session, clips, tmp_path):
 def test_the_report_shows_what_people_said_of_its_runs(two_runs, clips, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(two_runs[0].parents[3], results)
-    runs = [next((results / "runs" / "shapes-v1" / name).glob("*")) for name in ("cut_and_drag", "static")]
+    runs = [next((results / "runs" / "shapes-v2" / name).glob("*")) for name in ("cut_and_drag", "static")]
     folder = results / "ratings" / "one"
     session = session_of(find_clips(*runs), folder)
     add_votes(folder, for_first(session, "Ann", set(range(8))), session)

@@ -19,8 +19,8 @@ PAGE = 4096
 SHARES = (0.05, 0.3, 0.55, 0.7, 0.85, 0.97)
 """Sizes of the disk, as shares of what the finished results need."""
 PLACES = (
-    "", "runs", "runs/.jobs", "runs/shapes-v1/static/*", "runs/shapes-v1/static/*/cases",
-    "runs/shapes-v1/static/*/cases/01_curve_1obj", "runs/shapes-v1/ground_truth/*", "cache/features", "samples",
+    "", "runs", "runs/.jobs", "runs/shapes-v2/static/*", "runs/shapes-v2/static/*/cases",
+    "runs/shapes-v2/static/*/cases/01_curve_1obj", "runs/shapes-v2/ground_truth/*", "cache/features", "samples",
     "report", "report/clips",
 )  # fmt: skip
 """Folders of every stage: planning, the samples, tables, features, figures and the page."""

@@ -40,7 +40,7 @@ def test_damaged_journals_and_claims(
     capsys: pytest.CaptureFixture[str],
     record_property: Callable[[str, object], None],
 ) -> None:
-    run = "runs/shapes-v1/static/16f-64x64-0"
+    run = "runs/shapes-v2/static/16f-64x64-0"
     journal = Journal(
         tmp_path, "c", {run: {"label": "l", "asked": ["a", "b"], "to_do": {"a": 1.0, "b": 2.0}}}
     )

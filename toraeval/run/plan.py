@@ -66,7 +66,7 @@ class Plan:
 
     @property
     def suite(self) -> str:
-        """Suite with version, e.g. `shapes-v1`."""
+        """Suite with version, e.g. `shapes-v2`."""
         return self.cases[0][1].suite
 
     @property

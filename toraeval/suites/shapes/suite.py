@@ -49,7 +49,7 @@ class Shapes(DrawnSuite[Scene]):
     Args:
         split: `test` (the published set), or `validation` / `train` for development.
         count: number of cases for the other splits, >= 1; the test set has its own.
-        version: 1 or 2 of the world.
+        version: 2 of the world, or 1, the first one.
 
     Raises:
         UserError: an unknown split or version, or no cases.
@@ -58,7 +58,7 @@ class Shapes(DrawnSuite[Scene]):
     name = "shapes"
     licence = "generated, Apache-2.0"
 
-    def __init__(self, split: str = "test", count: int = 16, version: int = 1) -> None:
+    def __init__(self, split: str = "test", count: int = 16, version: int = 2) -> None:
         super().__init__(split)
         if count < 1:
             raise UserError(f"suite shapes: count={count}; allowed: whole numbers >= 1")
