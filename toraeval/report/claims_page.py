@@ -72,6 +72,7 @@ def markdown(rows: pd.DataFrame, group: Group) -> str:
         f"Suite {group.suite}, {group.size}, tracker {group.tracker}. Written with the tables from the stored runs, by "
         "`bench` and again by `report`.",
         CLAIM,
+        *bound(group),
         verdict(rows[rows["frames"] == longest], longest),
         "![ratios, seams and survival](claims.png)",
     ]
@@ -83,6 +84,17 @@ def markdown(rows: pd.DataFrame, group: Group) -> str:
         parts += [f"## Why: {length_words(frames)}, window by window", *_window_part(whole, here, made)]
     parts += ["## Columns of claims.csv", _explained(CLAIMS), "Measures:", _explained(MEASURES)]
     return "\n\n".join(parts) + "\n"
+
+
+def bound(group: Group) -> list[str]:
+    """Return what has to be said of a Tora that is given more of its objects than the paper's."""
+    models = [entry.run.record.get("fingerprints", {}).get("model", {}) for entry in group.entries]
+    if not any(model.get("binding") == "entity" for model in models):
+        return []
+    return [
+        "Tora here binds entities: what is at the start of a path is copied along it into its input, which the paper's "
+        "Tora does not get, nor do the U-Nets. What it is worth stands in the ablations (`bench preset=ablations`)."
+    ]
 
 
 def how_made(entry: ReportedRun) -> str:

@@ -96,8 +96,10 @@ def test_fingerprint_names_everything_that_changes_the_bytes(weights: str) -> No
     changes: list[dict[str, Any]] = [{"steps": 11}, {"guidance": 2.0}, {"precision": "fp32"}]
     for change in changes:
         assert Tora(weights=weights, **change).fingerprint() != base
-    with Path(weights).open("ab") as handle:
-        handle.write(b"x")
+    last = Path(weights).read_bytes()[-1]
+    with Path(weights).open("r+b") as handle:
+        handle.seek(-1, 2)
+        handle.write(bytes([last ^ 1]))
     assert Tora(weights=weights).fingerprint() != base
 
 

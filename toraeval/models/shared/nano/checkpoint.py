@@ -173,21 +173,37 @@ def read(path: Path, model: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors | {f"{VAE}{k}": v for k, v in shared.items()}, card
 
 
-def _read_file(path: Path, model: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_card(path: Path, model: str) -> dict[str, Any]:
+    """Read the card of a weights file alone.
+
+    Raises:
+        UserError: the file is corrupt.
+    """
     from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as handle:
+            card = json.loads((handle.metadata() or {}).get("card", "{}"))
+        if not isinstance(card, dict):
+            raise ValueError("its card is not a JSON object")
+        return card
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{model}: {path} is not a readable safetensors file ({error}); train it again: {train_command(model)}"
+        ) from error
+
+
+def _read_file(path: Path, model: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not path.exists():
         raise MissingAsset(f"{model}: no weights at {path}; train them with: {train_command(model)}")
     require_numbers([path], model, f"train it again: {train_command(model)}")
+    card = read_card(path, model)
     try:
-        tensors = load_file(str(path))
-        with safe_open(str(path), framework="pt") as handle:
-            card = json.loads((handle.metadata() or {}).get("card", "{}"))
-        if not isinstance(card, dict):
-            raise ValueError("its card is not a JSON object")
-        return tensors, card
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        return load_file(str(path)), card
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{model}: {path} is not a readable safetensors file ({error}); train it again: {train_command(model)}"
         ) from error
