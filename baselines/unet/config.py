@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from toraeval.models.shared.network.config import BINDINGS
 from toraeval.trajectories.displacement import CHANNELS
 
 DESIGNS = ("motionctrl", "dragnuwa")
@@ -29,9 +30,10 @@ class UNetConfig:
         guided_above: noise level, 0 (clean) to 1 (noise), from which on paths act. MotionCtrl samples with its
             trajectory features only while the step is at least 800 of 1000 (TencentARC/MotionCtrl 6242d55,
             `main/evaluation/motionctrl_inference.py`, cond_T).
+        binding: `entity` adds what is around the start of each path, copied along it (`models/shared/nano/copies.py`).
 
     Raises:
-        ValueError: an unknown design, lists of unequal length, or widths that groups or heads do not divide.
+        ValueError: an unknown design or binding, lists of unequal length, or widths that groups or heads do not divide.
     """
 
     design: str
@@ -44,14 +46,17 @@ class UNetConfig:
     groups: int = 32
     caption_channels: int = 64
     motion_in: int = CHANNELS
-    motion_channels: tuple[int, ...] = (48, 48, 48)
+    motion_channels: tuple[int, ...] = (32, 32, 32)
     guided_above: float = 0.0
+    binding: str = "none"
 
     def __post_init__(self) -> None:
         for name in ("widths", "blocks", "attention", "motion_channels"):  # JSON gives lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.design not in DESIGNS:
             raise ValueError(f"design {self.design!r} is not one of {', '.join(DESIGNS)}")
+        if self.binding not in BINDINGS:
+            raise ValueError(f"binding {self.binding!r} is not one of {', '.join(BINDINGS)}")
         if len({len(self.widths), len(self.blocks), len(self.attention), len(self.motion_channels)}) > 1:
             raise ValueError("widths, blocks, attention and motion_channels must have one entry per level")
         for width, attends in zip(self.widths, self.attention, strict=True):
@@ -64,15 +69,20 @@ class UNetConfig:
         if not 0.0 <= self.guided_above <= 1.0 or (self.design == "dragnuwa" and self.guided_above):
             raise ValueError(f"guided_above {self.guided_above}; allowed: 0 to 1, and 0 for dragnuwa")
 
+    @property
+    def given_channels(self) -> int:
+        """Channels beside the noisy latent: the first frame's, and with entity binding those of the copies."""
+        return self.latent_channels + (self.latent_channels + 1 if self.binding == "entity" else 0)
+
 
 def motionctrl_nano(**changes: Any) -> UNetConfig:
     """Configuration of the embedded MotionCtrl; keyword arguments override fields."""
-    return replace(UNetConfig("motionctrl", guided_above=0.8), **changes)
+    return replace(UNetConfig("motionctrl", guided_above=0.8, binding="entity"), **changes)
 
 
 def dragnuwa_nano(**changes: Any) -> UNetConfig:
     """Configuration of the embedded DragNUWA; keyword arguments override fields."""
-    return replace(UNetConfig("dragnuwa"), **changes)
+    return replace(UNetConfig("dragnuwa", binding="entity"), **changes)
 
 
 def tiny(design: str, **changes: Any) -> UNetConfig:

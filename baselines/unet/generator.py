@@ -82,15 +82,21 @@ class EmbeddedRival(NanoGenerator):
         """Return caption and motion features, see `NanoGenerator.conditions`.
 
         Under guidance the null half sees what the published code shows it: MotionCtrl's an empty flow, DragNUWA's the
-        same drags.
+        same drags; and the copies of entity binding as the other half does.
         """
         import torch
+
+        from toraeval.models.shared.nano.copies import copied_latents
 
         height, width = request.size
         maps = torch.from_numpy(displacement_maps(request.tracks_NT2, width, height))[None]
         if rows == 2:
             maps = torch.cat((maps, maps if network.null_keeps_paths else torch.zeros_like(maps)))
-        return {"y": network.guided_text(request.prompt, rows), "motion": network.encode_motion(maps)}
+        told = {"y": network.guided_text(request.prompt, rows), "motion": network.encode_motion(maps)}
+        if network.config.binding == "entity":
+            copies = copied_latents(vae, first_1C1hw[0, :, 0].permute(1, 2, 0), request.tracks_NT2)
+            told["copies"] = copies.permute(3, 0, 1, 2)[None].repeat(rows, 1, 1, 1, 1)
+        return told
 
     def plan(self, frames: int) -> list[Window]:
         return plan_windows(frames, self.mode, self.overlap)

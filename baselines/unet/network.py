@@ -1,8 +1,8 @@
 """Video U-Net on the latents of the linear patch autoencoder, with places for the motion of a path.
 
 Both rivals are this network; each adds its own way of bringing motion in (`_motion_encoder`, `_fusion`, `_guide`).
-The first frame and the caption enter as they do in Tora nano, and so does the noisy latent, so that the comparison is
-one of networks and conditioning.
+The first frame with copies along the paths and the caption enter as they do in Tora nano, and so does the noisy latent,
+so that the comparison is one of networks and conditioning.
 
 Legend of the shape suffixes: B batch, T latent frames, H rows, W columns, C channels, E embedding width, L text tokens.
 """
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toraeval.models.shared.nano.caption_encoder import MAX_TOKENS, CaptionEncoder, tokenise
+from toraeval.models.shared.nano.copies import beside_first
 from toraeval.models.shared.network.embeddings import RotaryEmbedding, ScalarEmbedder, SizeEmbedder
 from toraeval.models.shared.rectified_flow import linear_estimate
 
@@ -82,7 +83,7 @@ class UNet(nn.Module, ABC):
         self.noise_embedder = ScalarEmbedder(config.embedding)
         self.fps_embedder = SizeEmbedder(config.embedding)
         self.rope = RotaryEmbedding(config.head_width)
-        self.conv_in = Conv3x3(2 * config.latent_channels, widths[0])
+        self.conv_in = Conv3x3(config.latent_channels + config.given_channels, widths[0])
         inputs = (widths[0], *widths[1:])
         self.encoder_blocks = nn.ModuleList(UNetLevel(config, i, inputs[i], counts[i]) for i in range(depth))
         self.down_blocks = nn.ModuleList(
@@ -152,6 +153,7 @@ class UNet(nn.Module, ABC):
         y: Tensor,
         motion: list[Tensor] | None,
         fps: Tensor,
+        copies: Tensor | None = None,
     ) -> Tensor:
         """Predict the clean latent as a change of the first frame's, with the parametrisation of Tora nano.
 
@@ -163,12 +165,15 @@ class UNet(nn.Module, ABC):
             y: caption features (B, 1, L, caption_channels).
             motion: from `encode_motion`, or None for no path.
             fps: frames per second (B,) or (1,).
+            copies: (B, C + 1, T, H, W) of `toraeval.models.shared.nano.copies` for entity binding, or None for no path.
 
         Returns:
             float32 (B, C, T, H, W).
         """
-        estimate = linear_estimate(x, timestep, x_mask)
-        return self(estimate, timestep, x_mask, cond, y, motion, fps) + cond  # type: ignore[no-any-return]
+        estimate, given = linear_estimate(x, timestep, x_mask), cond
+        if self.config.binding == "entity":
+            given = beside_first(cond, copies, x.shape[2])
+        return self(estimate, timestep, x_mask, given, y, motion, fps) + cond  # type: ignore[no-any-return]
 
     def forward(
         self,
@@ -180,7 +185,10 @@ class UNet(nn.Module, ABC):
         motion: list[Tensor] | None,
         fps: Tensor,
     ) -> Tensor:
-        """Map latents to the change against the first frame, float32 (B, C, T, H, W); see `predict_clean`."""
+        """Map latents to the change against the first frame, float32 (B, C, T, H, W); see `predict_clean`.
+
+        `cond` has `given_channels`, once or for each of T latent frames.
+        """
         dtype, frames = self.compute_dtype, x.shape[2]
         given = cond.to(dtype).expand(-1, -1, frames, -1, -1)
         inputs = torch.cat((x.to(dtype), given), 1).permute(0, 2, 3, 4, 1).contiguous()

@@ -87,13 +87,14 @@ def markdown(rows: pd.DataFrame, group: Group) -> str:
 
 
 def bound(group: Group) -> list[str]:
-    """Return what has to be said of a Tora that is given more of its objects than the paper's."""
+    """Return what has to be said of models that are given more of their objects than the papers'."""
     models = [entry.run.record.get("fingerprints", {}).get("model", {}) for entry in group.entries]
     if not any(model.get("binding") == "entity" for model in models):
         return []
     return [
-        "Tora here binds entities: what is at the start of a path is copied along it into its input, which the paper's "
-        "Tora does not get, nor do the U-Nets. What it is worth stands in the ablations (`bench preset=ablations`)."
+        "The models that were trained here bind entities: what is at the start of a path is copied along it into their "
+        "input, which of the published ones only Wan-Move gets. So they compare designs under equal inputs; what Tora "
+        "owes to the copies stands in the ablations (`bench preset=ablations`)."
     ]
 
 

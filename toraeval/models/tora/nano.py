@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from toraeval.models.shared.nano.checkpoint import read_card
 from toraeval.models.shared.nano.generator import NanoGenerator
 from toraeval.models.shared.nano.pipeline import ClipRequest, Window
 from toraeval.models.shared.network.step_cache import StepCache, joint_facts
@@ -75,14 +73,6 @@ class NanoTora(NanoGenerator):
     def choices(self) -> dict[str, Any]:
         return self.options.caching()
 
-    @cached_property
-    def binding(self) -> str:
-        """How the weights were trained to know an object, `none` or `entity`."""
-        return str(read_card(self.path, self.name).get("architecture", {}).get("binding", "none"))
-
-    def fingerprint(self) -> dict[str, Any]:
-        return {**super().fingerprint(), "binding": self.binding}
-
     def sample(self, request: ClipRequest) -> Tensor:
         assert self._loaded is not None
         network, cache = cast("ToraNetwork", self._loaded[0]), self.options.new_cache()
@@ -95,7 +85,7 @@ class NanoTora(NanoGenerator):
     def facts(self, case: Case, plan: list[Window]) -> dict[str, Any]:
         return {
             **joint_facts(self._caches),
-            "binding": self.binding,
+            **super().facts(case, plan),
             "points_moved_inside": clipped_points(all_tracks(case), case.width, case.height),
         }
 

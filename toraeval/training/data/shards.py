@@ -207,13 +207,17 @@ def stored_motion(shard: Shard, picks: np.ndarray, kind: str, compression: str =
     return shard.rows(kind if compression == "vae" else f"{kind}_{compression}", picks)
 
 
-def bound_motion(
-    shard: Shard, picks: np.ndarray, kind: str, vae: LinearPatchAutoencoder, compression: str = "vae"
-) -> Tensor:
-    """Read stored motion, and beside it the looks of the objects along their paths."""
+def copied_motion(shard: Shard, picks: np.ndarray, kind: str, vae: LinearPatchAutoencoder) -> Tensor:
+    """Copy what is around the starts of the paths along them; there is no dense kind of it."""
     firsts = zip(shard.rows("video", picks)[:, 0], picks, strict=True)
-    looks = [copied_latents(vae, first, shard.tracks(int(pick))).half() for first, pick in firsts]
-    return torch.cat((stored_motion(shard, picks, kind, compression), torch.stack(looks)), -1)
+    return torch.stack([copied_latents(vae, first, shard.tracks(int(pick))).half() for first, pick in firsts])
+
+
+def bound_motion(
+    shard: Shard, picks: np.ndarray, kind: str, vae: LinearPatchAutoencoder, read: MotionReader
+) -> Tensor:
+    """Read motion by `read`, and beside it the copies along the paths."""
+    return torch.cat((read(shard, picks, kind), copied_motion(shard, picks, kind, vae)), -1)
 
 
 def displacement_motion(shard: Shard, picks: np.ndarray, kind: str) -> Tensor:

@@ -30,6 +30,7 @@ from toraeval.training.data.shards import (
     MotionReader,
     Shard,
     bound_motion,
+    copied_motion,
     displacement_motion,
     stored_motion,
 )
@@ -112,9 +113,7 @@ class ToraLearner(Learner):
         return (network.fuser, network.binding) != ("none", "none")
 
     def motion_reader(self, network: STDiTConfig, vae: LinearPatchAutoencoder) -> MotionReader:
-        if network.binding == "entity":
-            return partial(bound_motion, vae=vae, compression=network.compression)
-        return partial(stored_motion, compression=network.compression)
+        return _bound(partial(stored_motion, compression=network.compression), network, vae)
 
     def motion(
         self, network: STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first_hwC: Tensor
@@ -151,13 +150,7 @@ class WanMoveLearner(ToraLearner):
     """Wan-Move: Tora's transformer on whole clips of any length, given paths as copied latents."""
 
     def motion_reader(self, network: STDiTConfig, vae: LinearPatchAutoencoder) -> MotionReader:
-        def read(shard: Shard, picks: np.ndarray, kind: str) -> Tensor:
-            """Copy latents along the paths of stored clips; there is no dense kind of motion."""
-            firsts = zip(shard.rows("video", picks)[:, 0], picks, strict=True)
-            made = [self.motion(network, vae, shard.tracks(int(k)), first) for first, k in firsts]
-            return torch.stack(made).half()
-
-        return read
+        return partial(copied_motion, vae=vae)
 
     def motion(
         self, network: STDiTConfig, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first_hwC: Tensor
@@ -172,19 +165,28 @@ class RivalLearner(Learner):
     """A U-Net that sees 17 frames at once and reads displacement maps."""
 
     def motion_reader(self, network: Any, vae: LinearPatchAutoencoder) -> MotionReader:
-        return displacement_motion
+        return _bound(displacement_motion, network, vae)
 
     def motion(
         self, network: Any, vae: LinearPatchAutoencoder, tracks_NT2: FloatArray, first_hwC: Tensor
     ) -> Tensor:
-        return torch.from_numpy(displacement_maps(tracks_NT2, SIZE, SIZE))
+        maps = torch.from_numpy(displacement_maps(tracks_NT2, SIZE, SIZE))
+        if network.binding == "none":
+            return maps
+        return torch.cat((maps, copied_latents(vae, first_hwC, tracks_NT2)), -1)
 
     def inputs(self, model: Any, batch: Batch, dropped: Tensor, cond: Tensor) -> dict[str, Any]:
         y = model.drop_text(model.encode_words(batch.text.to(cond.device)), dropped)
-        motion = batch.motion
-        if motion is not None:
-            motion = model.encode_motion(motion.to(cond.device).float())
-        return {"y": y, "motion": motion}
+        if batch.motion is None:
+            return {"y": y, "motion": None}
+        motion, maps = batch.motion.to(cond.device).float(), model.config.motion_in
+        copies = motion[..., maps:].permute(0, 4, 1, 2, 3)
+        return {"y": y, "motion": model.encode_motion(motion[..., :maps]), "copies": copies}
+
+
+def _bound(read: MotionReader, network: Any, vae: LinearPatchAutoencoder) -> MotionReader:
+    """Return `read`, or with entity binding what reads copies beside it."""
+    return partial(bound_motion, vae=vae, read=read) if network.binding == "entity" else read
 
 
 def _rival(name: str, network: str, preset: str) -> RivalLearner:

@@ -1,6 +1,6 @@
 """What is around the start of a path in the first frame, put down again along the path, as latents.
 
-Both Wan-Move's copied latents (arXiv 2512.08765) and the entity binding of Tora nano are made of it. A published
+Both Wan-Move's copied latents (arXiv 2512.08765) and the entity binding of the other embedded models are made of it. A published
 latent cell has 8 pixels, and copies of whole cells are close enough. Here it has 32, so the copy is made in the decoded
 first frame, to the pixel, and encoded again: a disc around the start is put down where the path is, in each of the four
 frames of a latent frame.
@@ -55,6 +55,21 @@ def copied_latents(vae: LinearPatchAutoencoder, first_hwC: Tensor, tracks_NT2: F
         latents = vae.encode_blocks(blocks.flatten(1), torch.bfloat16)
         out[1 + k, row + low[1], column + low[0]] = torch.cat((latents, share[row, column][:, None]), -1)
     return out
+
+
+def beside_first(cond_BC1hw: Tensor, copies: Tensor | None, frames: int) -> Tensor:
+    """Put copies beside the first frame's latent, (B, 2C + 1, T, h, w) of the dtype of `cond_BC1hw`.
+
+    Args:
+        cond_BC1hw: latent of the first frame, repeated in each of `frames` latent frames.
+        copies: `copied_latents` as (B, C + 1, T, h, w), or None for no path, which is zero.
+        frames: T.
+    """
+    first = cond_BC1hw.expand(-1, -1, frames, -1, -1)
+    if copies is None:
+        b, c, t, h, w = first.shape
+        copies = first.new_zeros(b, c + EXTRA, t, h, w)
+    return torch.cat((first, copies.to(first.dtype)), 1)
 
 
 def _put(

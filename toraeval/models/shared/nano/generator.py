@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from toraeval.geometry import native_frames
 from toraeval.machine import give_back_memory
 from toraeval.models.shared.base import MAX_FRAMES, Generator, need_first_frame
-from toraeval.models.shared.nano.checkpoint import train_command
+from toraeval.models.shared.nano.checkpoint import read_card, train_command
 from toraeval.models.shared.nano.pipeline import BLOCK, ClipRequest, Window, make_windows, sample_latents
 from toraeval.models.shared.sampling_options import sampling_options
 from toraeval.models.shared.trajectory import all_tracks
@@ -91,7 +91,7 @@ class NanoGenerator(Generator):
 
     def facts(self, case: Case, plan: list[Window]) -> dict[str, Any]:
         """Return what the record says of a clip besides what all embedded models say."""
-        return {"steps": self.sampling.steps}
+        return {"steps": self.sampling.steps, "binding": self.binding}
 
     def prepare(self) -> None:
         if self._loaded is None:
@@ -114,6 +114,11 @@ class NanoGenerator(Generator):
             raise MissingAsset(f"{self.name}: no weights at {self.path}; train them with: {command}")
         return current_sha256(self.path)
 
+    @cached_property
+    def binding(self) -> str:
+        """How the weights were trained to know an object, `none` or `entity`."""
+        return str(read_card(self.path, self.name).get("architecture", {}).get("binding", "none"))
+
     def fingerprint(self) -> dict[str, Any]:
         return {
             "model": self.name,
@@ -122,6 +127,7 @@ class NanoGenerator(Generator):
             **asdict(self.sampling),
             **self.choices(),
             "weights_sha256": self.weights_sha256,
+            "binding": self.binding,
         }
 
     def check_case(self, case: Case, seed: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from toraeval.models.shared.nano.caption_encoder import CaptionEncoder, tokenise
-from toraeval.models.shared.nano.copies import EXTRA
+from toraeval.models.shared.nano.copies import beside_first
 from toraeval.models.shared.network.blocks import TextContext
 from toraeval.models.shared.network.stdit import STDiT3
 from toraeval.models.shared.rectified_flow import linear_estimate
@@ -71,10 +71,7 @@ class CaptionedSTDiT(STDiT3):
         Returns:
             float32 (B, C, T, H, W).
         """
-        estimate = linear_estimate(x, timestep, x_mask)
-        given = cond
+        estimate, given = linear_estimate(x, timestep, x_mask), cond
         if self.config.binding == "entity":
-            b, c, t, h, w = x.shape
-            put_down = x.new_zeros(b, c + EXTRA, t, h, w) if copies is None else copies.to(cond.dtype)
-            given = torch.cat((cond.expand(-1, -1, t, -1, -1), put_down), 1)
+            given = beside_first(cond, copies, x.shape[2])
         return self(estimate, timestep, x_mask=x_mask, cond=given, **others) + cond  # type: ignore[no-any-return]
