@@ -171,7 +171,7 @@ class LongRunOptions(SeveralTrainings):
     made_by: ClassVar = "long_run:run"
     limits: ClassVar = {"samples": COUNT, "clips": Numbers(64)}
 
-    samples: int = 16_000
+    samples: int = 10_000
     clips: int = 6144
     workers: int = 2
     renderers: int | None = None
