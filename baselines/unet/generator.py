@@ -86,7 +86,7 @@ class EmbeddedRival(NanoGenerator):
         """
         import torch
 
-        from toraeval.models.shared.nano.copies import copied_latents
+        from toraeval.models.shared.nano.copies import copies_of_paths
 
         height, width = request.size
         maps = torch.from_numpy(displacement_maps(request.tracks_NT2, width, height))[None]
@@ -94,8 +94,7 @@ class EmbeddedRival(NanoGenerator):
             maps = torch.cat((maps, maps if network.null_keeps_paths else torch.zeros_like(maps)))
         told = {"y": network.guided_text(request.prompt, rows), "motion": network.encode_motion(maps)}
         if network.config.binding == "entity":
-            copies = copied_latents(vae, first_1C1hw[0, :, 0].permute(1, 2, 0), request.tracks_NT2)
-            told["copies"] = copies.permute(3, 0, 1, 2)[None].repeat(rows, 1, 1, 1, 1)
+            told["copies"] = copies_of_paths(vae, first_1C1hw, request.tracks_NT2).repeat(rows, 1, 1, 1, 1)
         return told
 
     def plan(self, frames: int) -> list[Window]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from toraeval.models.shared.nano.copies import copied_latents
+from toraeval.models.shared.nano.copies import copies_of_paths
 from toraeval.models.shared.nano.generator import NanoGenerator
 from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.nano.pipeline import ClipRequest
@@ -90,6 +90,5 @@ class EmbeddedWanMove(NanoGenerator):
         rows: int,
     ) -> dict[str, Any]:
         """Return the caption and latents copied along the paths, see `NanoGenerator.conditions`."""
-        copies = copied_latents(vae, first_1C1hw[0, :, 0].permute(1, 2, 0), request.tracks_NT2)
-        told = copies.permute(3, 0, 1, 2)[None].repeat(rows, 1, 1, 1, 1)
-        return {"text": network.guided_text(request.prompt, rows), "copies": told}
+        copies = copies_of_paths(vae, first_1C1hw, request.tracks_NT2).repeat(rows, 1, 1, 1, 1)
+        return {"text": network.guided_text(request.prompt, rows), "copies": copies}

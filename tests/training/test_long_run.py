@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,7 +103,10 @@ def test_an_interrupted_run_resumes_to_the_same_weights(folder: Path, tmp_path: 
 
 @pytest.mark.long
 @pytest.mark.timeout(300)  # starts processes, which import torch
-def test_ctrl_c_ends_several_runs_and_begins_no_further_one(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("send", [os.killpg, os.kill], ids=["all", "first"])
+def test_ctrl_c_ends_several_runs_and_begins_no_further_one(
+    folder: Path, tmp_path: Path, send: Callable[[int, int], None]
+) -> None:
     outs = [tmp_path / name for name in "abc"]
     runs = [
         (tiny("wan_move", folder, out=str(out), samples=10**6, validation=None), nano.Ending())
@@ -117,8 +121,8 @@ def test_ctrl_c_ends_several_runs_and_begins_no_further_one(folder: Path, tmp_pa
         while not all((out / "log.csv").exists() for out in outs[:2]):
             assert process.poll() is None
             time.sleep(0.2)
-        os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(120) != 0
+        send(process.pid, signal.SIGINT)
+        assert process.wait(120) == -signal.SIGINT
     assert [out.exists() for out in outs] == [True, True, False]
     assert all(len(checkpoints(out / "checkpoints")) == 1 for out in outs[:2])
 

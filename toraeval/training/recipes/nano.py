@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, fields
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from toraeval.training.data.preparation import SCENES, rendered
 from toraeval.training.data.shards import load_vae
 from toraeval.training.engine.distributed import World
 from toraeval.training.engine.engine import Engine
-from toraeval.training.engine.launch import INTERRUPTED, launch
+from toraeval.training.engine.launch import INTERRUPTED, interruption, launch
 from toraeval.training.engine.log import read_rows
 from toraeval.training.engine.parts import Objective, Schedule
 from toraeval.training.engine.record import RECORD, agree, effort, stage_losses
@@ -155,17 +155,29 @@ def results(runs: Sequence[tuple[NanoRecipe, Ending]], workers: int) -> Iterator
     """Make several runs of one process and thread each, `workers` at a time; yield each recipe that is done.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after every process has saved what its run has.
         UserError: a process is gone, e.g. for lack of memory; what its run has is kept.
     """
     if workers == 1:
         yield from (_alone(*run) for run in runs)
         return
-    try:
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            for made in as_completed([pool.submit(_pooled, *run) for run in runs]):
-                yield made.result()
-    except BrokenProcessPool as error:
-        raise UserError("train: a process of a run is gone; its last checkpoint is kept") from error
+    with interruption() as received, ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        waiting = {pool.submit(_pooled, *run) for run in runs}
+        try:
+            while waiting:
+                done, waiting = wait(waiting, 0.5, FIRST_COMPLETED)
+                for made in done:
+                    yield made.result()
+                if received:
+                    raise KeyboardInterrupt
+        except BrokenProcessPool as error:
+            if not received:
+                raise UserError("train: a process of a run is gone; its last checkpoint is kept") from error
+            raise KeyboardInterrupt from error
+        finally:
+            if waiting:  # the signal may have reached this process alone
+                for process in active_children():
+                    process.terminate()
 
 
 def _pooled(recipe: NanoRecipe, ending: Ending) -> NanoRecipe:

@@ -57,6 +57,11 @@ def copied_latents(vae: LinearPatchAutoencoder, first_hwC: Tensor, tracks_NT2: F
     return out
 
 
+def copies_of_paths(vae: LinearPatchAutoencoder, first_1C1hw: Tensor, tracks_NT2: FloatArray) -> Tensor:
+    """Return `copied_latents` in the order of a network's input, float32 (1, C + 1, t, h, w)."""
+    return copied_latents(vae, first_1C1hw[0, :, 0].permute(1, 2, 0), tracks_NT2).permute(3, 0, 1, 2)[None]
+
+
 def beside_first(cond_BC1hw: Tensor, copies: Tensor | None, frames: int) -> Tensor:
     """Put copies beside the first frame's latent, (B, 2C + 1, T, h, w) of the dtype of `cond_BC1hw`.
 

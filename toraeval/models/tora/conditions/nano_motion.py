@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toraeval.models.shared.nano.copies import copied_latents
+from toraeval.models.shared.nano.copies import copies_of_paths
 from toraeval.models.shared.nano.linear_patches import STRIDE_T, LinearPatchAutoencoder
 from toraeval.models.shared.network.config import STDiTConfig
 from toraeval.models.shared.trajectory import flow_patches, integer_points, trajectory_patches
@@ -73,5 +73,4 @@ def path_input(
     if config.binding == "none":
         return flow
     assert first_1C1hw is not None
-    looks = copied_latents(vae, first_1C1hw[0, :, 0].permute(1, 2, 0), tracks_NT2)
-    return torch.cat((flow, looks.permute(3, 0, 1, 2)[None]), 1)
+    return torch.cat((flow, copies_of_paths(vae, first_1C1hw, tracks_NT2)), 1)
