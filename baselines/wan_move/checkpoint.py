@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toraeval.models.shared.nano import checkpoint
 from toraeval.models.shared.nano.checkpoint import save as save
-from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.network.config import STDiTConfig
 
-from .network import WanMoveNetwork
+if TYPE_CHECKING:
+    from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+
+    from .network import WanMoveNetwork
 
 NAME = "wan_move"
 
@@ -21,6 +24,8 @@ def weights_path() -> Path:
 
 def load(path: Path) -> tuple[WanMoveNetwork, LinearPatchAutoencoder]:
     """Load weights strictly, see `checkpoint.load`; the card says the shape of the network."""
+    from .network import WanMoveNetwork
+
     return checkpoint.load(
         path,
         NAME,

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from toraeval.models.shared.nano.copies import copies_of_paths
 from toraeval.models.shared.nano.generator import NanoGenerator
-from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 from toraeval.models.shared.nano.pipeline import ClipRequest
 
 from ..process.native import NativeOptions
 from ..unet.rival import Rival
 from . import checkpoint
-from .network import WanMoveNetwork
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
+
+    from .network import WanMoveNetwork
 
 
 @dataclass
@@ -90,5 +92,7 @@ class EmbeddedWanMove(NanoGenerator):
         rows: int,
     ) -> dict[str, Any]:
         """Return the caption and latents copied along the paths, see `NanoGenerator.conditions`."""
+        from toraeval.models.shared.nano.copies import copies_of_paths
+
         copies = copies_of_paths(vae, first_1C1hw, request.tracks_NT2).repeat(rows, 1, 1, 1, 1)
         return {"text": network.guided_text(request.prompt, rows), "copies": copies}

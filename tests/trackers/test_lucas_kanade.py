@@ -73,7 +73,7 @@ def test_floor_on_exact_tracks(
 
 
 def test_frozen_clip_gives_exactly_the_query() -> None:
-    case = Shapes().cases(frames=2, height=256, width=256, limit=12)[11]
+    case = Shapes(version=1).cases(frames=2, height=256, width=256, limit=12)[11]  # two objects
     assert case.first_frame_HWC is not None
     frames = np.repeat(case.first_frame_HWC[None], 6, axis=0)
     queries = np.concatenate([case.trajectories.tracks_NT2[:, 0], [[3.3, 250.9]]])

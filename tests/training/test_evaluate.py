@@ -41,11 +41,11 @@ def test_a_run_is_loaded_and_generates(
 
 
 def test_errors_tell_a_perfect_clip_from_a_still_one() -> None:
-    case = Shapes("validation", 1).cases(9, 128, 128)[0]
+    case = Shapes("validation", 1).cases(9, 256, 256)[0]
     assert case.reference is not None
     perfect = case.reference().video
     still = Video.from_thwc(np.repeat(perfect.thwc[:1], 9, 0), 8.0)
     assert evaluate.errors(case, perfect) < 0.5
-    target = case.trajectories.tracks_NT2
-    expected = np.abs(target[:, 1:] - target[:, :1]).sum(-1).mean()
+    target, shown = case.trajectories.tracks_NT2, case.trajectories.visible_NT[:, 1:]
+    expected = np.abs(target[:, 1:] - target[:, :1]).sum(-1)[shown].mean()
     assert abs(evaluate.errors(case, still) - expected) < 0.5

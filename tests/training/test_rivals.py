@@ -97,9 +97,8 @@ def test_muon_takes_the_matrices_of_the_blocks(model: str) -> None:
 
 def drawing(objective: NanoObjective, excerpts: Path) -> BatchSource:
     kind = objective.learner
-    return BatchSource(
-        excerpts, LENGTHS, 0, 0, 320, kind.motion_reader(None, objective.vae), None, kind.open_shard
-    )
+    read = kind.motion_reader(objective.recipe.network, objective.vae)
+    return BatchSource(excerpts, LENGTHS, 0, 0, 320, read, None, kind.open_shard)
 
 
 def test_the_loss_falls(tmp_path: Path, excerpts: Path, vae_path: Path) -> None:

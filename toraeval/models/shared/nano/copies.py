@@ -1,9 +1,9 @@
 """What is around the start of a path in the first frame, put down again along the path, as latents.
 
-Both Wan-Move's copied latents (arXiv 2512.08765) and the entity binding of the other embedded models are made of it. A published
-latent cell has 8 pixels, and copies of whole cells are close enough. Here it has 32, so the copy is made in the decoded
-first frame, to the pixel, and encoded again: a disc around the start is put down where the path is, in each of the four
-frames of a latent frame.
+Both Wan-Move's copied latents (arXiv 2512.08765) and the entity binding of the other embedded models are made of it.
+A published latent cell has 8 pixels, and copies of whole cells are close enough. Here it has 32, so the copy is made in
+the decoded first frame, to the pixel, and encoded again: a disc around the start is put down where the path is, in each
+of the four frames of a latent frame.
 
 Shape legend: N paths, T frames, t latent frames, h, w latent cells, C channels.
 """

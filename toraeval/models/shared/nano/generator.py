@@ -91,7 +91,8 @@ class NanoGenerator(Generator):
 
     def facts(self, case: Case, plan: list[Window]) -> dict[str, Any]:
         """Return what the record says of a clip besides what all embedded models say."""
-        return {"steps": self.sampling.steps, "binding": self.binding}
+        assert self._loaded is not None
+        return {"steps": self.sampling.steps, "binding": self._loaded[0].config.binding}
 
     def prepare(self) -> None:
         if self._loaded is None:
