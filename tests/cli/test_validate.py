@@ -64,7 +64,7 @@ def test_a_missing_caption_is_noted(tmp_path, capsys):
         (["suite=movebench"], "suite.path=VALUE"),
         (["suite=movebnch", "suite.path=x"], "movebench"),
         (["suite=movebench", "suite.path=x", "suite.langage=zh"], "suite.language"),
-        (["suite=movebench", "suite.path=x", "frames=a"], "could not be converted to Integer"),
+        (["suite=movebench", "suite.path=x", "frames=a"], "frames=a; allowed: a whole number"),
         (["suite=shapes", "frames=0"], "frames=0"),
         (["suite=shapes", "height=-3"], "size 512x-3"),
         (["suite=movebench", "suite.path="], "suite.path= gives no value"),

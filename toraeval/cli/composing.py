@@ -37,6 +37,14 @@ NOISE = (
 HEADING = "raised while composing config:"
 """What Hydra's messages hold beside the reason: starts and ends of lines."""
 
+OF_TYPE = (
+    re.compile(r"Value '(?P<value>.*)' of type '\w+' could not be converted to (?P<kind>\w+)", re.DOTALL),
+    re.compile(r"Invalid type assigned: (?P<value>NoneType) is not a subclass of (?P<kind>\w+)"),
+)
+"""How OmegaConf says that a value has another type than the option."""
+KINDS = {"integer": "a whole number", "int": "a whole number", "float": "a number", "boolean": "true or false",
+         "bool": "true or false"}  # fmt: skip
+
 
 def combinations(overrides: list[str], multirun: bool) -> list[list[str]]:
     """Return the overrides of each job: every combination where several values make several runs."""
@@ -93,6 +101,11 @@ def explain(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     key = getattr(cause, "full_key", None)
     told = reason(cause)
+    for pattern in OF_TYPE:
+        found = pattern.match(told)
+        if found and key and (kind := KINDS.get(found["kind"].lower())):
+            value = "null" if found["value"] == "NoneType" else found["value"]
+            return f"{key}={value}; allowed: {kind}"
     if "Ambiguous value" in told or told.startswith("Sweep parameters"):
         return ambiguous(str(cause).splitlines()[0])
     if "is not a ListConfig" in told:
