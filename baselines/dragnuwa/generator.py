@@ -36,4 +36,4 @@ class DragNUWA(Rival):
     name = "dragnuwa"
     options_class = DragNUWAOptions
     upstream = "dragnuwa.upstream:UpstreamDragNUWA"
-    default_steps = 2  # chosen by `train task=steps`, see docs/models/dragnuwa_steps.csv
+    default_steps = 4  # chosen by `train task=steps`, see docs/models/dragnuwa_steps.csv
