@@ -194,4 +194,4 @@ def test_parts_without_a_yaml_file_have_their_constructors_options(cli: Cli, fak
     out = cli("run", "model=fake_model", "model.shift=5", *fake, "--cfg", "job").out
     assert "shift: 5" in out
     ran = cli("run", "model=fake_model", "model.shift=far", *fake)
-    assert "model.shift: Value 'far'" in ran.err
+    assert "model.shift=far; allowed: a whole number" in ran.err
