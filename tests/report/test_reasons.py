@@ -159,7 +159,7 @@ def test_page_shows_every_kind_and_window(group, rows):
 def test_models_that_bind_entities_are_named(group, rows, monkeypatch):
     assert "bind entities" not in claims_page.markdown(rows, group)
     own = next(entry for entry in group.entries if entry.label == "tora")
-    known = {"model": {"model": "tora", "binding": "entity"}}
+    known = {"generator": {"model": "tora", "binding": "entity"}}
     monkeypatch.setitem(own.run.record, "fingerprints", known)
     assert "which of the published ones only Wan-Move gets" in claims_page.markdown(rows, group)
 

@@ -19,6 +19,10 @@ CLAIM = (
     "The paper's claim: at 128 frames Tora's TrajError is 3 to 5 times smaller than that of U-Net methods "
     "(arXiv 2407.21705)."
 )
+CLAIMED_AT, CLAIMED = 128, (3.0, 5.0)
+"""The length of the paper's claim, and the ratios it names."""
+UNETS = ("motionctrl", "dragnuwa")
+"""How the labels of the models begin that it is about."""
 RATIOS: dict[str, str] = {
     "frames": "length",
     "model": "label of the model",

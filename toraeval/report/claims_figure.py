@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from toraeval.report.claims_page import CLAIMED
+from toraeval.report.claims import CLAIMED
 from toraeval.report.figures import DPI, Style, styles
 from toraeval.report.pictures import KEY, is_drawn, picture_key
 from toraeval.report.reasons import AFTER, BEFORE, HIDDEN, IN_VIEW, LIKENESS, RATIO, WINDOW, WINDOW_ERROR

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from toraeval.report.claims import CLAIM
+from toraeval.report.claims import CLAIM, CLAIMED, UNETS
 from toraeval.report.claims_reading import AT_ONCE, WINDOWED, pick, reading
 from toraeval.report.collect import Group, ReportedRun
 from toraeval.report.reasons import (
@@ -37,8 +37,6 @@ from toraeval.stats import with_interval
 from toraeval.store.sealed import write_text
 from toraeval.store.tables.run import length_words
 
-CLAIMED = (3.0, 5.0)
-UNETS = ("motionctrl", "dragnuwa")
 TAGS = list(dict.fromkeys(tag for tag, _ in KINDS.values()))
 
 
@@ -88,7 +86,7 @@ def markdown(rows: pd.DataFrame, group: Group) -> str:
 
 def bound(group: Group) -> list[str]:
     """Return what has to be said of models that are given more of their objects than the papers'."""
-    models = [entry.run.record.get("fingerprints", {}).get("model", {}) for entry in group.entries]
+    models = [entry.run.record.get("fingerprints", {}).get("generator", {}) for entry in group.entries]
     if not any(model.get("binding") == "entity" for model in models):
         return []
     return [

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toraeval.report.claims import CLAIM
+from toraeval.report.claims import CLAIM, CLAIMED, CLAIMED_AT, UNETS
 from toraeval.report.figures import LOG_FROM_RATIO, STATIC_REFERENCE
 from toraeval.report.findings import OWN_LENGTH, Findings
 from toraeval.report.html import flat
@@ -28,11 +28,9 @@ Link = tuple[str, str, bool]
 """Address, title, and whether it is the page at hand."""
 
 
-CLAIMED_AT, CLAIMED = 128, (3.0, 5.0)
-"""The length of the paper's claim, and the ratios it names."""
-
-
-def _verdict(low: float, high: float) -> str:
+def _verdict(model: str, low: float, high: float) -> str:
+    if not model.startswith(UNETS):
+        return "(no U-Net, so the claim is not about it)"
     if high < CLAIMED[0]:
         return "below the claim"
     if low > CLAIMED[1]:
@@ -87,7 +85,9 @@ def _claims(ratios: pd.DataFrame) -> dict[int, list[dict[str, str]]]:
             "model": str(row.model),
             "ratio": f"{row.ratio:.2f}" if np.isfinite(row.ratio) else "–",
             "interval": f"{row.low:.2f} to {row.high:.2f}" if known else f"n = {row.cases}",
-            "verdict": _verdict(row.low, row.high) if row.frames == CLAIMED_AT and known else "",
+            "verdict": _verdict(str(row.model), row.low, row.high)
+            if row.frames == CLAIMED_AT and known
+            else "",
         }
         found.setdefault(int(row.frames), []).append(one)
     return found
