@@ -166,10 +166,10 @@ def differences(models: Sequence[Evidence]) -> list[str]:
         "transformers have seen more frames per clip.",
         "- **Hand work.** The recipe was chosen on Tora ([recipe.md](models/recipe.md)); the others take it over. Only "
         "learning rate and sampling steps are searched for each model.",
-        "- **How a model is given a path.** All get what is at its start copied along it (entity binding), which of "
-        "the published models only Wan-Move has. Beside it each gets the path as its paper says: Tora a coloured "
-        "picture through the autoencoder, the U-Nets blurred displacements, Wan-Move nothing more. MotionCtrl reads "
-        "the displacements at noise levels of 0.8 and more only, as published.",
+        "- **How a model is given a path.** All get what is at its start copied along it (entity binding), as, "
+        "among the published models, only Wan-Move does. Besides, each gets the path as its paper says: Tora a "
+        "coloured picture through the autoencoder, the U-Nets blurred displacements, Wan-Move nothing more. MotionCtrl "
+        "reads the displacements at noise levels of 0.8 and more only, as published.",
     ]
     steps = [m.card["steps"] for m in models]
     if max(steps) > 1.05 * min(steps):

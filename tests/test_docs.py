@@ -111,7 +111,8 @@ def test_the_results_table_of_the_readme_is_what_the_results_hold() -> None:
     shown += [(ratios[ratios["frames"] == 128], "ratio", 2), (fvd, "value", 1)]
     lines = re.findall(r"^\| `(.+?)` \| (.*) \|$", _section("Results"), flags=re.MULTILINE)
     assert [name for name, _ in lines] == [
-        "ground_truth", "wan_move", "tora", "motionctrl (direct)", "dragnuwa (direct)", "dragnuwa", "motionctrl", "static"
+        "ground_truth", "wan_move", "tora", "motionctrl (direct)", "dragnuwa (direct)", "dragnuwa", "motionctrl",
+        "static",
     ]  # fmt: skip
     for name, cells in lines:
         assert [cell.strip() for cell in f" {cells} ".split("|")] == [

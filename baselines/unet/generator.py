@@ -82,7 +82,7 @@ class EmbeddedRival(NanoGenerator):
         """Return caption and motion features, see `NanoGenerator.conditions`.
 
         Under guidance the null half sees what the published code shows it: MotionCtrl's an empty flow, DragNUWA's the
-        same drags; and the copies of entity binding as the other half does.
+        same drags. Both halves get the copies of entity binding.
         """
         import torch
 

@@ -1,8 +1,8 @@
 """Video U-Net on the latents of the linear patch autoencoder, with places for the motion of a path.
 
-Both rivals are this network; each adds its own way of bringing motion in (`_motion_encoder`, `_fusion`, `_guide`).
-The first frame with copies along the paths and the caption enter as they do in Tora nano, and so does the noisy latent,
-so that the comparison is one of networks and conditioning.
+Both embedded U-Nets are this network; each adds its own way of bringing motion in (`_motion_encoder`, `_fusion`,
+`_guide`). The first frame with copies along the paths and the caption enter as they do in Tora nano, and so does the
+noisy latent, so that the comparison is one of networks and conditioning.
 
 Legend of the shape suffixes: B batch, T latent frames, H rows, W columns, C channels, E embedding width, L text tokens.
 """

@@ -1,4 +1,4 @@
-"""What the two rivals' generators have in common: options are checked, and the size picks who does the work."""
+"""What the rivals' generators have in common: options are checked, and the size picks who does the work."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toraeval.report import claims_page
+from toraeval.report import claims_page, claims_reading
 from toraeval.report.assemble import build
 from toraeval.report.claims_figure import draw_claims
 from toraeval.report.claims_reading import WINDOWED, reading
@@ -161,7 +161,7 @@ def test_models_that_bind_entities_are_named(group, rows, monkeypatch):
     own = next(entry for entry in group.entries if entry.label == "tora")
     known = {"generator": {"model": "tora", "binding": "entity"}}
     monkeypatch.setitem(own.run.record, "fingerprints", known)
-    assert "which of the published ones only Wan-Move gets" in claims_page.markdown(rows, group)
+    assert "among the published models, only Wan-Move does" in claims_page.markdown(rows, group)
 
 
 def test_files_come_with_a_rival_and_go_without(runs, tmp_path):
@@ -178,3 +178,18 @@ def test_the_figure_is_drawn_with_windows_and_not_again_without_need(rows, tmp_p
     first = (tmp_path / "claims.png").stat().st_mtime_ns
     draw_claims(rows, "title", tmp_path / "claims.png")
     assert (tmp_path / "claims.png").stat().st_mtime_ns == first
+
+
+def test_differences_below_the_floor_and_equal_windows_win_nothing():
+    columns = ["model", "kind", "low", "high"]
+    ratios = pd.DataFrame(
+        [("wan_move", ALL, 1.02, 1.2), ("wan_move", "one object", 1.5, 3.0)], columns=columns
+    )
+    apart = pd.Series({ALL: 0.05, "one object": 2.0})
+    said = claims_page._winners(ratios, "wan_move", apart, 0.1)
+    assert said == (
+        "wan_move and Tora: Tora wins in one object; a difference below the tracker's floor in all cases."
+    )
+    assert "Tora wins in all cases, one object." in claims_page._winners(ratios, "wan_move", apart, 0.01)
+    assert claims_reading._course([0.9, 1.0], [1.0, 0.9]) == "They differ by less than 0.5 px in either."
+    assert "Who leads changes" in claims_reading._course([0.9, 3.0], [1.0, 0.9])

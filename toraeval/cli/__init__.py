@@ -58,7 +58,7 @@ VERBS: dict[str, Verb] = {
     "validate": Verb(
         "validate", "what is missing or odd in a suite on the disk", "validate suite=movebench suite.path=DIR"
     ),
-    "train": Verb("train", "train the embedded model, or resume", "train model=tora size=nano"),
+    "train": Verb("train", "train an embedded model, or resume", "train model=tora size=nano"),
 }
 
 

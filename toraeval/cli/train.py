@@ -10,7 +10,7 @@ from toraeval.cli.jobs import Done
 HELP = """Train a model or a network of the benchmark, or resume where training stopped: same command, same folder.
 
   python -m toraeval train model=tora size=nano
-  python -m toraeval train model=motionctrl size=nano samples=47412
+  python -m toraeval train model=motionctrl size=nano samples=10000
   python -m toraeval train minutes=30 device=cuda
   python -m toraeval train start=shipped folder=finetuning
 

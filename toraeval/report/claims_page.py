@@ -75,7 +75,7 @@ def markdown(rows: pd.DataFrame, group: Group) -> str:
         "![ratios, seams and survival](claims.png)",
     ]
     for frames, here in rows.groupby("frames"):
-        parts += [f"## {length_words(frames).capitalize()}", *_ratio_part(here)]
+        parts += [f"## {length_words(frames).capitalize()}", *_ratio_part(here, _floor(group, int(frames)))]
     for frames, here in rows[rows["measure"] == WINDOW_ERROR].groupby("frames"):
         made = {markdown_text(entry.label): how_made(entry) for entry in group.at(int(frames))}
         whole = rows[rows["frames"] == frames]
@@ -91,8 +91,8 @@ def bound(group: Group) -> list[str]:
         return []
     return [
         "The models that were trained here bind entities: what is at the start of a path is copied along it into their "
-        "input, which of the published ones only Wan-Move gets. So they compare designs under equal inputs; what Tora "
-        "owes to the copies stands in the ablations (`bench preset=ablations`)."
+        "input, as, among the published models, only Wan-Move does. So they compare designs under equal inputs; what "
+        "Tora owes to the copies is measured by `bench preset=ablations`."
     ]
 
 
@@ -131,7 +131,13 @@ def told(row: Any) -> str:
     return with_interval(row.value, row.low, row.high, int(row.cases), ".2f")
 
 
-def _ratio_part(here: pd.DataFrame) -> list[str]:
+def _floor(group: Group, frames: int) -> float:
+    """Return the error that the tracker reports on perfect videos, 0 where it was not measured."""
+    found = [e.cases["tracker_floor"].mean() for e in group.at(frames) if "tracker_floor" in e.cases]
+    return float(np.nanmax([0.0, *found]))
+
+
+def _ratio_part(here: pd.DataFrame, floor: float) -> list[str]:
     ratios = here[here["measure"] == RATIO]
     rivals, kinds = (list(dict.fromkeys(ratios[name])) for name in ("model", "kind"))
     own = pick(here, ERROR)
@@ -145,21 +151,30 @@ def _ratio_part(here: pd.DataFrame) -> list[str]:
     table = tabulate(
         cells, ["cases", "number", "Tora, px", *rivals], tablefmt="github", disable_numparse=True
     )
-    lines = [_winners(ratios, rival) for rival in rivals] + [_shares(here, rival) for rival in rivals]
+    values = own.set_index(["model", "kind"])["value"]
+    apart = {rival: values[rival] - reference["value"] for rival in rivals if rival in values}
+    lines = [_winners(ratios, rival, apart.get(rival), floor) for rival in rivals]
+    lines += [_shares(here, rival) for rival in rivals]
     legend = f"TrajError of {reference['model'].iloc[0]} in pixels, then how many times as large that of each rival is."
     return [legend, table, "\n".join(f"- {line}" for line in lines if line)]
 
 
-def _winners(ratios: pd.DataFrame, rival: str) -> str:
-    """Return in which kinds of case the interval lies on one side of 1."""
+def _winners(ratios: pd.DataFrame, rival: str, apart: pd.Series | None, floor: float) -> str:
+    """Return in which kinds of case the interval lies on one side of 1.
+
+    `apart` has the difference of the errors by kind, in pixels; those below the tracker's floor say nothing.
+    """
     mine = ratios[(ratios["model"] == rival) & ratios["low"].notna()]
     loses, wins = list(mine.loc[mine["high"] < 1, "kind"]), list(mine.loc[mine["low"] > 1, "kind"])
+    tiny = [] if apart is None else [kind for kind in (*wins, *loses) if abs(apart[kind]) < floor]
+    wins, loses = ([kind for kind in kinds if kind not in tiny] for kinds in (wins, loses))
     if mine.empty:
         return f"{rival} and Tora: too few cases of any kind to say who wins."
     parts = [f"Tora wins in {_listed(wins)}"] if wins else []
     parts += [f"{rival} wins in {_listed(loses)}"] if loses else []
-    rest = [kind for kind in mine["kind"] if kind not in (*wins, *loses)]
+    rest = [kind for kind in mine["kind"] if kind not in (*wins, *loses, *tiny)]
     parts += [f"no winner in {_listed(rest)}"] if rest else []
+    parts += [f"a difference below the tracker's floor in {_listed(tiny)}"] if tiny else []
     return f"{rival} and Tora: {'; '.join(parts)}."
 
 

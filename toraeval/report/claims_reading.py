@@ -52,6 +52,8 @@ def reading(here: pd.DataFrame, model: str, made: dict[str, str]) -> list[str]:
 def _course(mine: list[float], other: list[float]) -> str:
     """Return where the lead of the better of two in the last window was made."""
     first, last = mine[0] - other[0], mine[-1] - other[-1]
+    if max(abs(first), abs(last)) < NO_STEP:
+        return f"They differ by less than {NO_STEP:g} px in either."
     if first * last < 0:
         return "Who leads changes in between: what comes later decides, not how well one window is made."
     if abs(first) >= 0.75 * abs(last):

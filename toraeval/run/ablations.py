@@ -183,8 +183,9 @@ def remarks_of(options: AblationsConfig, backbone: Trained, default: Trained, do
         f"fusers, trained on for {backbone.card['steps']} steps without paths. Extractor and fusers start from "
         "scratch; all weights are trained.",
         "The default is the paper's design, so it binds no entities; what the shipped weights do is in their card.",
-        "The shipped weights were once trained with the default design. What of that is left in the common "
-        "start may favour the default; the paper's own start never saw a path.",
+        "The shipped weights were trained with the default fusers, place, compression and stages, and with entity "
+        "binding. What of that is left in the common start may favour the default; the paper's own start never saw a "
+        "path.",
         f"Scored on {counted(len(done.result.cases), 'case')} of {done.result.suite} ({done.result.frames} frames, "
         "tracker "
         f"{done.result.tracker}). An order is worth something where a variant is worse (or better) than the default "

@@ -35,7 +35,7 @@ class NanoRecipe(Recipe):
     samples: int | None = None
     dense_share: float = 0.15  # stage 1: dense flow; the rest sees sparse trajectories
     window_share: float = 0.6  # after it every second step sees whole pictures
-    window: int = 5  # token rows and columns of a window around a path: 2.6 times cheaper
+    window: int = 5  # rows and columns, in squares of 64 px, of a window around a path: 2.6 times cheaper
     group_window: int | None = None  # squares of a window around all of several objects; None: whole pictures
     group_share: float = 0.34  # of the windowed steps, on several objects, once there are such
     single_share: float = 0.0  # clips with one object only
