@@ -74,7 +74,10 @@ def test_nothing_of_it_is_imported_before_it_is_used(installed: Cli) -> None:
     ran = installed("run", "model=mymodel", "model.stpes=3")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "Did you mean 'model.steps'?" in ran.err
-    assert "model.steps=many; allowed: a whole number" in installed("run", "model=mymodel", "model.steps=many").err
+    assert (
+        "model.steps=many; allowed: a whole number"
+        in installed("run", "model=mymodel", "model.steps=many").err
+    )
     assert "mypackage.generator" not in sys.modules
 
 

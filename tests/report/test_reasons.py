@@ -125,6 +125,9 @@ def test_page_says_who_wins_from_intervals_alone():
     assert "Tora wins by more than 5 times." in verdict(6.0, 8.0)
     assert "too few cases to say who wins" in verdict(np.nan, np.nan)
     assert "(no U-Net, so the claim is not about it)" in verdict(0.4, 0.9, "wan_move")
+    short = (16, "motionctrl", RATIO, ALL, np.nan, 2.0, 1.5, 2.5, 36)
+    said = claims_page.verdict(pd.DataFrame([short], columns=list(CLAIMS)), 16)
+    assert said.endswith("times Tora's error: Tora wins."), "the claim is about 128 frames"
 
 
 @pytest.mark.parametrize(
@@ -162,6 +165,11 @@ def test_models_that_bind_entities_are_named(group, rows, monkeypatch):
     known = {"generator": {"model": "tora", "binding": "entity"}}
     monkeypatch.setitem(own.run.record, "fingerprints", known)
     assert "among the published models, only Wan-Move does" in claims_page.markdown(rows, group)
+    rival = next(entry for entry in group.entries if entry.label == "motionctrl")
+    plain = {"generator": {"model": "motionctrl", "binding": "none"}}
+    monkeypatch.setitem(rival.run.record, "fingerprints", plain)
+    assert "Inputs are unequal: " in claims_page.markdown(rows, group)
+    assert "motionctrl none" in claims_page.markdown(rows, group)
 
 
 def test_files_come_with_a_rival_and_go_without(runs, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from toraeval.report.claims import CLAIM, CLAIMED, UNETS
+from toraeval.report.claims import CLAIM, CLAIMED, CLAIMED_AT, UNETS
 from toraeval.report.claims_reading import AT_ONCE, WINDOWED, pick, reading
 from toraeval.report.collect import Group, ReportedRun
 from toraeval.report.reasons import (
@@ -86,9 +86,19 @@ def markdown(rows: pd.DataFrame, group: Group) -> str:
 
 def bound(group: Group) -> list[str]:
     """Return what has to be said of models that are given more of their objects than the papers'."""
-    models = [entry.run.record.get("fingerprints", {}).get("generator", {}) for entry in group.entries]
-    if not any(model.get("binding") == "entity" for model in models):
+    bindings: dict[str, str] = {}
+    for entry in group.entries:
+        made = entry.run.record.get("fingerprints", {}).get("generator", {})
+        if "binding" in made:
+            bindings[entry.label] = made["binding"]
+    if "entity" not in bindings.values():
         return []
+    if len(set(bindings.values())) > 1:
+        told = ", ".join(f"{markdown_text(label)} {binding}" for label, binding in bindings.items())
+        return [
+            "Inputs are unequal: some models are given what is at the start of a path, copied along it (binding "
+            f"entity), and others are not: {told}."
+        ]
     return [
         "The models that were trained here bind entities: what is at the start of a path is copied along it into their "
         "input, as, among the published models, only Wan-Move does. So they compare designs under equal inputs; what "
@@ -104,7 +114,7 @@ def how_made(entry: ReportedRun) -> str:
 
 def verdict(here: pd.DataFrame, frames: int) -> str:
     """Return what the ratios of one length say of the paper's claim, rival by rival."""
-    said = []
+    said, judged = [], frames == CLAIMED_AT
     for row in pick(here, RATIO, ALL).itertuples():
         label, (low, high) = f"{row.model}: {told(row)} times Tora's error", CLAIMED
         if not np.isfinite([row.low, row.high]).all():
@@ -113,6 +123,8 @@ def verdict(here: pd.DataFrame, frames: int) -> str:
             outcome = f"{row.model} wins"
         elif row.low <= 1:
             outcome = "no winner, the interval holds 1"
+        elif not judged:
+            outcome = "Tora wins"
         elif row.high < low:
             outcome = f"Tora wins by less than {low:g} times"
         elif row.low > high:
@@ -120,8 +132,8 @@ def verdict(here: pd.DataFrame, frames: int) -> str:
         else:
             outcome = f"Tora wins, and the interval meets {low:g} to {high:g}"
         of_paper = str(row.model).startswith(UNETS)
-        about = "" if of_paper else " (no U-Net, so the claim is not about it)"
-        fails = "; the claim does not hold" if of_paper and row.high < low else ""
+        about = "" if of_paper or not judged else " (no U-Net, so the claim is not about it)"
+        fails = "; the claim does not hold" if judged and of_paper and row.high < low else ""
         said.append(f"- {label}: {outcome}{fails}{about}.")
     return f"At {length_words(frames)}:\n\n" + "\n".join(said)
 

@@ -164,13 +164,41 @@ def read(path: Path, model: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors, card = _read_file(path, model)
     if "autoencoder" not in card:
         return tensors, card
+    require_autoencoder(card, path, model)
     shared, _ = _read_file(AUTOENCODER, model)
+    return tensors | {f"{VAE}{k}": v for k, v in shared.items()}, card
+
+
+def require_autoencoder(card: dict[str, Any], path: Path, model: str) -> None:
+    """Check that the autoencoder that a weights file leaves out is there, if it leaves it out.
+
+    Raises:
+        MissingAsset: it is not there.
+        UserError: it is not the one that the card names.
+    """
+    if "autoencoder" not in card:
+        return
+    if not AUTOENCODER.is_file():
+        raise MissingAsset(
+            f"{model}: the autoencoder of the shipped weights is not at {AUTOENCODER}; install toraeval again, or in a "
+            "clone: git checkout -- toraeval/models/shared/nano/weights"
+        )
     if current_sha256(AUTOENCODER) != card["autoencoder"]:
         raise UserError(
-            f"{model}: {path} was trained with another autoencoder than {AUTOENCODER}; give a file that holds its own, "
-            f"as training writes it: {train_command(model)}"
+            f"{model}: {path} was trained with another autoencoder than {AUTOENCODER}, or that file is damaged; "
+            f"install toraeval again, or give a file that holds its own, as training writes it: {train_command(model)}"
         )
-    return tensors | {f"{VAE}{k}": v for k, v in shared.items()}, card
+
+
+def require_model(card: dict[str, Any], path: Path, model: str) -> None:
+    """Check that a card is of the model that is wanted, as far as it tells.
+
+    Raises:
+        UserError: it is of another one.
+    """
+    trained = card.get("config", {}).get("model", model)
+    if trained != model:
+        raise UserError(f"{model}: {path} holds weights of {trained}; give those of {model}")
 
 
 def read_card(path: Path, model: str) -> dict[str, Any]:
@@ -197,7 +225,7 @@ def _read_file(path: Path, model: str) -> tuple[dict[str, Tensor], dict[str, Any
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if not path.exists():
+    if not path.is_file():
         raise MissingAsset(f"{model}: no weights at {path}; train them with: {train_command(model)}")
     require_numbers([path], model, f"train it again: {train_command(model)}")
     card = read_card(path, model)

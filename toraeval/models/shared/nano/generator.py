@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from toraeval.geometry import native_frames
 from toraeval.machine import give_back_memory
 from toraeval.models.shared.base import MAX_FRAMES, Generator, need_first_frame
-from toraeval.models.shared.nano.checkpoint import read_card, train_command
+from toraeval.models.shared.nano.checkpoint import (
+    read_card,
+    require_autoencoder,
+    require_model,
+    train_command,
+)
 from toraeval.models.shared.nano.pipeline import BLOCK, ClipRequest, Window, make_windows, sample_latents
 from toraeval.models.shared.sampling_options import sampling_options
 from toraeval.models.shared.trajectory import all_tracks
@@ -96,6 +101,8 @@ class NanoGenerator(Generator):
 
     def prepare(self) -> None:
         if self._loaded is None:
+            if self.path.is_file():  # else loading says what to do
+                require_model(self._card, self.path, self.name)
             self._loaded = self.load()
 
     def check(self, frames: int, height: int, width: int) -> None:
@@ -110,7 +117,7 @@ class NanoGenerator(Generator):
     @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 of the weights file, read once, so that it stays that of the loaded weights."""
-        if not self.path.exists():
+        if not self.path.is_file():
             command = train_command(self.name)
             raise MissingAsset(f"{self.name}: no weights at {self.path}; train them with: {command}")
         return current_sha256(self.path)
@@ -118,7 +125,15 @@ class NanoGenerator(Generator):
     @cached_property
     def binding(self) -> str:
         """How the weights were trained to know an object, `none` or `entity`."""
-        return str(read_card(self.path, self.name).get("architecture", {}).get("binding", "none"))
+        return str(self._card.get("architecture", {}).get("binding", "none"))
+
+    @cached_property
+    def _card(self) -> dict[str, Any]:
+        """The card of the weights, of this model and with an autoencoder that is there."""
+        card = read_card(self.path, self.name)
+        require_model(card, self.path, self.name)
+        require_autoencoder(card, self.path, self.name)
+        return card
 
     def fingerprint(self) -> dict[str, Any]:
         return {
