@@ -29,9 +29,10 @@ def test_weights_of_another_model_are_refused(model: str, other: str) -> None:
 
 def test_a_folder_is_no_weights_file(tmp_path: Path) -> None:
     generator = registry.build("model", {"name": "dragnuwa", "weights": str(tmp_path)})
-    for ask in (generator.fingerprint, generator.prepare):
-        with pytest.raises(MissingAsset, match=f"no weights at {tmp_path}"):
-            ask()
+    with pytest.raises(UserError, match=f"dragnuwa: weights={tmp_path} is not a file"):
+        generator.fingerprint()
+    with pytest.raises(UserError, match=f"{tmp_path} is not a readable safetensors file"):
+        generator.prepare()
 
 
 def test_the_common_autoencoder_is_asked_for_before_a_run(

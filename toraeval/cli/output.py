@@ -29,10 +29,14 @@ def print_report(report: Report, rows: pd.DataFrame, further: pd.DataFrame, comm
         command: as it is recorded.
         page: first file of the page, empty without one.
     """
+    from toraeval.report.claims import lost_lines
+
     print_table(rows, f"all: python -m toraeval show {shlex.quote(str(report.result.run_dir))} columns=all")
     print_metrics(further, report.result.main_metric)
     for line in (*done_lines([report]), *partial_lines([report.result]), *unscored_lines(report)):
         print(line)
+    for line in lost_lines(rows):
+        print(f"mind: {line}")
     run_dir = report.result.run_dir
     print(f"{run_dir}/: cases.csv, record.json, cases/ ({megabytes(report.disk_bytes)} on disk)")
     if page:

@@ -123,6 +123,16 @@ def floor_lines(rows: pd.DataFrame, unit: str = "px") -> list[str]:
     return said
 
 
+def lost_lines(rows: pd.DataFrame) -> list[str]:
+    """Return a sentence for each row whose tracker lost its points in most frames, from the result table."""
+    return [
+        f"{row.model} at {length_words(row.frames)}: the tracker lost its point in {1 - row.tracked_visible:.0%} of "
+        "the scored frames, so that the error tells how far the lost point lies off; another tracker may see more."
+        for row in rows.itertuples()
+        if getattr(row, "tracked_visible", 1.0) < 0.5
+    ]
+
+
 def notes(group: Group, rows: pd.DataFrame) -> list[str]:
     """Return what a reader must know before comparing the rows, one sentence each."""
     found = []
@@ -147,9 +157,4 @@ def notes(group: Group, rows: pd.DataFrame) -> list[str]:
             found.append(f"{where}: {row.failures} failed and {row.unscored} unscored samples are left out.")
         if row.cases and ":" in str(row.interval):
             found.append(f"{where}: {str(row.interval).replace('none:', 'no interval:')}.")
-        if getattr(row, "tracked_visible", 1.0) < 0.5:
-            found.append(
-                f"{where}: the tracker lost its point in {1 - row.tracked_visible:.0%} of the scored frames, "
-                "so that the error tells how far the lost point lies off."
-            )
-    return found
+    return found + lost_lines(rows)

@@ -225,7 +225,7 @@ def _read_file(path: Path, model: str) -> tuple[dict[str, Tensor], dict[str, Any
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if not path.is_file():
+    if not path.exists():
         raise MissingAsset(f"{model}: no weights at {path}; train them with: {train_command(model)}")
     require_numbers([path], model, f"train it again: {train_command(model)}")
     card = read_card(path, model)

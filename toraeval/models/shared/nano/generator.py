@@ -117,9 +117,11 @@ class NanoGenerator(Generator):
     @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 of the weights file, read once, so that it stays that of the loaded weights."""
-        if not self.path.is_file():
+        if not self.path.exists():
             command = train_command(self.name)
             raise MissingAsset(f"{self.name}: no weights at {self.path}; train them with: {command}")
+        if not self.path.is_file():
+            raise UserError(f"{self.name}: weights={self.path} is not a file; allowed: a safetensors file")
         return current_sha256(self.path)
 
     @cached_property
