@@ -76,7 +76,9 @@ def test_another_autoencoder_is_refused(trained: Path, root: Path, shared: Path)
     with pytest.raises(UserError, match=r"was trained with another autoencoder than .*autoencoder"):
         checkpoint.load(shipped(root, "tora"), "tora", Small)
     shared.unlink()
-    with pytest.raises(MissingAsset, match=r"no weights at .*autoencoder\.safetensors"):
+    with pytest.raises(
+        MissingAsset, match=r"the autoencoder of the shipped weights is not at .*autoencoder\.safetensors"
+    ):
         checkpoint.load(shipped(root, "tora"), "tora", Small)
 
 
