@@ -23,6 +23,8 @@ CLAIMED_AT, CLAIMED = 128, (3.0, 5.0)
 """The length of the paper's claim, and the ratios it names."""
 UNETS = ("motionctrl", "dragnuwa")
 """How the labels of the models begin that it is about."""
+ANOTHER = "(no U-Net, so the claim is not about it)"
+"""What is said of all other models in place of a verdict."""
 RATIOS: dict[str, str] = {
     "frames": "length",
     "model": "label of the model",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from toraeval.report.claims import CLAIM, CLAIMED, CLAIMED_AT, UNETS
+from toraeval.report.claims import ANOTHER, CLAIM, CLAIMED, CLAIMED_AT, UNETS
 from toraeval.report.claims_reading import AT_ONCE, WINDOWED, pick, reading
 from toraeval.report.collect import Group, ReportedRun
 from toraeval.report.reasons import (
@@ -132,7 +132,7 @@ def verdict(here: pd.DataFrame, frames: int) -> str:
         else:
             outcome = f"Tora wins, and the interval meets {low:g} to {high:g}"
         of_paper = str(row.model).startswith(UNETS)
-        about = "" if of_paper or not judged else " (no U-Net, so the claim is not about it)"
+        about = "" if of_paper or not judged else f" {ANOTHER}"
         fails = "; the claim does not hold" if judged and of_paper and row.high < low else ""
         said.append(f"- {label}: {outcome}{fails}{about}.")
     return f"At {length_words(frames)}:\n\n" + "\n".join(said)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toraeval.report.claims import CLAIM, CLAIMED, CLAIMED_AT, UNETS
+from toraeval.report.claims import ANOTHER, CLAIM, CLAIMED, CLAIMED_AT, UNETS
 from toraeval.report.figures import LOG_FROM_RATIO, STATIC_REFERENCE
 from toraeval.report.findings import OWN_LENGTH, Findings
 from toraeval.report.html import flat
@@ -30,7 +30,7 @@ Link = tuple[str, str, bool]
 
 def _verdict(model: str, low: float, high: float) -> str:
     if not model.startswith(UNETS):
-        return "(no U-Net, so the claim is not about it)"
+        return ANOTHER
     if high < CLAIMED[0]:
         return "below the claim"
     if low > CLAIMED[1]:

@@ -175,7 +175,7 @@ def results(runs: Sequence[tuple[NanoRecipe, Ending]], workers: int) -> Iterator
                 raise UserError("train: a process of a run is gone; its last checkpoint is kept") from error
             raise KeyboardInterrupt from error
         finally:
-            if waiting:  # the signal may have reached this process alone
+            if received and waiting:  # the signal may have reached this process alone
                 for process in active_children():
                     process.terminate()
 
