@@ -47,3 +47,8 @@ def test_the_common_autoencoder_is_asked_for_before_a_run(
     copy.write_bytes(copy.read_bytes()[:-1000])
     with pytest.raises(UserError, match="or that file is damaged"):
         registry.build("model", {"name": "tora"}).fingerprint()
+
+
+def test_training_goes_on_from_weights_of_the_same_model_only() -> None:
+    with pytest.raises(UserError, match=r"tora: .* holds weights of wan_move; give those of tora"):
+        learner("tora").load(learner("wan_move").shipped())

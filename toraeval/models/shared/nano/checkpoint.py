@@ -138,11 +138,12 @@ def load(
 
     Raises:
         MissingAsset: the file does not exist.
-        UserError: it is corrupt, or its keys or shapes do not fit.
+        UserError: it is corrupt, of another model, or its keys or shapes do not fit.
     """
     from toraeval.models.shared.nano.linear_patches import LinearPatchAutoencoder
 
     tensors, card = read(path, model)
+    require_model(card, path, model)
     network = build(card)
     vae = LinearPatchAutoencoder(int(network.latent_channels))  # type: ignore[arg-type]
     fill(network, tensors, prefix, path, model)

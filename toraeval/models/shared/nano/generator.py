@@ -101,8 +101,6 @@ class NanoGenerator(Generator):
 
     def prepare(self) -> None:
         if self._loaded is None:
-            if self.path.is_file():  # else loading says what to do
-                require_model(self._card, self.path, self.name)
             self._loaded = self.load()
 
     def check(self, frames: int, height: int, width: int) -> None:
@@ -126,16 +124,11 @@ class NanoGenerator(Generator):
 
     @cached_property
     def binding(self) -> str:
-        """How the weights were trained to know an object, `none` or `entity`."""
-        return str(self._card.get("architecture", {}).get("binding", "none"))
-
-    @cached_property
-    def _card(self) -> dict[str, Any]:
-        """The card of the weights, of this model and with an autoencoder that is there."""
+        """How the weights were trained to know an object, `none` or `entity`; checks that they are of this model."""
         card = read_card(self.path, self.name)
         require_model(card, self.path, self.name)
         require_autoencoder(card, self.path, self.name)
-        return card
+        return str(card.get("architecture", {}).get("binding", "none"))
 
     def fingerprint(self) -> dict[str, Any]:
         return {
